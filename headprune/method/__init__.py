@@ -1,0 +1,18 @@
+"""The contracts of pruning methods, their registry, and the loader of `methods/` directories."""
+
+from headprune.method.base import Batches, GateMethod, NoOptions, Progress, Ranking, ScoreMethod, option
+from headprune.method.registry import Entry, load_methods, register, unknown
+
+__all__ = [
+    "Batches",
+    "Entry",
+    "GateMethod",
+    "NoOptions",
+    "Progress",
+    "Ranking",
+    "ScoreMethod",
+    "load_methods",
+    "option",
+    "register",
+    "unknown",
+]

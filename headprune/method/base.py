@@ -1,0 +1,152 @@
+"""The two contracts of a pruning method.
+
+A method sees a model, batches, its hyper-parameters and random numbers. Paths, seeds, devices, caches and the test set
+are the framework's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from headprune.heads import Budget, HeadMask, HeadSpace
+
+Batches = Sequence[Mapping[str, Any]]
+
+
+def option(default: Any, help: str) -> Any:
+    """A hyper-parameter of a method: its default value with the text that explains it."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For methods without hyper-parameters."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All N heads in the order of their removal, the first to go first."""
+
+    space: HeadSpace
+    removal: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if sorted(self.removal) != list(range(len(self.space))):
+            raise ValueError(f"a ranking names each of the {len(self.space)} heads once, got {self.removal}")
+
+    @classmethod
+    def by_score(cls, space: HeadSpace, scores: Tensor) -> Ranking:
+        """Lowest score goes first; of equal scores the later head goes first, as in `relaxations.top_k`.
+
+        :param scores: (N,) finite
+        :raises ValueError: a wrong number of scores, or one that is not finite.
+        """
+        if scores.shape != (len(space),):
+            raise ValueError(f"scores of shape {tuple(scores.shape)} for a head space of {len(space)}: expected (N,)")
+        if not torch.isfinite(scores).all():
+            bad = space.names[int((~torch.isfinite(scores)).nonzero()[0])]
+            raise ValueError(f"the score of head {bad} is not a finite number")
+        best_first = torch.sort(scores.detach(), descending=True, stable=True).indices
+        return cls(space, tuple(best_first.flip(0).tolist()))
+
+    def mask(self, budget: int) -> HeadMask:
+        """The mask that keeps the `budget` heads removed last."""
+        Budget(budget, len(self.space))
+        return self.space.keep(self.removal[len(self.space) - budget :])
+
+
+class ScoreMethod:
+    """Judges the heads of a trained model; one run serves every budget. Override `scores`, `rank` or `masks`.
+
+    `model` arrives in evaluation mode with all gates open; `batches` are drawn from the training set; `rng` is the
+    method's own generator of random numbers. A method leaves the weights as it found them.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type] = NoOptions
+
+    def __init__(self, options: Any = None) -> None:
+        self.options = options if options is not None else self.Options()
+
+    def scores(self, model: nn.Module, batches: Batches, rng: torch.Generator) -> Tensor:
+        """One finite number per head (N,); higher = keep."""
+        raise TypeError(f"{type(self).__name__} overrides none of `scores`, `rank` and `masks`")
+
+    def rank(self, model: nn.Module, batches: Batches, rng: torch.Generator) -> Ranking:
+        """The removal order of all heads; by default the scores, sorted."""
+        return Ranking.by_score(HeadSpace.of(model), self.scores(model, batches, rng))
+
+    def masks(
+        self, model: nn.Module, batches: Batches, budgets: Iterable[int], rng: torch.Generator
+    ) -> dict[int, HeadMask]:
+        """One mask per budget; by default cuts of the ranking."""
+        ranking = self.rank(model, batches, rng)
+        return {budget: ranking.mask(budget) for budget in budgets}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands. `generator` yields the random numbers of this draw, the same when a run is resumed."""
+
+    update: int  # updates done, counted from 0
+    total: int  # updates of the whole training
+    generator: torch.Generator
+
+    @property
+    def fraction(self) -> float:
+        return self.update / self.total
+
+
+class GateMethod(nn.Module):
+    """Learns gates while the model trains (`joint`) or stands still (`pipelined`), for one budget.
+
+    Parameters of the method are trained with `options.learning_rate`, constant and without weight decay, whatever the
+    schedule of the model. They stay in float64 when the model computes in half precision.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type] = NoOptions
+
+    def __init__(self, space: HeadSpace, budget: int, options: Any, generator: torch.Generator) -> None:
+        super().__init__()
+        self.space, self.options = space, options
+        self.budget = Budget(budget, len(space)).kept
+        self.build(generator)
+        for parameter in self.parameters():
+            parameter.param_group = "gates"  # type: ignore[attr-defined]  # read by the optimiser
+
+    def build(self, generator: torch.Generator) -> None:
+        """Creates the parameters; random values come from `generator`."""
+
+    def cooldown(self, total: int) -> int:
+        """Updates after which the gates have settled: no checkpoint is selected before."""
+        return 0
+
+    def sample(self, progress: Progress) -> Tensor:
+        """Gates of this forward pass (N,), differentiable in the method's parameters."""
+        raise TypeError(f"{type(self).__name__} does not override `sample`")
+
+    def penalty(self, progress: Progress) -> Tensor | float:
+        """Scalar added to the mean loss."""
+        return 0.0
+
+    def keep(self, budget: int) -> HeadMask:
+        """The hard mask that evaluation uses: exactly `budget` ones."""
+        raise TypeError(f"{type(self).__name__} does not override `keep`")
+
+    def logits_parameter(self, generator: torch.Generator) -> nn.Parameter:
+        """N float64 logits, Glorot-uniform over (modules, heads per module): U(−b, b), b = √(6 / (A + H))."""
+        modules = len(self.space.modules)
+        bound = math.sqrt(6 / (modules + len(self.space) / modules))
+        uniform = torch.rand(len(self.space), generator=generator, dtype=torch.float64)
+        return nn.Parameter((2 * uniform - 1) * bound)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> GateMethod:
+        """Moves to other devices but keeps float64: `model.half()` must not touch the logits."""
+        return super()._apply(lambda t: fn(t).to(t.dtype) if t.is_floating_point() else fn(t), recurse)

@@ -1,0 +1,138 @@
+"""The registry of methods: a dict and a decorator, filled by importing the files of `methods/` directories."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from headprune.method.base import GateMethod, ScoreMethod
+
+MethodType = TypeVar("MethodType", bound=type)
+BUILT_IN = Path(__file__).resolve().parents[2] / "methods"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered method."""
+
+    name: str
+    kind: str  # "score" or "gate"
+    method: type
+    paper: str
+    file: Path
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file that defines the method: part of every signature of its results."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+
+    @property
+    def summary(self) -> str:
+        """First line of the method's docstring."""
+        return next(iter((self.method.__doc__ or "").strip().splitlines()), "")
+
+    def options(self, values: Mapping[str, Any]) -> Any:
+        """The method's hyper-parameters with these values; the others keep their defaults.
+
+        :raises ValueError: an unknown option, or a value of another type than its default.
+        """
+        known = {f.name: f for f in fields(self.method.Options)}  # type: ignore[attr-defined]
+        for key, value in values.items():
+            if key not in known:
+                raise ValueError(f"method {self.name!r}: " + unknown("option", key, known))
+            default = known[key].default
+            if default is not MISSING and not _same_type(value, default):
+                raise ValueError(
+                    f"method {self.name!r}: option {key!r} is {value!r}; "
+                    f"it must be {type(default).__name__} like its default {default!r}"
+                )
+        try:
+            return self.method.Options(**values)  # type: ignore[attr-defined]
+        except ValueError as error:
+            raise ValueError(f"method {self.name!r}: {error}") from error
+
+
+_REGISTRY: dict[str, Entry] = {}
+
+
+def register(name: str, paper: str = "") -> Callable[[MethodType], MethodType]:
+    """Class decorator: makes a `ScoreMethod` or `GateMethod` known under `name`.
+
+    :raises ValueError: the name is taken by another file.
+    :raises TypeError: the class follows neither contract.
+    """
+
+    def decorate(cls: MethodType) -> MethodType:
+        kinds = [kind for kind, base in (("score", ScoreMethod), ("gate", GateMethod)) if issubclass(cls, base)]
+        if len(kinds) != 1:
+            raise TypeError(f"method {name!r}: {cls.__name__} must derive from ScoreMethod or GateMethod")
+        file = Path(sys.modules[cls.__module__].__file__ or "").resolve()
+        if name in _REGISTRY and _REGISTRY[name].file != file:
+            raise ValueError(f"method {name!r} is defined twice: in {_REGISTRY[name].file} and in {file}")
+        cls.name = name  # type: ignore[attr-defined]
+        _REGISTRY[name] = Entry(name, kinds[0], cls, paper, file)
+        return cls
+
+    return decorate
+
+
+def load_methods(*directories: str | Path) -> dict[str, Entry]:
+    """Imports every `.py` file of the directories; returns the methods they register, by name.
+
+    Without arguments: the methods of this repository. Files are imported once, in alphabetical order; a directory may
+    be given again.
+
+    :raises FileNotFoundError: a directory does not exist.
+    :raises ValueError: a name is registered by two files.
+    :raises ImportError: a file cannot be imported; names the file.
+    """
+    files = []
+    for directory in map(Path, directories or (BUILT_IN,)):
+        if not directory.is_dir():
+            raise FileNotFoundError(f"methods directory {directory} does not exist")
+        files += sorted(path.resolve() for path in directory.glob("*.py") if not path.name.startswith("_"))
+    for file in files:
+        _import(file)
+    return {name: entry for name, entry in sorted(_REGISTRY.items()) if entry.file in files}
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """`unknown method 'dps'; did you mean 'dsp'? available: …`"""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {what} {name!r}; {hint}available: {', '.join(names) or 'none'}"
+
+
+def _import(file: Path) -> None:
+    digest = hashlib.sha256(str(file).encode()).hexdigest()[:8]
+    module_name = f"headprune_methods_{file.stem}_{digest}"
+    if module_name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ValueError:
+        del sys.modules[module_name]
+        raise
+    except Exception as error:
+        del sys.modules[module_name]
+        raise ImportError(f"methods file {file}: {type(error).__name__}: {error}") from error
+
+
+def _same_type(value: Any, default: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, (int, float))
+    return default is None or isinstance(value, type(default))

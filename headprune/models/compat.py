@@ -1,0 +1,69 @@
+"""What fairseq needs to run well today: the only place that knows its quirks. Import it before fairseq.
+
+- Importing fairseq configures the root logger when nobody has; so it is configured here first.
+- `torch.load` refuses `argparse.Namespace`, which every legacy fairseq checkpoint holds; it is declared safe: plain
+  attributes, no code.
+- hydra prints deprecation warnings on every start.
+- `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
+- The best validation score, the counts of early stopping and the meters live in function attributes and module
+  globals; `reset_process_state` makes one process fit for several trainings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import warnings
+from typing import Any
+
+FAIRSEQ_VERSIONS = ("0.12.3",)
+
+if not logging.getLogger().handlers:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+warnings.filterwarnings("ignore", module=r"hydra\..*")
+warnings.filterwarnings("ignore", message=r".*(version_base|hydra|_self_|strict flag).*", category=UserWarning)
+
+import torch  # noqa: E402
+
+torch.serialization.add_safe_globals([argparse.Namespace])
+
+import fairseq  # noqa: E402,F401
+import fairseq.logging.metrics as _metrics  # noqa: E402
+from fairseq import checkpoint_utils as _checkpoint_utils  # noqa: E402
+
+
+def check_fairseq_version() -> str:
+    """The installed fairseq distribution and version; warns when it is not one the suite is tested with."""
+    for distribution in ("ve-fairseq", "fairseq-fixed", "fairseq"):
+        try:
+            version = importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if distribution != "ve-fairseq" or version not in FAIRSEQ_VERSIONS:
+            warnings.warn(
+                f"{distribution} {version} is not tested with headprune; tested: ve-fairseq {FAIRSEQ_VERSIONS}",
+                stacklevel=2,
+            )
+        return f"{distribution} {version}"
+    return "unknown"
+
+
+def use_device_bf16(cfg: Any) -> None:
+    """Undoes fairseq's reading of `--bf16` as "train on a TPU"; call on a converted configuration."""
+    cfg.common.tpu = False
+    cfg.distributed_training.tpu = False
+
+
+def reset_process_state() -> None:
+    """Forgets what an earlier training of this process left behind."""
+    import fairseq_cli.train as train_cli
+
+    for function, names in (
+        (_checkpoint_utils.save_checkpoint, ("best",)),
+        (train_cli.should_stop_early, ("best", "num_runs")),
+    ):
+        for name in names:
+            if hasattr(function, name):
+                delattr(function, name)
+    _metrics.reset()

@@ -1,0 +1,102 @@
+"""How a gate method rides along in fairseq's trainer: a mixin for models, whatever their architecture.
+
+The method is a submodule of the model, so that its parameters and their optimiser state are saved and resumed with the
+rest. fairseq tells every model the update number; training forwards draw a sample, evaluation uses the hard mask.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headprune.gates import install, set_gates, set_mask
+from headprune.heads import HeadSpace
+from headprune.method import GateMethod, Progress, load_methods
+
+PREFIX = "gate_method."
+
+
+def add_gate_arguments(parser: Any) -> None:
+    """The command-line arguments of gate training, for `fairseq-train --user-dir`."""
+    parser.add_argument("--gate-method", metavar="NAME", help="gate method to train; none: an ordinary model")
+    parser.add_argument("--gate-options", metavar="JSON", default="{}", help="hyper-parameters of the gate method")
+    parser.add_argument("--gate-budget", type=int, metavar="K", help="heads to keep")
+    parser.add_argument("--gate-total-updates", type=int, metavar="N", help="updates that make progress 1")
+    parser.add_argument("--gate-seed", type=int, metavar="S", default=1, help="seed of the gates' random numbers")
+    parser.add_argument("--gate-pipelined", action="store_true", help="freeze the model, train the gates only")
+    parser.add_argument("--gate-methods", metavar="DIRS", help="directories of methods, separated by `:`")
+
+
+class GateTraining(nn.Module):
+    """Mixin before a fairseq model class. Without a gate method it changes nothing."""
+
+    gate_method: GateMethod | None = None
+    _total = 1
+    _seed = 1
+    _update = 0
+    _draw = 0
+    _progress: Progress | None = None
+
+    def attach_gates(self, args: Namespace) -> None:
+        """Puts in gate points and, when `args` names one, the gate method."""
+        install(self)
+        if not getattr(args, "gate_method", None):
+            return
+        directories = [part for part in (getattr(args, "gate_methods", None) or "").split(":") if part]
+        entry = load_methods(*directories)[args.gate_method]
+        generator = torch.Generator().manual_seed(args.gate_seed)
+        options = entry.options(json.loads(getattr(args, "gate_options", "{}")))
+        self._seed, self._total = args.gate_seed, args.gate_total_updates
+        if args.gate_pipelined:
+            for parameter in self.parameters():
+                parameter.requires_grad_(False)
+        self.gate_method = entry.method(HeadSpace.of(self), args.gate_budget, options, generator)
+
+    def set_num_updates(self, num_updates: int) -> None:
+        super().set_num_updates(num_updates)  # type: ignore[misc]
+        if num_updates != self._update:
+            self._update, self._draw = num_updates, 0
+
+    def train(self, mode: bool = True) -> GateTraining:
+        super().train(mode)
+        if self.gate_method is not None and not mode:
+            self.close_pruned_heads()
+        return self
+
+    def close_pruned_heads(self) -> None:
+        """Sets the hard mask of the gate method, the one that evaluation uses."""
+        assert self.gate_method is not None
+        set_mask(self, self.gate_method.keep(self.gate_method.budget))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if self.gate_method is not None:
+            if self.training:
+                set_gates(self, self.gate_method.sample(self._next_draw()))
+            else:
+                self.close_pruned_heads()
+        return super().forward(*args, **kwargs)
+
+    def gate_penalty(self) -> Tensor | float:
+        """The method's penalty at the progress of the last training forward; 0 without a gate method."""
+        if self.gate_method is None or self._progress is None:
+            return 0.0
+        return self.gate_method.penalty(self._progress)
+
+    def _next_draw(self) -> Progress:
+        seed = (self._seed * 1_000_003 + self._update) * 1_009 + self._draw
+        self._draw += 1
+        self._progress = Progress(self._update, self._total, torch.Generator().manual_seed(seed))
+        return self._progress
+
+    def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
+        """Reconciles a checkpoint with this model: a dense one starts the gates fresh, gates without a method go."""
+        super().upgrade_state_dict_named(state_dict, name)  # type: ignore[misc]
+        own = {PREFIX + k: v for k, v in self.gate_method.state_dict().items()} if self.gate_method else {}
+        for key in [key for key in state_dict if key.startswith(PREFIX) and key not in own]:
+            del state_dict[key]
+        for key, value in own.items():
+            state_dict.setdefault(key, value.clone())

@@ -1,0 +1,121 @@
+"""Relaxations of discrete head selection: pure functions of tensors.
+
+Numbering follows METHODS.md: section 2 (subset sampler of Li, Cotterell and Sachan 2021, after Xie and Ermon 2019),
+section 5 (straight-through), section 6 (hard concrete of Louizos et al. 2018 as used by Voita et al. 2019).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+SELECTED = 1e-12  # a head whose probability is within this of 1 counts as drawn
+HARD = 1e-3  # below this temperature the chain of softmaxes passes no gradient from pass to pass
+STRETCH = (-0.1, 1.1)  # limits of the stretched hard-concrete distribution
+BETA = 0.33  # temperature of the hard-concrete distribution
+EPSILON = 1e-6
+
+
+def gumbel(shape: torch.Size | tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
+    """Standard Gumbel noise in float64, `-log(-log u)`; u is kept off 0 and 1."""
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return -torch.log(-torch.log(uniform.clamp(torch.finfo(torch.float64).tiny, 1 - 1e-16)))
+
+
+def subset_sample(
+    logits: Tensor,
+    budget: int,
+    temperature: float,
+    noise: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """A relaxed K-subset: gates that sum to exactly K and become K ones as the temperature falls.
+
+    K successive softmaxes over the perturbed logits, each lowering the score of what the last one took:
+    `p = softmax(s / τ)`, `s ← s + log(1 − p)`, gates = Σ p. Entries may exceed 1 at moderate temperatures. Two guards,
+    absent in the released code, keep it right where the formula alone fails: a head taken with certainty is taken out
+    (else a gap of more than 708 takes it twice), and below τ = 1e-3 no gradient flows from pass to pass (else up to K
+    factors of 1/τ multiply and overflow). Computed in float64, returned in the dtype of `logits`.
+
+    :param logits: importance logits w (N,)
+    :param budget: K, heads to keep
+    :param temperature: τ > 0
+    :param noise: the Gumbel noise to add (N,); zeros for none; drawn from `generator` when None
+    :returns: gates (N,)
+    :raises ValueError: K outside 0…N, or τ ≤ 0.
+    """
+    _check_budget(budget, logits.numel())
+    if not temperature > 0:
+        raise ValueError(f"temperature {temperature} is not positive")
+    if noise is None:
+        noise = gumbel(logits.shape, generator).to(logits.device)
+    scores = logits.double() + noise.double()
+    gates = torch.zeros_like(scores)
+    for _ in range(budget):
+        probabilities = torch.softmax(scores / temperature, dim=-1)
+        gates = gates + probabilities
+        taken = probabilities.detach() if temperature < HARD else probabilities
+        certain = 1 - taken < SELECTED
+        left = torch.where(certain, torch.ones_like(taken), 1 - taken)  # keeps log and its gradient finite
+        scores = (scores + torch.log(left)).masked_fill(certain, -math.inf)
+    return gates.to(logits.dtype)
+
+
+def top_k(logits: Tensor, budget: int) -> Tensor:
+    """Exactly K ones at the K largest logits; of equal logits the first wins.
+
+    :param logits: (N,)
+    :returns: zeros and ones (N,), in the dtype of `logits`
+    :raises ValueError: K outside 0…N, or a logit that is not a number.
+    """
+    _check_budget(budget, logits.numel())
+    if torch.isnan(logits).any():
+        raise ValueError("the logits hold NaN: no order is defined")
+    order = torch.sort(logits.detach(), descending=True, stable=True).indices
+    return torch.zeros_like(logits.detach()).index_fill(0, order[:budget], 1)
+
+
+def temperature(update: int, start: float, end: float, cooldown: int) -> float:
+    """The geometric schedule `start^(1−n/T) · end^(n/T)` for n ≤ T, `end` afterwards.
+
+    :param update: n, updates done so far, counted from 0
+    :param cooldown: T, updates over which the temperature falls; 0 means `end` from the first
+    """
+    if update >= cooldown:
+        return end
+    fraction = update / cooldown
+    return math.exp((1 - fraction) * math.log(start) + fraction * math.log(end))
+
+
+def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
+    """Forward `hard`, backward the gradient of `soft`."""
+    return hard.detach() + soft - soft.detach()
+
+
+def hard_concrete(log_alpha: Tensor, noise: Tensor | None = None) -> Tensor:
+    """A gate that is 0 or 1 with positive probability and differentiable in between (METHODS.md 6.1).
+
+    :param log_alpha: log-odds (N,)
+    :param noise: uniform u in (0, 1) (N,); None gives the deterministic gate, without noise and temperature
+    :returns: gates in [0, 1] (N,)
+    """
+    low, high = STRETCH
+    if noise is None:
+        opened = torch.sigmoid(log_alpha)
+    else:
+        uniform = noise.clamp(EPSILON, 1 - EPSILON)
+        opened = torch.sigmoid((torch.logit(uniform) + log_alpha) / BETA)
+    return (opened * (high - low) + low).clamp(0, 1)
+
+
+def open_probability(log_alpha: Tensor) -> Tensor:
+    """P(gate ≠ 0) = σ(log α − β log(−γ/ζ)), clipped to [1e-6, 1 − 1e-6] for the penalty."""
+    low, high = STRETCH
+    return torch.sigmoid(log_alpha - BETA * math.log(-low / high)).clamp(EPSILON, 1 - EPSILON)
+
+
+def _check_budget(budget: int, total: int) -> None:
+    if not 0 <= budget <= total:
+        raise ValueError(f"budget {budget} is outside 0…{total}, the number of heads")

@@ -1,0 +1,118 @@
+"""Physical removal of heads, and the checkpoint of a pruned model.
+
+The pruned model computes what the masked one does; how heads are cut is in `headprune.surgery`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+import tempfile
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headprune.gates import clear_mask
+from headprune.heads import HeadMask, HeadSpace, attention_points
+from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
+from headprune.surgery import shrink
+
+FORMAT = 1
+KINDS = ("encoder", "decoder")
+
+
+def remove_heads(model: nn.Module, mask: HeadMask) -> nn.Module:
+    """A smaller copy of `model` that computes what `model` computes under `mask`.
+
+    :raises ValueError: the mask is over another head space than the model's.
+    """
+    if mask.space != HeadSpace.of(model):
+        raise ValueError(f"the mask is over {len(mask.space)} heads, the model has {len(HeadSpace.of(model))}")
+    clear_mask(model)
+    pruned = copy.deepcopy(model)
+    shrink(pruned, mask.kept_indices())
+    return pruned
+
+
+def save(model: Any, path: str | Path) -> None:
+    """Writes a pruned (or whole) translation model as a fairseq checkpoint of plain data, atomically.
+
+    `load` reads it without fairseq's task; `fairseq-generate --user-dir headprune --path …` reads it too.
+
+    :param model: a fairseq Transformer, its heads removed or not, in training or evaluation mode
+    """
+    kept = {point.name: list(point.indices) for point in attention_points(model)}
+    arguments = _arguments(model.cfg)
+    arguments |= {"_name": ARCHITECTURE, "arch": ARCHITECTURE, "keep_heads": json.dumps(kept)}
+    state = {
+        "args": None,
+        "cfg": {
+            "model": arguments,
+            "task": {"_name": "translation", "left_pad_source": True, "left_pad_target": False},
+        },
+        "model": {k: v.detach().cpu().clone() for k, v in model.state_dict().items() if "gate_method." not in k},
+        "optimizer_history": [{"optimizer_name": "", "criterion_name": "", "lr_scheduler_state": {}, "num_updates": 0}],
+        "extra_state": {"train_iterator": {"epoch": 1}},
+        "headprune": {"format": FORMAT, "dictionaries": {k: _symbols(getattr(model, k).dictionary) for k in KINDS}},
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> Any:
+    """The model in a checkpoint of `save`, in evaluation mode. No code in the file is ever run.
+
+    :raises ValueError: the file is not such a checkpoint, or holds more than plain data.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} is refused: it holds more than tensors and plain data ({error})") from error
+    if not isinstance(state, dict) or state.get("headprune", {}).get("format") != FORMAT:
+        raise ValueError(f"{path} is not a pruned checkpoint of format {FORMAT}; write one with headprune.removal.save")
+    dictionaries = [_dictionary(state["headprune"]["dictionaries"][kind]) for kind in KINDS]
+    task = Namespace(source_dictionary=dictionaries[0], target_dictionary=dictionaries[1])
+    model = HeadpruneTransformer.build_model(Namespace(**state["cfg"]["model"]), task)
+    model.load_state_dict(state["model"])
+    return model.eval()
+
+
+def _arguments(cfg: Any) -> dict[str, Any]:
+    """fairseq's nested Transformer configuration as the flat arguments of its command line, plain values only."""
+    flat: dict[str, Any] = {}
+    for item in fields(cfg):
+        value = getattr(cfg, item.name)
+        if is_dataclass(value):
+            flat |= {f"{item.name}_{f.name}": getattr(value, f.name) for f in fields(value)}
+        else:
+            flat[item.name] = value
+    plain = (str, int, float, bool, list, type(None))
+    return {key: value for key, value in flat.items() if isinstance(value, plain) and not key.endswith("_name")}
+
+
+def _symbols(dictionary: Any) -> dict[str, list[Any]]:
+    special = dictionary.nspecial
+    return {"symbols": dictionary.symbols[special:], "counts": [int(c) for c in dictionary.count[special:]]}
+
+
+def _dictionary(saved: Mapping[str, list[Any]]) -> Any:
+    from fairseq.data import Dictionary
+
+    dictionary = Dictionary()
+    for symbol, count in zip(saved["symbols"], saved["counts"], strict=True):
+        dictionary.add_symbol(symbol, n=count)
+    return dictionary

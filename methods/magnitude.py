@@ -1,0 +1,40 @@
+"""Heads with small weights go first."""
+
+from dataclasses import dataclass
+
+import torch
+
+from headprune.gates import head_blocks
+from headprune.heads import HeadSpace, attention_points
+from headprune.importance import normalise_per_module
+from headprune.method import ScoreMethod, option, register
+
+
+@register("magnitude", paper="weight-norm baseline, e.g. Kim & Awadalla 2020; METHODS.md 14.2")
+class Magnitude(ScoreMethod):
+    """Scores a head by the size of its weights: ‖(W_Q, W_K, W_V, W_O)‖_F, or ‖W_V W_O‖_F of the map it adds.
+
+    Data-free. fairseq's own head reduction uses the L1 norm of Q, K and V only; the output block belongs to the head
+    as much as they do and is counted here.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        norm: str = option("blocks", "`blocks`: of the four weight blocks together; `product`: of W_V W_O")
+        per_module: bool = option(False, "divide by the norm of the module's scores before comparing modules")
+
+        def __post_init__(self):
+            if self.norm not in ("blocks", "product"):
+                raise ValueError(f"option 'norm' is {self.norm!r}; available: blocks, product")
+
+    def scores(self, model, batches, rng):
+        with torch.no_grad():
+            modules = [head_blocks(p.module) for p in attention_points(model) if p.indices]
+            scores = torch.cat([self._norms(blocks) for blocks in modules])
+        return normalise_per_module(scores, HeadSpace.of(model)) if self.options.per_module else scores
+
+    def _norms(self, blocks):
+        if self.options.norm == "product":
+            values, outputs = blocks["v"].double(), blocks["o"].double()  # (H, dh, d_in), (H, dh, d)
+            return torch.einsum("hki,hko->hio", values, outputs).flatten(1).norm(dim=1)
+        return torch.stack([block.double().flatten(1).norm(dim=1) for block in blocks.values()]).norm(dim=0)

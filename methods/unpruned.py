@@ -1,0 +1,17 @@
+"""The reference: every head is kept."""
+
+import torch
+
+from headprune.heads import HeadSpace
+from headprune.method import ScoreMethod, register
+
+
+@register("unpruned")
+class Unpruned(ScoreMethod):
+    """Keeps all heads; goes through the same code path as every other method, at the budget K = N.
+
+    METHODS.md 9. It has one cell per seed, whatever the budgets of the grid.
+    """
+
+    def scores(self, model, batches, rng):
+        return torch.ones(len(HeadSpace.of(model)))
