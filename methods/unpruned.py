@@ -10,8 +10,10 @@ from headprune.method import ScoreMethod, register
 class Unpruned(ScoreMethod):
     """Keeps all heads; goes through the same code path as every other method, at the budget K = N.
 
-    METHODS.md 9. It has one cell per seed, whatever the budgets of the grid.
+    METHODS.md 9.
     """
+
+    prunes = False
 
     def scores(self, model, batches, rng):
         return torch.ones(len(HeadSpace.of(model)))

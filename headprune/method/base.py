@@ -70,6 +70,7 @@ class ScoreMethod:
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
+    prunes: ClassVar[bool] = True  # False: one cell per seed, at K = N, whatever the budgets of the grid
 
     def __init__(self, options: Any = None) -> None:
         self.options = options if options is not None else self.Options()

@@ -3,6 +3,8 @@
 - Importing fairseq configures the root logger when nobody has; so it is configured here first.
 - `torch.load` refuses `argparse.Namespace`, which every legacy fairseq checkpoint holds; it is declared safe: plain
   attributes, no code.
+- fairseq imports scikit-learn, and with it pandas and scipy.stats, for the scores of two tasks: half of its start-up
+  time. It is imported when one of the scores is asked for.
 - hydra prints deprecation warnings on every start.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
 - The best validation score, the counts of early stopping and the meters live in function attributes and module
@@ -12,9 +14,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import logging
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 FAIRSEQ_VERSIONS = ("0.12.3",)
@@ -28,7 +35,31 @@ import torch  # noqa: E402
 
 torch.serialization.add_safe_globals([argparse.Namespace])
 
-import fairseq  # noqa: E402,F401
+
+@contextmanager
+def _scikit_learn_on_demand() -> Iterator[None]:
+    """Within the context, importing `sklearn.metrics` yields functions that import the real one when called."""
+    if "sklearn" in sys.modules:
+        yield
+        return
+    package, module = ModuleType("sklearn"), ModuleType("sklearn.metrics")
+    package.__path__ = []
+    package.metrics = module  # type: ignore[attr-defined]
+
+    def on_demand(name: str) -> Any:
+        return lambda *args, **kwargs: getattr(importlib.import_module("sklearn.metrics"), name)(*args, **kwargs)
+
+    for name in ("f1_score", "matthews_corrcoef"):
+        setattr(module, name, on_demand(name))
+    sys.modules |= {"sklearn": package, "sklearn.metrics": module}
+    try:
+        yield
+    finally:
+        del sys.modules["sklearn"], sys.modules["sklearn.metrics"]
+
+
+with _scikit_learn_on_demand():
+    import fairseq  # noqa: F401
 import fairseq.logging.metrics as _metrics  # noqa: E402
 from fairseq import checkpoint_utils as _checkpoint_utils  # noqa: E402
 

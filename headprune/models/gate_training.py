@@ -20,13 +20,17 @@ from headprune.method import GateMethod, Progress, load_methods
 PREFIX = "gate_method."
 
 
+# fairseq leaves out of a model's arguments what the command line does not give.
+DEFAULTS = {"gate_method": None, "gate_options": "{}", "gate_seed": 1, "gate_pipelined": False, "gate_methods": ""}
+
+
 def add_gate_arguments(parser: Any) -> None:
     """The command-line arguments of gate training, for `fairseq-train --user-dir`."""
     parser.add_argument("--gate-method", metavar="NAME", help="gate method to train; none: an ordinary model")
-    parser.add_argument("--gate-options", metavar="JSON", default="{}", help="hyper-parameters of the gate method")
+    parser.add_argument("--gate-options", metavar="JSON", help="hyper-parameters of the gate method")
     parser.add_argument("--gate-budget", type=int, metavar="K", help="heads to keep")
     parser.add_argument("--gate-total-updates", type=int, metavar="N", help="updates that make progress 1")
-    parser.add_argument("--gate-seed", type=int, metavar="S", default=1, help="seed of the gates' random numbers")
+    parser.add_argument("--gate-seed", type=int, metavar="S", help="seed of the gates' random numbers")
     parser.add_argument("--gate-pipelined", action="store_true", help="freeze the model, train the gates only")
     parser.add_argument("--gate-methods", metavar="DIRS", help="directories of methods, separated by `:`")
 
@@ -34,22 +38,25 @@ def add_gate_arguments(parser: Any) -> None:
 class GateTraining(nn.Module):
     """Mixin before a fairseq model class. Without a gate method it changes nothing."""
 
-    gate_method: GateMethod | None = None
-    _total = 1
-    _seed = 1
-    _update = 0
-    _draw = 0
-    _progress: Progress | None = None
+    gate_method: GateMethod | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gate_method = None
+        self._total, self._seed, self._update, self._draw = 1, 1, 0, 0
+        self._progress: Progress | None = None
 
     def attach_gates(self, args: Namespace) -> None:
         """Puts in gate points and, when `args` names one, the gate method."""
         install(self)
-        if not getattr(args, "gate_method", None):
+        for name, default in DEFAULTS.items():
+            if not hasattr(args, name):
+                setattr(args, name, default)
+        if not args.gate_method:
             return
-        directories = [part for part in (getattr(args, "gate_methods", None) or "").split(":") if part]
-        entry = load_methods(*directories)[args.gate_method]
+        entry = load_methods(*filter(None, args.gate_methods.split(":")))[args.gate_method]
         generator = torch.Generator().manual_seed(args.gate_seed)
-        options = entry.options(json.loads(getattr(args, "gate_options", "{}")))
+        options = entry.options(json.loads(args.gate_options))
         self._seed, self._total = args.gate_seed, args.gate_total_updates
         if args.gate_pipelined:
             for parameter in self.parameters():

@@ -1,6 +1,7 @@
-"""Criterion and optimiser of gate training."""
+"""Criterion and optimiser of gate training.
 
-from __future__ import annotations
+Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -68,5 +69,5 @@ class GatedAdam(FairseqAdam):
         for gate in self.gates:
             if gate.grad is not None:
                 torch.nan_to_num_(gate.grad, nan=0.0, posinf=0.0, neginf=0.0)
-        gate_norm = utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm, aggregate_norm_fn)
-        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm
+        gate_norm = torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
+        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm.float()

@@ -45,5 +45,4 @@ class HeadpruneTransformer(GateTraining, TransformerModel):
 def headprune_transformer(args: Namespace) -> None:
     """The defaults of fairseq's `transformer`."""
     args.keep_heads = getattr(args, "keep_heads", None)
-    args.gate_method = getattr(args, "gate_method", None)
     base_architecture(args)

@@ -1,0 +1,45 @@
+"""fairseq's own preprocessing, run inside this process: dictionaries and binarised datasets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from headprune.data.corpora import SPLITS
+
+
+def binarise(pieces: Path, destination: Path, source: str, target: str, joined: bool) -> None:
+    """Write dict.<language>.txt and <split>.<source>-<target>.<language>.{bin,idx} into `destination`.
+
+    Dictionaries hold every piece of the train split, the most frequent first, and nothing of valid and test.
+
+    :param pieces: folder with <split>.<language>, one line of space-separated pieces a sentence
+    :param joined: one dictionary of both languages (written under both names) instead of one for each
+    """
+    prefixes = [word for split in SPLITS for word in (f"--{split}pref", str(pieces / split))]
+    words = [*prefixes, "--source-lang", source, "--target-lang", target, "--destdir", str(destination)]
+    words += ["--workers", "1", *(["--joined-dictionary"] if joined else [])]
+    with contained_logging():
+        from fairseq import options
+        from fairseq_cli import preprocess
+
+        preprocess.main(options.get_preprocessing_parser().parse_args(words))
+    # The log holds the time and this machine's paths, which would make equal results differ.
+    (destination / "preprocess.log").unlink(missing_ok=True)
+
+
+@contextmanager
+def contained_logging() -> Iterator[None]:
+    """Keep fairseq from configuring the root logger at its import and from leaving a log file open."""
+    root, logger = logging.getLogger(), logging.getLogger("fairseq_cli.preprocess")
+    placeholder, before = logging.NullHandler(), list(logger.handlers)
+    root.addHandler(placeholder)  # logging.basicConfig does nothing where the root has a handler
+    try:
+        yield
+    finally:
+        root.removeHandler(placeholder)
+        for handler in set(logger.handlers).difference(before):
+            logger.removeHandler(handler)
+            handler.close()

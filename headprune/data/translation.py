@@ -1,0 +1,103 @@
+"""The translation recipe: from a parallel corpus to what fairseq trains on.
+
+The test references are written out, binarised and counted, and influence nothing else: subword model and
+dictionary are learned on the train split alone, and no filter touches the valid and test splits.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from headprune.data.binarise import binarise
+from headprune.data.corpora import SPLITS, Corpus, Pairs, read_pairs
+from headprune.data.describe import describe
+from headprune.data.staging import staged_folder
+from headprune.data.subwords import encode, learn
+
+STATISTICS = "statistics.json"
+
+
+@dataclass(frozen=True)
+class TranslationRecipe:
+    """How a parallel corpus becomes training data. Raises ValueError on values outside their rule."""
+
+    vocabulary: int = 2000  # subword pieces, learned on both sides of the filtered train split together
+    max_words: int | None = None  # train pairs with more words on either side are left out; None: keep all
+    joined: bool = True  # one dictionary for both sides, which shared embeddings need
+    subword: Literal["sentencepiece"] = "sentencepiece"  # byte-pair pieces, no text normalisation
+
+    def __post_init__(self) -> None:
+        if self.vocabulary < 1:
+            raise ValueError(f"vocabulary is {self.vocabulary}: must be at least 1")
+        if self.max_words is not None and self.max_words < 1:
+            raise ValueError(f"max_words is {self.max_words}: must be at least 1, or None to keep every pair")
+        if self.subword != "sentencepiece":
+            raise ValueError(f"unknown subword {self.subword!r}; available: sentencepiece")
+
+
+def prepare(corpus: Corpus, recipe: TranslationRecipe, folder: Path | str) -> dict[str, Any]:
+    """Verify, filter, cut into subwords and binarise a corpus; `folder` appears complete or not at all.
+
+    The folder then holds:
+
+    - raw/<split>.src, raw/<split>.tgt: the text as it is in the corpus, one sentence a line, in its order
+    - subword.model: the SentencePiece model
+    - bin/: dict.<language>.txt and fairseq's datasets
+    - statistics.json: the recipe, the corpus, and what `headprune.data.describe.describe` counts
+
+    Equal inputs give equal bytes. An earlier result in `folder` is replaced.
+
+    :return: the content of statistics.json
+    :raises ValueError: a corpus file is damaged or malformed, the filter leaves no pair, or the train split
+        cannot yield that many subword pieces
+    :raises FileNotFoundError: a split of the corpus has no file
+    :raises FileExistsError: `folder` holds something else
+    :raises OSError: `folder` cannot be written
+    """
+    with staged_folder(Path(folder), marker=STATISTICS) as work:
+        corpus_splits = {split: read_pairs(corpus, split) for split in SPLITS}
+        train = within(corpus_splits["train"], recipe.max_words)
+        if not train:
+            raise ValueError(f"max_words = {recipe.max_words} leaves no train pair of {corpus.name}")
+        splits = {**corpus_splits, "train": train}
+        write_sides(splits, work / "raw", ("src", "tgt"))
+
+        model = work / "subword.model"
+        model.write_bytes(learn((side for pair in train for side in pair), recipe.vocabulary))
+        pieces = {split: cut(pairs, model) for split, pairs in splits.items()}
+        write_sides(pieces, work / "pieces", (corpus.source, corpus.target))
+        binarise(work / "pieces", work / "bin", corpus.source, corpus.target, recipe.joined)
+        shutil.rmtree(work / "pieces")
+
+        statistics = {
+            "recipe": asdict(recipe),
+            **describe(corpus, corpus_splits, splits, pieces, work / "bin"),
+        }
+        (work / STATISTICS).write_text(json.dumps(statistics, indent=2) + "\n", encoding="utf-8")
+    return statistics
+
+
+def within(pairs: Pairs, max_words: int | None) -> Pairs:
+    """The pairs with at most `max_words` whitespace-separated words on each side; all of them for None."""
+    if max_words is None:
+        return pairs
+    return [pair for pair in pairs if all(len(side.split()) <= max_words for side in pair)]
+
+
+def cut(pairs: Pairs, model: Path) -> Pairs:
+    """The same pairs as space-separated subword pieces."""
+    sources, targets = (encode(model, side) for side in zip(*pairs, strict=True))
+    return list(zip(sources, targets, strict=True))
+
+
+def write_sides(splits: dict[str, Pairs], folder: Path, suffixes: tuple[str, str]) -> None:
+    """Write <split>.<suffix> for both sides of every split, one line a sentence."""
+    folder.mkdir()
+    for split, pairs in splits.items():
+        for suffix, side in zip(suffixes, zip(*pairs, strict=True), strict=True):
+            text = "".join(f"{line}\n" for line in side)
+            (folder / f"{split}.{suffix}").write_bytes(text.encode("utf-8"))

@@ -1,0 +1,1 @@
+"""Hypotheses and per-segment statistics of models, then metrics."""

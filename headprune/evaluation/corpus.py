@@ -1,0 +1,82 @@
+"""A prepared translation corpus as batches of fairseq's samples. No sentence is ever dropped without an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat  # noqa: F401
+
+import numpy as np
+import torch
+from fairseq.data import data_utils
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
+from fairseq.utils import move_to_cuda
+
+
+class TranslationCorpus:
+    """What `headprune.data.prepare` wrote.
+
+    :param folder: the folder given to `prepare`
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text())
+        self.pair = (self.statistics["corpus"]["source"], self.statistics["corpus"]["target"])
+
+    @property
+    def binarised(self) -> Path:
+        return self.folder / "bin"
+
+    @cached_property
+    def task(self) -> TranslationTask:
+        cfg = TranslationConfig(data=str(self.binarised), source_lang=self.pair[0], target_lang=self.pair[1])
+        cfg.train_subset, cfg.dataset_impl, cfg.required_seq_len_multiple = "train", None, 1
+        return TranslationTask.setup_task(cfg)
+
+    def dataset(self, split: str) -> Any:
+        """fairseq's dataset of a split; it must hold every pair that was prepared.
+
+        :raises ValueError: it does not.
+        """
+        if split not in self.task.datasets:
+            self.task.load_dataset(split)
+        dataset = self.task.datasets[split]
+        expected = self.statistics["splits"][split]["pairs"]
+        if len(dataset) != expected:
+            raise ValueError(f"{self.folder}: split {split} holds {len(dataset)} pairs, {expected} were prepared")
+        return dataset
+
+    def references(self, split: str) -> list[str]:
+        """Raw target sentences in corpus order."""
+        return (self.folder / "raw" / f"{split}.tgt").read_text(encoding="utf-8").split("\n")[:-1]
+
+    def batches(self, split: str, max_tokens: int, indices: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """All pairs of a split (or those at `indices`), each once, sorted by length into batches.
+
+        :param max_tokens: longer side of a batch, padding included
+        :raises ValueError: a sentence alone exceeds `max_tokens`.
+        """
+        dataset = self.dataset(split)
+        chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices)
+        lengths = np.array([dataset.num_tokens(int(i)) for i in chosen])
+        if lengths.max(initial=0) > max_tokens:
+            raise ValueError(f"split {split}: a sentence of {lengths.max()} tokens exceeds max_tokens = {max_tokens}")
+        order = chosen[np.argsort(lengths, kind="stable")]
+        groups = data_utils.batch_by_size(order, dataset.num_tokens, max_tokens=max_tokens)
+        batches = [dataset.collater([dataset[int(i)] for i in group]) for group in groups]
+        found = sorted(int(i) for batch in batches for i in batch["id"])
+        if found != sorted(int(i) for i in chosen):
+            raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} sentences")
+        return [move_to_cuda(batch) for batch in batches] if torch.cuda.is_available() else batches
+
+    def sample_train(self, sentences: int, seed: int, max_tokens: int) -> list[dict[str, Any]]:
+        """Batches of a random sample of the train split, without repetition."""
+        total = len(self.dataset("train"))
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(total, generator=generator)[: min(sentences, total)].tolist()
+        return self.batches("train", max_tokens, sorted(chosen))

@@ -1,0 +1,99 @@
+"""Beam-search hypotheses with fairseq's generator, and their scores on raw references."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import headprune.models.compat  # noqa: F401
+
+import sacrebleu
+import torch
+from torch import nn
+
+from headprune.config import Evaluation
+from headprune.data import decode
+from headprune.evaluation.corpus import TranslationCorpus
+
+
+@dataclass(frozen=True)
+class Score:
+    """A corpus-level score on the scale 0–100 with the signature of how it was computed."""
+
+    value: float
+    signature: str
+
+
+def generate(
+    model: nn.Module, corpus: TranslationCorpus, batches: Sequence[Mapping[str, Any]], settings: Evaluation
+) -> dict[int, str]:
+    """Best hypothesis of every sentence in `batches`, detokenised, by its number in the corpus.
+
+    fairseq's generator leaves the beam size in the attention modules, where it would corrupt the next forward pass
+    outside beam search; it is reset here.
+
+    :raises ValueError: a sentence comes out other than once.
+    """
+    arguments = Namespace(
+        beam=settings.beam, lenpen=settings.length_penalty, max_len_a=settings.max_len_a, max_len_b=settings.max_len_b
+    )
+    generator = corpus.task.build_generator([model], arguments)
+    dictionary = corpus.task.target_dictionary
+    hypotheses: dict[int, str] = {}
+    try:
+        for batch in batches:
+            with torch.no_grad():
+                found = corpus.task.inference_step(generator, [model], batch)
+            for number, beams in zip(batch["id"].tolist(), found, strict=True):
+                if number in hypotheses:
+                    raise ValueError(f"sentence {number} was translated twice")
+                hypotheses[number] = decode(dictionary.string(beams[0]["tokens"], escape_unk=True))
+    finally:
+        generator.model.set_decoder_beam_size(1)
+    expected = sum(len(batch["id"]) for batch in batches)
+    if len(hypotheses) != expected:
+        raise ValueError(f"{len(hypotheses)} hypotheses for {expected} sentences")
+    return hypotheses
+
+
+def translate(model: nn.Module, corpus: TranslationCorpus, split: str, settings: Evaluation) -> list[str]:
+    """Hypotheses of a whole split, one a sentence, in corpus order."""
+    model.eval()
+    hypotheses = generate(model, corpus, corpus.batches(split, settings.max_tokens), settings)
+    return [hypotheses[number] for number in range(len(hypotheses))]
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """sacrebleu's default BLEU (13a, mixed case) on detokenised text."""
+    return _score(sacrebleu.metrics.BLEU(), hypotheses, references)
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """sacrebleu's chrF2."""
+    return _score(sacrebleu.metrics.CHRF(), hypotheses, references)
+
+
+def bleu_tokenized_lower(hypotheses: Sequence[str], references: Sequence[str], language: str) -> Score:
+    """BLEU of lower-cased Moses tokens, comparable to what the papers report; never to be quoted as sacreBLEU."""
+    metric = sacrebleu.metrics.BLEU(tokenize="none", lowercase=True, force=True)
+    tokenizer = _moses(language)
+    tokens = [[tokenizer.tokenize(line, return_str=True, escape=False) for line in t] for t in (hypotheses, references)]
+    score = _score(metric, tokens[0], tokens[1])
+    return Score(score.value, score.signature.replace("tok:none", f"tok:moses-{language}"))
+
+
+@lru_cache
+def _moses(language: str) -> Any:
+    from sacremoses import MosesTokenizer
+
+    return MosesTokenizer(lang=language)
+
+
+def _score(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    if len(hypotheses) != len(references):
+        raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
+    value = metric.corpus_score(list(hypotheses), [list(references)]).score
+    return Score(float(value), str(metric.get_signature()))

@@ -1,0 +1,107 @@
+"""All cells of a profile as result tables and a manifest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headprune import results
+from headprune.heads import HeadSpace
+from headprune.pipeline.plan import Cell, Plan
+from headprune.pipeline.store import Record, read_json, write_bytes, write_json
+from headprune.provenance import environment, git_commit
+
+MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
+
+
+def collect(plan: Plan) -> dict[str, int]:
+    """Writes cells.parquet, cells.csv, masks.parquet and manifest.json; returns the number of cells by status."""
+    rows, masks, signatures, statuses = [], [], {}, []
+    for cell in plan.cells:
+        folder = plan.folder / "cells" / cell.id
+        pruned, test, speed = (_record(folder / f"{name}.json") for name in ("pruned", "test", "speed"))
+        rows += list(cell_rows(plan, cell, pruned, test, speed))
+        masks += list(mask_rows(plan, cell, pruned))
+        statuses.append(next((r["status"] for r in (pruned, test) if r["status"] != "ok"), "ok"))
+        if (folder / "identity.json").exists():
+            signatures[pruned["signature"]] = {"cell": cell.id} | read_json(folder / "identity.json")
+    cells = results.cells_table(rows)
+    write_bytes(plan.folder / "cells.parquet", results.to_parquet(cells))
+    write_bytes(plan.folder / "cells.csv", results.to_csv(cells))
+    write_bytes(plan.folder / "masks.parquet", results.to_parquet(results.masks_table(masks)))
+    write_json(plan.folder / "manifest.json", manifest(plan, signatures))
+    return {status: statuses.count(status) for status in sorted(set(statuses))}
+
+
+def manifest(plan: Plan, signatures: Record) -> Record:
+    """Everything that the numbers of a run depend on."""
+    data = {m.dataset for m in plan.config.models.values()}
+    return {
+        "profile": plan.config.profile,
+        "config": plan.config.model_dump(),
+        "data": {name: read_json(plan.folder / "data" / name / "statistics.json") for name in sorted(data)},
+        "git": dict(git_commit()),
+        "environment": environment(),
+        "python": sys.version.split()[0],
+        "signatures": signatures,
+    }
+
+
+def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Record) -> Iterator[Record]:
+    """The rows of one cell; of a failed one, a row that says why in the place of every metric it lacks."""
+    common = _common(plan, cell) | {"heads_kept": None, "n_heads": cell.n_heads, "signature": pruned["signature"]}
+    bad = next((record for record in (pruned, test) if record["status"] != "ok"), None)
+    if pruned["status"] == "ok":
+        common["heads_kept"] = len(pruned["mask"])
+        for metric in ("perplexity", "masked_vs_removed_max_abs", "masked_vs_removed_hypotheses"):
+            yield common | row("valid", metric, pruned[metric])
+        for metric in ("parameters", "parameters_non_embedding", "macs_per_token"):
+            yield common | row("", metric, pruned[metric])
+        for metric in ("train_seconds", "prune_seconds", "peak_memory_mib"):
+            yield common | row("", metric, pruned[metric])
+        for metric, (value, signature) in pruned.get("valid", {}).items():
+            yield common | row("valid", metric, value) | {"metric_signature": signature}
+    if speed["status"] == "ok" and pruned["status"] == "ok":
+        for metric, batch in (("latency_ms", 1), ("throughput", speed["batch_size"])):
+            t = speed[metric]
+            yield common | row("", metric, t["median"]) | {"q25": t["q25"], "q75": t["q75"], "batch_size": batch}
+    if bad is None:
+        for metric in ("bleu", "chrf", "bleu_tokenized_lower"):
+            value, signature = test[metric]
+            yield common | row("test", metric, value) | {"metric_signature": signature}
+    else:
+        yield common | row("test", "bleu", None) | {"status": bad["status"], "reason": bad["reason"]}
+
+
+def row(split: str, metric: str, value: float | None) -> Record:
+    return {"split": split, "metric": metric, "value": value, "unit": results.UNITS[metric], "status": "ok"}
+
+
+def mask_rows(plan: Plan, cell: Cell, pruned: Record) -> Iterator[Record]:
+    """One row per head of the unpruned model, for a cell that has a mask."""
+    if pruned["status"] != "ok":
+        return
+    kept = set(pruned["mask"])
+    for head in HeadSpace.from_names(pruned["heads"]):
+        place = {"head": head.name, "type": head.type, "layer": head.layer, "index": head.index}
+        yield _common(plan, cell) | place | {"kept": head.name in kept, "signature": pruned["signature"]}
+
+
+def _common(plan: Plan, cell: Cell) -> dict[str, Any]:
+    model = plan.config.models[cell.model]
+    return {
+        "profile": plan.config.profile,
+        "track": model.track,
+        "dataset": model.dataset,
+        "model": cell.model,
+        "method": cell.method,
+        "arm": cell.full_arm,
+        "budget": cell.budget,
+        "seed": cell.seed,
+    }
+
+
+def _record(path: Path) -> Record:
+    return read_json(path) if path.exists() else MISSING

@@ -1,0 +1,60 @@
+"""Pictures in the terminal: a run, a cell, a mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from headprune.heads import TYPES, HeadSpace
+from headprune.pipeline.progress import overview
+from headprune.pipeline.store import read_json
+from headprune.results import UNITS
+
+
+def run(console: Console, folder: Path) -> None:
+    """Progress of a run and what failed in it."""
+    console.print(f"{folder}: {overview(folder) or 'not started'}")
+    for path in sorted(folder.glob("cells/**/*.json")):
+        record = read_json(path)
+        if record.get("status", "ok") != "ok":
+            console.print(f"  {path.parent.relative_to(folder / 'cells')}: {record['status']}: {record['reason']}")
+    done = sorted(path.parent.relative_to(folder) for path in folder.glob("cells/**/test.json"))
+    if done:
+        console.print(f"{len(done)} cells; look at one with: headprune show {folder / done[0]}")
+
+
+def cell(console: Console, folder: Path) -> None:
+    """Mask, metrics and signature of one cell."""
+    pruned = read_json(folder / "pruned.json")
+    console.print(f"{folder}  signature {pruned['signature']}  {pruned['status']}")
+    if pruned["status"] != "ok":
+        console.print(pruned["reason"])
+        return
+    mask(console, pruned["heads"], set(pruned["mask"]))
+    table = Table("metric", "value", "unit")
+    values: dict[str, Any] = {name: pruned[name] for name in UNITS if name in pruned}
+    for name in ("test", "speed"):
+        if (folder / f"{name}.json").exists():
+            values |= {
+                f"{name} {k}": v for k, v in read_json(folder / f"{name}.json").items() if not isinstance(v, str)
+            }
+    for name, value in values.items():
+        number = value["median"] if isinstance(value, dict) else value[0] if isinstance(value, list) else value
+        table.add_row(name, f"{number:,.6g}", UNITS.get(name.split()[-1], ""))
+    console.print(table)
+
+
+def mask(console: Console, heads: list[str], kept: set[str]) -> None:
+    """Layers down, heads across, one block per attention type: ■ kept, · removed."""
+    space = HeadSpace.from_names(heads)
+    console.print(f"{len(kept)} of {len(space)} heads kept")
+    for kind in TYPES:
+        layers = sorted({head.layer for head in space if head.type == kind})
+        for layer in layers:
+            row = [head for head in space if (head.type, head.layer) == (kind, layer)]
+            cells = " ".join("■" if head.name in kept else "·" for head in row)
+            console.print(Text(f"  {kind if layer == layers[0] else '':8} {layer}  {cells}"))

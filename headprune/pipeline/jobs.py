@@ -1,0 +1,68 @@
+"""Running one job: its environment, its receipt, and what happens when it fails."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from headprune.pipeline.progress import Reporter
+from headprune.pipeline.store import failure, read_json, write_json
+
+TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "manifest.json")
+KINDS = ("data", "dense", "score", "gates", "test", "speed")
+
+
+def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
+    """Runs a job in this process and writes its receipt, last of all.
+
+    A training that fails, or a test that cannot be read, is a receipt with status and reason: the cells that need it
+    become rows that say so. Without data there is nothing to go on with: that error ends the run.
+
+    :raises ValueError: an unknown kind of job.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown job {kind!r}; available: {', '.join(KINDS)}")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    import torch
+
+    from headprune.pipeline import stages
+
+    torch.set_num_threads(1)  # small models gain nothing from a second thread; the result depends on the number
+    torch.use_deterministic_algorithms(not torch.cuda.is_available())
+    reporter = Reporter(Path(spec["results"]), spec["job"])
+    try:
+        record = getattr(stages, kind)(spec, reporter)
+    except Exception as error:
+        if kind == "data":
+            raise
+        traceback.print_exc()
+        record = failure(error)
+    write_json(receipt, record)
+    reporter.finish()
+
+
+def forget_failures(folder: Path) -> Iterator[Path]:
+    """Removes the receipts of jobs in which something failed, and what was made of them: the timings, which compare
+    all models of a seed, and the tables. Yields what it removed; cells that are ok are kept.
+
+    :raises FileNotFoundError: no such folder.
+    """
+    if not (folder / "jobs").is_dir():
+        raise FileNotFoundError(f"{folder} holds no jobs/: it is not a results folder")
+    failed = [path for path in sorted(folder.glob("jobs/**/*.json")) if statuses(read_json(path)) != {"ok"}]
+    if failed:
+        made_of_them = [*sorted(folder.glob("jobs/speed/**/*.json")), *(folder / name for name in TABLES)]
+        for path in dict.fromkeys([*failed, *made_of_them]):
+            if path.exists():
+                path.unlink()
+                yield path
+
+
+def statuses(receipt: Mapping[str, Any]) -> set[str]:
+    """Status of a job and of its cells."""
+    cells = receipt.get("cells")
+    return {receipt["status"], *(cell["status"] for cell in (cells.values() if isinstance(cells, dict) else ()))}

@@ -1,0 +1,107 @@
+"""What the user sees while the DAG runs: cells done and left, the current loss, the time it will take.
+
+Every job says where it stands in a file of its own under `progress/` and, now and then, in a line on its standard
+output, which Snakemake passes on. The plan of the run, written when it starts, tells how much there is in all.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from headprune.pipeline.plan import Plan
+from headprune.pipeline.store import read_json, write_json
+
+EVERY = 15.0  # seconds between two lines of one job
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The state of a run."""
+
+    cells: int
+    cells_done: int
+    jobs: int
+    jobs_done: int
+    seconds_left: float
+
+    def __str__(self) -> str:
+        left = f"about {format_seconds(self.seconds_left)} left" if self.jobs_done < self.jobs else "done"
+        return f"{self.cells_done}/{self.cells} cells, {self.jobs_done}/{self.jobs} jobs, {left}"
+
+
+def start(plan: Plan, cores: int) -> None:
+    """Writes what a run has to do; called once when it starts."""
+    jobs = {job.receipt: {"name": job.name, "estimate": plan.estimate(job)} for job in plan.jobs}
+    cells = [cell.id for cell in plan.cells]
+    write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, "cells": cells, "cores": cores})
+
+
+def overview(folder: Path) -> Overview | None:
+    """Where the run in `folder` stands; None if none was started."""
+    path = folder / "progress" / "plan.json"
+    if not path.exists():
+        return None
+    plan = read_json(path)
+    spent = estimated = left = 0.0
+    done = 0
+    for receipt, job in plan["jobs"].items():
+        state = _state(folder, job["name"])
+        if (folder / receipt).exists():
+            done += 1
+            if state.get("seconds"):
+                spent, estimated = spent + state["seconds"], estimated + job["estimate"]
+        else:
+            left += job["estimate"] * (1 - state.get("fraction", 0.0))
+    pace = spent / estimated if estimated else 1.0
+    cells_done = sum((folder / "cells" / cell / "test.json").exists() for cell in plan["cells"])
+    return Overview(len(plan["cells"]), cells_done, len(plan["jobs"]), done, left * pace / plan["cores"])
+
+
+class Reporter:
+    """Reports on one job."""
+
+    def __init__(self, folder: Path, job: str) -> None:
+        self.folder, self.job = folder, job
+        self.started = self.printed = time.monotonic()
+
+    def update(self, done: int, total: int, loss: float | None) -> None:
+        """:param done: updates or cells done, of `total`; :param loss: of training, bits per token"""
+        now = time.monotonic()
+        if now - self.printed < EVERY and done < total:
+            return
+        self.printed = now
+        self._write(done / total, None)
+        unit = "update" if loss is not None else "cell"
+        current = f" · loss {loss:.3f}" if loss is not None else ""
+        self._print(f"{unit} {done}/{total}{current}")
+
+    def finish(self) -> None:
+        seconds = time.monotonic() - self.started
+        self._write(1.0, seconds)
+        self._print(f"finished in {format_seconds(seconds)}")
+
+    def _write(self, fraction: float, seconds: float | None) -> None:
+        write_json(_path(self.folder, self.job), {"fraction": fraction, "seconds": seconds})
+
+    def _print(self, text: str) -> None:
+        everything = overview(self.folder)
+        suffix = f" | {everything}" if everything else ""
+        print(f"[{time.strftime('%H:%M:%S')}] {self.job} · {text}{suffix}", flush=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """`48 s`, `7 min`, `3.2 h`"""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _path(folder: Path, job: str) -> Path:
+    return folder / "progress" / f"{job.replace('/', '-')}.json"
+
+
+def _state(folder: Path, job: str) -> dict[str, float]:
+    path = _path(folder, job)
+    return read_json(path) if path.exists() else {}

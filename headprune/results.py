@@ -1,0 +1,158 @@
+"""The result tables: their schema, writing them reproducibly, reading and merging them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+CELL_COLUMNS = {
+    "profile": "string",
+    "track": "string",
+    "dataset": "string",
+    "model": "string",
+    "method": "string",
+    "arm": "string",
+    "budget": "Int64",
+    "heads_kept": "Int64",
+    "n_heads": "Int64",
+    "seed": "Int64",
+    "split": "string",
+    "metric": "string",
+    "value": "Float64",
+    "unit": "string",
+    "batch_size": "Int64",
+    "q25": "Float64",
+    "q75": "Float64",
+    "status": "string",
+    "reason": "string",
+    "metric_signature": "string",
+    "signature": "string",
+}
+MASK_COLUMNS = {
+    "profile": "string",
+    "track": "string",
+    "dataset": "string",
+    "model": "string",
+    "method": "string",
+    "arm": "string",
+    "budget": "Int64",
+    "seed": "Int64",
+    "head": "string",
+    "type": "string",
+    "layer": "Int64",
+    "index": "Int64",
+    "kept": "boolean",
+    "signature": "string",
+}
+UNITS = {
+    "bleu": "BLEU",
+    "bleu_tokenized_lower": "BLEU",
+    "chrf": "chrF2",
+    "perplexity": "per token",
+    "masked_vs_removed_max_abs": "logit",
+    "masked_vs_removed_hypotheses": "sentences",
+    "parameters": "count",
+    "parameters_non_embedding": "count",
+    "macs_per_token": "MAC",
+    "latency_ms": "ms",
+    "throughput": "tokens/s",
+    "train_seconds": "s",
+    "prune_seconds": "s",
+    "peak_memory_mib": "MiB",
+}
+# Measured anew by every run, and different every time; all other rows repeat byte for byte.
+MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib")
+STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
+CELL_KEY = ["profile", "track", "dataset", "model", "method", "arm", "budget", "seed"]
+ROW_KEY = [*CELL_KEY, "split", "metric"]
+
+
+def cells_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table with the columns and types of the schema, sorted.
+
+    :raises ValueError: an unknown column, status or metric, or two rows for one (cell, split, metric).
+    """
+    table = _table(rows, CELL_COLUMNS, ROW_KEY)
+    for column, known in (("status", STATUSES), ("metric", UNITS)):
+        strange = set(table[column].dropna()) - set(known)
+        if strange:
+            raise ValueError(f"column {column!r} holds {sorted(strange)}; known: {', '.join(known)}")
+    return table
+
+
+def masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per cell and head."""
+    return _table(rows, MASK_COLUMNS, [*CELL_KEY, "head"])
+
+
+def reproducible(cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the same configuration gives again byte for byte: all but times, speed and memory."""
+    return cells[~cells["metric"].isin(MEASURED)].reset_index(drop=True)
+
+
+def read_cells(path: str | Path) -> pd.DataFrame:
+    """Reads `cells.parquet` or `cells.csv`, or the one in a folder.
+
+    :raises ValueError: the columns are not those of the schema.
+    """
+    path = Path(path)
+    path = path / "cells.parquet" if path.is_dir() else path
+    table = (
+        pd.read_csv(path, keep_default_na=False, na_values={c: [""] for c in _numbers()})
+        if path.suffix == ".csv"
+        else pd.read_parquet(path)
+    )
+    missing, strange = set(CELL_COLUMNS) - set(table.columns), set(table.columns) - set(CELL_COLUMNS)
+    if missing or strange:
+        raise ValueError(f"{path} has another schema: missing {sorted(missing)}, unknown {sorted(strange)}")
+    return table.astype(CELL_COLUMNS)[list(CELL_COLUMNS)]
+
+
+def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several runs as one. Rows that repeat a cell under the same signature are taken once.
+
+    :raises ValueError: a cell occurs under two signatures, so that its rows contradict each other.
+    """
+    merged = pd.concat(list(tables), ignore_index=True)
+    keys = [*ROW_KEY[1:], "signature"]
+    merged = merged.drop_duplicates(keys)
+    clash = merged[merged.duplicated(ROW_KEY[1:], keep=False)]
+    if len(clash):
+        first = clash.iloc[0]
+        cell = "/".join(str(first[c]) for c in CELL_KEY[1:])
+        raise ValueError(f"cell {cell} occurs under {clash['signature'].nunique()} signatures; merge only one of them")
+    return merged.sort_values(ROW_KEY, kind="stable", ignore_index=True)
+
+
+def to_csv(table: pd.DataFrame) -> bytes:
+    """CSV with full precision: every number is the shortest text that reads back as itself."""
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def to_parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def _numbers() -> list[str]:
+    return [column for column, kind in CELL_COLUMNS.items() if kind in ("Int64", "Float64")]
+
+
+def _table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], key: list[str]) -> pd.DataFrame:
+    rows = list(rows)
+    strange = {column for row in rows for column in row} - set(columns)
+    if strange:
+        raise ValueError(f"unknown columns {sorted(strange)}; known: {', '.join(columns)}")
+    table = pd.DataFrame(rows, columns=list(columns)).astype(dict(columns))
+    for column, kind in columns.items():
+        if kind == "string":
+            table[column] = table[column].fillna("")
+    repeated = table[table.duplicated(key)]
+    if len(repeated):
+        raise ValueError(f"two rows for one {tuple(key)}: {tuple(repeated.iloc[0][key])}")
+    return table.sort_values(key, kind="stable", ignore_index=True)

@@ -1,0 +1,200 @@
+"""Runs fairseq's own trainer on one model, in this process, resumable.
+
+The loop is fairseq's, closed. What is trained is told by command-line arguments, the same that `fairseq-train
+--user-dir headprune` takes; a killed run goes on from its last checkpoint when called again with the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat as compat
+
+import fairseq_cli.train as train_cli
+import torch
+from fairseq import checkpoint_utils, options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+from headprune.config import Architecture, Training
+from headprune.gates import clear_mask
+from headprune.heads import HeadMask
+from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
+
+OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
+
+
+class DivergedError(RuntimeError):
+    """The loss or a gradient stopped being a finite number."""
+
+
+@dataclass(frozen=True)
+class GateRun:
+    """What `GateTraining` needs to know of a gate method."""
+
+    method: str
+    options: Mapping[str, Any]
+    budget: int
+    seed: int
+    learning_rate: float
+    cooldown: int  # updates before which no checkpoint is selected
+    pipelined: bool
+    directories: tuple[str, ...] = ()
+
+
+@dataclass
+class Trained:
+    """A finished training."""
+
+    model: HeadpruneTransformer  # the best checkpoint by validation loss, in evaluation mode, no gates set
+    mask: HeadMask | None  # of the gate method, if there was one
+    updates: int
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, training: Training) -> list[str]:
+    """The arguments of `fairseq-train` for an unpruned model, without seed and folder.
+
+    :param data: folder of fairseq's binarised data
+    :param pair: source and target language
+    """
+    a, t = architecture, training
+    argv: list[Any] = [str(data), "--task", "translation", "--source-lang", pair[0], "--target-lang", pair[1]]
+    argv += ["--arch", ARCHITECTURE, "--dropout", a.dropout, "--attention-dropout", a.attention_dropout]
+    argv += ["--activation-dropout", a.activation_dropout, "--activation-fn", a.activation]
+    for side, layers in (("encoder", a.encoder_layers), ("decoder", a.decoder_layers)):
+        argv += [f"--{side}-embed-dim", a.width, f"--{side}-ffn-embed-dim", a.feed_forward]
+        argv += [f"--{side}-layers", layers, f"--{side}-attention-heads", a.heads]
+        argv += [f"--{side}-normalize-before"] if a.normalize_before else []
+    argv += ["--share-all-embeddings"] if a.share_embeddings else ["--share-decoder-input-output-embed"]
+    argv += ["--criterion", "gated_label_smoothed_cross_entropy", "--label-smoothing", t.label_smoothing]
+    argv += ["--optimizer", "gated_adam", "--adam-betas", f"(0.9, {t.beta2})", "--weight-decay", t.weight_decay]
+    argv += ["--lr", t.learning_rate, "--clip-norm", t.clip_norm, *_schedule(t)]
+    argv += ["--max-tokens", t.max_tokens, "--update-freq", t.update_freq, "--max-update", t.updates]
+    argv += ["--required-batch-size-multiple", 1]  # the default silently drops sentences, of valid and test too
+    argv += ["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else []
+    return [str(argument) for argument in argv]
+
+
+def _schedule(t: Training) -> list[Any]:
+    if t.schedule == "linear":
+        argv: list[Any] = ["--lr-scheduler", "polynomial_decay", "--warmup-updates", t.warmup]
+        return [*argv, "--total-num-update", t.updates, "--end-learning-rate", 0]
+    if t.schedule == "cosine":
+        return ["--lr-scheduler", "cosine", "--warmup-updates", t.warmup, "--max-update", t.updates]
+    return ["--lr-scheduler", "inverse_sqrt", "--warmup-updates", max(t.warmup, 1)]
+
+
+def gate_arguments(gates: GateRun, updates: int) -> list[str]:
+    """What a gate method adds to `arguments`."""
+    argv: list[Any] = ["--gate-method", gates.method, "--gate-options", json.dumps(dict(gates.options))]
+    argv += ["--gate-budget", gates.budget, "--gate-total-updates", updates, "--gate-seed", gates.seed]
+    argv += ["--gate-lr", gates.learning_rate, "--validate-after-updates", gates.cooldown]
+    argv += ["--gate-pipelined"] if gates.pipelined else []
+    argv += ["--gate-methods", ":".join(gates.directories)] if gates.directories else []
+    return [str(argument) for argument in argv]
+
+
+def train(
+    argv: list[str],
+    folder: Path,
+    seed: int,
+    start: Path | None = None,
+    checkpoint_every: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> Trained:
+    """Trains until the updates are done, resuming from `folder` if it holds a checkpoint, then empties it.
+
+    :param argv: of `arguments` and `gate_arguments`
+    :param folder: scratch space for checkpoints; nothing else may use it
+    :param start: a model to start from, as `removal.save` writes it
+    :param checkpoint_every: updates; None: at the end of every epoch
+    :raises DivergedError: loss or gradient norm is NaN or infinite.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    argv = [*argv, "--save-dir", str(folder), "--seed", str(seed), "--no-epoch-checkpoints", "--num-workers", "0"]
+    argv += ["--log-format", "json", "--log-interval", "25"]
+    if start is not None:
+        argv += ["--finetune-from-model", str(start)]
+    if checkpoint_every is not None:
+        argv += ["--save-interval-updates", str(checkpoint_every), "--keep-interval-updates", "1"]
+    cfg = configuration(argv)
+    compat.reset_process_state()
+    curve = _Curve(folder / "curve.jsonl", cfg.optimization.max_update, on_progress)
+    with curve:
+        try:
+            train_cli.main(cfg)
+        except FloatingPointError as error:
+            raise DivergedError(str(error)) from error
+    trained = _best(folder, curve, cfg)
+    shutil.rmtree(folder)
+    return trained
+
+
+def configuration(argv: list[str]) -> Any:
+    """fairseq's configuration for these arguments."""
+    parsed = options.parse_args_and_arch(options.get_training_parser(), input_args=argv)
+    cfg = convert_namespace_to_omegaconf(parsed)
+    if not torch.cuda.is_available():
+        cfg.common.cpu = True
+    compat.use_device_bf16(cfg)
+    return cfg
+
+
+def _best(folder: Path, curve: _Curve, cfg: Any) -> Trained:
+    models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
+        [str(folder / "checkpoint_best.pt")], arg_overrides={"data": cfg.task.data}
+    )
+    model = models[0].float().eval()
+    mask = None
+    if model.gate_method is not None:
+        mask = model.gate_method.keep(model.gate_method.budget)
+        model.gate_method = None
+    clear_mask(model)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return Trained(model, mask, int(cfg.optimization.max_update), curve.points)
+
+
+class _Curve(logging.Handler):
+    """Collects the statistics that fairseq logs as JSON; keeps them beside the checkpoints, so that a resumed run has
+    the whole curve."""
+
+    def __init__(self, path: Path, total: int, on_progress: OnProgress | None) -> None:
+        super().__init__(logging.INFO)
+        self.path, self.total, self.on_progress = path, total, on_progress
+        self.points = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name not in ("train_inner", "valid"):
+            return
+        stats = json.loads(record.getMessage())
+        prefix = "valid_" if record.name == "valid" else ""
+        point: dict[str, Any] = {"split": record.name.removesuffix("_inner")}
+        point |= {"update": int(stats[f"{prefix}num_updates"])}
+        point |= {key: float(stats[f"{prefix}{key}"]) for key in ("loss", "nll_loss")}
+        self.points = [p for p in self.points if p["update"] < point["update"] or p["split"] != point["split"]]
+        self.points.append(point)
+        with self.path.open("a") as file:
+            file.write(json.dumps(point) + "\n")
+        if self.on_progress:
+            self.on_progress(point["update"], self.total, point["nll_loss"])
+
+    def __enter__(self) -> _Curve:
+        self.started = time.monotonic()
+        bar = logging.getLogger("fairseq.logging.progress_bar")
+        self.level_before = bar.level
+        bar.setLevel(logging.INFO)
+        bar.addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        bar = logging.getLogger("fairseq.logging.progress_bar")
+        bar.removeHandler(self)
+        bar.setLevel(self.level_before)

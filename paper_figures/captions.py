@@ -1,0 +1,90 @@
+"""Captions: what a reader needs beside a picture, counted from the tables rather than remembered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from common import UNPRUNED, Quality, Results, in_group, lines_of, outcomes, quality_of, write_text
+from looks import group_label, line_label, ordered
+
+MOST_LISTED = 8  # above this many, cells without a result are counted by status only
+
+
+def write_caption(
+    results: Results,
+    out_dir: Path,
+    name: str,
+    opening: str,
+    notes: Sequence[str] = (),
+    with_metric: bool = True,
+) -> None:
+    """Write NAME.txt, the caption of one figure."""
+    write_text(out_dir / f"{name}.txt", caption(results, opening, notes, with_metric))
+
+
+def caption(results: Results, opening: str, notes: Sequence[str] = (), with_metric: bool = True) -> str:
+    """The opening and the notes, per group its runs, failures and metric, then the data's signature."""
+    lines = [opening, *notes]
+    for group in results.groups():
+        cells = in_group(results.cells, group)
+        quality = quality_of(cells)
+        runs = outcomes(cells, quality)
+        heading = group_label(results, group) or ", ".join(part for part in group[1:] if part)
+        signature = metric_sentence(cells, quality) if with_metric else ""
+        lines.append(f"{heading}: {seeds_sentence(runs)} {failures_sentence(runs)}{signature}")
+    lines.append(f"Data: cells.parquet, sha256 {results.digest}.")
+    return "\n".join(lines) + "\n"
+
+
+def seeds_sentence(runs: pd.DataFrame) -> str:
+    """How many seeds and draws stand behind the points of each line."""
+    counts: dict[str, list[str]] = {}
+    by_line = lines_of(runs)
+    for line in ordered(by_line):
+        seeds = by_line[line]["seed"].nunique()
+        draws = by_line[line]["arm"].nunique()
+        text = f"n = {seeds} seed{'s' * (seeds != 1)}" + (f" × {draws} draws" if draws > 1 else "")
+        counts.setdefault(text, []).append(line_label(line))
+    common, *rest = sorted(counts, key=lambda text: -len(counts[text]))
+    others = "; ".join(f"{', '.join(counts[text])}: {text.removeprefix('n = ')}" for text in rest)
+    return f"{common} ({others})." if others else f"{common}."
+
+
+def failures_sentence(runs: pd.DataFrame) -> str:
+    """How many planned cells have no result, and which."""
+    bad = runs[runs["status"] != "ok"]
+    if bad.empty:
+        return f"All {len(runs)} cells have a result."
+    count = count_statuses(bad["status"])
+    text = f"{len(bad)} of {len(runs)} cells without a result ({count}), left out of the means"
+    if len(bad) > MOST_LISTED:
+        return text + "."
+    return f"{text}: {'; '.join(_cell(row) for row in bad.itertuples(index=False))}."
+
+
+def _cell(row: Any) -> str:
+    """`DSP (joint) K=4 seed 1 diverged`."""
+    budget = "" if row.method == UNPRUNED else f" K={row.budget:g}"
+    return f"{line_label((row.method, row.arm))}{budget} seed {row.seed} {row.status}"
+
+
+def count_statuses(statuses: pd.Series) -> str:
+    """`2 failed, 1 timeout`; empty when all are ok."""
+    counts = Counter(status for status in statuses if status != "ok")
+    return ", ".join(f"{counts[status]} {status}" for status in sorted(counts))
+
+
+def metric_sentence(cells: pd.DataFrame, quality: Quality) -> str:
+    """How the quality was computed; empty where the table does not say."""
+    if "metric_signature" not in cells:
+        return ""
+    rows = cells[(cells["metric"] == quality.metric) & (cells["split"] == "test") & (cells["status"] == "ok")]
+    found = sorted({str(text) for text in rows["metric_signature"].dropna()} - {""})
+    if not found:
+        return ""
+    warning = "" if len(found) == 1 else " (several: these values are not comparable)"
+    return f" {quality.label}: {' and '.join(found)}{warning}."

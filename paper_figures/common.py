@@ -1,0 +1,202 @@
+"""Reading and pooling of the result tables, shared by every figure; nothing here draws."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+GROUP = ["profile", "track", "dataset", "model"]
+LINE = ["method", "line"]  # `line` is the arm with repeated draws pooled
+CELL = [*GROUP, "method", "arm", "budget", "seed"]
+NEEDED = {
+    "cells.parquet": [*CELL, "heads_kept", "n_heads", "split", "metric", "value", "status", "reason"],
+    "masks.parquet": [*CELL, "head", "type", "layer", "index", "kept"],
+}
+UNPRUNED = "unpruned"
+
+Line = tuple[str, str]
+
+
+class ResultsError(Exception):
+    """The results folder cannot be drawn; the message says why."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The test metric that stands for the quality of a track."""
+
+    metric: str
+    label: str
+    higher_is_better: bool = True
+    digits: int = 2
+    scale: str = "linear"  # of the axis
+
+    @property
+    def sign(self) -> int:
+        """Factor that makes more mean better."""
+        return 1 if self.higher_is_better else -1
+
+
+QUALITY = {
+    "mt": Quality("bleu", "test BLEU"),
+    "lm": Quality("perplexity", "test perplexity", higher_is_better=False, scale="log"),
+    "nli": Quality("accuracy", "test accuracy", digits=3),
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder as read: its cells, and its masks where a figure asked for them."""
+
+    folder: Path
+    cells: pd.DataFrame
+    masks: pd.DataFrame | None
+    digest: str
+
+    def groups(self) -> list[tuple[str, ...]]:
+        """The (profile, track, dataset, model) groups in table order; nothing is pooled across them."""
+        return list(self.cells[GROUP].drop_duplicates().itertuples(index=False, name=None))
+
+    def lines(self) -> list[Line]:
+        """Every (method, pooled arm) of the table, in all groups: what colours are handed out over."""
+        return list(self.cells[LINE].drop_duplicates().itertuples(index=False, name=None))
+
+
+def read(folder: Path, with_masks: bool = False) -> Results:
+    """Read a results folder.
+
+    :raises ResultsError: a table is absent, unreadable, empty or lacks a column
+    """
+    cells = _read_table(folder / "cells.parquet")
+    masks = _read_table(folder / "masks.parquet") if with_masks else None
+    digest = hashlib.sha256((folder / "cells.parquet").read_bytes()).hexdigest()[:12]
+    return Results(folder, cells, masks, digest)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise ResultsError(f"{path.name} not found in {path.parent}")
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path.name} is not a readable parquet file: {error}") from error
+    absent = [column for column in NEEDED[path.name] if column not in table.columns]
+    if absent:
+        raise ResultsError(f"{path.name} lacks the columns {', '.join(absent)}")
+    if table.empty:
+        raise ResultsError(f"{path.name} holds no rows: run the benchmark before drawing it")
+    texts = [*GROUP, "method", "arm", "split", "metric", "status", "reason", "head", "type"]
+    for column in table.columns.intersection(texts):
+        table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
+    for column in ("budget", "seed"):
+        if table[column].isna().any():
+            raise ResultsError(f"{path.name} has rows without a {column}: they belong to no cell")
+    table["line"] = table["arm"].map(pooled_arm)
+    return table
+
+
+def pooled_arm(arm: str) -> str:
+    """`draw1`, `draw2`, … are repetitions of one method, not variants of it: `draw2+ft` becomes `+ft`."""
+    return re.sub(r"^draw_?\d+", "", arm)
+
+
+def in_group(table: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
+    """The rows of one (profile, track, dataset, model)."""
+    return table[(table[GROUP] == list(group)).all(axis=1)]
+
+
+def quality_of(cells: pd.DataFrame) -> Quality:
+    """The quality metric of one group's track; an unknown track falls back on BLEU."""
+    return QUALITY.get(cells["track"].iloc[0], QUALITY["mt"])
+
+
+def lines_of(table: pd.DataFrame) -> dict[Line, pd.DataFrame]:
+    """The table cut by (method, pooled arm)."""
+    return {(str(method), str(line)): part for (method, line), part in table.groupby(LINE)}
+
+
+def measured(
+    cells: pd.DataFrame,
+    metric: str,
+    split: str = "",
+    batch_size: int | None = None,
+) -> pd.DataFrame:
+    """One row per cell that has a finite `metric`: CELL, line, heads_kept, value, and q25, q75 where known.
+
+    :raises ResultsError: a cell has the metric twice, so that a mean would count it twice
+    """
+    rows = cells[(cells["metric"] == metric) & (cells["split"] == split) & (cells["status"] == "ok")]
+    if batch_size is not None and "batch_size" in rows and rows["batch_size"].notna().any():
+        rows = rows[rows["batch_size"] == batch_size]
+    rows = rows[np.isfinite(rows["value"].astype(float))]
+    twice = rows[rows.duplicated(CELL)]
+    if not twice.empty:
+        cell = ", ".join(f"{key}={twice.iloc[0][key]}" for key in CELL)
+        raise ResultsError(f"cells.parquet gives {split} {metric} more than once for the cell {cell}")
+    return rows
+
+
+def outcomes(cells: pd.DataFrame, quality: Quality) -> pd.DataFrame:
+    """One row per cell of the table: value and heads_kept (NaN without a result), status, reason."""
+    good = measured(cells, quality.metric, "test")[[*CELL, "value", "heads_kept"]]
+    bad = cells.loc[cells["status"] != "ok", [*CELL, "status", "reason"]].drop_duplicates(CELL)
+    every = cells[[*CELL, "line", "n_heads"]].drop_duplicates(CELL)
+    every = every.merge(good, on=CELL, how="left").merge(bad, on=CELL, how="left")
+    every = every.astype({"value": float, "heads_kept": float})
+    done = every["value"].notna()
+    every["status"] = every["status"].fillna("missing").mask(done, "ok")
+    every["reason"] = every["reason"].fillna(f"no test {quality.metric} in the table").mask(done, "")
+    return every
+
+
+def pool(runs: pd.DataFrame) -> pd.DataFrame:
+    """Pool runs over seeds and draws: per (method, line, budget) mean, low, high, n and mean heads kept."""
+    by_point = runs.groupby([*LINE, "budget"], sort=True)
+    pooled = by_point["value"].agg(mean="mean", low="min", high="max", n="count")
+    return pooled.assign(heads=by_point["heads_kept"].mean()).reset_index()
+
+
+def pareto_front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
+    """Indices of the points that no other point beats at lower or equal cost, by rising cost."""
+    front: list[int] = []
+    for i in sorted(range(len(cost)), key=lambda i: (cost[i], -quality[i])):
+        if not front or quality[i] > quality[front[-1]]:
+            front.append(i)
+    return front
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def run(
+    draw: Callable[[Results, Path], None],
+    doc: str | None,
+    argv: Sequence[str] | None,
+    with_masks: bool = False,
+) -> int:
+    """The command line of every script: RESULTS_DIR OUT_DIR. Returns 2 when the results cannot be drawn."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results_dir", type=Path, help="folder with cells.parquet (and masks.parquet)")
+    parser.add_argument("out_dir", type=Path, help="folder to write into; made when absent")
+    arguments = parser.parse_args(argv)
+    try:
+        results = read(arguments.results_dir, with_masks)
+        arguments.out_dir.mkdir(parents=True, exist_ok=True)
+        draw(results, arguments.out_dir)
+    except (ResultsError, OSError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,181 @@
+"""Which heads survive: one layer × head map per attention type, one row of maps per method and arm.
+
+python paper_figures/survival_maps.py RESULTS_DIR OUT_DIR
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from captions import write_caption
+from common import CELL, Line, Results, ResultsError, lines_of, run
+from looks import DOUBLE, group_label, line_label, ordered, save, styled
+from masks import attention_types, usable_masks
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+
+NAME = "survival_maps"
+SKIPPED = ("unpruned", "random")  # keep everything, or everything equally often
+COLORS = "Blues"
+LABEL_WIDTH, PAGE = 1.35, 9.0  # inches: for the row labels, and the height of a printed page
+OPENING = (
+    "Heads that survive pruning. Each square is one head, named by its row and column (cross.2 and .1: head "
+    "cross.2.1); colour and number: percentage of the row's cells (budgets K and seeds, weighted equally) "
+    "in which the head is kept. Grey hatching: no such head."
+)
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """The masks of one method and arm in one group."""
+
+    group: str
+    line: Line
+    masks: pd.DataFrame
+
+    @property
+    def cells(self) -> int:
+        return len(self.masks.drop_duplicates(CELL))
+
+    @property
+    def budgets(self) -> list[int]:
+        return sorted(self.masks["budget"].unique(), reverse=True)
+
+    @property
+    def layers(self) -> int:
+        return int(self.masks["layer"].max()) + 1
+
+    def label(self) -> str:
+        """The text left of the maps: method, budgets, number of cells."""
+        budgets = self.budgets
+        shown = ", ".join(f"{k:g}" for k in budgets)
+        if len(budgets) > 5:
+            shown = f"{budgets[0]:g} … {budgets[-1]:g} ({len(budgets)})"
+        return f"K = {shown}\n{self.cells} cell{'s' * (self.cells != 1)}"
+
+
+def draw(results: Results, out_dir: Path) -> None:
+    """Draw one row of maps per group, method and arm."""
+    rows = list(map_rows(results))
+    if not rows:
+        raise ResultsError("masks.parquet holds no mask of a completed cell of any method but random")
+    with styled():
+        draw_rows(rows)
+        save(plt.gcf(), out_dir, NAME)
+    notes = []
+    if len({tuple(row.budgets) for row in rows}) > 1:
+        notes.append("The rows cover different budgets: compare patterns between them, not overall darkness.")
+    write_caption(results, out_dir, NAME, OPENING, notes, with_metric=False)
+
+
+def map_rows(results: Results) -> Iterator[MapRow]:
+    """The rows of the figure, group by group."""
+    for group, masks in usable_masks(results):
+        by_line = lines_of(masks[~masks["method"].isin(SKIPPED)])
+        for line in ordered(by_line):
+            yield MapRow(group_label(results, group), line, by_line[line])
+
+
+def draw_rows(rows: list[MapRow]) -> None:
+    """Lay the maps out on a common grid of square heads."""
+    types = attention_types(pd.concat([row.masks["type"] for row in rows]))
+    widths = [max(_heads(row.masks, kind) for row in rows) for kind in types]
+    # The maps share what the row labels, the names of the modules and the colour bar leave of the page width.
+    across = (DOUBLE - LABEL_WIDTH - 0.65 * len(types) - 0.7) / sum(widths)
+    down = (PAGE - 0.4 - 0.08 * len(rows)) / sum(row.layers for row in rows)
+    square = min(across, down, 0.3)
+    inches = [max(row.layers * square, 0.48) for row in rows]
+    figure, grid = plt.subplots(
+        len(rows),
+        len(types) + 1,
+        figsize=(DOUBLE - (across - square) * sum(widths), max(sum(inches) + 0.08 * len(rows) + 0.4, 1.5)),
+        squeeze=False,
+        width_ratios=[LABEL_WIDTH / square, *widths],
+        height_ratios=inches,
+        layout=ConstrainedLayoutEngine(h_pad=0.04, hspace=0),
+    )
+    meshes: list[QuadMesh | None] = []
+    for number, (row, axes) in enumerate(zip(rows, grid, strict=True)):
+        draw_label(axes[0], row, first_of_group=number == 0 or rows[number - 1].group != row.group)
+        last = number == len(rows) - 1 or rows[number + 1].group != row.group
+        for ax, kind in zip(axes[1:], types, strict=True):
+            meshes.append(draw_map(ax, row.masks[row.masks["type"] == kind], kind, last, 72 * square >= 12))
+            if number == 0:
+                ax.set_title(kind)
+    draw_color_bar(figure, grid, meshes)
+
+
+def _heads(masks: pd.DataFrame, kind: str) -> int:
+    of_kind = masks[masks["type"] == kind]
+    return 1 if of_kind.empty else int(of_kind["index"].max()) + 1
+
+
+def draw_label(ax: Axes, row: MapRow, first_of_group: bool) -> None:
+    """Method, budgets and number of cells, left of the maps; above them the group where a new one starts."""
+    ax.axis("off")
+    ax.text(0, 0.5, row.label(), va="top", linespacing=1.3, color="#444444")
+    ax.text(0, 0.56, textwrap.fill(line_label(row.line), 28), va="bottom", fontsize=8)
+    if first_of_group and row.group:
+        ax.set_title(row.group, loc="left", fontweight="bold", fontsize=7.5)
+
+
+def draw_map(ax: Axes, masks: pd.DataFrame, kind: str, last: bool, numbers: bool) -> QuadMesh | None:
+    """One map; hatching shows through where the model has no such head."""
+    if masks.empty:
+        ax.axis("off")
+        return None
+    kept = survival(masks)
+    layers, heads = kept.shape
+    if kept.isna().any(axis=None):
+        ax.add_patch(Rectangle((0, 0), heads, layers, facecolor="#EEEEEE", edgecolor="#BBBBBB", hatch="///"))
+    mesh = ax.pcolormesh(np.ma.masked_invalid(kept), cmap=COLORS, norm=Normalize(0, 1), zorder=2)
+    mesh.set(edgecolor="white", linewidth=0.8)
+    ax.invert_yaxis()
+    ax.set_xticks(np.arange(heads) + 0.5, [f".{head}" for head in range(heads)])
+    ax.set_yticks(np.arange(layers) + 0.5, [f"{kind}.{layer}" for layer in range(layers)])
+    ax.tick_params(length=0, pad=2, labelbottom=last)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    if numbers:
+        for (layer, head), share in np.ndenumerate(kept.to_numpy()):
+            if np.isfinite(share):
+                ink = "white" if share > 0.6 else "black"
+                label = ax.text(head + 0.5, layer + 0.5, f"{100 * share:.0f}", color=ink, fontsize=7)
+                label.set(ha="center", va="center", in_layout=False)  # it stays inside its square
+    return mesh
+
+
+def survival(masks: pd.DataFrame) -> pd.DataFrame:
+    """Share of the cells that keep each head of one type; (layers, heads), NaN where a layer has fewer."""
+    kept = masks.astype({"kept": float}).groupby(["layer", "index"])["kept"].mean().unstack()
+    return kept.reindex(index=range(int(kept.index.max()) + 1), columns=range(int(kept.columns.max()) + 1))
+
+
+def draw_color_bar(figure: Figure, grid: np.ndarray, meshes: Sequence[QuadMesh | None]) -> None:
+    """One colour bar for all maps."""
+    mesh = next(mesh for mesh in meshes if mesh is not None)
+    shrink = min(1.0, 1.6 / figure.get_figheight())
+    bar = figure.colorbar(mesh, ax=grid, fraction=0.025, aspect=18, shrink=shrink)
+    bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
+    bar.set_label("cells that keep the head (%)")
+    bar.ax.spines[:].set_visible(False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    return run(draw, __doc__, argv, with_masks=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""The scripts of paper_figures/ are no package: they find each other as they do when run, by their folder."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from matplotlib.figure import Figure
+
+SCRIPTS = Path(__file__).parents[2] / "paper_figures"
+sys.path += [str(SCRIPTS), str(Path(__file__).parent)]
+
+import looks  # noqa: E402
+import synthetic_results  # noqa: E402
+
+FIGURES = ("quality_vs_heads", "pareto", "survival_maps", "kept_by_type")
+NAMES = (*FIGURES, "results_table")
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One made-up results folder: every method, two seeds, one failed and one diverged cell."""
+    return synthetic_results.write(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[[str], ModuleType]:
+    """Import a script by name."""
+    return importlib.import_module
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures are collected here instead of being rendered, for tests that look at anything but the files."""
+    figures: list[Figure] = []
+    for name in FIGURES:
+        monkeypatch.setattr(importlib.import_module(name), "save", lambda figure, *_: figures.append(figure))
+    return figures
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What all scripts made of the made-up results: their files, and the figures, laid out."""
+
+    folder: Path
+    figures: dict[str, Figure]
+    again: Path  # where a second process draws the same once more, meanwhile
+    process: subprocess.Popen[str]
+
+
+def start_again(results: Path, out: Path) -> subprocess.Popen[str]:
+    """Run every script in a fresh process with another hash seed; it fails if one of them imports torch."""
+    code = (
+        "import importlib, sys\n"
+        f"for name in {NAMES!r}:\n"
+        "    assert importlib.import_module(name).main(sys.argv[1:]) == 0\n"
+        "assert not {'torch', 'fairseq', 'headprune'} & set(sys.modules)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-c", code, str(results), str(out)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="session")
+def everything(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Run every script once, keeping each figure that it saves."""
+    again = tmp_path_factory.mktemp("again")
+    drawn = Drawn(tmp_path_factory.mktemp("drawn"), {}, again, start_again(results, again))
+
+    def keep(figure: Figure, out_dir: Path, name: str) -> None:
+        looks.save(figure, out_dir, name)
+        drawn.figures[name] = figure
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in NAMES:
+            module = importlib.import_module(name)
+            patch.setattr(module, "save", keep, raising=False)
+            assert module.main([str(results), str(drawn.folder)]) == 0
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def drawn(everything: Drawn) -> Path:
+    """The folder with the output of every script."""
+    return everything.folder
+
+
+@pytest.fixture(scope="session")
+def figures(everything: Drawn) -> dict[str, Figure]:
+    """The figures by script name."""
+    return everything.figures

@@ -1,0 +1,92 @@
+"""Every figure on made-up results: files, captions, legibility, determinism."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import FIGURES, NAMES, SCRIPTS, Drawn
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_writes_vector_and_pixels(name: str, drawn: Path) -> None:
+    png, pdf = (drawn / f"{name}.png").read_bytes(), (drawn / f"{name}.pdf").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert len(png) > 30_000
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 8_000
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_files_carry_no_dates_or_versions(name: str, drawn: Path) -> None:
+    png, pdf = (drawn / f"{name}.png").read_bytes(), (drawn / f"{name}.pdf").read_bytes()
+    assert not any(chunk in png for chunk in (b"tEXt", b"iTXt", b"tIME"))
+    assert not any(key in pdf for key in (b"CreationDate", b"Producer", b"/Type3"))
+    assert not list(drawn.glob(".*"))  # no half-written file left behind
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_captions_count_runs_and_failures(name: str, drawn: Path, results: Path, script) -> None:
+    text = (drawn / f"{name}.txt").read_text(encoding="utf-8")
+    assert "n = 2 seeds (random: 2 seeds × 3 draws)" in text
+    assert "2 of 56 cells without a result (1 diverged, 1 failed)" in text
+    assert "DSP (joint) K=4 seed 1 diverged; magnitude K=8 seed 2 failed" in text
+    assert script("common").read(results).digest in text
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_texts_are_legible_and_legends_cover_nothing(name: str, figures: dict[str, Figure]) -> None:
+    figure = figures[name]
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) >= 7
+    for legend in figure.legends:
+        box = legend.get_window_extent()
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
+        assert not any(box.overlaps(ax.get_tightbbox()) for ax in figure.axes if ax.axison)
+
+
+@pytest.mark.parametrize("name", ["quality_vs_heads", "pareto"])
+def test_unknown_method_gets_a_legend_entry(name: str, figures: dict[str, Figure]) -> None:
+    labels = [text.get_text() for text in figures[name].legends[0].get_texts()]
+    assert labels.count("cluster merge") == 1
+    assert labels.count("random") == 1  # three draws, one line
+
+
+def test_unknown_methods_look_different(script) -> None:
+    looks = script("looks")
+    palette = looks.looks([*looks.KNOWN, *((f"new_{i}", "") for i in range(20))])
+    assert len({(look.color, look.marker, look.dash) for look in palette.values()}) == len(looks.KNOWN) + 20
+
+
+def test_runs_as_a_command_and_refuses_an_empty_table(tmp_path: Path, results: Path) -> None:
+    pd.read_parquet(results / "cells.parquet").iloc[:0].to_parquet(tmp_path / "cells.parquet")
+    command = [sys.executable, str(SCRIPTS / "results_table.py"), str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "cells.parquet holds no rows" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_scripts_read_tables_only() -> None:
+    for path in SCRIPTS.glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        assert not {name.split(".")[0] for name in names} & {"torch", "fairseq", "headprune"}, path.name
+
+
+def test_second_run_is_byte_identical(everything: Drawn) -> None:
+    _, errors = everything.process.communicate(timeout=60)
+    assert everything.process.returncode == 0, errors
+    names = sorted(path.name for path in everything.folder.iterdir())
+    assert sorted(path.name for path in everything.again.iterdir()) == names
+    for name in names:
+        assert (everything.again / name).read_bytes() == (everything.folder / name).read_bytes(), name

@@ -1,0 +1,134 @@
+"""Tables that a real benchmark also produces: thin, partial, failed, wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import FIGURES, NAMES
+from matplotlib.figure import Figure
+from synthetic_results import HALF_LIFE, Plan, write
+
+FEW = [("random", "draw1"), ("magnitude", "")]
+pytestmark = pytest.mark.usefixtures("unsaved")
+
+GROUP = ("small", "mt", "toy-de-en", "transformer_small")
+
+
+def draw_all(script: Callable, folder: Path, out: Path, names: tuple[str, ...] = NAMES) -> list[int]:
+    return [script(name).main([str(folder), str(out)]) for name in names]
+
+
+def edit(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame], table: str = "cells") -> Path:
+    """Rewrite a table of a results folder."""
+    path = folder / f"{table}.parquet"
+    change(pd.read_parquet(path)).to_parquet(path)
+    return folder
+
+
+def test_one_seed_one_budget_no_dsp(script, tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
+    assert draw_all(script, folder, tmp_path) == [0] * 5
+    assert "n = 1 seed." in (tmp_path / "quality_vs_heads.txt").read_text(encoding="utf-8")
+    assert "± " not in (tmp_path / "results.csv").read_text(encoding="utf-8")
+
+
+def test_several_groups_are_never_pooled(script, tmp_path: Path, unsaved: list[Figure]) -> None:
+    other = (*GROUP[:2], "toy-en-fr", GROUP[3])
+    folder = write(tmp_path / "in", Plan(groups=(GROUP, other), arms=FEW, budgets=(16, 4), failed={}))
+    names = ("quality_vs_heads", "survival_maps", "results_table")
+    assert draw_all(script, folder, tmp_path, names) == [0] * 3
+    assert len(unsaved[0].axes) == 2
+    table = pd.read_csv(tmp_path / "results_long.csv")
+    assert set(table["n"]) == {2}
+    assert table.groupby("dataset").size().to_dict() == {"toy-de-en": 5, "toy-en-fr": 5}
+    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "## toy-de-en\n" in text
+    assert "## toy-en-fr\n" in text
+
+
+def test_every_cell_failed(script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
+    edit(folder, lambda cells: cells.assign(status="timeout", value=np.nan, reason="wall clock"))
+    assert draw_all(script, folder, tmp_path) == [2, 2, 2, 2, 0]
+    assert "every cell failed" in capsys.readouterr().err
+    assert "1 timeout" in (tmp_path / "results.csv").read_text(encoding="utf-8")
+
+
+def test_unmeasured_latency_leaves_a_panel_empty(script, tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
+    edit(folder, lambda cells: cells[cells["metric"] != "latency_ms"])
+    assert draw_all(script, folder, tmp_path, ("pareto",)) == [0]
+    assert "6 runs without latency_ms" in (tmp_path / "pareto.txt").read_text(encoding="utf-8")
+
+
+def test_perplexity_is_better_when_lower(script, tmp_path: Path) -> None:
+    plan = Plan(groups=[("small", "lm", "toy", "allatt")], arms=FEW, budgets=(16, 4), metric="perplexity")
+    folder = write(tmp_path / "in", plan)
+    edit(folder, lambda cells: cells[(cells["metric"] != "perplexity") | (cells["split"] == "test")])
+    assert draw_all(script, folder, tmp_path, ("quality_vs_heads", "pareto", "results_table")) == [0] * 3
+    table = pd.read_csv(tmp_path / "results_long.csv")
+    pruned = table[table["method"] != "unpruned"]
+    assert (pruned[pruned["best"]]["mean"].to_numpy() == pruned.groupby("budget")["mean"].min()[::-1]).all()
+
+
+def test_achieved_count_is_what_is_plotted(script, tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
+    magnitude = {"heads_kept": lambda t: t["heads_kept"].where(t["method"] != "magnitude", 13)}
+    edit(folder, lambda cells: cells.assign(**magnitude))
+    assert draw_all(script, folder, tmp_path, ("quality_vs_heads", "results_table")) == [0, 0]
+    assert "(2), 13.0 heads" in (tmp_path / "results.csv").read_text(encoding="utf-8")
+
+
+def test_many_methods_still_fit_the_page(
+    script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsaved: list[Figure]
+) -> None:
+    new = {(f"method_{i}", "with_a_rather_long_arm"): 3.0 + i for i in range(8)}
+    monkeypatch.setattr("synthetic_results.HALF_LIFE", HALF_LIFE | new)
+    folder = write(tmp_path / "in", Plan(arms=list(new), budgets=(24, 8), seeds=(1,), failed={}))
+    assert draw_all(script, folder, tmp_path, ("pareto",)) == [0]
+    unsaved[0].draw_without_rendering()
+    box = unsaved[0].legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= unsaved[0].bbox.x1
+
+
+def refused(script, folder: Path, out: Path, name: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a script that must exit 2; its message."""
+    assert script(name).main([str(folder), str(out)]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_absent_folder(name: str, script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "cells.parquet not found" in refused(script, tmp_path / "nowhere", tmp_path, name, capsys)
+
+
+@pytest.mark.parametrize("name", FIGURES[2:])
+def test_no_masks(name: str, script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
+    edit(folder, lambda masks: masks[masks["method"] == "unpruned"], "masks")
+    assert "no mask of a completed cell" in refused(script, folder, tmp_path, name, capsys)
+    (folder / "masks.parquet").unlink()
+    assert "masks.parquet not found" in refused(script, folder, tmp_path, name, capsys)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: pd.concat([t, t]), "test bleu more than once"),
+        (lambda t: t.drop(columns=["seed"]), "lacks the columns seed"),
+        (lambda t: t.assign(budget=np.nan), "rows without a budget"),
+    ],
+)
+def test_wrong_tables(change, message, script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
+    edit(folder, change)
+    assert message in refused(script, folder, tmp_path, "results_table", capsys)
+
+
+def test_file_that_is_no_parquet(script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cells.parquet").write_text("not a table")
+    assert "not a readable parquet file" in refused(script, tmp_path, tmp_path, "pareto", capsys)

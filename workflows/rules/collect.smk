@@ -1,0 +1,21 @@
+TABLES = [f"{RESULTS}/{name}" for name in jobs.TABLES]
+
+
+rule collect:
+    input:
+        receipts(plan.jobs),
+    output:
+        TABLES,
+    log:
+        f"{RESULTS}/logs/collect.log",
+    params:
+        config=json.dumps(plan.config.model_dump(exclude_defaults=True), sort_keys=True),
+    localrule: True
+    shell:
+        "headprune collect --config {params.config:q} 2> {log:q}"
+
+
+rule tables:
+    input:
+        TABLES,
+        f"{RESULTS}/tables/results.md",

@@ -1,0 +1,90 @@
+"""The plan of the profile, and the wildcards it allows. An invalid configuration ends here, before anything runs."""
+
+import json
+from pathlib import Path
+
+import yaml
+from headprune.config import ConfigError, load
+from headprune.pipeline import jobs, progress
+from headprune.pipeline.plan import Job, Plan
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
+
+ROOT = Path(workflow.basedir)
+
+if "profile" not in config:  # plain `snakemake`: the quick profile, with what --config says on top
+    quick = yaml.safe_load((ROOT / "workflows/config/quick.yaml").read_text())
+    update_config(quick, config)
+    config.update(quick)
+
+try:
+    plan = Plan(load(config))
+    plan.check_writable()
+except ConfigError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = str(plan.folder)
+FIGURES = ROOT / "paper_figures"
+
+
+def either(names):
+    return "|".join(map(str, names)) or "none"
+
+
+wildcard_constraints:
+    dataset=either(plan.config.datasets),
+    model=either(plan.config.models),
+    label=either(method.label for method in plan.config.methods),
+    batch=either({name for seed in plan.all_seeds() for name in plan.batches(seed)}),
+    seed=r"\d+",
+    budget=r"\d+",
+
+
+def job_of(kind, wildcards):
+    values = dict(wildcards)
+    numbers = {key: int(values[key]) for key in ("seed", "budget") if key in values}
+    label = values.get("label", values.get("batch", ""))
+    return Job(kind, values.get("model", ""), values.get("dataset", ""), label, **numbers)
+
+
+def specification(kind):
+    """Parameters of a job: all that it depends on beside its inputs, so that nothing else makes it run again."""
+
+    def function(wildcards):
+        return json.dumps(plan.specification(job_of(kind, wildcards)), sort_keys=True)
+
+    return function
+
+
+def receipts(jobs):
+    return [f"{RESULTS}/{job.receipt}" for job in jobs]
+
+
+def dataset_receipt(wildcards):
+    return receipts([Job("data", dataset=plan.config.models[wildcards.model].dataset)])
+
+
+def model_receipt(wildcards):
+    return receipts([Job("dense", wildcards.model, seed=int(wildcards.seed))])
+
+
+def start_receipt(wildcards):
+    """Of what a gate method starts from: the trained model, or the data when it trains the model itself."""
+    return model_receipt(wildcards) if plan.needs_dense(wildcards.label) else dataset_receipt(wildcards)
+
+
+def method_file(wildcards):
+    return str(plan.file_of(wildcards.label))
+
+
+def batch_files(wildcards):
+    return sorted({str(plan.file_of(label)) for label in plan.labels_in(job_of("score", wildcards))})
+
+
+def pruning_receipts(wildcards):
+    return receipts(plan.pruning_jobs(wildcards.model, wildcards.batch, int(wildcards.seed)))
+
+
+def test_receipts(wildcards):
+    seed = int(wildcards.seed)
+    return receipts(Job("test", wildcards.model, label=batch, seed=seed) for batch in plan.batches(seed))

@@ -1,0 +1,13 @@
+rule data:
+    output:
+        f"{RESULTS}/jobs/data/{{dataset}}.json",
+    log:
+        f"{RESULTS}/logs/data/{{dataset}}.log",
+    params:
+        spec=specification("data"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "headprune job data --spec {params.spec:q} --receipt {output:q} 2> {log:q}"

@@ -1,0 +1,32 @@
+rule test:
+    input:
+        pruning_receipts,
+    output:
+        f"{RESULTS}/jobs/test/{{model}}/{{batch}}/s{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/test/{{model}}/{{batch}}/s{{seed}}.log",
+    params:
+        spec=specification("test"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=720,
+    shell:
+        "headprune job test --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+
+
+rule speed:
+    input:
+        test_receipts,
+    output:
+        f"{RESULTS}/jobs/speed/{{model}}/s{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/speed/{{model}}/s{{seed}}.log",
+    params:
+        spec=specification("speed"),
+    threads: workflow.cores or 1  # nothing runs beside a measurement of time
+    resources:
+        mem_mb=4000,
+        runtime=720,
+    shell:
+        "OMP_NUM_THREADS=1 headprune job speed --spec {params.spec:q} --receipt {output:q} 2> {log:q}"

@@ -1,0 +1,48 @@
+FIGURE_NAMES = ["quality_vs_heads", "pareto", "survival_maps", "kept_by_type"]
+
+
+rule figure:
+    input:
+        TABLES[:3],
+        script=str(FIGURES / "{figure}.py"),
+        shared=[str(FIGURES / name) for name in ("common.py", "looks.py", "captions.py", "style.mplstyle")],
+    output:
+        multiext(f"{RESULTS}/figures/{{figure}}", ".pdf", ".png", ".txt"),
+    log:
+        f"{RESULTS}/logs/figures/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURE_NAMES),
+    params:
+        results=RESULTS,
+        folder=f"{RESULTS}/figures",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    shell:
+        "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
+
+
+rule results_table:
+    input:
+        TABLES[:3],
+        script=str(FIGURES / "results_table.py"),
+        shared=str(FIGURES / "common.py"),
+    output:
+        multiext(f"{RESULTS}/tables/results", ".csv", ".md"),
+    log:
+        f"{RESULTS}/logs/figures/results_table.log",
+    params:
+        results=RESULTS,
+        folder=f"{RESULTS}/tables",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    shell:
+        "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
+
+
+rule figures:
+    input:
+        expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURE_NAMES),

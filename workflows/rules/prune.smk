@@ -1,0 +1,35 @@
+rule score:
+    input:
+        model_receipt,
+        methods=batch_files,
+    output:
+        f"{RESULTS}/jobs/score/{{model}}/{{batch}}/s{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/score/{{model}}/{{batch}}/s{{seed}}.log",
+    params:
+        spec=specification("score"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=720,
+    shell:
+        "headprune job score --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+
+
+rule gates:
+    input:
+        start_receipt,
+        method=method_file,
+    output:
+        f"{RESULTS}/jobs/gates/{{model}}/{{label}}/k{{budget}}/s{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/gates/{{model}}/{{label}}/k{{budget}}/s{{seed}}.log",
+    params:
+        spec=specification("gates"),
+    threads: 1
+    priority: 10  # the long ones first, so that the short ones fill the gaps
+    resources:
+        mem_mb=4000,
+        runtime=2880,
+    shell:
+        "headprune job gates --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
