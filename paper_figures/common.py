@@ -21,6 +21,8 @@ NEEDED = {
     "cells.parquet": [*CELL, "heads_kept", "n_heads", "split", "metric", "value", "status", "reason"],
     "masks.parquet": [*CELL, "head", "type", "layer", "index", "kept"],
 }
+TEXTS = [*GROUP, "method", "arm", "split", "metric", "status", "reason", "head", "type"]
+NUMBERS = ["heads_kept", "n_heads", "value", "batch_size", "q25", "q75", "kept"]
 UNPRUNED = "unpruned"
 
 Line = tuple[str, str]
@@ -94,12 +96,14 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise ResultsError(f"{path.name} lacks the columns {', '.join(absent)}")
     if table.empty:
         raise ResultsError(f"{path.name} holds no rows: run the benchmark before drawing it")
-    texts = [*GROUP, "method", "arm", "split", "metric", "status", "reason", "head", "type"]
-    for column in table.columns.intersection(texts):
-        table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
     for column in ("budget", "seed"):
         if table[column].isna().any():
             raise ResultsError(f"{path.name} has rows without a {column}: they belong to no cell")
+    for column in table.columns.intersection(TEXTS):
+        table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
+    # Plain numbers: the table's nullable types would carry their NA into comparisons and axes.
+    numbers = dict.fromkeys(table.columns.intersection(NUMBERS), float)
+    table = table.astype({"budget": int, "seed": int, **numbers})
     table["line"] = table["arm"].map(pooled_arm)
     return table
 
@@ -137,7 +141,7 @@ def measured(
     rows = cells[(cells["metric"] == metric) & (cells["split"] == split) & (cells["status"] == "ok")]
     if batch_size is not None and "batch_size" in rows and rows["batch_size"].notna().any():
         rows = rows[rows["batch_size"] == batch_size]
-    rows = rows[np.isfinite(rows["value"].astype(float))]
+    rows = rows[np.isfinite(rows["value"])]
     twice = rows[rows.duplicated(CELL)]
     if not twice.empty:
         cell = ", ".join(f"{key}={twice.iloc[0][key]}" for key in CELL)
@@ -151,7 +155,6 @@ def outcomes(cells: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     bad = cells.loc[cells["status"] != "ok", [*CELL, "status", "reason"]].drop_duplicates(CELL)
     every = cells[[*CELL, "line", "n_heads"]].drop_duplicates(CELL)
     every = every.merge(good, on=CELL, how="left").merge(bad, on=CELL, how="left")
-    every = every.astype({"value": float, "heads_kept": float})
     done = every["value"].notna()
     every["status"] = every["status"].fillna("missing").mask(done, "ok")
     every["reason"] = every["reason"].fillna(f"no test {quality.metric} in the table").mask(done, "")
@@ -163,15 +166,6 @@ def pool(runs: pd.DataFrame) -> pd.DataFrame:
     by_point = runs.groupby([*LINE, "budget"], sort=True)
     pooled = by_point["value"].agg(mean="mean", low="min", high="max", n="count")
     return pooled.assign(heads=by_point["heads_kept"].mean()).reset_index()
-
-
-def pareto_front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
-    """Indices of the points that no other point beats at lower or equal cost, by rising cost."""
-    front: list[int] = []
-    for i in sorted(range(len(cost)), key=lambda i: (cost[i], -quality[i])):
-        if not front or quality[i] > quality[front[-1]]:
-            front.append(i)
-    return front
 
 
 def write_text(path: Path, text: str) -> None:

@@ -78,14 +78,14 @@ def draw(results: Results, out_dir: Path) -> None:
                 ax.axis("off")
         figure.supxlabel("heads kept", fontsize=8)
         figure.supylabel("share of the type's heads kept", fontsize=8)
-        legend_outside(figure, list(grid.flat), columns=4, where="upper")
+        legend_outside(figure, list(grid.flat), columns=4, above=True)
         save(figure, out_dir, NAME)
     write_caption(results, out_dir, NAME, OPENING, with_metric=False)
 
 
 def by_line(masks: pd.DataFrame) -> list[tuple[Line, pd.DataFrame]]:
     """Per line of one group: `share` kept per cell and type, with the cell's `heads` kept and `n_heads`."""
-    masks = masks[masks["method"] != UNPRUNED].astype({"kept": float})
+    masks = masks[masks["method"] != UNPRUNED]
     shares = masks.groupby([*CELL, "line", "type"])["kept"].mean().rename("share").reset_index()
     totals = masks.groupby(CELL)["kept"].agg(heads="sum", n_heads="count")
     shares = shares.join(totals, on=CELL)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 
@@ -26,6 +27,7 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#777777"
 
+Where = Literal["outside upper center", "outside lower center"]
 Dash = str | tuple[float, tuple[float, ...]]
 
 
@@ -129,8 +131,8 @@ def draw_range(ax: Axes, x: pd.Series, low: pd.Series, high: pd.Series, color: s
     ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def legend_outside(figure: Figure, axes: Sequence[Axes], columns: int, where: str = "lower") -> None:
-    """One legend for all panels, under or (`upper`) over them: it can never cover data.
+def legend_outside(figure: Figure, axes: Sequence[Axes], columns: int, above: bool = False) -> None:
+    """One legend for all panels, under or over them: it can never cover data.
 
     It gets as many of the `columns` as the page is wide enough for; the figure grows by its height.
     """
@@ -140,7 +142,8 @@ def legend_outside(figure: Figure, axes: Sequence[Axes], columns: int, where: st
             entries.setdefault(label, handle)
     handles = list(entries.values())
     for number in range(min(columns, len(entries)), 0, -1):
-        legend = figure.legend(handles, list(entries), loc=f"outside {where} center", ncols=number)
+        where: Where = "outside upper center" if above else "outside lower center"
+        legend = figure.legend(handles, list(entries), loc=where, ncols=number)
         box = legend.get_window_extent()
         if box.width <= figure.bbox.width or number == 1:
             break

@@ -26,7 +26,6 @@ from common import (
     lines_of,
     measured,
     outcomes,
-    pareto_front,
     quality_of,
     run,
 )
@@ -102,7 +101,7 @@ def runs_with(results: Results, group: tuple[str, ...], cost: Cost) -> pd.DataFr
     """The runs of a group that have a quality `y`, with their cost `x` (NaN: not measured) and quartiles."""
     cells = in_group(results.cells, group)
     costs = measured(cells, cost.metric, batch_size=cost.batch_size).rename(columns={"value": "x"})
-    costs = costs.set_index(CELL).reindex(columns=["x", "q25", "q75"]).astype(float)
+    costs = costs.set_index(CELL).reindex(columns=["x", "q25", "q75"])
     runs = outcomes(cells, quality_of(cells)).join(costs * cost.scale, on=CELL)
     return runs[runs["status"] == "ok"].rename(columns={"value": "y", "heads_kept": "heads"})
 
@@ -139,6 +138,15 @@ def draw_panel(ax: Axes, points: pd.DataFrame, palette: dict[Line, Look], qualit
             label=line_label(line),
             zorder=3,
         )
+
+
+def pareto_front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
+    """Indices of the points that no other point beats at lower or equal cost, by rising cost."""
+    front: list[int] = []
+    for i in sorted(range(len(cost)), key=lambda i: (cost[i], -quality[i])):
+        if not front or quality[i] > quality[front[-1]]:
+            front.append(i)
+    return front
 
 
 def draw_front(ax: Axes, pruned: pd.DataFrame, right: float, sign: int) -> None:

@@ -158,7 +158,7 @@ def draw_map(ax: Axes, masks: pd.DataFrame, kind: str, last: bool, numbers: bool
 
 def survival(masks: pd.DataFrame) -> pd.DataFrame:
     """Share of the cells that keep each head of one type; (layers, heads), NaN where a layer has fewer."""
-    kept = masks.astype({"kept": float}).groupby(["layer", "index"])["kept"].mean().unstack()
+    kept = masks.groupby(["layer", "index"])["kept"].mean().unstack()
     return kept.reindex(index=range(int(kept.index.max()) + 1), columns=range(int(kept.columns.max()) + 1))
 
 

@@ -35,7 +35,7 @@ def test_files_carry_no_dates_or_versions(name: str, drawn: Path) -> None:
 def test_captions_count_runs_and_failures(name: str, drawn: Path, results: Path, script) -> None:
     text = (drawn / f"{name}.txt").read_text(encoding="utf-8")
     assert "n = 2 seeds (random: 2 seeds × 3 draws)" in text
-    assert "2 of 56 cells without a result (1 diverged, 1 failed)" in text
+    assert "2 of 48 cells without a result (1 diverged, 1 failed)" in text
     assert "DSP (joint) K=4 seed 1 diverged; magnitude K=8 seed 2 failed" in text
     assert script("common").read(results).digest in text
 

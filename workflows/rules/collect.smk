@@ -8,9 +8,11 @@ rule collect:
         TABLES,
     log:
         f"{RESULTS}/logs/collect.log",
+    localrule: True
+    conda:
+        "../envs/headprune.yaml"
     params:
         config=json.dumps(plan.config.model_dump(exclude_defaults=True), sort_keys=True),
-    localrule: True
     shell:
         "headprune collect --config {params.config:q} 2> {log:q}"
 

@@ -12,7 +12,9 @@ from snakemake.utils import update_config
 
 ROOT = Path(workflow.basedir)
 
-if "profile" not in config:  # plain `snakemake`: the quick profile, with what --config says on top
+if (
+    "profile" not in config
+):  # plain `snakemake`: the quick profile, with what --config says on top
     quick = yaml.safe_load((ROOT / "workflows/config/quick.yaml").read_text())
     update_config(quick, config)
     config.update(quick)
@@ -44,7 +46,9 @@ def job_of(kind, wildcards):
     values = dict(wildcards)
     numbers = {key: int(values[key]) for key in ("seed", "budget") if key in values}
     label = values.get("label", values.get("batch", ""))
-    return Job(kind, values.get("model", ""), values.get("dataset", ""), label, **numbers)
+    return Job(
+        kind, values.get("model", ""), values.get("dataset", ""), label, **numbers
+    )
 
 
 def specification(kind):
@@ -70,7 +74,11 @@ def model_receipt(wildcards):
 
 def start_receipt(wildcards):
     """Of what a gate method starts from: the trained model, or the data when it trains the model itself."""
-    return model_receipt(wildcards) if plan.needs_dense(wildcards.label) else dataset_receipt(wildcards)
+    return (
+        model_receipt(wildcards)
+        if plan.needs_dense(wildcards.label)
+        else dataset_receipt(wildcards)
+    )
 
 
 def method_file(wildcards):
@@ -78,13 +86,31 @@ def method_file(wildcards):
 
 
 def batch_files(wildcards):
-    return sorted({str(plan.file_of(label)) for label in plan.labels_in(job_of("score", wildcards))})
+    return sorted(
+        {
+            str(plan.file_of(label))
+            for label in plan.labels_in(job_of("score", wildcards))
+        }
+    )
 
 
 def pruning_receipts(wildcards):
-    return receipts(plan.pruning_jobs(wildcards.model, wildcards.batch, int(wildcards.seed)))
+    return receipts(
+        plan.pruning_jobs(wildcards.model, wildcards.batch, int(wildcards.seed))
+    )
 
 
 def test_receipts(wildcards):
     seed = int(wildcards.seed)
-    return receipts(Job("test", wildcards.model, label=batch, seed=seed) for batch in plan.batches(seed))
+    return receipts(
+        Job("test", wildcards.model, label=batch, seed=seed)
+        for batch in plan.batches(seed)
+    )
+
+
+def input_folder(wildcards, input):
+    return str(Path(input[0]).parent)
+
+
+def output_folder(wildcards, output):
+    return str(Path(output[0]).parent)

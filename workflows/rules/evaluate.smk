@@ -5,12 +5,14 @@ rule test:
         f"{RESULTS}/jobs/test/{{model}}/{{batch}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/test/{{model}}/{{batch}}/s{{seed}}.log",
-    params:
-        spec=specification("test"),
+    conda:
+        "../envs/headprune.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=720,
+    params:
+        spec=specification("test"),
     shell:
         "headprune job test --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
 
@@ -22,11 +24,13 @@ rule speed:
         f"{RESULTS}/jobs/speed/{{model}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/speed/{{model}}/s{{seed}}.log",
-    params:
-        spec=specification("speed"),
+    conda:
+        "../envs/headprune.yaml"
     threads: workflow.cores or 1  # nothing runs beside a measurement of time
     resources:
         mem_mb=4000,
         runtime=720,
+    params:
+        spec=specification("speed"),
     shell:
         "OMP_NUM_THREADS=1 headprune job speed --spec {params.spec:q} --receipt {output:q} 2> {log:q}"

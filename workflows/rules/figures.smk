@@ -5,20 +5,25 @@ rule figure:
     input:
         TABLES[:3],
         script=str(FIGURES / "{figure}.py"),
-        shared=[str(FIGURES / name) for name in ("common.py", "looks.py", "captions.py", "style.mplstyle")],
+        shared=[
+            str(FIGURES / name)
+            for name in ("common.py", "looks.py", "captions.py", "style.mplstyle")
+        ],
     output:
         multiext(f"{RESULTS}/figures/{{figure}}", ".pdf", ".png", ".txt"),
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
     wildcard_constraints:
         figure="|".join(FIGURE_NAMES),
-    params:
-        results=RESULTS,
-        folder=f"{RESULTS}/figures",
+    conda:
+        "../envs/headprune.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        results=input_folder,
+        folder=output_folder,
     shell:
         "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 
@@ -32,13 +37,15 @@ rule results_table:
         multiext(f"{RESULTS}/tables/results", ".csv", ".md"),
     log:
         f"{RESULTS}/logs/figures/results_table.log",
-    params:
-        results=RESULTS,
-        folder=f"{RESULTS}/tables",
+    conda:
+        "../envs/headprune.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        results=input_folder,
+        folder=output_folder,
     shell:
         "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 

@@ -6,12 +6,14 @@ rule score:
         f"{RESULTS}/jobs/score/{{model}}/{{batch}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/score/{{model}}/{{batch}}/s{{seed}}.log",
-    params:
-        spec=specification("score"),
+    conda:
+        "../envs/headprune.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=720,
+    params:
+        spec=specification("score"),
     shell:
         "headprune job score --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
 
@@ -24,12 +26,14 @@ rule gates:
         f"{RESULTS}/jobs/gates/{{model}}/{{label}}/k{{budget}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/gates/{{model}}/{{label}}/k{{budget}}/s{{seed}}.log",
-    params:
-        spec=specification("gates"),
-    threads: 1
     priority: 10  # the long ones first, so that the short ones fill the gaps
+    conda:
+        "../envs/headprune.yaml"
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=2880,
+    params:
+        spec=specification("gates"),
     shell:
         "headprune job gates --spec {params.spec:q} --receipt {output:q} 2> {log:q}"

@@ -5,12 +5,14 @@ rule dense:
         f"{RESULTS}/jobs/dense/{{model}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/dense/{{model}}/s{{seed}}.log",
-    params:
-        spec=specification("dense"),
-    threads: 1
     priority: 20  # most jobs wait for it
+    conda:
+        "../envs/headprune.yaml"
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=2880,
+    params:
+        spec=specification("dense"),
     shell:
         "headprune job dense --spec {params.spec:q} --receipt {output:q} 2> {log:q}"

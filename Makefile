@@ -1,0 +1,36 @@
+# `make quick` and `make test` need Python 3.11 or 3.12 and nothing else; both create .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: quick test lint install smoke clean
+
+quick: install
+	snakemake --cores $(CORES)
+
+test: install lint
+	python -m pytest -q -n $(CORES)
+
+smoke: install
+	snakemake --cores $(CORES) --configfile workflows/config/smoke.yaml
+
+lint: install
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflows
+	snakemake --lint --quiet all --configfile workflows/config/smoke.yaml
+
+install: .venv/installed
+
+# torch first, in the tested version, then fairseq by hash, then the rest as constrained.
+.venv/installed: pyproject.toml constraints.txt requirements/fairseq.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt torch
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements/fairseq.txt
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv results/quick results/smoke results/small .snakemake
