@@ -1,14 +1,15 @@
 FIGURE_NAMES = ["quality_vs_heads", "pareto", "survival_maps", "kept_by_type"]
+SHARED = [
+    str(FIGURES / name)
+    for name in ("common.py", "looks.py", "captions.py", "masks.py", "style.mplstyle")
+]
 
 
 rule figure:
     input:
         TABLES[:3],
         script=str(FIGURES / "{figure}.py"),
-        shared=[
-            str(FIGURES / name)
-            for name in ("common.py", "looks.py", "captions.py", "style.mplstyle")
-        ],
+        shared=SHARED,
     output:
         multiext(f"{RESULTS}/figures/{{figure}}", ".pdf", ".png", ".txt"),
     log:
@@ -32,9 +33,9 @@ rule results_table:
     input:
         TABLES[:3],
         script=str(FIGURES / "results_table.py"),
-        shared=str(FIGURES / "common.py"),
+        shared=SHARED,
     output:
-        multiext(f"{RESULTS}/tables/results", ".csv", ".md"),
+        multiext(f"{RESULTS}/tables/results", ".csv", ".md", ".tex"),
     log:
         f"{RESULTS}/logs/figures/results_table.log",
     conda:
