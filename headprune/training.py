@@ -130,11 +130,21 @@ def train(
     with curve:
         try:
             train_cli.main(cfg)
-        except FloatingPointError as error:
-            raise DivergedError(str(error)) from error
+        except Exception as error:
+            if cause := floating_point_error(error):
+                raise DivergedError(str(cause)) from error
+            raise
     trained = _best(folder, curve, cfg)
     shutil.rmtree(folder)
     return trained
+
+
+def floating_point_error(error: BaseException | None) -> FloatingPointError | None:
+    """The `FloatingPointError` that `error` is or arose from: fairseq looks for the place of a NaN with hooks that may
+    themselves fail, and their exception then hides it."""
+    while error is not None and not isinstance(error, FloatingPointError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def configuration(argv: list[str]) -> Any:

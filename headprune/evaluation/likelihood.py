@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from headprune.config import Evaluation
@@ -30,11 +31,12 @@ def perplexity(model: nn.Module, batches: Batches) -> float:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a masked and a pruned model are apart."""
+    """How far a masked and a pruned model are apart, and the likelihood under the pruned one."""
 
     max_abs: float  # largest difference of a logit, over unpadded target positions
     hypotheses_compared: int
     hypotheses_different: int
+    perplexity: float  # of the pruned model
 
 
 def agreement(
@@ -51,17 +53,24 @@ def agreement(
     set_mask(model, mask)
     try:
         with torch.no_grad():
-            largest = max((_logit_difference(model, pruned, batch) for batch in batches), default=0.0)
-        compared = corpus.batches("valid", settings.max_tokens, range(settings.checked_sentences))
-        masked_text = generate(model, corpus, compared, settings)
+            compared = [_compare(model, pruned, batch) for batch in batches]
+        first = corpus.batches("valid", settings.max_tokens, range(settings.checked_sentences))
+        masked_text = generate(model, corpus, first, settings)
     finally:
         clear_mask(model)
-    pruned_text = generate(pruned, corpus, compared, settings)
-    different = sum(masked_text[number] != pruned_text[number] for number in masked_text)
-    return Agreement(largest, len(masked_text), different)
+    pruned_text = generate(pruned, corpus, first, settings)
+    return Agreement(
+        max_abs=max(difference for difference, _ in compared),
+        hypotheses_compared=len(masked_text),
+        hypotheses_different=sum(masked_text[number] != pruned_text[number] for number in masked_text),
+        perplexity=math.exp(sum(nats for _, nats in compared) / sum(int(batch["ntokens"]) for batch in batches)),
+    )
 
 
-def _logit_difference(model: nn.Module, pruned: nn.Module, batch: Mapping[str, Any]) -> float:
-    difference = (model(**batch["net_input"])[0] - pruned(**batch["net_input"])[0]).abs().amax(-1)  # (batch, tgt)
+def _compare(model: Any, pruned: Any, batch: Mapping[str, Any]) -> tuple[float, float]:
+    """Largest difference of a logit, and the cross-entropy of the batch under `pruned` in nats."""
+    logits = [each(**batch["net_input"])[0] for each in (model, pruned)]  # (batch, tgt, vocabulary)
     padding = batch["target"].eq(padding_index(model))
-    return float(difference.masked_fill(padding, 0).max())
+    difference = (logits[0] - logits[1]).abs().amax(-1).masked_fill(padding, 0).max()
+    losses = F.cross_entropy(logits[1].flatten(0, 1).float(), batch["target"].flatten(), reduction="none")
+    return float(difference), float(losses.masked_fill(padding.flatten(), 0).double().sum())

@@ -87,8 +87,7 @@ def score_once(spec: Spec, method: Method, cells: list[Cell]) -> None:
     error: Exception | None = None
     costs: Record = {}
     try:
-        dense_record = read_json(dense_path(spec).with_suffix(".json"))
-        require_ok(dense_record, "training of the unpruned model")
+        dense_record = trained_record(spec)
         model = removal.load(dense_path(spec)).to(device())
         masks, seconds, mib = find_masks(spec, entry, method, model, cells)
         costs = {"train_seconds": dense_record["seconds"], "prune_seconds": seconds, "peak_memory_mib": mib}
@@ -116,9 +115,7 @@ def gates(spec: Spec, reporter: Reporter) -> Record:
     def compute() -> Record:
         dense_seconds = 0.0
         if not joint:
-            record = read_json(dense_path(spec).with_suffix(".json"))
-            require_ok(record, "training of the unpruned model")
-            dense_seconds = record["seconds"]
+            dense_seconds = trained_record(spec)["seconds"]
         with peak_memory() as peak:
             start = time.monotonic()
             trained = train_gates(spec, entry, method, cell, reporter)
@@ -185,7 +182,7 @@ def prune(spec: Spec, cell: Cell, model: Any, mask: HeadMask) -> Record:
     record: Record = {
         "mask": list(mask.names()),
         "heads": list(mask.space.names),
-        "perplexity": likelihood.perplexity(pruned, validated),
+        "perplexity": agreed.perplexity,
         "masked_vs_removed_max_abs": agreed.max_abs,
         "masked_vs_removed_hypotheses": agreed.hypotheses_different,
         "parameters": cost.parameters(pruned),
@@ -320,6 +317,20 @@ def cell_folder(spec: Spec, cell: Cell) -> Path:
 
 def dense_path(spec: Spec) -> Path:
     return folder_of(spec) / "dense" / spec["model"] / f"s{spec['seed']}.pt"
+
+
+def trained_record(spec: Spec) -> Record:
+    """What is known of the unpruned model that a job starts from.
+
+    :raises UpstreamError: its training failed.
+    :raises ValueError: its checkpoint is another one than was trained.
+    """
+    path = dense_path(spec)
+    record: Record = read_json(path.with_suffix(".json"))
+    require_ok(record, "training of the unpruned model")
+    if (found := file_sha256(path)) != record["sha256"]:
+        raise ValueError(f"{path} has sha256 {found[:12]}, the model that was trained {record['sha256'][:12]}")
+    return record
 
 
 def corpus_of(spec: Spec) -> TranslationCorpus:

@@ -18,10 +18,7 @@ RECIPE = TranslationRecipe(vocabulary=300, max_words=12)
 def splits() -> Splits:
     """The first pairs of lohelp-de-en: 400 train, 40 valid, 40 test."""
     embedded = corpus("lohelp-de-en")
-    return {
-        split: read_pairs(embedded, split)[:size]
-        for split, size in (("train", 400), ("valid", 40), ("test", 40))
-    }
+    return {split: read_pairs(embedded, split)[:size] for split, size in (("train", 400), ("valid", 40), ("test", 40))}
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +35,7 @@ def write_corpus() -> Callable[[Path, Splits], Corpus]:
 
 
 @pytest.fixture(scope="session")
-def tiny(
-    tmp_path_factory: pytest.TempPathFactory, splits: Splits, write_corpus: Callable[..., Corpus]
-) -> Corpus:
+def tiny(tmp_path_factory: pytest.TempPathFactory, splits: Splits, write_corpus: Callable[..., Corpus]) -> Corpus:
     """The small corpus on disk."""
     return write_corpus(tmp_path_factory.mktemp("corpora") / "tiny-de-en", splits)
 

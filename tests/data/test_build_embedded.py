@@ -34,8 +34,7 @@ def test_help_paragraphs(tool: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "help" / "text" / "swriter" / "01.html"
     page.parent.mkdir(parents=True)
     page.write_text(
-        '<h1 id="hd_1">A &amp; <b>B</b></h1><p id="par_2"> two\n words </p>'
-        '<p id="x">no</p><p id="par_3"> </p>'
+        '<h1 id="hd_1">A &amp; <b>B</b></h1><p id="par_2"> two\n words </p><p id="x">no</p><p id="par_3"> </p>'
     )
     assert tool.help_paragraphs(tmp_path) == {
         ("swriter/01.html", "hd_1"): "A & B",

@@ -117,9 +117,7 @@ def test_own_checksums_are_verified_where_present(tiny: Corpus, tmp_path: Path) 
         (b"a\tb\xff", "must be UTF-8"),
     ],
 )
-def test_malformed_line_names_file_line_and_rule(
-    line: bytes, rule: str, tiny: Corpus, tmp_path: Path
-) -> None:
+def test_malformed_line_names_file_line_and_rule(line: bytes, rule: str, tiny: Corpus, tmp_path: Path) -> None:
     path = tmp_path / "train.tsv"
     path.write_bytes(b"good\tline\n" + line + b"\nmore\tlines\n")
     with pytest.raises(ValueError) as error:

@@ -46,17 +46,11 @@ def test_statistics_agree_with_the_files(prepared: Path) -> None:
         dictionary = Dictionary.load(str(prepared / "bin" / f"dict.{language}.txt"))
         assert statistics["vocabulary"][language] == len(dictionary)
         for split, counts in statistics["splits"].items():
-            dataset = data_utils.load_indexed_dataset(
-                str(prepared / "bin" / f"{split}.de-en.{language}"), dictionary
-            )
+            dataset = data_utils.load_indexed_dataset(str(prepared / "bin" / f"{split}.de-en.{language}"), dictionary)
             assert counts["pairs"] == len(dataset)
             assert counts["tokens"][language] == dataset.sizes.sum() - len(dataset)  # without </s>
-            assert counts["unknown_tokens"][language] == sum(
-                int((ids == dictionary.unk()).sum()) for ids in dataset
-            )
-            assert counts["words"][language] == len(
-                (prepared / "raw" / f"{split}.{suffix}").read_text().split()
-            )
+            assert counts["unknown_tokens"][language] == sum(int((ids == dictionary.unk()).sum()) for ids in dataset)
+            assert counts["words"][language] == len((prepared / "raw" / f"{split}.{suffix}").read_text().split())
 
 
 def test_text_digest_separates_columns_and_pairs() -> None:

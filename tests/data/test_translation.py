@@ -18,9 +18,7 @@ Splits = dict[str, list[tuple[str, str]]]
 def hashes(folder: Path) -> dict[str, str]:
     """The sha256 of every file, by its path in the folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-    }
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def raw(folder: Path, split: str) -> list[tuple[str, str]]:
@@ -45,9 +43,7 @@ def test_filter_touches_train_only_and_keeps_the_order(prepared: Path, splits: S
 def test_no_filter_keeps_every_pair(tiny: Corpus, splits: Splits, tmp_path: Path) -> None:
     statistics = prepare(tiny, TranslationRecipe(vocabulary=300), tmp_path / "all")
     assert raw(tmp_path / "all", "train") == splits["train"]
-    assert {s: statistics["splits"][s]["pairs_before_filter"] for s in SPLITS} == {
-        s: len(splits[s]) for s in SPLITS
-    }
+    assert {s: statistics["splits"][s]["pairs_before_filter"] for s in SPLITS} == {s: len(splits[s]) for s in SPLITS}
 
 
 def test_no_sentence_is_dropped_or_changed_in_bin(prepared: Path) -> None:
@@ -56,18 +52,14 @@ def test_no_sentence_is_dropped_or_changed_in_bin(prepared: Path) -> None:
     for side, language in enumerate(("de", "en")):
         dictionary = Dictionary.load(str(prepared / "bin" / f"dict.{language}.txt"))
         for split in SPLITS:
-            dataset = data_utils.load_indexed_dataset(
-                str(prepared / "bin" / f"{split}.de-en.{language}"), dictionary
-            )
+            dataset = data_utils.load_indexed_dataset(str(prepared / "bin" / f"{split}.de-en.{language}"), dictionary)
             text = [pair[side] for pair in raw(prepared, split)]
             pieces = [line.split(" ") for line in encode(prepared / "subword.model", text)]
             expected = [[*map(dictionary.index, line), dictionary.eos()] for line in pieces]
             assert [ids.tolist() for ids in dataset] == expected
 
 
-def test_two_prepares_are_equal_byte_for_byte(
-    prepared: Path, tiny: Corpus, recipe: Any, tmp_path: Path
-) -> None:
+def test_two_prepares_are_equal_byte_for_byte(prepared: Path, tiny: Corpus, recipe: Any, tmp_path: Path) -> None:
     returned = prepare(tiny, recipe, tmp_path / "elsewhere" / "again")
     assert hashes(tmp_path / "elsewhere" / "again") == hashes(prepared)
     assert returned == json.loads((prepared / "statistics.json").read_text())

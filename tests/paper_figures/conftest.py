@@ -7,21 +7,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from figure_runs import FIGURES, NAMES, SCRIPTS, Drawn
 from matplotlib.figure import Figure
 
-SCRIPTS = Path(__file__).parents[2] / "paper_figures"
-sys.path += [str(SCRIPTS), str(Path(__file__).parent)]
+sys.path.append(str(SCRIPTS))
 
-import looks  # noqa: E402
-import synthetic_results  # noqa: E402
-
-FIGURES = ("quality_vs_heads", "pareto", "survival_maps", "kept_by_type")
-NAMES = (*FIGURES, "results_table")
+import looks
+import synthetic_results
 
 
 @pytest.fixture(scope="session")
@@ -43,16 +39,6 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     for name in FIGURES:
         monkeypatch.setattr(importlib.import_module(name), "save", lambda figure, *_: figures.append(figure))
     return figures
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What all scripts made of the made-up results: their files, and the figures, laid out."""
-
-    folder: Path
-    figures: dict[str, Figure]
-    again: Path  # where a second process draws the same once more, meanwhile
-    process: subprocess.Popen[str]
 
 
 def start_again(results: Path, out: Path) -> subprocess.Popen[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import FIGURES, NAMES, SCRIPTS, Drawn
+from figure_runs import FIGURES, NAMES, SCRIPTS, Drawn
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FIGURES, NAMES
+from figure_runs import FIGURES, NAMES
 from matplotlib.figure import Figure
 from synthetic_results import HALF_LIFE, Plan, write
 

@@ -1,0 +1,199 @@
+"""The smoke profile from corpus to figures, and what may and may not run again."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from smoke_run import ROOT, SMOKE, Run
+
+from headprune.evaluation.corpus import TranslationCorpus
+from headprune.results import CELL_COLUMNS, CELL_KEY, read_cells, reproducible, to_csv
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+
+CELLS = 2 * (1 + 2 * 3 + 3 + 3 + 3 + 1) + 1
+
+
+def copied(run: Run, folder, cores: int = 2) -> Run:
+    """A copy of a finished run, times of files included, that a test may change."""
+    shutil.copytree(run.directory, folder, dirs_exist_ok=True, copy_function=shutil.copy2)
+    return Run(folder, cores)
+
+
+def test_every_cell_has_its_rows(smoke):
+    table = smoke.cells()
+    assert list(table.columns) == list(CELL_COLUMNS)
+    assert set(table["status"]) == {"ok"}
+    cells = table.groupby(CELL_KEY)
+    assert cells.ngroups == CELLS
+    metrics = {"bleu", "chrf", "bleu_tokenized_lower", "perplexity", "parameters", "parameters_non_embedding"}
+    metrics |= {"macs_per_token", "latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib"}
+    metrics |= {"masked_vs_removed_max_abs", "masked_vs_removed_hypotheses"}
+    assert all(set(rows["metric"]) == metrics for _, rows in cells)
+    assert (table["heads_kept"] == table["budget"]).all()
+    pd.testing.assert_frame_equal(read_cells(smoke.results / "cells.csv"), read_cells(smoke.results))
+
+
+def test_masked_equals_removed_in_every_cell(smoke):
+    values = smoke.cells().set_index("metric")["value"]
+    assert values["masked_vs_removed_max_abs"].max() < 1e-5
+    assert values["masked_vs_removed_hypotheses"].max() == 0
+
+
+def test_fewer_heads_cost_less(smoke):
+    table = smoke.cells()
+    costs = table[table["metric"].isin(["parameters", "macs_per_token"])]
+    by_budget = costs.groupby(["metric", "budget"])["value"].mean().unstack("budget")
+    assert (by_budget.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
+
+
+def test_masks_have_exactly_k_heads(smoke):
+    masks = pd.read_parquet(smoke.results / "masks.parquet")
+    kept = masks.groupby(CELL_KEY)["kept"].agg(["sum", "size"]).reset_index()
+    assert (kept["sum"] == kept["budget"]).all()
+    assert set(kept["size"]) == {12}
+
+
+def test_sacrebleu_on_the_saved_hypotheses_gives_the_table(smoke, tmp_path):
+    table = smoke.cells()
+    bleu = table[(table["metric"] == "bleu") & (table["method"].isin(["unpruned", "dsp"]))]
+    reference = smoke.results / "data/lohelp-de-en/raw/test.tgt"
+    for row in bleu.itertuples():
+        label = f"{row.method}.{row.arm}" if row.arm else row.method
+        saved = smoke.results / f"segments/tiny/{label}/k{row.budget}-s{row.seed}/hypotheses.test.txt.gz"
+        text = gzip.decompress(saved.read_bytes())
+        assert len(text.splitlines()) == 1047
+        (tmp_path / "h.txt").write_bytes(text)
+        command = [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(tmp_path / "h.txt"), "-b", "-w", "12"]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert printed.strip() == f"{row.value:.12f}"
+        assert row.metric_signature.startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+
+
+def test_manifest_explains_every_signature(smoke):
+    manifest = json.loads((smoke.results / "manifest.json").read_text())
+    assert set(smoke.cells()["signature"]) == set(manifest["signatures"])
+    some = next(iter(manifest["signatures"].values()))
+    assert {"data", "settings", "seed", "method", "budget", "code", "libraries", "hardware"} <= set(some)
+    assert manifest["data"]["lohelp-de-en"]["splits"]["test"]["pairs"] == 1047
+
+
+def test_pictures_and_tables_are_there(smoke):
+    names = ["quality_vs_heads", "pareto", "survival_maps", "kept_by_type"]
+    for name in names:
+        assert (smoke.results / "figures" / f"{name}.png").stat().st_size > 5_000
+        assert (smoke.results / "figures" / f"{name}.pdf").exists()
+    assert "| unpruned" in (smoke.results / "tables/results.md").read_text()
+
+
+def test_progress_is_printed(tmp_path, smoke):
+    run = copied(smoke, tmp_path / "run")
+    (run.results / "jobs/data/lohelp-de-en.json").unlink()
+    (run.results / "cells.csv").unlink()
+    output = run.snakemake()
+    assert "cells, " in output
+    assert "jobs" in output
+
+
+def test_a_second_run_has_nothing_to_do(smoke):
+    assert "Nothing to be done" in smoke.snakemake()
+
+
+def test_editing_a_figure_script_trains_nothing(smoke, tmp_path):
+    plan = smoke.snakemake("-n", "--quiet", "rules", "--forcerun", "figure")
+    assert not any(f"\n{rule} " in plan for rule in ("dense", "gates", "score", "test", "collect"))
+    assert "figure" in plan
+
+
+def test_adding_a_seed_runs_only_that_seed(smoke, tmp_path):
+    run = copied(smoke, tmp_path / "run")
+    before = run.receipts()
+    run.snakemake(config={"seeds": [1, 2, 3]})
+    after = run.receipts()
+    assert {name: time for name, time in after.items() if name in before} == before
+    assert all("s3" in name for name in set(after) - set(before))
+    assert set(run.cells()["seed"]) == {1, 2, 3}
+
+
+def test_one_core_gives_the_same_bytes(smoke, tmp_path):
+    run = Run(tmp_path, cores=1)
+    run.snakemake()
+    assert to_csv(reproducible(run.cells())) == to_csv(reproducible(smoke.cells()))
+    assert (run.results / "masks.parquet").read_bytes() == (smoke.results / "masks.parquet").read_bytes()
+
+
+def test_test_references_change_no_mask_and_no_checkpoint(smoke, tmp_path):
+    """The smoke corpus again, as a corpus of one's own whose test references are garbage."""
+    corpus = tmp_path / "own-de-en"
+    corpus.mkdir()
+    raw = smoke.results / "data/lohelp-de-en/raw"
+    for split in ("train", "valid", "test"):
+        sides = [(raw / f"{split}.{side}").read_text().splitlines() for side in ("src", "tgt")]
+        sides[1] = sides[1] if split != "test" else [f"garbage {n}" for n, _ in enumerate(sides[1])]
+        text = "".join(f"{source}\t{target}\n" for source, target in zip(*sides, strict=True))
+        (corpus / f"{split}.tsv").write_text(text)
+    few = [m for m in SMOKE["methods"] if m["name"] != "random"]
+    dataset = {"lohelp-de-en": SMOKE["datasets"]["lohelp-de-en"] | {"corpus": str(corpus)}}
+    run = Run(tmp_path)
+    run.snakemake("tables", config={"datasets": dataset, "methods": few, "seeds": [1]})
+    masks = run.masks()
+    assert masks == {cell: mask for cell, mask in smoke.masks().items() if cell in masks}
+    assert len(masks) == 12
+
+    def dense(which: Run) -> str:
+        return hashlib.sha256((which.results / "dense/tiny/s1.pt").read_bytes()).hexdigest()
+
+    assert dense(run) == dense(smoke)
+    assert TranslationCorpus(run.results / "data/lohelp-de-en").references("test")[0] == "garbage 0"
+
+
+def test_a_failing_cell_becomes_a_row_and_the_rest_goes_on(smoke, tmp_path):
+    methods = tmp_path / "methods"
+    methods.mkdir()
+    (methods / "broken.py").write_text(
+        "from headprune.method import ScoreMethod, register\n\n\n"
+        "@register('broken')\n"
+        "class Broken(ScoreMethod):\n"
+        "    def scores(self, model, batches, rng):\n"
+        "        raise RuntimeError('no idea')\n"
+    )
+    run = copied(smoke, tmp_path / "run")
+    before = run.receipts()
+    extra = {"methods_directories": [str(methods)], "methods": [*SMOKE["methods"], {"name": "broken"}]}
+    run.snakemake(config=extra)
+    table = run.cells()
+    broken = table[table["method"] == "broken"]
+    assert set(broken["status"]) == {"failed"}
+    assert set(broken["reason"]) == {"RuntimeError: no idea"}
+    assert len(broken) == 6
+    assert (table[table["method"] != "broken"]["status"] == "ok").all()
+    assert "failed" in (run.results / "figures/quality_vs_heads.txt").read_text()
+    kept = {name for name, time in run.receipts().items() if before.get(name) == time}
+    assert any(name.startswith("dense/") for name in kept)
+    assert any(name.startswith("gates/") for name in kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"methods": [{"name": "dps"}]}, "unknown method 'dps'; did you mean 'dsp'?"),
+        ({"budgets": [13]}, "budget 13 is outside 0…12"),
+        ({"batches": "seed"}, "unknown key 'batches'; did you mean 'batch'?"),
+        ({"datasets": {"lohelp-de-en": {"corpus": "lohelp-de"}}}, "did you mean 'lohelp-de-en'?"),
+        ({"results": "/proc/nowhere"}, "cannot be written"),
+    ],
+)
+def test_a_bad_configuration_ends_before_anything_is_written(tmp_path, change, message):
+    run = Run(tmp_path)
+    output = run.snakemake(config=change, check=False)
+    assert message in " ".join(output.split())
+    assert "Traceback" not in output
+    assert not (tmp_path / "results").exists()
+    assert ROOT.exists()

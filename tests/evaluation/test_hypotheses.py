@@ -1,0 +1,122 @@
+"""Hypotheses and scores, against fairseq's and sacrebleu's own command lines."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import headprune
+from headprune import removal
+from headprune.config import Architecture, Evaluation, Training
+from headprune.evaluation import likelihood, translation
+from headprune.heads import HeadSpace
+from headprune.pipeline.store import write_lines
+from headprune.training import arguments, train
+
+SETTINGS = Evaluation(beam=3, max_len_a=0.5, max_len_b=6)
+
+
+@pytest.fixture(scope="module")
+def model(prepared, tmp_path_factory):
+    """Trained long enough to prefer some words to others."""
+    architecture = Architecture(width=32, feed_forward=32, encoder_layers=2, decoder_layers=2, heads=2, dropout=0.0)
+    training = Training(updates=60, max_tokens=400, learning_rate=0.01, warmup=10, schedule="linear")
+    argv = arguments(prepared.binarised, prepared.pair, architecture, training)
+    return train(argv, tmp_path_factory.mktemp("model") / "run", seed=1).model
+
+
+def test_every_sentence_is_translated_once_in_corpus_order(prepared, model):
+    hypotheses = translation.translate(model, prepared, "valid", SETTINGS)
+    assert len(hypotheses) == len(prepared.references("valid")) == 463
+    one = translation.generate(model, prepared, prepared.batches("valid", 4000, [17]), SETTINGS)
+    assert one[17] == hypotheses[17]
+
+
+@pytest.mark.parametrize("max_tokens", [301, 977, 10_000])
+def test_batches_hold_every_sentence_whatever_their_size(prepared, max_tokens):
+    found = np.concatenate([batch["id"].numpy() for batch in prepared.batches("test", max_tokens)])
+    assert sorted(found) == list(range(1047))
+
+
+def test_a_sentence_too_long_for_a_batch_is_an_error(prepared):
+    with pytest.raises(ValueError, match="exceeds max_tokens = 5"):
+        prepared.batches("valid", 5)
+
+
+def test_beam_search_leaves_the_model_as_it_was(prepared, model):
+    (batch,) = prepared.batches("valid", 4000, range(6))
+    before = model(**batch["net_input"])[0]
+    translation.generate(model, prepared, [batch], SETTINGS)
+    assert torch.equal(model(**batch["net_input"])[0], before)
+
+
+def test_fairseq_generate_reads_a_pruned_checkpoint_and_translates_alike(prepared, model, tmp_path):
+    space = HeadSpace.of(model)
+    kept = [i for i, head in enumerate(space) if head.module not in ("cross.0", "decoder.1") and head.index == 0]
+    pruned = removal.remove_heads(model, space.keep(kept))
+    removal.save(pruned, tmp_path / "pruned.pt")
+    ours = translation.translate(pruned, prepared, "valid", SETTINGS)
+    package = str(Path(headprune.__file__).parent)
+    command = [str(Path(sys.executable).parent / "fairseq-generate"), str(prepared.binarised), "--user-dir", package]
+    command += ["--path", str(tmp_path / "pruned.pt"), "--gen-subset", "valid", "--required-batch-size-multiple", "1"]
+    command += ["--beam", "3", "--max-len-a", "0.5", "--max-len-b", "6", "--post-process", "sentencepiece"]
+    command += ["--max-tokens", "4000", "--source-lang", "de", "--target-lang", "en", "--cpu"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    theirs = {int(n): text for n, text in re.findall(r"^H-(\d+)\t\S+\t(.*)$", output, re.MULTILINE)}
+    assert len(theirs) == 463
+    assert [" ".join(theirs[i].replace("<<unk>>", "<unk>").split()) for i in range(463)] == [
+        h.replace("<<unk>>", "<unk>") for h in ours
+    ]
+
+
+def test_bleu_is_that_of_the_sacrebleu_command_line(prepared, model, tmp_path):
+    hypotheses = translation.translate(model, prepared, "test", SETTINGS)
+    write_lines(tmp_path / "h.txt.gz", hypotheses)
+    (tmp_path / "h.txt").write_bytes(gzip.decompress((tmp_path / "h.txt.gz").read_bytes()))
+    reference = prepared.folder / "raw" / "test.tgt"
+    command = [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(tmp_path / "h.txt"), "-w", "10"]
+    for metric, ours in (("bleu", translation.bleu), ("chrf", translation.chrf)):
+        printed = subprocess.run([*command, "-m", metric, "-b"], capture_output=True, text=True, check=True).stdout
+        assert f"{ours(hypotheses, prepared.references('test')).value:.10f}" == printed.strip()
+
+
+def test_tokenised_bleu_says_how_it_was_made():
+    score = translation.bleu_tokenized_lower(["The Cat's here ."], ["the cat's here."], "en")
+    assert score.value == pytest.approx(100)
+    assert "tok:moses-en" in score.signature
+    assert "case:lc" in score.signature
+
+
+def test_hypotheses_and_references_must_be_as_many():
+    with pytest.raises(ValueError, match="2 hypotheses for 1 references"):
+        translation.bleu(["a", "b"], ["a"])
+
+
+def test_perplexity_is_fairseqs(prepared, model):
+    from fairseq.criterions.cross_entropy import CrossEntropyCriterion
+
+    criterion = CrossEntropyCriterion(prepared.task, sentence_avg=False)
+    batches = prepared.batches("valid", 700)
+    losses = [criterion(model.eval(), batch) for batch in batches]
+    nats = sum(float(loss) for loss, _, _ in losses) / sum(size for _, size, _ in losses)
+    assert likelihood.perplexity(model, batches) == pytest.approx(np.exp(nats), rel=1e-6)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5, 11, 12])
+def test_masked_and_removed_agree(prepared, model, kept):
+    space = HeadSpace.of(model)
+    mask = space.keep(np.random.default_rng(kept).permutation(len(space))[:kept].tolist())
+    pruned = removal.remove_heads(model, mask)
+    batches = prepared.batches("valid", 4000)
+    found = likelihood.agreement(model, mask, pruned, prepared, batches, SETTINGS)
+    assert found.perplexity == pytest.approx(likelihood.perplexity(pruned, batches), rel=1e-6)
+    assert found.max_abs < 1e-5
+    assert found.hypotheses_different == 0
+    assert found.hypotheses_compared == SETTINGS.checked_sentences

@@ -1,0 +1,23 @@
+"""What the tests of the figures share."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+SCRIPTS = Path(__file__).parents[2] / "paper_figures"
+FIGURES = ("quality_vs_heads", "pareto", "survival_maps", "kept_by_type")
+NAMES = (*FIGURES, "results_table")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What all scripts made of the made-up results: their files, and the figures, laid out."""
+
+    folder: Path
+    figures: dict[str, Figure]
+    again: Path  # where a second process draws the same once more, meanwhile
+    process: subprocess.Popen[str]

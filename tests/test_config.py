@@ -1,0 +1,228 @@
+"""Every profile of the repository is valid; every broken one is refused with the key, the value and the rule."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from headprune.config import Architecture, Config, ConfigError, load
+
+PROFILES = sorted((Path(__file__).parents[1] / "workflows" / "config").glob("*.yaml"))
+
+# N = 2 · (2 + 2 · 3) = 16 heads
+VALID: dict[str, Any] = {
+    "profile": "unit",
+    "seeds": [1, 2],
+    "budgets": [16, 4, 0],
+    "datasets": {"help": {"corpus": "lohelp-de-en", "vocabulary": 500}},
+    "models": {
+        "tiny": {
+            "dataset": "help",
+            "architecture": {
+                "width": 32,
+                "feed_forward": 32,
+                "encoder_layers": 2,
+                "decoder_layers": 3,
+                "heads": 2,
+            },
+            "training": {"updates": 30},
+        }
+    },
+    "methods": [
+        {"name": "magnitude"},
+        {"name": "random", "draws": 2},
+        {"name": "gradient_importance", "arm": "iterative", "options": {"iterative": True}},
+        {"name": "dsp", "arm": "joint", "mode": "joint"},
+    ],
+    "evaluation": {"beam": 2},
+}
+
+
+def changed(path: str, value: Any, base: dict[str, Any] = VALID) -> dict[str, Any]:
+    """A copy of the valid configuration with the key at `path` (parts separated by `/`) set to `value`."""
+    config = copy.deepcopy(base)
+    section: Any = config
+    *parents, last = path.split("/")
+    for part in parents:
+        section = section[int(part) if isinstance(section, list) else part]
+    section[int(last) if isinstance(section, list) else last] = value
+    return config
+
+
+def refused(source: Any) -> str:
+    with pytest.raises(ConfigError) as error:
+        load(source)
+    return str(error.value)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Every test runs in an empty folder, which is empty afterwards."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_profiles_of_the_repository_load(path: Path) -> None:
+    config = load(path)
+    assert config.profile == path.stem
+    assert all(0 <= budget <= m.architecture.n_heads for m in config.models.values() for budget in config.budgets)
+
+
+def test_the_base_of_the_table_is_valid() -> None:
+    config = load(VALID)
+    assert isinstance(config, Config)
+    assert config.models["tiny"].architecture.n_heads == 16
+    assert [method.label for method in config.methods] == [
+        "magnitude",
+        "random",
+        "gradient_importance.iterative",
+        "dsp.joint",
+    ]
+
+
+def test_mapping_and_file_give_the_same_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "unit.yaml"
+    path.write_text(yaml.safe_dump(VALID))
+    assert load(path) == load(str(path)) == load(VALID)
+
+
+def test_configuration_is_immutable() -> None:
+    config = load(VALID)
+    with pytest.raises(ValueError, match="frozen"):
+        config.profile = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("layers", "total"), [((1, 1), 6), ((6, 6), 36), ((2, 3), 16)])
+def test_n_heads_counts_three_modules_per_layer_pair(layers: tuple[int, int], total: int) -> None:
+    architecture = Architecture(width=64, heads=2, encoder_layers=layers[0], decoder_layers=layers[1])
+    assert architecture.n_heads == total
+
+
+# path of the changed key, bad value, what the message must hold: the key, the value, the rule
+BAD = {
+    "unknown method": ("methods/3/name", "dps", ["methods[3].name", "'dps'", "did you mean 'dsp'", "magnitude"]),
+    "unknown method, nothing near": ("methods/0/name", "xyzzy", ["methods[0].name", "'xyzzy'", "available: dsp"]),
+    "unknown key": ("budgts", [1], ["budgts", "did you mean 'budgets'"]),
+    "unknown key of a section": ("evaluation/baem", 2, ["evaluation.baem", "did you mean 'beam'"]),
+    "unknown key of a dataset": (
+        "datasets/help/vocabluary",
+        500,
+        ["datasets.help.vocabluary", "did you mean 'vocabulary'"],
+    ),
+    "unknown key of a model": ("models/tiny/trakc", "mt", ["models.tiny.trakc", "did you mean 'track'"]),
+    "unknown key of an architecture": (
+        "models/tiny/architecture/widht",
+        32,
+        ["models.tiny.architecture.widht", "did you mean 'width'"],
+    ),
+    "unknown key of a training": (
+        "models/tiny/training/warm_up",
+        3,
+        ["models.tiny.training.warm_up", "did you mean 'warmup'"],
+    ),
+    "unknown key of a method": ("methods/2/optoins", {}, ["methods.2.optoins", "did you mean 'options'"]),
+    "unknown dataset of a model": ("models/tiny/dataset", "hepl", ["models.tiny.dataset", "'hepl'", "'help'"]),
+    "unknown corpus": ("datasets/help/corpus", "lohelp-de", ["datasets.help.corpus", "did you mean 'lohelp-de-en'"]),
+    "negative budget": ("budgets", [4, -1], ["budgets", "-1", "not negative"]),
+    "budget of N + 1": ("budgets", [4, 17], ["budgets", "17", "0…16", "'tiny'"]),
+    "budget of a method above N": ("methods/0/budgets", [17], ["methods[0].budgets", "17", "0…16"]),
+    "negative budget of a method": ("methods/0/budgets", [-1], ["methods[0].budgets", "-1"]),
+    "fractional budget": ("budgets", [2.5], ["budgets.0", "2.5", "integer"]),
+    "budget that is a word": ("budgets", ["half"], ["budgets.0", "'half'", "integer"]),
+    "repeated budget": ("budgets", [4, 4], ["budgets", "[4, 4]", "distinct"]),
+    "no budget": ("budgets", [], ["budgets", "[]", "at least 1"]),
+    "repeated seed": ("seeds", [1, 1], ["seeds", "[1, 1]", "distinct"]),
+    "negative seed": ("seeds", [-1], ["seeds", "[-1]", "negative"]),
+    "repeated seed of a method": ("methods/0/seeds", [1, 1], ["methods", "seeds", "[1, 1]", "distinct"]),
+    "repeated budget of a method": ("methods/0/budgets", [4, 4], ["methods", "budgets", "[4, 4]", "distinct"]),
+    "repeated label": (
+        "methods/1",
+        {"name": "dsp", "arm": "joint"},
+        ["methods[3]", "'dsp.joint'", "twice", "another `arm`"],
+    ),
+    "unknown option": (
+        "methods/2/options",
+        {"estimatr": "example"},
+        ["'gradient_importance'", "'estimatr'", "did you mean 'estimator'"],
+    ),
+    "option of another type": ("methods/3/options", {"start": "hot"}, ["'dsp'", "'start'", "'hot'", "float"]),
+    "truth value for a number": ("methods/2/options", {"step": True}, ["'step'", "True", "int"]),
+    "option outside its range": ("methods/3/options", {"cooldown": 1.5}, ["'dsp'", "'cooldown'", "1.5", "0 to 1"]),
+    "joint score method": ("methods/0/mode", "joint", ["methods[0].mode", "'magnitude'", "score method"]),
+    "updates of a score method": ("methods/0/updates", 5, ["methods[0].updates", "'magnitude'", "score method"]),
+    "draws of a gate method": ("methods/3/draws", 2, ["methods[3].draws", "2", "score methods"]),
+    "unknown mode": ("methods/3/mode", "jiont", ["methods.3.mode", "'jiont'", "'joint'"]),
+    "width not a multiple of heads": (
+        "models/tiny/architecture/heads",
+        3,
+        ["models.tiny.architecture", "width 32", "multiple of heads 3"],
+    ),
+    "no heads": ("models/tiny/architecture/heads", 0, ["models.tiny.architecture.heads", "0", "greater than or equal"]),
+    "no methods": ("methods", [], ["methods", "[]", "at least 1"]),
+    "no models": ("models", {}, ["models", "{}", "at least 1"]),
+    "missing key": ("models/tiny/training", {}, ["models.tiny.training.updates", "required"]),
+    "unknown schedule": ("models/tiny/training/schedule", "lin", ["training.schedule", "'lin'", "'linear'"]),
+    "dropout of 1": ("models/tiny/architecture/dropout", 1.0, ["architecture.dropout", "1.0", "less than 1"]),
+    "unsafe profile name": ("profile", "../x", ["profile name", "'../x'", "letters"]),
+    "unsafe dataset name": ("datasets", {"a/b": VALID["datasets"]["help"]}, ["dataset name", "'a/b'", "letters"]),
+    "unsafe arm": ("methods/0/arm", "a/../b", ["methods.0.arm", "'a/../b'", "letters"]),
+    "methods folder that is not there": ("methods_directories", ["nowhere"], ["methods directory", "nowhere"]),
+}
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), BAD.values(), ids=BAD.keys())
+def test_bad_configurations_are_refused(path: str, value: Any, expected: list[str]) -> None:
+    message = refused(changed(path, value))
+    assert [part for part in expected if part not in message] == [], message
+
+
+def test_all_faults_are_told_at_once() -> None:
+    message = refused(changed("budgets", [], changed("seeds", [])))
+    assert "seeds" in message
+    assert "budgets" in message
+
+
+def test_a_file_that_is_not_there_names_the_nearest() -> None:
+    folder = PROFILES[0].parent
+    message = refused(folder / "qiuck.yaml")
+    assert "qiuck.yaml" in message
+    assert "did you mean 'quick'" in message
+
+
+def not_yaml(path: Path) -> None:
+    path.write_text("profile: [unit\n")
+
+
+def not_a_mapping(path: Path) -> None:
+    path.write_text("- profile\n- unit\n")
+
+
+def empty(path: Path) -> None:
+    path.write_text("")
+
+
+def not_text(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe profile")
+
+
+@pytest.mark.parametrize("write", [not_yaml, not_a_mapping, empty, not_text])
+def test_files_that_hold_no_configuration_are_refused(write: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    write(path)
+    refused(path)
+
+
+def test_yaml_tags_build_no_objects(tmp_path: Path) -> None:
+    path = tmp_path / "unsafe.yaml"
+    path.write_text(f"profile: !!python/object/apply:pathlib.Path.touch [{tmp_path / 'written'}]\n")
+    assert "not YAML" in refused(path)
+    assert not (tmp_path / "written").exists()
