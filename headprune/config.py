@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,6 +21,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 class ConfigError(ValueError):
     """A configuration that breaks a rule; the message names key, value, rule and the nearest valid name."""
+
+
+def distinct(values: list[int]) -> list[int]:
+    """:raises ValueError: no values, a repeated or a negative one."""
+    if not values or len(set(values)) != len(values) or min(values) < 0:
+        raise ValueError(f"{values} must be distinct, not negative, and at least one")
+    return values
 
 
 class Section(BaseModel):
@@ -118,6 +125,11 @@ class Method(Section):
             raise ValueError(f"arm {value!r} may hold letters, digits, `_` and `-` only")
         return value
 
+    @field_validator("seeds", "budgets")
+    @classmethod
+    def _distinct(cls, values: list[int] | None) -> list[int] | None:
+        return values if values is None else distinct(values)
+
     @property
     def label(self) -> str:
         """`dsp.joint`, or `magnitude` without an arm."""
@@ -159,8 +171,8 @@ class Config(Section):
     methods_directories: list[str] = Field(default_factory=list, description="further folders with method files")
     seeds: list[int] = Field(min_length=1)
     budgets: list[int] = Field(min_length=1, description="heads kept, K")
-    datasets: dict[str, Dataset]
-    models: dict[str, Model]
+    datasets: dict[str, Dataset] = Field(min_length=1)
+    models: dict[str, Model] = Field(min_length=1)
     methods: list[Method] = Field(min_length=1)
     batch: Literal["seed", "method"] = Field(
         "seed", description="cells that share a process: all short ones of a seed, or of a seed and method"
@@ -172,9 +184,7 @@ class Config(Section):
     @field_validator("seeds", "budgets")
     @classmethod
     def _distinct(cls, values: list[int]) -> list[int]:
-        if len(set(values)) != len(values) or min(values) < 0:
-            raise ValueError(f"{values} must be distinct and not negative")
-        return values
+        return distinct(values)
 
     @property
     def folder(self) -> Path:
@@ -202,8 +212,8 @@ def load(source: Mapping[str, Any] | str | Path) -> Config:
             names = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
             raise ConfigError(f"profile {str(source)!r} does not exist; " + unknown("profile", path.stem, names))
         try:
-            source = yaml.safe_load(path.read_text()) or {}
-        except yaml.YAMLError as error:
+            source = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not YAML: {error}") from error
     try:
         config = Config.model_validate(source)
@@ -270,13 +280,11 @@ def _explain(error: ValidationError) -> str:
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    section: Any = Config
-    for part in location:
-        annotation = section.model_fields[part].annotation if hasattr(section, "model_fields") else None
-        section = annotation if annotation is not None else section
-        arguments = [a for a in getattr(section, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
-        section = arguments[0] if arguments else section
-    return list(getattr(section, "model_fields", {}))
+    kind: Any = Config
+    for part in location:  # a field of a section, a key of a dict, or a position in a list
+        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
+        kind = kind.model_fields[str(part)].annotation if is_section else get_args(kind)[-1]
+    return list(kind.model_fields)
 
 
 __all__ = ["CORPORA", "Config", "ConfigError", "load"]

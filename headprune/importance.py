@@ -74,7 +74,8 @@ def head_importance(model: nn.Module, batches: Iterable[Mapping[str, Any]], esti
         for batch in batches:
             gradients = [gradient.double() for gradient in gate_gradients(model, batch)]
             total += torch.cat([_reduce(gradient, estimator) for gradient in gradients]).cpu()
-            count += {"batch": 1, "position": batch["ntokens"]}.get(estimator, gradients[0].shape[1])
+            positions = int(batch["target"].ne(padding_index(model)).sum())
+            count += {"batch": 1, "position": positions}.get(estimator, gradients[0].shape[1])
     finally:
         model.train(training)
     if not count:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import pickle
-import tempfile
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -19,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from headprune.files import replacing
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
@@ -62,15 +61,8 @@ def save(model: Any, path: str | Path) -> None:
         "extra_state": {"train_iterator": {"epoch": 1}},
         "headprune": {"format": FORMAT, "dictionaries": {k: _symbols(getattr(model, k).dictionary) for k in KINDS}},
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    with replacing(path) as temporary:
         torch.save(state, temporary)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def load(path: str | Path) -> Any:
@@ -82,7 +74,10 @@ def load(path: str | Path) -> Any:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} is refused: it holds more than tensors and plain data ({error})") from error
-    if not isinstance(state, dict) or state.get("headprune", {}).get("format") != FORMAT:
+    except (EOFError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged, or no checkpoint at all ({error})") from error
+    known = state.get("headprune") if isinstance(state, dict) else None
+    if not isinstance(known, dict) or known.get("format") != FORMAT:
         raise ValueError(f"{path} is not a pruned checkpoint of format {FORMAT}; write one with headprune.removal.save")
     dictionaries = [_dictionary(state["headprune"]["dictionaries"][kind]) for kind in KINDS]
     task = Namespace(source_dictionary=dictionaries[0], target_dictionary=dictionaries[1])

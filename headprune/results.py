@@ -101,11 +101,7 @@ def read_cells(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     path = path / "cells.parquet" if path.is_dir() else path
-    table = (
-        pd.read_csv(path, keep_default_na=False, na_values={c: [""] for c in _numbers()})
-        if path.suffix == ".csv"
-        else pd.read_parquet(path)
-    )
+    table = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     missing, strange = set(CELL_COLUMNS) - set(table.columns), set(table.columns) - set(CELL_COLUMNS)
     if missing or strange:
         raise ValueError(f"{path} has another schema: missing {sorted(missing)}, unknown {sorted(strange)}")
@@ -139,8 +135,10 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _numbers() -> list[str]:
-    return [column for column, kind in CELL_COLUMNS.items() if kind in ("Int64", "Float64")]
+def _read_csv(path: Path) -> pd.DataFrame:
+    texts = [column for column, kind in CELL_COLUMNS.items() if kind == "string"]
+    numbers = {column: [""] for column in CELL_COLUMNS if column not in texts}
+    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers)
 
 
 def _table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], key: list[str]) -> pd.DataFrame:
@@ -151,7 +149,7 @@ def _table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], key: l
     table = pd.DataFrame(rows, columns=list(columns)).astype(dict(columns))
     for column, kind in columns.items():
         if kind == "string":
-            table[column] = table[column].fillna("")
+            table[column] = table[column].fillna("").str.replace(r"[\r\n]+", " ", regex=True)  # one row, one line
     repeated = table[table.duplicated(key)]
     if len(repeated):
         raise ValueError(f"two rows for one {tuple(key)}: {tuple(repeated.iloc[0][key])}")

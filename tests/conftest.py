@@ -85,7 +85,7 @@ def build(task: Namespace) -> Build:
 
 @pytest.fixture(scope="session")
 def make_batch(dictionary: Dictionary) -> Callable[..., Batch]:
-    """`make_batch(seed, size, longest)`: random sentence pairs of different lengths as fairseq's collater makes them."""
+    """`make_batch(seed, size, longest)`: random sentence pairs of different lengths as fairseq collates them."""
 
     def make_batch(seed: int = 0, size: int = 5, longest: int = 8) -> Batch:
         generator = torch.Generator().manual_seed(seed)

@@ -390,6 +390,13 @@ def test_saving_makes_the_folder_and_overwrites(build: Build, batch: Batch, logi
     assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
 
 
+def test_checkpoint_is_as_readable_as_any_other_file(build: Build, tmp_path: Path) -> None:
+    """Others of the group can use it: the temporary file's private mode does not stay."""
+    removal.save(build(), tmp_path / "model.pt")
+    (tmp_path / "other").touch(mode=0o644)
+    assert (tmp_path / "model.pt").stat().st_mode & 0o044 == (tmp_path / "other").stat().st_mode & 0o044
+
+
 def test_saving_leaves_the_model_as_it_is(build: Build, tmp_path: Path, unchanged: Callable[[Any], Any]) -> None:
     model = build().train()
     with unchanged(model):

@@ -149,5 +149,5 @@ class GateMethod(nn.Module):
         return nn.Parameter((2 * uniform - 1) * bound)
 
     def _apply(self, fn: Any, recurse: bool = True) -> GateMethod:
-        """Moves to other devices but keeps float64: `model.half()` must not touch the logits."""
-        return super()._apply(lambda t: fn(t).to(t.dtype) if t.is_floating_point() else fn(t), recurse)
+        """Moves to other devices but keeps type and value: `model.half()` must not touch the logits."""
+        return super()._apply(lambda t: t.to(fn(t).device), recurse)

@@ -58,13 +58,17 @@ class Entry:
             raise ValueError(f"method {self.name!r}: {error}") from error
 
 
+class DuplicateError(ValueError):
+    """A name that two files register."""
+
+
 _REGISTRY: dict[str, Entry] = {}
 
 
 def register(name: str, paper: str = "") -> Callable[[MethodType], MethodType]:
     """Class decorator: makes a `ScoreMethod` or `GateMethod` known under `name`.
 
-    :raises ValueError: the name is taken by another file.
+    :raises DuplicateError: the name is taken by another file.
     :raises TypeError: the class follows neither contract.
     """
 
@@ -74,7 +78,7 @@ def register(name: str, paper: str = "") -> Callable[[MethodType], MethodType]:
             raise TypeError(f"method {name!r}: {cls.__name__} must derive from ScoreMethod or GateMethod")
         file = Path(sys.modules[cls.__module__].__file__ or "").resolve()
         if name in _REGISTRY and _REGISTRY[name].file != file:
-            raise ValueError(f"method {name!r} is defined twice: in {_REGISTRY[name].file} and in {file}")
+            raise DuplicateError(f"method {name!r} is defined twice: in {_REGISTRY[name].file} and in {file}")
         cls.name = name  # type: ignore[attr-defined]
         _REGISTRY[name] = Entry(name, kinds[0], cls, paper, file)
         return cls
@@ -89,7 +93,7 @@ def load_methods(*directories: str | Path) -> dict[str, Entry]:
     be given again.
 
     :raises FileNotFoundError: a directory does not exist.
-    :raises ValueError: a name is registered by two files.
+    :raises DuplicateError: a name is registered by two files.
     :raises ImportError: a file cannot be imported; names the file.
     """
     files = []
@@ -122,7 +126,7 @@ def _import(file: Path) -> None:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except ValueError:
+    except DuplicateError:
         del sys.modules[module_name]
         raise
     except Exception as error:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from headprune.gates import install, set_gates, set_mask
 from headprune.heads import HeadSpace
-from headprune.method import GateMethod, Progress, load_methods
+from headprune.method import GateMethod, Progress, load_methods, unknown
 
 PREFIX = "gate_method."
 
@@ -54,7 +54,10 @@ class GateTraining(nn.Module):
                 setattr(args, name, default)
         if not args.gate_method:
             return
-        entry = load_methods(*filter(None, args.gate_methods.split(":")))[args.gate_method]
+        known = load_methods(*filter(None, args.gate_methods.split(":")))
+        if args.gate_method not in known:
+            raise ValueError("--gate-method: " + unknown("method", args.gate_method, known))
+        entry = known[args.gate_method]
         generator = torch.Generator().manual_seed(args.gate_seed)
         options = entry.options(json.loads(args.gate_options))
         self._seed, self._total = args.gate_seed, args.gate_total_updates

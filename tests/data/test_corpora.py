@@ -127,7 +127,7 @@ def test_malformed_line_names_file_line_and_rule(line: bytes, rule: str, tiny: C
 
 @pytest.mark.parametrize(
     ("content", "rule"),
-    [(gzip.compress(b"a\tb\n" * 99)[:-9], "not a complete gzip file"), (gzip.compress(b""), "empty")],
+    [(gzip.compress(b"a\tb\n" * 99, mtime=0)[:-9], "not a complete gzip file"), (gzip.compress(b"", mtime=0), "empty")],
 )
 def test_damaged_file_is_refused(content: bytes, rule: str, tiny: Corpus, tmp_path: Path) -> None:
     (tmp_path / "train.tsv.gz").write_bytes(content)

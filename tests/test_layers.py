@@ -1,0 +1,105 @@
+"""Imports go downward only, and the light parts of the library stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "headprune"
+
+# A module imports from its own package and from those before it.
+ORDER = (
+    "files",
+    "heads",
+    "gates",
+    "relaxations",
+    "importance",
+    "method",
+    "surgery",
+    "models",
+    "removal",
+    "cost",
+    "data",
+    "config",
+    "training",
+    "evaluation",
+    "results",
+    "provenance",
+    "pipeline",
+    "cli",
+)
+FOR_METHODS = {"gates", "heads", "importance", "method", "relaxations"}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of all modules that a file imports, at its top or within functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def layers(names: set[str]) -> set[str]:
+    """The parts of the library among these names: `headprune.data.corpora.Corpus` is of `data`."""
+    return {name.split(".")[1] for name in names if name.startswith("headprune.")}
+
+
+def short(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=short)
+def test_imports_go_downward_only(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert own in ORDER, f"{own} has no place among the layers"
+    allowed = set(ORDER[: ORDER.index(own) + 1])
+    assert layers(imported(path)) - {"__version__"} <= allowed
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert imported(PACKAGE / "__init__.py") == set()
+
+
+def test_every_layer_exists() -> None:
+    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=short)
+def test_methods_import_the_contracts_torch_and_the_standard_library(path: Path) -> None:
+    names = imported(path)
+    assert layers(names) <= FOR_METHODS
+    others = {name.split(".")[0] for name in names} - {"headprune", "torch"}
+    assert others <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "paper_figures").glob("*.py")), ids=short)
+def test_figures_never_see_a_model(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imported(path)} & {"torch", "fairseq"}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parent.name != "models"], ids=short)
+def test_fairseq_is_imported_after_the_remedies_for_it(path: Path) -> None:
+    """Whoever imports fairseq at the top imports headprune.models, or something above it, before."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = {
+        name: next((i for i, line in enumerate(lines) if line.startswith((f"import {name}", f"from {name}"))), None)
+        for name in ("fairseq", "headprune.models")
+    }
+    if first["fairseq"] is not None:
+        assert first["headprune.models"] is not None
+        assert first["headprune.models"] < first["fairseq"]
+
+
+def test_heads_and_results_need_no_torch() -> None:
+    code = "import sys, headprune.heads, headprune.results; assert not {'torch', 'fairseq'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
