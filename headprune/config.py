@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
 from headprune.data import CORPORA, TranslationRecipe, corpus
 from headprune.method import Entry, load_methods, unknown
@@ -21,6 +21,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 class ConfigError(ValueError):
     """A configuration that breaks a rule; the message names key, value, rule and the nearest valid name."""
+
+
+Whole = Annotated[int, Strict()]  # no true, no "2"
 
 
 def distinct(values: list[int]) -> list[int]:
@@ -115,8 +118,8 @@ class Method(Section):
     draws: int = Field(1, ge=1, description="independent repetitions, each an arm of its own (`draw1`, …)")
     mode: Literal["joint", "pipelined"] = Field("pipelined", description="gate methods: train the model along, or not")
     updates: int | None = Field(None, ge=1, description="pipelined gate methods: updates of the gates; None: as joint")
-    budgets: list[int] | None = Field(None, description="instead of the profile's")
-    seeds: list[int] | None = Field(None, description="instead of the profile's")
+    budgets: list[Whole] | None = Field(None, description="instead of the profile's")
+    seeds: list[Whole] | None = Field(None, description="instead of the profile's")
 
     @field_validator("arm")
     @classmethod
@@ -169,8 +172,8 @@ class Config(Section):
     profile: str = Field(description="names the results folder")
     results: str = Field("results", description="folder of all results")
     methods_directories: list[str] = Field(default_factory=list, description="further folders with method files")
-    seeds: list[int] = Field(min_length=1)
-    budgets: list[int] = Field(min_length=1, description="heads kept, K")
+    seeds: list[Whole] = Field(min_length=1)
+    budgets: list[Whole] = Field(min_length=1, description="heads kept, K")
     datasets: dict[str, Dataset] = Field(min_length=1)
     models: dict[str, Model] = Field(min_length=1)
     methods: list[Method] = Field(min_length=1)

@@ -52,7 +52,7 @@ def subset_sample(
     if noise is None:
         noise = gumbel(logits.shape, generator).to(logits.device)
     scores = logits.double() + noise.double()
-    gates = 0 * scores  # at K = 0, too, the gates depend on the logits
+    gates = 0 * scores.nan_to_num()  # at K = 0, too, the gates depend on the logits
     for _ in range(budget):
         probabilities = torch.softmax(scores / temperature, dim=-1)
         gates = gates + probabilities

@@ -109,19 +109,22 @@ def read_cells(path: str | Path) -> pd.DataFrame:
 
 
 def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Tables of several runs as one. Rows that repeat a cell under the same signature are taken once.
+    """Tables of several runs as one. A cell that is ok in one of them counts; rows that repeat it are taken once.
 
-    :raises ValueError: a cell occurs under two signatures, so that its rows contradict each other.
+    :raises ValueError: a cell is ok under two signatures, or twice under one with different results.
     """
-    merged = pd.concat(list(tables), ignore_index=True)
-    keys = [*ROW_KEY[1:], "signature"]
-    merged = merged.drop_duplicates(keys)
-    clash = merged[merged.duplicated(ROW_KEY[1:], keep=False)]
-    if len(clash):
-        first = clash.iloc[0]
-        cell = "/".join(str(first[c]) for c in CELL_KEY[1:])
-        raise ValueError(f"cell {cell} occurs under {clash['signature'].nunique()} signatures; merge only one of them")
-    return merged.sort_values(ROW_KEY, kind="stable", ignore_index=True)
+    cell, rows = CELL_KEY[1:], ROW_KEY[1:]
+    merged = pd.concat(list(tables), ignore_index=True).drop_duplicates()
+    finished = merged[(merged["status"] == "ok") & (merged["split"] == "test")].set_index(cell).index
+    merged = merged[(merged["status"] == "ok") | ~merged.set_index(cell).index.isin(finished)]
+    for column, what in (("signature", "under {} signatures"), ("value", "with {} values under one signature")):
+        compared = merged if column == "signature" else reproducible(merged)
+        counts = compared.groupby(rows, sort=False)[column].nunique()
+        if (counts > 1).any():
+            first: tuple[Any, ...] = counts[counts > 1].index.tolist()[0]
+            name = "/".join(str(part) for part in first[: len(cell)])
+            raise ValueError(f"cell {name} occurs {what.format(counts.max())}; merge only one of them")
+    return merged.drop_duplicates(rows).sort_values(ROW_KEY, kind="stable", ignore_index=True)
 
 
 def to_csv(table: pd.DataFrame) -> bytes:

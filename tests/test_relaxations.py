@@ -175,6 +175,17 @@ def test_a_thousand_draws_along_the_schedule_have_finite_gradients(
         assert error < (1e-9 if dtype == torch.float64 else 1e-5), f"temperature {tau}"
 
 
+@pytest.mark.parametrize("tau", [9e-4, 1e-5, 1e-8])
+def test_exact_ties_do_not_blow_the_gradient_up(tau: float) -> None:
+    """METHODS.md 2, hazard 2: every pass could multiply it by 1/τ; one such factor, in all, is the bound."""
+    logits = torch.zeros(72, dtype=torch.float64, requires_grad=True)
+    pull = torch.randn(72, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gates = subset_sample(logits, 68, tau, torch.zeros(72))
+    (gradient,) = torch.autograd.grad((gates * pull).sum(), logits)
+    assert gradient.abs().max() < 68 * pull.abs().max() / tau
+    assert abs(gates.sum().item() - 68) < 1e-9
+
+
 def test_cold_draws_follow_plackett_luce() -> None:
     """Frequencies of all six pairs of four heads within 4 standard errors of the exact probabilities."""
     logits, draws = torch.tensor([1.0, 0.3, -0.5, -1.2], dtype=torch.float64), 20_000

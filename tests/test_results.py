@@ -254,3 +254,17 @@ def test_metrics_and_splits_of_one_cell_do_not_clash() -> None:
     first = cells_table([row(), row(metric="chrf", unit="chrF2")])
     second = cells_table([row(split="valid"), row(arm="pipelined", signature="ba9876543210")])
     assert len(merge([first, second])) == 4
+
+
+def test_merging_prefers_a_cell_that_is_ok_to_one_that_failed_or_is_missing() -> None:
+    good = cells_table([row()])
+    for status in ("failed", "missing"):
+        bad = cells_table([row(value=None, status=status, reason="why", signature="")])
+        for tables in ([good, bad], [bad, good]):
+            pd.testing.assert_frame_equal(merge(tables), good)
+
+
+def test_merging_one_signature_with_two_results_is_refused() -> None:
+    tables = [cells_table([row(value=value)]) for value in (10.0, 11.0)]
+    with pytest.raises(ValueError, match="occurs with 2 values under one signature"):
+        merge(tables)

@@ -57,6 +57,8 @@ class GateTraining(nn.Module):
         known = load_methods(*filter(None, args.gate_methods.split(":")))
         if args.gate_method not in known:
             raise ValueError("--gate-method: " + unknown("method", args.gate_method, known))
+        if getattr(args, "gate_budget", None) is None or getattr(args, "gate_total_updates", None) is None:
+            raise ValueError("--gate-method needs --gate-budget and --gate-total-updates")
         entry = known[args.gate_method]
         generator = torch.Generator().manual_seed(args.gate_seed)
         options = entry.options(json.loads(args.gate_options))

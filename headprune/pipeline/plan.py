@@ -12,7 +12,7 @@ Every job writes one receipt, `jobs/<kind>/….json`; it is what Snakemake sees.
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,11 +96,21 @@ class Plan:
         """The file that defines the method of an entry."""
         return self._registry[self.method(label).name].file
 
+    def directories_of(self, labels: list[str]) -> list[str]:
+        """Those of `methods_directories` that define the methods of these entries."""
+        folders = {self.file_of(label).parent for label in labels}
+        return [name for name in self.config.methods_directories if Path(name).resolve() in folders]
+
     def check_writable(self) -> None:
         """:raises ConfigError: the results folder, or the nearest folder above it that exists, cannot be written."""
         existing = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
-        if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-            raise ConfigError(f"results: {str(self.folder)!r} cannot be written: {existing} is not a writable folder")
+        try:
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"results: {str(self.folder)!r} cannot be written: {existing}: {error.strerror}"
+            ) from None
 
     def seeds(self, method: Method) -> list[int]:
         return method.seeds if method.seeds is not None else self.config.seeds
@@ -221,7 +231,7 @@ class Plan:
         spec |= {"evaluation": _plain(config.evaluation), "cells": [vars(cell) for cell in self.cells_in(job)]}
         if job.kind in ("score", "gates"):
             spec["methods"] = [_plain(self.method(label)) for label in self.labels_in(job)]
-            spec["directories"] = list(config.methods_directories)
+            spec["directories"] = self.directories_of(self.labels_in(job))
         if job.kind == "score":
             spec["calibration"] = _plain(config.calibration)
         if job.kind == "speed":
