@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from headprune.config import ConfigError, load
-from headprune.method import load_methods, unknown
+from headprune.method import load_methods
 from headprune.method.registry import BUILT_IN
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 console = Console()
 
-# glibc hands every large logits tensor back to the system and page-faults it anew at the next step; this keeps it.
-MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", "THP_MEM_ALLOC_ENABLE": "1"}
 ConfigFile = Annotated[Path, typer.Argument(help="a profile: workflows/config/NAME.yaml")]
 RunFolder = Annotated[Path, typer.Argument(help="results/PROFILE, or the folder of one cell in it")]
 
@@ -101,7 +98,6 @@ def job(
     receipt: Annotated[Path, typer.Option(help="file to write when done")],
 ) -> None:
     """Run one job of the DAG."""
-    _tune_allocator()
     from headprune.pipeline.jobs import run
 
     run(kind, json.loads(spec), receipt)
@@ -117,23 +113,10 @@ def collect(config: Annotated[str, typer.Option(help="JSON of the whole configur
     print("cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()), flush=True)
 
 
-def _tune_allocator() -> None:
-    """Starts this process again with the allocator's variables, which are read before the program is."""
-    missing = {name: value for name, value in MALLOC.items() if name not in os.environ}
-    if missing and sys.platform == "linux":
-        os.execve(sys.executable, [sys.executable, "-m", "headprune.cli", *sys.argv[1:]], {**os.environ, **missing})
-
-
 def main() -> Any:
-    """Entry point: errors of the user are one line, everything else keeps its trace."""
+    """Runs a command: errors of the user are one line, everything else keeps its trace."""
     try:
         return app()
     except (ConfigError, FileNotFoundError, ValueError) as error:
         Console(stderr=True).print(f"[red]error[/red]: {error}", highlight=False, markup=True)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()
-
-__all__ = ["app", "main", "unknown"]

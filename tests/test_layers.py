@@ -32,6 +32,7 @@ ORDER = (
     "provenance",
     "pipeline",
     "cli",
+    "launch",
 )
 FOR_METHODS = {"gates", "heads", "importance", "method", "relaxations"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -3,8 +3,8 @@
 - Importing fairseq configures the root logger when nobody has; so it is configured here first.
 - `torch.load` refuses `argparse.Namespace`, which every legacy fairseq checkpoint holds; it is declared safe: plain
   attributes, no code.
-- fairseq imports scikit-learn, and with it pandas and scipy.stats, for the scores of two tasks: half of its start-up
-  time. It is imported when one of the scores is asked for.
+- fairseq imports scikit-learn, pandas and scipy for the scores of two tasks: more than half of its start-up time. They
+  are imported when one of the scores is asked for.
 - hydra prints deprecation warnings on every start.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
 - The best validation score, the counts of early stopping and the meters live in function attributes and module
@@ -36,29 +36,34 @@ import torch  # noqa: E402
 torch.serialization.add_safe_globals([argparse.Namespace])
 
 
+ON_DEMAND = {"sklearn.metrics": ("f1_score", "matthews_corrcoef"), "scipy.stats": ("pearsonr", "spearmanr")}
+
+
 @contextmanager
-def _scikit_learn_on_demand() -> Iterator[None]:
-    """Within the context, importing `sklearn.metrics` yields functions that import the real one when called."""
-    if "sklearn" in sys.modules:
-        yield
-        return
-    package, module = ModuleType("sklearn"), ModuleType("sklearn.metrics")
-    package.__path__ = []
-    package.metrics = module  # type: ignore[attr-defined]
-
-    def on_demand(name: str) -> Any:
-        return lambda *args, **kwargs: getattr(importlib.import_module("sklearn.metrics"), name)(*args, **kwargs)
-
-    for name in ("f1_score", "matthews_corrcoef"):
-        setattr(module, name, on_demand(name))
-    sys.modules |= {"sklearn": package, "sklearn.metrics": module}
+def _scores_on_demand() -> Iterator[None]:
+    """Within the context, the modules of `ON_DEMAND` import as functions that import the real ones when called."""
+    stand_ins: dict[str, ModuleType] = {}
+    for name, functions in ON_DEMAND.items():
+        package, _, attribute = name.partition(".")
+        if package not in sys.modules:
+            stand_ins |= {package: ModuleType(package), name: ModuleType(name)}
+            stand_ins[package].__path__ = []
+            setattr(stand_ins[package], attribute, stand_ins[name])
+            for function in functions:
+                setattr(stand_ins[name], function, _on_demand(name, function))
+    sys.modules.update(stand_ins)
     try:
         yield
     finally:
-        del sys.modules["sklearn"], sys.modules["sklearn.metrics"]
+        for name in stand_ins:
+            del sys.modules[name]
 
 
-with _scikit_learn_on_demand():
+def _on_demand(module: str, function: str) -> Any:
+    return lambda *args, **kwargs: getattr(importlib.import_module(module), function)(*args, **kwargs)
+
+
+with _scores_on_demand():
     import fairseq  # noqa: F401
 import fairseq.logging.metrics as _metrics  # noqa: E402
 from fairseq import checkpoint_utils as _checkpoint_utils  # noqa: E402

@@ -62,7 +62,7 @@ def test_scikit_learn_imported_earlier_is_kept(monkeypatch: pytest.MonkeyPatch) 
     earlier = ModuleType("sklearn"), ModuleType("sklearn.metrics")
     monkeypatch.setitem(sys.modules, "sklearn", earlier[0])
     monkeypatch.setitem(sys.modules, "sklearn.metrics", earlier[1])
-    with compat._scikit_learn_on_demand():
+    with compat._scores_on_demand():
         assert (sys.modules["sklearn"], sys.modules["sklearn.metrics"]) == earlier
     assert (sys.modules["sklearn"], sys.modules["sklearn.metrics"]) == earlier
 
