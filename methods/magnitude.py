@@ -30,7 +30,7 @@ class Magnitude(ScoreMethod):
     def scores(self, model, batches, rng):
         with torch.no_grad():
             modules = [head_blocks(p.module) for p in attention_points(model) if p.indices]
-            scores = torch.cat([self._norms(blocks) for blocks in modules])
+            scores = torch.cat([self._norms(blocks) for blocks in modules]).cpu()
         return normalise_per_module(scores, HeadSpace.of(model)) if self.options.per_module else scores
 
     def _norms(self, blocks):
