@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from headprune.data import CORPORA, TranslationRecipe, corpus
 from headprune.method import Entry, load_methods, unknown
@@ -23,7 +32,14 @@ class ConfigError(ValueError):
     """A configuration that breaks a rule; the message names key, value, rule and the nearest valid name."""
 
 
-Whole = Annotated[int, Strict()]  # no true, no "2"
+def whole(value: Any) -> Any:
+    """A whole number; its digits as text, too, which is what snakemake makes of `--config seeds=[1,2]`."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value.strip()):
+        return int(value)
+    return value
+
+
+Whole = Annotated[int, Strict(), BeforeValidator(whole)]
 
 
 def distinct(values: list[int]) -> list[int]:

@@ -226,3 +226,10 @@ def test_yaml_tags_build_no_objects(tmp_path: Path) -> None:
     path.write_text(f"profile: !!python/object/apply:os.mkdir [{tmp_path / 'written'}]\n")
     assert "not YAML" in refused(path)
     assert not (tmp_path / "written").exists()
+
+
+def test_numbers_that_snakemake_hands_over_as_text_are_numbers() -> None:
+    """`--config seeds=[1,3]` arrives as ["1", "3"]."""
+    config = load(PROFILES[0].parent / "smoke.yaml")
+    changed = load(config.model_dump(exclude_defaults=True) | {"seeds": ["1", "3"], "budgets": ["11", "0"]})
+    assert (changed.seeds, changed.budgets) == ([1, 3], [11, 0])

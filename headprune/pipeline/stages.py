@@ -6,11 +6,8 @@ each. Seeds of everything random are derived here, so that no method ever sees o
 
 from __future__ import annotations
 
-import hashlib
 import time
 import traceback
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +20,32 @@ from headprune.data import prepare
 from headprune.evaluation import likelihood, translation
 from headprune.evaluation.corpus import TranslationCorpus
 from headprune.heads import HeadMask, HeadSpace
-from headprune.method import Entry, load_methods
+from headprune.method import Entry
 from headprune.method.registry import BUILT_IN
 from headprune.pipeline.memory import peak_memory
 from headprune.pipeline.plan import Cell
 from headprune.pipeline.progress import Reporter
+from headprune.pipeline.specification import (
+    Spec,
+    cell_folder,
+    cells_of,
+    corpus_of,
+    dense_identity,
+    dense_path,
+    derived_seed,
+    device,
+    entry_of,
+    evaluation_of,
+    folder_of,
+    head_names,
+    identity,
+    methods_of,
+    signature_of,
+    trained_record,
+)
 from headprune.pipeline.store import Record, is_kept, kept_or_computed, read_json, require_ok, write_json, write_lines
-from headprune.provenance import digest, environment, file_sha256
+from headprune.provenance import digest, file_sha256
 from headprune.training import GateRun, Trained, arguments, gate_arguments, train
-
-Spec = Mapping[str, Any]
 
 
 def data(spec: Spec, reporter: Reporter) -> Record:
@@ -232,7 +245,7 @@ def train_gates(spec: Spec, entry: Entry, method: Method, cell: Cell, reporter: 
     joint = method.mode == "joint"
     updates = settings.training.updates if joint or method.updates is None else method.updates
     chosen = entry.options(method.options)
-    space = HeadSpace.from_names(_names(settings))
+    space = HeadSpace.from_names(head_names(settings))
     gate_method = entry.method(space, cell.budget, chosen, torch.Generator().manual_seed(0))
     run = GateRun(
         method=entry.name,
@@ -263,106 +276,8 @@ def arguments_of(spec: Spec, updates: int | None = None) -> list[str]:
     return arguments(corpus.binarised, corpus.pair, settings.architecture, training)
 
 
-def dense_identity(spec: Spec) -> Record:
-    """What the unpruned model depends on."""
-    corpus = corpus_of(spec)
-    return {
-        "data": {"sha256": corpus.statistics["sha256"]["train+valid"], "recipe": corpus.statistics["recipe"]},
-        "settings": spec["settings"],
-        "seed": spec["seed"],
-        **environment(),
-    }
-
-
-def identity(spec: Spec, entry: Entry, method: Method, cell: Cell) -> Record:
-    """What the results of a cell depend on; its digest is the signature in the tables."""
-    plain = method.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "draws"})
-    return dense_identity(spec) | {
-        "dataset": spec["dataset"],
-        "model": cell.model,
-        "method": {**plain, "file_sha256": entry.sha256},
-        "draw": cell.draw,
-        "budget": cell.budget,
-        "evaluation": spec["evaluation"],
-        "calibration": spec.get("calibration", {}),
-    }
-
-
-def signature_of(spec: Spec, entry: Entry, method: Method, cell: Cell) -> str:
-    """Writes the identity of the cell beside its results; returns its digest."""
-    full = identity(spec, entry, method, cell)
-    write_json(cell_folder(spec, cell) / "identity.json", full)
-    return digest(full)
-
-
-def derived_seed(*parts: object) -> int:
-    """A seed that differs for every combination of parts."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
-
-
 def receipt(spec: Spec, cells: list[Cell], name: str = "pruned.json") -> Record:
     records = {cell.id: read_json(cell_folder(spec, cell) / name) for cell in cells}
     keep = ("signature", "status", "reason")
     found = {cell_id: {key: record[key] for key in keep} for cell_id, record in records.items()}
     return {"status": "ok", "reason": "", "cells": found}
-
-
-def folder_of(spec: Spec) -> Path:
-    return Path(spec["results"])
-
-
-def cell_folder(spec: Spec, cell: Cell) -> Path:
-    return folder_of(spec) / "cells" / cell.id
-
-
-def dense_path(spec: Spec) -> Path:
-    return folder_of(spec) / "dense" / spec["model"] / f"s{spec['seed']}.pt"
-
-
-def trained_record(spec: Spec) -> Record:
-    """What is known of the unpruned model that a job starts from.
-
-    :raises UpstreamError: its training failed.
-    :raises ValueError: its checkpoint is another one than was trained.
-    """
-    path = dense_path(spec)
-    record: Record = read_json(path.with_suffix(".json"))
-    require_ok(record, "training of the unpruned model")
-    if (found := file_sha256(path)) != record["sha256"]:
-        raise ValueError(f"{path} has sha256 {found[:12]}, the model that was trained {record['sha256'][:12]}")
-    return record
-
-
-def corpus_of(spec: Spec) -> TranslationCorpus:
-    return _corpus(folder_of(spec) / "data" / spec["dataset"])
-
-
-@cache
-def _corpus(folder: Path) -> TranslationCorpus:
-    return TranslationCorpus(folder)
-
-
-def evaluation_of(spec: Spec) -> Evaluation:
-    return Evaluation(**spec["evaluation"])
-
-
-def cells_of(spec: Spec) -> list[Cell]:
-    return [Cell(**cell) for cell in spec["cells"]]
-
-
-def methods_of(spec: Spec) -> list[Method]:
-    return [Method(**method) for method in spec["methods"]]
-
-
-def entry_of(spec: Spec, method: Method) -> Entry:
-    return load_methods(BUILT_IN, *spec["directories"])[method.name]
-
-
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _names(settings: Model) -> list[str]:
-    a = settings.architecture
-    layers = {"encoder": a.encoder_layers, "cross": a.decoder_layers, "decoder": a.decoder_layers}
-    return [f"{kind}.{layer}.{head}" for kind, n in layers.items() for layer in range(n) for head in range(a.heads)]
