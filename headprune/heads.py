@@ -199,3 +199,55 @@ class Budget:
     def sparsity(self) -> float:
         """Fraction of heads removed."""
         return 1 - self.kept / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which heads may be removed: those of some attention types, and never the last `min_per_module` of a module.
+
+    :raises ValueError: an unknown type, none at all, or a negative minimum.
+    """
+
+    types: tuple[str, ...] = TYPES
+    min_per_module: int = 0
+
+    def __post_init__(self) -> None:
+        bad = [name for name in self.types if name not in TYPES]
+        if bad or not self.types:
+            raise ValueError(f"types are {', '.join(TYPES)}; got {', '.join(map(repr, bad)) or 'none'}")
+        if self.min_per_module < 0:
+            raise ValueError(f"min_per_module is {self.min_per_module}; it must not be negative")
+
+    def candidates(self, space: HeadSpace) -> tuple[int, ...]:
+        """Positions of the heads whose type allows removal."""
+        return tuple(i for i, head in enumerate(space) if head.type in self.types)
+
+    def subspace(self, space: HeadSpace) -> HeadSpace:
+        """The heads whose type allows removal, as a space of their own."""
+        return HeadSpace(tuple(space.heads[i] for i in self.candidates(space)))
+
+    def smallest(self, space: HeadSpace) -> int:
+        """The smallest budget that the scope allows."""
+        return len(space) - len(self.order(space, range(len(space))))
+
+    def order(self, space: HeadSpace, removal: Iterable[int], kept: Iterable[int] | None = None) -> tuple[int, ...]:
+        """Of the heads in an order of removal, those that may go when they are taken in this order.
+
+        :param removal: positions in the space, the first to go first
+        :param kept: positions of the heads that are left before; None: all
+        """
+        candidates, module = set(self.candidates(space)), space.module_of
+        left = [0] * len(space.modules)
+        for head in range(len(space)) if kept is None else kept:
+            left[module[head]] += 1
+        gone = []
+        for head in removal:
+            if head in candidates and left[module[head]] > self.min_per_module:
+                left[module[head]] -= 1
+                gone.append(head)
+        return tuple(gone)
+
+    def allows(self, mask: HeadMask) -> bool:
+        """Whether a mask removes nothing that the scope protects."""
+        removed = [i for i, keep in enumerate(mask.keep) if not keep]
+        return len(self.order(mask.space, removed)) == len(removed)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from headprune.method import GateMethod, option, register
-from headprune.relaxations import subset_sample, temperature, top_k
+from headprune.relaxations import subset_sample, temperature
 
 
 @register("dsp", paper="Li, Cotterell and Sachan 2021, section 3")
@@ -40,4 +40,4 @@ class DifferentiableSubsetPruning(GateMethod):
         return subset_sample(self.logits, self.budget, tau, generator=progress.generator)
 
     def keep(self, budget):
-        return self.space.keep(top_k(self.logits, budget).nonzero().flatten().tolist())
+        return self.largest(self.logits, budget)

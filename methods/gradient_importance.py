@@ -41,7 +41,8 @@ class GradientImportance(ScoreMethod):
             raw = head_importance(model, batches, self.options.estimator)
             score = self._normalised(raw, space, alive)
             order = sorted(alive, key=lambda head: (score[head].item(), raw[head].item(), -head))
-            taken = order[: self.options.step] if self.options.iterative else order
+            allowed = self.scope.order(space, order, alive) or tuple(order)
+            taken = allowed[: self.options.step] if self.options.iterative else order
             removal += taken
             alive -= set(taken)
         clear_mask(model)

@@ -19,7 +19,10 @@ ORDER = (
     "gates",
     "relaxations",
     "importance",
+    "attention_maps",
+    "ablation",
     "method",
+    "reconstruction",
     "surgery",
     "models",
     "removal",
@@ -30,11 +33,22 @@ ORDER = (
     "evaluation",
     "results",
     "provenance",
+    "search",
     "pipeline",
+    "check",
     "cli",
     "launch",
 )
-FOR_METHODS = {"gates", "heads", "importance", "method", "relaxations"}
+FOR_METHODS = {
+    "ablation",
+    "attention_maps",
+    "gates",
+    "heads",
+    "importance",
+    "method",
+    "reconstruction",
+    "relaxations",
+}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

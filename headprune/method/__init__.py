@@ -1,6 +1,16 @@
 """The contracts of pruning methods, their registry, and the loader of `methods/` directories."""
 
-from headprune.method.base import Batches, GateMethod, NoOptions, Progress, Ranking, ScoreMethod, option
+from headprune.method.base import (
+    Batches,
+    GateMethod,
+    NoOptions,
+    OutputProjection,
+    Progress,
+    Pruning,
+    Ranking,
+    ScoreMethod,
+    option,
+)
 from headprune.method.registry import Entry, load_methods, register, unknown
 
 __all__ = [
@@ -8,7 +18,9 @@ __all__ = [
     "Entry",
     "GateMethod",
     "NoOptions",
+    "OutputProjection",
     "Progress",
+    "Pruning",
     "Ranking",
     "ScoreMethod",
     "load_methods",

@@ -14,14 +14,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from headprune.heads import Budget, HeadMask, HeadSpace
+from headprune.heads import Budget, HeadMask, HeadSpace, Scope
 
 Batches = Sequence[Mapping[str, Any]]
+MODES = ("joint", "continued", "pipelined")
 
 
-def option(default: Any, help: str) -> Any:
-    """A hyper-parameter of a method: its default value with the text that explains it."""
-    return field(default=default, metadata={"help": help})
+def option(default: Any, help: str, trains: bool = True) -> Any:
+    """A hyper-parameter of a method: its default value with the text that explains it.
+
+    :param trains: False for one that only says how masks are read off a finished training of a gate method; trainings
+        that differ in nothing else are shared
+    """
+    return field(default=default, metadata={"help": help, "trains": trains})
 
 
 @dataclass(frozen=True)
@@ -55,25 +60,56 @@ class Ranking:
         best_first = torch.sort(scores.detach(), descending=True, stable=True).indices
         return cls(space, tuple(best_first.flip(0).tolist()))
 
-    def mask(self, budget: int) -> HeadMask:
-        """The mask that keeps the `budget` heads removed last."""
-        Budget(budget, len(self.space))
-        return self.space.keep(self.removal[len(self.space) - budget :])
+    def mask(self, budget: int, scope: Scope | None = None) -> HeadMask:
+        """The mask that keeps the `budget` heads removed last, and those that `scope` protects before any other.
+
+        :raises ValueError: a budget outside 0…N, or smaller than the scope allows.
+        """
+        scope, total = scope or Scope(), len(self.space)
+        Budget(budget, total)
+        if budget < (least := scope.smallest(self.space)):
+            raise ValueError(f"budget {budget} is less than the {least} heads that the scope protects")
+        removed = set(scope.order(self.space, self.removal)[: total - budget])
+        return self.space.keep(set(range(total)) - removed)
+
+
+@dataclass(frozen=True)
+class OutputProjection:
+    """New parameters of an output projection: y = x Wᵀ + b."""
+
+    weight: Tensor  # (model, heads · head_dim) of the unpruned module; the columns of removed heads do not matter
+    bias: Tensor | None  # (model,)
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """A mask, and the output projections that make up for the heads it removes, by module (`cross.1`)."""
+
+    mask: HeadMask
+    outputs: Mapping[str, OutputProjection] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: HeadMask | Pruning) -> Pruning:
+        """A bare mask changes no weights."""
+        return found if isinstance(found, Pruning) else cls(found)
 
 
 class ScoreMethod:
     """Judges the heads of a trained model; one run serves every budget. Override `scores`, `rank` or `masks`.
 
     `model` arrives in evaluation mode with all gates open; `batches` are drawn from the training set; `rng` is the
-    method's own generator of random numbers. A method leaves the weights as it found them.
+    method's own generator of random numbers. A method leaves the weights as it found them; one that makes up for
+    removed heads returns a `Pruning` instead of a mask. `self.scope` tells which heads may be removed: rankings are
+    cut accordingly, a method that overrides `masks` asks it.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
     prunes: ClassVar[bool] = True  # False: one cell per seed, at K = N, whatever the budgets of the grid
 
-    def __init__(self, options: Any = None) -> None:
+    def __init__(self, options: Any = None, scope: Scope | None = None) -> None:
         self.options = options if options is not None else self.Options()
+        self.scope = scope or Scope()
 
     def scores(self, model: nn.Module, batches: Batches, rng: torch.Generator) -> Tensor:
         """One finite number per head (N,); higher = keep."""
@@ -85,10 +121,10 @@ class ScoreMethod:
 
     def masks(
         self, model: nn.Module, batches: Batches, budgets: Iterable[int], rng: torch.Generator
-    ) -> dict[int, HeadMask]:
+    ) -> Mapping[int, HeadMask | Pruning]:
         """One mask per budget; by default cuts of the ranking."""
         ranking = self.rank(model, batches, rng)
-        return {budget: ranking.mask(budget) for budget in budgets}
+        return {budget: ranking.mask(budget, self.scope) for budget in budgets}
 
 
 @dataclass(frozen=True)
@@ -105,20 +141,33 @@ class Progress:
 
 
 class GateMethod(nn.Module):
-    """Learns gates while the model trains (`joint`) or stands still (`pipelined`), for one budget.
+    """Learns gates while the model trains from new weights (`joint`), trains on from the trained model (`continued`) or
+    stands still (`pipelined`).
 
     Parameters of the method are trained with `options.learning_rate`, constant and without weight decay, whatever the
-    schedule of the model. They stay in float64 when the model computes in half precision.
+    schedule of the model. They stay in float64 when the model computes in half precision. `space` holds the heads that
+    may be removed, `budget` how many of them are kept.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
+    modes: ClassVar[tuple[str, ...]] = MODES
+    per_budget: ClassVar[bool] = True  # False: one training serves every budget; `budget` is then N
+    coefficient: ClassVar[str] = ""  # the option, of one training for all budgets, that is searched over to reach each
 
-    def __init__(self, space: HeadSpace, budget: int, options: Any, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        space: HeadSpace,
+        budget: int,
+        options: Any = None,
+        generator: torch.Generator | None = None,
+        scope: Scope | None = None,
+    ) -> None:
         super().__init__()
-        self.space, self.options = space, options
+        self.space, self.options = space, options if options is not None else self.Options()
         self.budget = Budget(budget, len(space)).kept
-        self.build(generator)
+        self.scope = scope or Scope()
+        self.build(generator or torch.Generator().manual_seed(0))
         for parameter in self.parameters():
             parameter.param_group = "gates"  # type: ignore[attr-defined]  # read by the optimiser
 
@@ -138,8 +187,26 @@ class GateMethod(nn.Module):
         return 0.0
 
     def keep(self, budget: int) -> HeadMask:
-        """The hard mask that evaluation uses: exactly `budget` ones."""
+        """The hard mask that evaluation uses: exactly `budget` ones, unless `exact` is false."""
         raise TypeError(f"{type(self).__name__} does not override `keep`")
+
+    @property
+    def exact(self) -> bool:
+        """Whether `keep` hits its budget by construction; if not, the count it achieved is what is reported."""
+        return True
+
+    def masks(
+        self, model: nn.Module, batches: Batches, budgets: Iterable[int], rng: torch.Generator
+    ) -> Mapping[int, HeadMask | Pruning]:
+        """After training, one mask per budget over `self.space`; by default `keep`.
+
+        :param model: the trained model in evaluation mode, all gates open
+        """
+        return {budget: self.keep(budget) for budget in budgets}
+
+    def largest(self, values: Tensor, budget: int) -> HeadMask:
+        """The mask of the `budget` largest of N values that the scope allows; of equal values the first wins."""
+        return Ranking.by_score(self.space, values.detach().cpu()).mask(budget, self.scope)
 
     def logits_parameter(self, generator: torch.Generator) -> nn.Parameter:
         """N float64 logits, Glorot-uniform over (modules, heads per module): U(−b, b), b = √(6 / (A + H))."""
