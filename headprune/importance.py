@@ -26,8 +26,13 @@ def example_losses(model: Any, batch: Mapping[str, Any]) -> Tensor:
     :param batch: `net_input` (keyword arguments of the model) and `target` [batch, tgt]
     :returns: nats (batch,)
     """
-    log_probabilities = model.get_normalized_probs(model(**batch["net_input"]), log_probs=True)
-    target = batch["target"].reshape(log_probabilities.shape[:-1])  # (batch, tgt)
+    return output_losses(model, model(**batch["net_input"]), batch["target"])
+
+
+def output_losses(model: Any, output: Any, target: Tensor) -> Tensor:
+    """`example_losses` of an output that `model` has computed."""
+    log_probabilities = model.get_normalized_probs(output, log_probs=True)
+    target = target.reshape(log_probabilities.shape[:-1])  # (batch, tgt)
     losses = -log_probabilities.gather(-1, target.unsqueeze(-1)).squeeze(-1)
     return losses.masked_fill(target.eq(padding_index(model)), 0).flatten(1).sum(1)
 

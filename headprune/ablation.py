@@ -1,0 +1,166 @@
+"""The loss of a model under many masks, with the masks stacked along the batch axis.
+
+Gates may differ from example to example (`gates.GatedProjection`), so that M masks on a batch of B examples are a
+forward pass over M · B examples. Of an encoder-decoder model the encoder runs once for all masks that agree on its
+heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headprune.gates import clear_mask, set_gates
+from headprune.heads import HeadSpace
+from headprune.importance import head_importance, normalise_per_module, output_losses, padding_index
+
+Batch = Mapping[str, Any]
+Part = tuple[float, ...]  # gates of the encoder's heads, of one mask
+ENCODER_DECODER = {"src_tokens", "src_lengths", "prev_output_tokens"}
+
+
+def masked_losses(
+    model: nn.Module, batches: Iterable[Batch], masks: Tensor, *, positions: int = 4096, reuse: bool = True
+) -> Tensor:
+    """Mean cross-entropy per target token (of a classifier: per example) under every mask, in evaluation mode.
+
+    Equals `set_mask` and a forward pass, mask by mask, but for rounding. Leaves all gates open.
+
+    :param batches: mini-batches as `importance.example_losses` takes them
+    :param masks: (M, N) zeros and ones, or any gates, in head-space order
+    :param positions: a forward pass holds at most so many positions (padding included) on the longer of its sides; a
+        single copy of a batch is never split. Bounds the memory
+    :param reuse: run the encoder once for masks that agree on its heads; False: run the whole model for every mask
+    :returns: nats (M,), float64
+    :raises ValueError: masks of another shape, or no target tokens.
+    """
+    total_heads = len(HeadSpace.of(model))
+    if masks.dim() != 2 or masks.shape[1] != total_heads:
+        raise ValueError(f"masks of shape {tuple(masks.shape)} for {total_heads} heads: expected (M, {total_heads})")
+    masks, training = masks.detach().float().cpu(), model.training
+    parts = _encoder_parts(model, masks)
+    order = torch.tensor(sorted(range(len(masks)), key=parts.__getitem__), dtype=torch.long)
+    losses, tokens = torch.zeros(len(masks), dtype=torch.float64), 0
+    model.eval()
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                tokens += int(batch["target"].ne(padding_index(model)).sum())
+                split = reuse and _is_encoder_decoder(model, batch)
+                forward = _EncoderOnce(model, batch, parts) if split else _Whole(model, batch)
+                for rows in order.split(_copies(batch, positions)):
+                    losses[rows] += _summed(model, forward(masks[rows], rows.tolist()), batch["target"], len(rows))
+    finally:
+        clear_mask(model)
+        model.train(training)
+    if not tokens:
+        raise ValueError("a loss needs at least one target token; the batches are empty")
+    return losses / tokens
+
+
+class _Whole:
+    """The whole model on one batch, once for every mask. Example b under mask m is row b · M + m."""
+
+    def __init__(self, model: Any, batch: Batch) -> None:
+        self.model, self.batch, self.size = model, batch, len(batch["target"])
+
+    def __call__(self, masks: Tensor, rows: Sequence[int]) -> Any:
+        """:param masks: (M, N)"""
+        set_gates(self.model, masks.repeat(self.size, 1))
+        return self.model(**_stack(self.batch["net_input"], len(masks)))
+
+
+class _EncoderOnce(_Whole):
+    """The same, but what the encoder computed is kept for as long as the encoder's heads do not change."""
+
+    def __init__(self, model: Any, batch: Batch, parts: Sequence[Part]) -> None:
+        super().__init__(model, batch)
+        self.parts = parts
+        self.distinct: list[Part] = []
+        self.encoded: Any = None
+
+    def __call__(self, masks: Tensor, rows: Sequence[int]) -> Any:
+        net, copies = self.batch["net_input"], len(masks)
+        own = [self.parts[row] for row in rows]
+        distinct = list(dict.fromkeys(own))
+        if distinct != self.distinct:
+            set_gates(self.model, masks[[own.index(part) for part in distinct]].repeat(self.size, 1))
+            source = _stack({key: net[key] for key in ("src_tokens", "src_lengths")}, len(distinct))
+            self.encoded, self.distinct = self.model.encoder(**source), distinct
+        which = torch.tensor([distinct.index(part) for part in own])  # (M,)
+        row = (torch.arange(self.size).unsqueeze(1) * len(distinct) + which).flatten()  # (batch · M,)
+        encoded = self.model.encoder.reorder_encoder_out(self.encoded, row.to(net["src_tokens"].device))
+        set_gates(self.model, masks.repeat(self.size, 1))
+        return self.model.decoder(net["prev_output_tokens"].repeat_interleave(copies, 0), encoder_out=encoded)
+
+
+def _encoder_parts(model: nn.Module, masks: Tensor) -> list[Part]:
+    """Of every mask the gates of the encoder's heads."""
+    encoder = [i for i, head in enumerate(HeadSpace.of(model)) if head.type == "encoder"]
+    return [tuple(row) for row in masks[:, encoder].tolist()]
+
+
+def _is_encoder_decoder(model: Any, batch: Batch) -> bool:
+    """Whether encoder and decoder can be called one after the other, as fairseq's Transformer calls them."""
+    known = hasattr(getattr(model, "encoder", None), "reorder_encoder_out") and hasattr(model, "decoder")
+    return known and set(batch["net_input"]) == ENCODER_DECODER
+
+
+def _copies(batch: Batch, positions: int) -> int:
+    """How many times a batch fits into one forward pass."""
+    tensors = [value for value in batch["net_input"].values() if isinstance(value, Tensor)]
+    return max(1, positions // max(1, *(tensor.numel() for tensor in [*tensors, batch["target"]])))
+
+
+def _stack(inputs: Mapping[str, Any], copies: int) -> dict[str, Any]:
+    """Every example `copies` times in a row."""
+    return {k: v.repeat_interleave(copies, 0) if isinstance(v, Tensor) else v for k, v in inputs.items()}
+
+
+def _summed(model: Any, output: Any, target: Tensor, copies: int) -> Tensor:
+    """Loss of every mask, summed over the examples of a batch (M,)."""
+    losses = output_losses(model, output, target.repeat_interleave(copies, 0))
+    return losses.double().view(-1, copies).sum(0).cpu()
+
+
+def first_examples(batches: Sequence[Batch], count: int) -> list[Batch]:
+    """The first `count` examples of the batches; 0: all of them.
+
+    Only `net_input` and `target` of a batch that is cut are kept.
+    """
+    if not count:
+        return list(batches)
+    chosen: list[Batch] = []
+    for batch in batches:
+        size = len(batch["target"])
+        if count < size:
+            inputs = {k: v[:count] if isinstance(v, Tensor) else v for k, v in batch["net_input"].items()}
+            batch = {"net_input": inputs, "target": batch["target"][:count]}
+        if count > 0:
+            chosen.append(batch)
+        count -= size
+    return chosen
+
+
+def without(kept: Iterable[int], each: Sequence[int], total: int) -> Tensor:
+    """The masks that keep `kept`, each without one more head.
+
+    :returns: (len(each), total)
+    """
+    masks = torch.zeros(len(each), total)
+    masks[:, list(kept)] = 1
+    masks[torch.arange(len(each)), list(each)] = 0
+    return masks
+
+
+def importance_orders(model: nn.Module, batches: Iterable[Batch]) -> list[tuple[int, ...]]:
+    """Orders of removal by one-shot gradient importance (METHODS.md 7.3), with and without per-module normalisation.
+
+    Searches start from them. Ties go to the score before normalisation, then to the later head.
+    """
+    raw = head_importance(model, batches)
+    both = (normalise_per_module(raw, HeadSpace.of(model)).tolist(), raw.tolist())
+    return [tuple(sorted(range(len(raw)), key=lambda h, s=s: (s[h], both[1][h], -h))) for s in both]  # type: ignore[misc]

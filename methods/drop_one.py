@@ -1,0 +1,30 @@
+"""Heads whose removal alone raises the loss least go first."""
+
+from dataclasses import dataclass
+
+from headprune.ablation import first_examples, masked_losses, without
+from headprune.heads import HeadSpace
+from headprune.method import ScoreMethod, option, register
+
+
+@register("drop_one", paper="Michel, Levy and Neubig 2019, section 3.2")
+class DropOne(ScoreMethod):
+    """Scores a head by what the model loses without it, all others intact: L(1 − e_h) − L(1); negative if it harms.
+
+    METHODS.md 8.1; sorted, it is the oracle order of section 9. The paper reports the difference in BLEU or accuracy
+    and evaluates head by head; here it is the cross-entropy of the training examples given, all masks stacked.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        sentences: int = option(0, "use only so many examples, the first; 0: all that are given")
+
+        def __post_init__(self):
+            if self.sentences < 0:
+                raise ValueError(f"option 'sentences' is {self.sentences}; it must not be negative")
+
+    def scores(self, model, batches, rng):
+        total = len(HeadSpace.of(model))
+        masks = without(range(total), range(total), total)
+        data = first_examples(batches, self.options.sentences)
+        return masked_losses(model, data, masks) - masked_losses(model, data, masks.new_ones(1, total))
