@@ -1,0 +1,112 @@
+"""Fluctuation scores against variances of what heads write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from fairseq.data import Dictionary
+from model_families import classifier, for_classifier, for_language_model, language_model
+from torch import Tensor
+
+from headprune.heads import HeadMask, HeadSpace, Scope, attention_points
+from headprune.method import Pruning, Ranking, load_methods
+from headprune.reconstruction import compensate_bias, context_moments, contexts
+
+Build = Callable[..., Any]
+Batch = dict[str, Any]
+FLUCTUATION = load_methods()["fluctuation"]
+RNG = torch.Generator()
+
+
+@pytest.fixture
+def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
+    return [make_batch(seed, size=8) for seed in (1, 2)]
+
+
+def method(scope: Scope | None = None, **options: Any) -> Any:
+    return FLUCTUATION.method(FLUCTUATION.options(options), scope)
+
+
+def scores_by_hand(model: Any, batches: list[Batch]) -> np.ndarray:
+    """(modules, heads): variance over positions of W_O[i, j] c_j, summed over i and the channels j of a head."""
+    seen, rows = [contexts(model, batch) for batch in batches], []
+    for point in attention_points(model):
+        channels = torch.cat([own[point.name] for own in seen]).numpy()
+        weight = point.module.out_proj.weight.detach().double().numpy()
+        rows.append((channels[:, None, :] * weight).var(0).sum(0).reshape(4, 8).sum(1))
+    return np.stack(rows)
+
+
+def test_scores_are_the_variances_of_what_heads_write(build: Build, batches: list[Batch]) -> None:
+    """numpy, relative 1e-6; standardised: scipy's z-scores within the module, absolute 1e-6."""
+    model = build()
+    expected = scores_by_hand(model, batches)
+    raw = method(standardise=False).scores(model, batches, RNG).view(6, 4)
+    np.testing.assert_allclose(raw, expected, rtol=1e-6)
+    standardised = method().scores(model, batches, RNG).view(6, 4)
+    np.testing.assert_allclose(standardised, scipy.stats.zscore(expected, axis=1), atol=1e-6)
+
+
+def test_scores_of_a_constant_module_are_finite(build: Build, batches: list[Batch]) -> None:
+    model = build()
+    model.decoder.layers[1].encoder_attn.v_proj.weight.data.zero_()
+    scores = method().scores(model, batches, RNG).view(6, 4)
+    assert torch.isfinite(scores).all()
+    raw = method(standardise=False).scores(model, batches, RNG).view(6, 4)
+    assert (raw[3] < 1e-9 * raw[2].min()).all()
+    single = build(encoder_attention_heads=1, decoder_attention_heads=1)
+    assert method().scores(single, batches, RNG).tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("compensate", [False, True])
+def test_masks_cut_the_scores_and_compensate(
+    build: Build, batches: list[Batch], standardise: bool, compensate: bool
+) -> None:
+    model = build()
+    chosen = method(standardise=standardise, compensate=compensate)
+    ranking = Ranking.by_score(HeadSpace.of(model), chosen.scores(model, batches, RNG))
+    moments = context_moments(model, batches)
+    for budget, found in chosen.masks(model, batches, range(25), RNG).items():
+        assert isinstance(found, Pruning if compensate else HeadMask)
+        pruning = Pruning.of(found)
+        assert pruning.mask == ranking.mask(budget)
+        assert pruning.mask.count == budget
+        expected = compensate_bias(model, pruning.mask, moments) if compensate else {}
+        assert pruning.outputs.keys() == expected.keys()
+        for name, output in pruning.outputs.items():
+            assert torch.equal(output.weight, expected[name].weight)
+            assert torch.equal(output.bias, expected[name].bias)
+
+
+@pytest.mark.parametrize("scope", [Scope(("decoder",), 0), Scope(min_per_module=1)], ids=["types", "minimum"])
+def test_scope_is_honoured(build: Build, batches: list[Batch], scope: Scope) -> None:
+    smallest = scope.smallest(HeadSpace.of(build()))
+    found = method(scope).masks(build(), batches, range(smallest, 25), RNG)
+    assert all(pruning.mask.count == budget and scope.allows(pruning.mask) for budget, pruning in found.items())
+
+
+def test_model_is_left_whole_and_open(
+    build: Build, batches: list[Batch], logits: Callable[[Any, Batch], Tensor], unchanged: Callable[[Any], Any]
+) -> None:
+    model = build()
+    with unchanged(model):
+        method().masks(model, batches, range(25), RNG)
+    assert torch.equal(logits(model, batches[0]), logits(build(stock=True), batches[0]))
+
+
+def test_other_families_get_masks_of_every_budget(dictionary: Dictionary, batches: list[Batch]) -> None:
+    """A decoder-only language model and a classifier, N = 8."""
+    for model, some in (
+        (language_model(dictionary), [for_language_model(batch) for batch in batches]),
+        (classifier(dictionary), [for_classifier(batch) for batch in batches]),
+    ):
+        found = method().masks(model, some, range(9), RNG)
+        assert [Pruning.of(pruning).mask.count for pruning in found.values()] == list(range(9))
+        for pruning in found.values():
+            assert all(torch.isfinite(output.weight).all() for output in Pruning.of(pruning).outputs.values())
