@@ -17,7 +17,7 @@ from headprune.method import load_methods
 from headprune.surgery import shrink
 
 METHOD = load_methods()["random_balanced"].method
-DRAWS = 600
+DRAWS = 300
 
 Build = Callable[..., Any]
 
@@ -51,7 +51,7 @@ def test_heads_of_a_module_are_kept_equally_often(build: Build) -> None:
     assert 0.001 < chi_square(found.reshape(6, 4), 1 / 4) < 0.999
 
 
-@pytest.mark.parametrize("budget", [2, 8, 20])
+@pytest.mark.parametrize("budget", [2, 20])
 def test_the_remainder_falls_to_every_module_equally_often(build: Build, budget: int) -> None:
     """2 of 6 modules get one head more than the others."""
     model, found = build(), np.zeros(6)

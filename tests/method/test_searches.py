@@ -117,7 +117,7 @@ def test_searches_are_never_worse_than_importance(
     build: Build, batches: list[Batch], name: str, options: dict[str, Any]
 ) -> None:
     """On the selection loss, relative 1e-6 for rounding: both forms of one-shot importance, at every budget."""
-    budgets = (1, 3, 6, 10, 14, 20)
+    budgets = (3, 8, 16)
     for seed in (1, 2):
         model = build(seed)
         found = make(name, {"sentences": 4, **options}).masks(model, batches, budgets, rng(seed))
