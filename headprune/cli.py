@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from headprune.config import ConfigError, load
-from headprune.method import load_methods
+from headprune.method import load_methods, unknown
 from headprune.method.registry import BUILT_IN
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -24,32 +25,65 @@ RunFolder = Annotated[Path, typer.Argument(help="results/PROFILE, or the folder 
 
 @app.command()
 def methods(
+    name: Annotated[str | None, typer.Argument(help="a method: show its options and its fidelity card")] = None,
     directory: Annotated[list[Path] | None, typer.Option(help="further folders with method files")] = None,
 ) -> None:
-    """List the pruning methods with their kind, options and paper."""
-    table = Table("method", "kind", "options", "paper", title="pruning methods")
-    for entry in load_methods(BUILT_IN, *(directory or [])).values():
-        defaults = entry.method.Options()  # type: ignore[attr-defined]
-        options = ", ".join(f"{key}={value}" for key, value in vars(defaults).items())
-        table.add_row(entry.name, entry.kind, options, entry.paper)
-    console.print(table)
+    """List the pruning methods, or show one with its options and fidelity card."""
+    from headprune.method import display
+
+    known = load_methods(BUILT_IN, *(directory or []))
+    if name is None:
+        display.methods(console, known.values())
+    elif name not in known:
+        raise ConfigError(unknown("method", name, known))
+    else:
+        display.method(console, known[name])
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="a file with methods, wherever it lies")],
+    factor: Annotated[float | None, typer.Option(help="forward and backward passes that scoring may cost")] = None,
+) -> None:
+    """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
+    from headprune.check import FACTOR, check_file, display
+
+    reports = check_file(file, FACTOR if factor is None else factor)
+    for report in reports:
+        display.report(console, report)
+    if not all(report.passed for report in reports):
+        raise typer.Exit(1)
+
+
+@app.command()
+def new_method(
+    name: Annotated[str, typer.Argument(help="of the method, as profiles say it")],
+    kind: Annotated[str, typer.Option(help="`score`: judges a trained model; `gate`: learns while it trains")] = "score",
+    directory: Annotated[Path, typer.Option(help="folder for the file")] = Path("methods"),
+) -> None:
+    """Write a commented method file that passes `check` as it stands, and its test."""
+    from headprune.method.template import new_method as write
+
+    file, test = write(name, kind, directory)
+    console.print(f"wrote {file}\nwrote {test}\nnext: headprune check {file}", highlight=False, soft_wrap=True)
 
 
 @app.command()
 def plan(config: ConfigFile, cores: Annotated[int, typer.Option(help="cores the run may use")] = 2) -> None:
     """Check a profile and show its cells, jobs and estimated hours. Nothing is written or run."""
+    from headprune.pipeline import estimate
     from headprune.pipeline.plan import Plan
 
     grid = Plan(load(config))
     table = Table("method", "budgets", "seeds", "cells", title=f"profile {grid.config.profile}")
     for model in grid.config.models:
-        for method in grid.config.methods:
-            seeds = grid.seeds(method)
-            cells = sum(len(grid.cells_of(model, method.label, seed)) for seed in seeds)
-            budgets = " ".join(map(str, grid.budgets(method, model)))
-            table.add_row(f"{model}/{method.label}", budgets, " ".join(map(str, seeds)), str(cells))
+        for label in grid.labels:
+            seeds = grid.seeds(label)
+            cells = sum(len(grid.cells_of(model, label, seed)) for seed in seeds)
+            budgets = " ".join(map(str, grid.budgets(label, model)))
+            table.add_row(f"{model}/{label}", budgets, " ".join(map(str, seeds)), str(cells))
     console.print(table)
-    hours = sum(grid.estimate(job) for job in grid.jobs) / 3600
+    hours = sum(estimate.seconds(grid, job) for job in grid.jobs) / 3600
     console.print(
         f"{len(grid.cells)} cells, {len(grid.jobs)} jobs, about {hours:.1f} core hours: "
         f"{hours / cores:.1f} hours on {cores} cores"
@@ -117,6 +151,6 @@ def main() -> Any:
     """Runs a command: errors of the user are one line, everything else keeps its trace."""
     try:
         return app()
-    except (ConfigError, FileNotFoundError, ValueError) as error:
-        Console(stderr=True).print(f"[red]error[/red]: {error}", highlight=False, markup=True)
+    except (ConfigError, FileExistsError, FileNotFoundError, ValueError) as error:
+        Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)

@@ -247,6 +247,11 @@ class Scope:
                 gone.append(head)
         return tuple(gone)
 
+    def embed(self, mask: HeadMask, space: HeadSpace) -> HeadMask:
+        """A mask over `subspace(space)` as one over `space`, which keeps all other heads."""
+        kept, gated = set(mask.names()), set(mask.space.heads)
+        return HeadMask(space, [int(head not in gated or head.name in kept) for head in space])
+
     def allows(self, mask: HeadMask) -> bool:
         """Whether a mask removes nothing that the scope protects."""
         removed = [i for i, keep in enumerate(mask.keep) if not keep]

@@ -20,6 +20,7 @@ from torch import nn
 from headprune.files import replacing
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
+from headprune.method import OutputProjection
 from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
 from headprune.surgery import shrink
 
@@ -38,6 +39,56 @@ def remove_heads(model: nn.Module, mask: HeadMask) -> nn.Module:
     pruned = copy.deepcopy(model)
     shrink(pruned, mask.kept_indices())
     return pruned
+
+
+def reconstructed(model: nn.Module, outputs: Mapping[str, OutputProjection]) -> nn.Module:
+    """A copy of `model` with these output projections, by module; `model` itself if there are none.
+
+    :raises ValueError: a module that the model does not have, or a parameter of another shape.
+    """
+    if not outputs:
+        return model
+    clear_mask(model)
+    changed = copy.deepcopy(model)
+    modules = {point.name: point.module.out_proj for point in attention_points(changed) if point.indices}
+    for name, new in outputs.items():
+        if name not in modules:
+            raise ValueError(f"new output projection of {name!r}: the model has {', '.join(modules)}")
+        for kind, value in (("weight", new.weight), ("bias", new.bias)):
+            old = getattr(modules[name], kind)
+            if value is None:
+                continue
+            if old is None or old.shape != value.shape:
+                shape = None if old is None else tuple(old.shape)
+                raise ValueError(f"new {kind} of {name} has shape {tuple(value.shape)}, the module's has {shape}")
+            with torch.no_grad():
+                old.copy_(value)
+    return changed
+
+
+def regrown(model: Any) -> Any:
+    """A whole model with the weights of a pruned one; heads that it lacks are there again, with new random weights.
+
+    Under the mask of the heads that `model` has, it computes what `model` computes.
+    """
+    arguments = _arguments(model.cfg) | {"keep_heads": None}
+    task = Namespace(source_dictionary=model.encoder.dictionary, target_dictionary=model.decoder.dictionary)
+    whole = HeadpruneTransformer.build_model(Namespace(**arguments), task)
+    state, own = whole.state_dict(), model.state_dict()
+    for point in attention_points(whole):
+        width = point.module.head_dim
+        kept = next(p.indices for p in attention_points(model) if p.name == point.name)
+        rows = torch.tensor([i * width + j for i in kept for j in range(width)], dtype=torch.long)
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            for kind in ("weight", "bias"):
+                key = f"{point.path}.{name}.{kind}"
+                if key in own:
+                    dim = 1 if name == "out_proj" else 0
+                    whole_head = name == "out_proj" and kind == "bias"
+                    state[key] = own[key] if whole_head else state[key].index_copy(dim, rows, own[key].cpu())
+                    own.pop(key)
+    whole.load_state_dict(state | own)
+    return whole.eval().to(next(model.parameters()).device)
 
 
 def save(model: Any, path: str | Path) -> None:

@@ -48,6 +48,22 @@ MASK_COLUMNS = {
     "kept": "boolean",
     "signature": "string",
 }
+TRIAL_COLUMNS = {
+    "profile": "string",
+    "model": "string",
+    "method": "string",
+    "label": "string",  # of the entry that ran it first
+    "seed": "Int64",
+    "coefficient": "Float64",
+    "heads_kept": "Int64",
+    "n_heads": "Int64",
+    "perplexity": "Float64",  # on the validation set, under the mask of the training itself
+    "updates": "Int64",
+    "seconds": "Float64",
+    "status": "string",
+    "reason": "string",
+    "signature": "string",
+}
 UNITS = {
     "bleu": "BLEU",
     "bleu_tokenized_lower": "BLEU",
@@ -62,6 +78,9 @@ UNITS = {
     "throughput": "tokens/s",
     "train_seconds": "s",
     "prune_seconds": "s",
+    "prune_forward_sentences": "sentences",
+    "prune_backward_sentences": "sentences",
+    "prune_updates": "updates",
     "peak_memory_mib": "MiB",
 }
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
@@ -87,6 +106,11 @@ def cells_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per cell and head."""
     return _table(rows, MASK_COLUMNS, [*CELL_KEY, "head"])
+
+
+def trials_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per training of a gate method that serves several budgets."""
+    return _table(rows, TRIAL_COLUMNS, ["model", "method", "seed", "signature"])
 
 
 def reproducible(cells: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,8 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from headprune.config import Architecture, Training
 from headprune.gates import clear_mask
-from headprune.heads import HeadMask
+from headprune.heads import HeadMask, Scope
+from headprune.method import GateMethod
 from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
 
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
@@ -40,11 +41,12 @@ class GateRun:
 
     method: str
     options: Mapping[str, Any]
-    budget: int
+    budget: int  # of the heads in the scope
     seed: int
     learning_rate: float
     cooldown: int  # updates before which no checkpoint is selected
     pipelined: bool
+    scope: Scope = field(default_factory=Scope)
     directories: tuple[str, ...] = ()
 
 
@@ -53,9 +55,14 @@ class Trained:
     """A finished training."""
 
     model: HeadpruneTransformer  # the best checkpoint by validation loss, in evaluation mode, no gates set
-    mask: HeadMask | None  # of the gate method, if there was one
+    gates: GateMethod | None  # the trained gate method, if there was one
     updates: int
     curve: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def mask(self) -> HeadMask | None:
+        """What the gate method keeps at its budget, of the heads in its scope."""
+        return self.gates.keep(self.gates.budget) if self.gates is not None else None
 
 
 def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, training: Training) -> list[str]:
@@ -96,9 +103,21 @@ def gate_arguments(gates: GateRun, updates: int) -> list[str]:
     argv: list[Any] = ["--gate-method", gates.method, "--gate-options", json.dumps(dict(gates.options))]
     argv += ["--gate-budget", gates.budget, "--gate-total-updates", updates, "--gate-seed", gates.seed]
     argv += ["--gate-lr", gates.learning_rate, "--validate-after-updates", gates.cooldown]
+    argv += ["--gate-types", ",".join(gates.scope.types), "--gate-min-per-module", gates.scope.min_per_module]
     argv += ["--gate-pipelined"] if gates.pipelined else []
     argv += ["--gate-methods", ":".join(gates.directories)] if gates.directories else []
     return [str(argument) for argument in argv]
+
+
+def pruned_arguments(mask: HeadMask) -> list[str]:
+    """What makes the model of `arguments` one that has the heads of `mask` only."""
+    return ["--keep-heads", json.dumps(mask.kept_indices())]
+
+
+def distillation_arguments(teacher: Path, weight: float, temperature: float) -> list[str]:
+    """What makes a training learn from another model, too; see `DistilledCrossEntropy`."""
+    argv: list[Any] = ["--criterion", "distilled_label_smoothed_cross_entropy", "--teacher", teacher]
+    return [str(argument) for argument in [*argv, "--distillation", weight, "--distillation-temperature", temperature]]
 
 
 def train(
@@ -162,14 +181,11 @@ def _best(folder: Path, curve: _Curve, cfg: Any) -> Trained:
         [str(folder / "checkpoint_best.pt")], arg_overrides={"data": cfg.task.data}
     )
     model = models[0].float().eval()
-    mask = None
-    if model.gate_method is not None:
-        mask = model.gate_method.keep(model.gate_method.budget)
-        model.gate_method = None
+    gates, model.gate_method = model.gate_method, None
     clear_mask(model)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    return Trained(model, mask, int(cfg.optimization.max_update), curve.points)
+    return Trained(model, gates, int(cfg.optimization.max_update), curve.points)
 
 
 class _Curve(logging.Handler):

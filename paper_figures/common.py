@@ -110,7 +110,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 def pooled_arm(arm: str) -> str:
     """`draw1`, `draw2`, … are repetitions of one method, not variants of it: `draw2+ft` becomes `+ft`."""
-    return re.sub(r"^draw_?\d+", "", arm)
+    return re.sub(r"(^|-)draw_?\d+", "", arm)
 
 
 def in_group(table: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:

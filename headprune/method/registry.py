@@ -57,6 +57,14 @@ class Entry:
         except ValueError as error:
             raise ValueError(f"method {self.name!r}: {error}") from error
 
+    def training_options(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The hyper-parameters that a training depends on: all but those that only say how masks are read off it, and
+        but the coefficient that is searched over."""
+        searched = getattr(self.method, "coefficient", "")
+        options = self.options(values)
+        kept = [f.name for f in fields(options) if f.metadata.get("trains", True) and f.name != searched]
+        return {name: getattr(options, name) for name in kept}
+
 
 class DuplicateError(ValueError):
     """A name that two files register."""
@@ -87,7 +95,8 @@ def register(name: str, paper: str = "") -> Callable[[MethodType], MethodType]:
 
 
 def load_methods(*directories: str | Path) -> dict[str, Entry]:
-    """Imports every `.py` file of the directories; returns the methods they register, by name.
+    """Imports every `.py` file of the directories but tests (`test_…`) and helpers (`_…`); returns the methods they
+    register, by name.
 
     Without arguments: the methods of this repository. Files are imported once, in alphabetical order; a directory may
     be given again.
@@ -100,7 +109,14 @@ def load_methods(*directories: str | Path) -> dict[str, Entry]:
     for directory in map(Path, directories or (BUILT_IN,)):
         if not directory.is_dir():
             raise FileNotFoundError(f"methods directory {directory} does not exist")
-        files += sorted(path.resolve() for path in directory.glob("*.py") if not path.name.startswith("_"))
+        names = directory.glob("*.py")
+        files += sorted(path.resolve() for path in names if not path.name.startswith(("_", "test_")))
+    return load_files(*files)
+
+
+def load_files(*files: Path) -> dict[str, Entry]:
+    """As `load_methods`, of single files."""
+    files = tuple(file.resolve() for file in files)
     for file in files:
         _import(file)
     return {name: entry for name, entry in sorted(_REGISTRY.items()) if entry.file in files}

@@ -14,24 +14,34 @@ import torch
 from torch import Tensor, nn
 
 from headprune.gates import install, set_gates, set_mask
-from headprune.heads import HeadSpace
+from headprune.heads import TYPES, HeadMask, HeadSpace, Scope
 from headprune.method import GateMethod, Progress, load_methods, unknown
 
 PREFIX = "gate_method."
 
 
 # fairseq leaves out of a model's arguments what the command line does not give.
-DEFAULTS = {"gate_method": None, "gate_options": "{}", "gate_seed": 1, "gate_pipelined": False, "gate_methods": ""}
+DEFAULTS = {
+    "gate_method": None,
+    "gate_options": "{}",
+    "gate_seed": 1,
+    "gate_pipelined": False,
+    "gate_methods": "",
+    "gate_types": ",".join(TYPES),
+    "gate_min_per_module": 0,
+}
 
 
 def add_gate_arguments(parser: Any) -> None:
     """The command-line arguments of gate training, for `fairseq-train --user-dir`."""
     parser.add_argument("--gate-method", metavar="NAME", help="gate method to train; none: an ordinary model")
     parser.add_argument("--gate-options", metavar="JSON", help="hyper-parameters of the gate method")
-    parser.add_argument("--gate-budget", type=int, metavar="K", help="heads to keep")
+    parser.add_argument("--gate-budget", type=int, metavar="K", help="heads to keep, of those with gates")
     parser.add_argument("--gate-total-updates", type=int, metavar="N", help="updates that make progress 1")
     parser.add_argument("--gate-seed", type=int, metavar="S", help="seed of the gates' random numbers")
     parser.add_argument("--gate-pipelined", action="store_true", help="freeze the model, train the gates only")
+    parser.add_argument("--gate-types", metavar="TYPES", help="attention types with gates, separated by `,`")
+    parser.add_argument("--gate-min-per-module", type=int, metavar="N", help="heads that every module keeps at least")
     parser.add_argument("--gate-methods", metavar="DIRS", help="directories of methods, separated by `:`")
 
 
@@ -66,7 +76,11 @@ class GateTraining(nn.Module):
         if args.gate_pipelined:
             for parameter in self.parameters():
                 parameter.requires_grad_(False)
-        self.gate_method = entry.method(HeadSpace.of(self), args.gate_budget, options, generator)
+        self._scope = Scope(tuple(args.gate_types.split(",")), args.gate_min_per_module)
+        space = HeadSpace.of(self)
+        gated = self._scope.subspace(space)
+        self._gated = torch.tensor([space.heads.index(head) for head in gated])
+        self.gate_method = entry.method(gated, args.gate_budget, options, generator, self._scope)
 
     def set_num_updates(self, num_updates: int) -> None:
         super().set_num_updates(num_updates)  # type: ignore[misc]
@@ -81,13 +95,24 @@ class GateTraining(nn.Module):
 
     def close_pruned_heads(self) -> None:
         """Sets the hard mask of the gate method, the one that evaluation uses."""
+        set_mask(self, self.hard_mask())
+
+    def hard_mask(self) -> HeadMask:
+        """The mask of the gate method over all heads; those without gates are kept."""
         assert self.gate_method is not None
-        set_mask(self, self.gate_method.keep(self.gate_method.budget))
+        return self._scope.embed(self.gate_method.keep(self.gate_method.budget), HeadSpace.of(self))
+
+    def sampled_gates(self) -> Tensor:
+        """Gates of this training forward (N,); 1 for heads that have none."""
+        assert self.gate_method is not None
+        gates = self.gate_method.sample(self._next_draw())
+        whole = gates.new_ones(len(HeadSpace.of(self)))
+        return whole.index_copy(0, self._gated.to(gates.device), gates)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.gate_method is not None:
             if self.training:
-                set_gates(self, self.gate_method.sample(self._next_draw()))
+                set_gates(self, self.sampled_gates())
             else:
                 self.close_pruned_heads()
         return super().forward(*args, **kwargs)

@@ -9,15 +9,25 @@ from typing import Any
 
 from headprune import results
 from headprune.heads import HeadSpace
-from headprune.pipeline.plan import Cell, Plan
+from headprune.pipeline.cells import Cell, trial_path
+from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import Record, read_json, write_bytes, write_json
 from headprune.provenance import environment, git_commit
 
 MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
 
+COSTS = (
+    "train_seconds",
+    "prune_seconds",
+    "prune_forward_sentences",
+    "prune_backward_sentences",
+    "prune_updates",
+    "peak_memory_mib",
+)
+
 
 def collect(plan: Plan) -> dict[str, int]:
-    """Writes cells.parquet, cells.csv, masks.parquet and manifest.json; returns the number of cells by status."""
+    """Writes the tables and manifest.json; returns the number of cells by status."""
     rows, masks, signatures, statuses = [], [], {}, []
     for cell in plan.cells:
         folder = plan.folder / "cells" / cell.id
@@ -31,6 +41,7 @@ def collect(plan: Plan) -> dict[str, int]:
     write_bytes(plan.folder / "cells.parquet", results.to_parquet(cells))
     write_bytes(plan.folder / "cells.csv", results.to_csv(cells))
     write_bytes(plan.folder / "masks.parquet", results.to_parquet(results.masks_table(masks)))
+    write_bytes(plan.folder / "trials.csv", results.to_csv(results.trials_table(trial_rows(plan))))
     write_json(plan.folder / "manifest.json", manifest(plan, signatures))
     return {status: statuses.count(status) for status in sorted(set(statuses))}
 
@@ -59,7 +70,7 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
             yield common | row("valid", metric, pruned[metric])
         for metric in ("parameters", "parameters_non_embedding", "macs_per_token"):
             yield common | row("", metric, pruned[metric])
-        for metric in ("train_seconds", "prune_seconds", "peak_memory_mib"):
+        for metric in COSTS:
             yield common | row("", metric, pruned[metric])
         for metric, (value, signature) in pruned.get("valid", {}).items():
             yield common | row("valid", metric, value) | {"metric_signature": signature}
@@ -87,6 +98,20 @@ def mask_rows(plan: Plan, cell: Cell, pruned: Record) -> Iterator[Record]:
     for head in HeadSpace.from_names(pruned["heads"]):
         place = {"head": head.name, "type": head.type, "layer": head.layer, "index": head.index}
         yield _common(plan, cell) | place | {"kept": head.name in kept, "signature": pruned["signature"]}
+
+
+def trial_rows(plan: Plan) -> Iterator[Record]:
+    """One row per training that serves several budgets."""
+    keys = ("method", "label", "seed", "coefficient", "heads_kept", "perplexity", "status", "reason", "signature")
+    seen = set()
+    for cell in plan.cells:
+        for signature in _record(plan.folder / "cells" / cell.id / "pruned.json").get("trials", []):
+            if signature not in seen:
+                seen.add(signature)
+                record = read_json(trial_path(plan.folder, cell.model, cell.method, cell.seed, signature))
+                common = {"profile": plan.config.profile, "model": cell.model, "n_heads": cell.n_heads}
+                spent = {key: record["cost"][key] for key in ("updates", "seconds")}
+                yield common | {key: record[key] for key in keys} | spent
 
 
 def _common(plan: Plan, cell: Cell) -> dict[str, Any]:

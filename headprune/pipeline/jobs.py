@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from headprune.pipeline.plan import PRUNING
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, read_json, write_json
 
-TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "manifest.json")
-KINDS = ("data", "dense", "score", "gates", "test", "speed")
+TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "manifest.json")
+KINDS = ("data", "dense", *PRUNING, "test", "speed")
 
 
 def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:

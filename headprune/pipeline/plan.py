@@ -4,8 +4,11 @@ Jobs are units of scheduling, cells are units of results. Short cells of one kin
 importing torch and fairseq costs seconds; cells of a batch that are done already are kept when it runs again:
 
     data(dataset) ─ dense(model, seed) ─┬─ score(model, batch, seed)           one ranking a method, all budgets
-                                        └─ gates(model, label, budget, seed)   one training
-    score, gates ─ test(model, batch, seed) ─ speed(model, seed) ─ collect
+                                        ├─ gates(model, label, budget, seed)   one training
+                                        └─ search(model, label, seed)          trainings that serve all budgets
+    score, gates, search ─┬─ treat(model, label, seed)            another mask or other biases
+                          └─ retrain(model, label, budget, seed)  one training of the pruned model
+    all of these ─ test(model, batch, seed) ─ speed(model, seed) ─ collect
 
 Every job writes one receipt, `jobs/<kind>/….json`; it is what Snakemake sees.
 """
@@ -19,62 +22,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from headprune.config import Config, ConfigError, Method
+from headprune.config import Config, ConfigError, Method, Treatment
+from headprune.config.rules import treated_by
+from headprune.method import Entry
+from headprune.pipeline.cells import Cell, Job
 
-# Seconds of one 2.5 GHz core per update, token and parameter of training, and per cell of everything else; measured on
-# a small model, good for an estimate within a factor of two.
-TRAINING_COST = 1.2e-10
-CELL_COST = 8.0
-START_UP = 6.0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One (model, method arm, draw, budget, seed)."""
-
-    model: str
-    method: str
-    arm: str
-    draw: int  # 0: the method is not drawn repeatedly
-    budget: int
-    seed: int
-    n_heads: int
-
-    @property
-    def full_arm(self) -> str:
-        """The arm as it stands in the tables: draws are arms of their own."""
-        draw = f"draw{self.draw}" if self.draw else ""
-        return "-".join(part for part in (self.arm, draw) if part)
-
-    @property
-    def id(self) -> str:
-        label = f"{self.method}.{self.full_arm}" if self.full_arm else self.method
-        return f"{self.model}/{label}/k{self.budget}-s{self.seed}"
+PRUNING = ("score", "gates", "search", "treat", "retrain")  # kinds of jobs that find masks
 
 
 @dataclass(frozen=True)
-class Job:
-    """One process. `receipt` is relative to the results folder of the profile."""
+class Treated:
+    """A treatment of the cells of one method entry."""
 
-    kind: str
-    model: str = ""
-    dataset: str = ""
-    label: str = ""  # of a method entry, or the name of a batch of them
-    budget: int | None = None
-    seed: int | None = None
+    treatment: Treatment
+    base: Method
 
     @property
-    def name(self) -> str:
-        parts = [self.dataset or self.model, self.label]
-        parts += [
-            f"k{self.budget}" if self.budget is not None else "",
-            f"s{self.seed}" if self.seed is not None else "",
-        ]
-        return "/".join([self.kind, *(part for part in parts if part)])
-
-    @property
-    def receipt(self) -> str:
-        return f"jobs/{self.name}.json"
+    def label(self) -> str:
+        """`dsp.joint+ft`"""
+        return f"{self.base.label}+{self.treatment.suffix}"
 
 
 class Plan:
@@ -84,17 +50,38 @@ class Plan:
         self.config = config
         self.folder: Path = config.folder
         self._registry = config.registry()
+        self._methods = {method.label: method for method in config.methods}
+        treated = [Treated(t, base) for t in config.treatments for base in treated_by(config, t, self._registry)]
+        self._treated = {entry.label: entry for entry in treated}
 
     def method(self, label: str) -> Method:
-        return next(method for method in self.config.methods if method.label == label)
+        """The method entry of a label; of a treated one, the entry whose masks it takes."""
+        return self._treated[label].base if label in self._treated else self._methods[label]
+
+    def treatment(self, label: str) -> Treatment | None:
+        return self._treated[label].treatment if label in self._treated else None
+
+    @property
+    def labels(self) -> list[str]:
+        """Of all entries, treated ones last."""
+        return [*self._methods, *self._treated]
 
     def kind(self, label: str) -> str:
-        """`score` or `gate`."""
-        return self._registry[self.method(label).name].kind
+        """The kind of job that finds the masks of an entry: `score`, `gates`, `search`, `treat` or `retrain`."""
+        if (treatment := self.treatment(label)) is not None:
+            return "retrain" if treatment.trains else "treat"
+        entry = self.entry(label)
+        if entry.kind == "score":
+            return "score"
+        return "gates" if entry.method.per_budget else "search"  # type: ignore[attr-defined]
+
+    def entry(self, label: str) -> Entry:
+        """The registered method of an entry."""
+        return self._registry[self.method(label).name]
 
     def file_of(self, label: str) -> Path:
         """The file that defines the method of an entry."""
-        return self._registry[self.method(label).name].file
+        return self.entry(label).file
 
     def directories_of(self, labels: list[str]) -> list[str]:
         """Those of `methods_directories` that define the methods of these entries."""
@@ -112,75 +99,122 @@ class Plan:
                 f"results: {str(self.folder)!r} cannot be written: {existing}: {error.strerror}"
             ) from None
 
-    def seeds(self, method: Method) -> list[int]:
-        return method.seeds if method.seeds is not None else self.config.seeds
+    def seeds(self, label: str) -> list[int]:
+        """Of a treated entry: those that its method has, too."""
+        method, treatment = self.method(label), self.treatment(label)
+        seeds = method.seeds if method.seeds is not None else self.config.seeds
+        return seeds if treatment is None or treatment.seeds is None else [s for s in seeds if s in treatment.seeds]
 
-    def budgets(self, method: Method, model: str) -> list[int]:
-        """Largest first; the method that prunes nothing has one, N."""
-        if not getattr(self._registry[method.name].method, "prunes", True):
+    def budgets(self, label: str, model: str) -> list[int]:
+        """Largest first; the method that prunes nothing has one, N; a treated entry those that its method has, too."""
+        method, treatment = self.method(label), self.treatment(label)
+        if not getattr(self.entry(label).method, "prunes", True):
             return [self.config.models[model].architecture.n_heads]
-        return sorted(method.budgets if method.budgets is not None else self.config.budgets, reverse=True)
+        budgets = method.budgets if method.budgets is not None else self.config.budgets
+        if treatment is not None and treatment.budgets is not None:
+            budgets = [budget for budget in budgets if budget in treatment.budgets]
+        return sorted(budgets, reverse=True)
 
     @cached_property
     def cells(self) -> list[Cell]:
-        cells = []
+        return [cell for cells in self._cells.values() for cell in cells]
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str, int], list[Cell]]:
+        """By model, label and seed."""
+        cells = {}
         for model, settings in self.config.models.items():
-            total = settings.architecture.n_heads
-            for m in self.config.methods:
-                for seed in self.seeds(m):
-                    draws = range(1, m.draws + 1) if m.draws > 1 else (0,)
-                    cells += [
-                        Cell(model, m.name, m.arm, draw, budget, seed, total)
-                        for draw in draws
-                        for budget in self.budgets(m, model)
+            for label in self.labels:
+                m, treatment = self.method(label), self.treatment(label)
+                suffix = treatment.suffix if treatment else ""
+                for seed in self.seeds(label):
+                    cells[model, label, seed] = [
+                        Cell(model, m.name, m.arm, draw, budget, seed, settings.architecture.n_heads, suffix, again)
+                        for draw in _draws(m.draws)
+                        for again in _draws(treatment.draws if treatment else 1)
+                        for budget in self.budgets(label, model)
                     ]
         return cells
 
     def cells_of(self, model: str, label: str, seed: int, budget: int | None = None) -> list[Cell]:
-        """The cells of one method entry and seed, at all budgets or one."""
-        entry = self.method(label)
-        return [
-            cell
-            for cell in self.cells
-            if (cell.model, cell.method, cell.arm, cell.seed) == (model, entry.name, entry.arm, seed)
-            and budget in (None, cell.budget)
-        ]
+        """The cells of one entry and seed, at all budgets or one."""
+        return [cell for cell in self._cells.get((model, label, seed), []) if budget in (None, cell.budget)]
 
     def needs_dense(self, label: str) -> bool:
-        """Joint gate methods start from the data, everything else from the trained model."""
-        return not (self.kind(label) == "gate" and self.method(label).mode == "joint")
+        """Whether an entry starts from, or learns from, the unpruned model. Joint methods start from the data."""
+        treatment = self.treatment(label)
+        if treatment is not None and treatment.trains:
+            return treatment.distillation > 0
+        return treatment is not None or self.kind(label) == "score" or self.method(label).mode != "joint"
+
+    def shares_with(self, label: str) -> str | None:
+        """The entry before this one whose trainings a `search` shares: it waits for them instead of repeating them."""
+        mine = self._training_of(label)
+        earlier = [other for other in self._methods if self.kind(other) == "search"]
+        earlier = earlier[: earlier.index(label)] if label in earlier else []
+        return next((other for other in reversed(earlier) if self._training_of(other) == mine), None)
+
+    def _training_of(self, label: str) -> object:
+        method = self.method(label)
+        options = self.entry(label).training_options(method.options)
+        return method.name, method.mode, method.updates, method.learning_rate, method.scope, options
 
     def batches(self, seed: int) -> dict[str, list[str]]:
         """The labels whose short cells share a process, by the name of the batch."""
         labels = self.labels_of(seed)
         if self.config.batch == "method":
             return {label: [label] for label in labels}
-        kinds = {f"all-{kind}": [label for label in labels if self.kind(label) == kind] for kind in ("score", "gate")}
-        return {name: members for name, members in kinds.items() if members}
+        kinds = {"score": "all-score", "gates": "all-gate", "search": "all-gate"}
+        found: dict[str, list[str]] = {}
+        for label in labels:
+            found.setdefault(kinds.get(self.kind(label), "all-treated"), []).append(label)
+        return found
 
     def batch(self, job: Job) -> list[str]:
         """The labels of the batch that a `score` or `test` job computes."""
         return self.batches(job.seed or 0)[job.label]
 
+    def batch_of(self, label: str, seed: int) -> str:
+        return next(name for name, members in self.batches(seed).items() if label in members)
+
+    def jobs_of(self, model: str, label: str, seed: int, budgets: list[int] | None = None) -> list[Job]:
+        """The jobs that find the masks of one entry and seed, at some of its budgets or all."""
+        kind = self.kind(label)
+        if kind == "score":
+            return [Job("score", model, label=self.batch_of(label, seed), seed=seed)]
+        if kind in ("search", "treat"):
+            return [Job(kind, model, label=label, seed=seed)]
+        chosen = [budget for budget in self.budgets(label, model) if budgets is None or budget in budgets]
+        return [Job(kind, model, label=label, budget=budget, seed=seed) for budget in chosen]
+
     def pruning_jobs(self, model: str, batch: str, seed: int) -> list[Job]:
         """The jobs that find the masks of a batch."""
-        labels = self.batches(seed)[batch]
-        jobs = [Job("score", model, label=batch, seed=seed)] if any(self.kind(x) == "score" for x in labels) else []
-        for label in labels:
-            if self.kind(label) == "gate":
-                budgets = self.budgets(self.method(label), model)
-                jobs += [Job("gates", model, label=label, budget=budget, seed=seed) for budget in budgets]
+        jobs = [job for label in self.batches(seed)[batch] for job in self.jobs_of(model, label, seed)]
+        return list(dict.fromkeys(jobs))
+
+    def needs(self, job: Job) -> list[Job]:
+        """What a job that finds masks waits for."""
+        seed = job.seed or 0
+        dense = Job("dense", job.model, seed=seed)
+        if job.kind == "score":
+            return [dense]
+        data = Job("data", dataset=self.config.models[job.model].dataset)
+        jobs = [dense if self.needs_dense(job.label) else data]
+        if job.kind == "search" and (other := self.shares_with(job.label)) and seed in self.seeds(other):
+            jobs.append(Job("search", job.model, label=other, seed=seed))
+        if job.kind in ("treat", "retrain"):
+            budgets = None if job.budget is None else [job.budget]
+            jobs += self.jobs_of(job.model, self.method(job.label).label, seed, budgets)
         return jobs
 
     def dense_seeds(self, model: str) -> list[int]:
-        seeds = {s for m in self.config.methods if self.needs_dense(m.label) for s in self.seeds(m)}
-        return sorted(seeds)
+        return sorted({s for label in self.labels if self.needs_dense(label) for s in self.seeds(label)})
 
     def all_seeds(self) -> list[int]:
-        return sorted({seed for method in self.config.methods for seed in self.seeds(method)})
+        return sorted({seed for label in self.labels for seed in self.seeds(label)})
 
     def labels_of(self, seed: int) -> list[str]:
-        return [method.label for method in self.config.methods if seed in self.seeds(method)]
+        return [label for label in self.labels if seed in self.seeds(label)]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -197,27 +231,6 @@ class Plan:
                 yield from (Job("test", model, label=batch, seed=seed) for batch in self.batches(seed))
                 yield Job("speed", model, seed=seed)
 
-    def estimate(self, job: Job) -> float:
-        """Seconds of one core that a job takes, roughly."""
-        if job.kind == "data":
-            return START_UP + 10
-        settings = self.config.models[job.model]
-        training = settings.training
-        update = TRAINING_COST * training.max_tokens * training.update_freq * self._parameters(job.model)
-        if job.kind == "dense":
-            return START_UP + training.updates * update
-        if job.kind == "gates":
-            method = self.method(job.label)
-            updates = training.updates if method.mode == "joint" else method.updates or training.updates
-            return START_UP + updates * update + CELL_COST / 2
-        return START_UP + len(self.cells_in(job)) * (CELL_COST / 4 if job.kind in ("score", "speed") else CELL_COST)
-
-    def _parameters(self, model: str) -> int:
-        a = self.config.models[model].architecture
-        layer = 4 * a.width**2 + 2 * a.width * a.feed_forward
-        embeddings = self.config.datasets[self.config.models[model].dataset].vocabulary * a.width
-        return a.encoder_layers * layer + a.decoder_layers * (layer + 4 * a.width**2) + 2 * embeddings
-
     def specification(self, job: Job) -> dict[str, Any]:
         """What a job depends on, as plain data: its parameters for Snakemake, and nothing that it does not use."""
         config = self.config
@@ -229,18 +242,21 @@ class Plan:
         if job.kind == "dense":
             return spec
         spec |= {"evaluation": _plain(config.evaluation), "cells": [vars(cell) for cell in self.cells_in(job)]}
-        if job.kind in ("score", "gates"):
+        if job.kind in PRUNING:
             spec["methods"] = [_plain(self.method(label)) for label in self.labels_in(job)]
             spec["directories"] = self.directories_of(self.labels_in(job))
-        if job.kind == "score":
             spec["calibration"] = _plain(config.calibration)
+        if job.kind in ("treat", "retrain"):
+            treatment = self.treatment(job.label)
+            assert treatment is not None
+            spec["treatment"] = _plain(treatment)
         if job.kind == "speed":
             spec["speed"] = _plain(config.speed)
         return spec
 
     def labels_in(self, job: Job) -> list[str]:
-        """The method entries that a job has to do with."""
-        if job.kind == "gates":
+        """The entries that a job has to do with."""
+        if job.kind in PRUNING and job.kind != "score":
             return [job.label]
         labels = self.labels_of(job.seed or 0) if job.kind == "speed" else self.batch(job)
         return [label for label in labels if job.kind != "score" or self.kind(label) == "score"]
@@ -249,6 +265,11 @@ class Plan:
         """The cells that a job computes a part of."""
         seed = job.seed or 0
         return [cell for label in self.labels_in(job) for cell in self.cells_of(job.model, label, seed, job.budget)]
+
+
+def _draws(number: int) -> tuple[int, ...]:
+    """Numbers of the draws; a single one has none."""
+    return tuple(range(1, number + 1)) if number > 1 else (0,)
 
 
 def _plain(section: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from headprune.pipeline import estimate
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json, write_json
 
@@ -33,7 +34,7 @@ class Overview:
 
 def start(plan: Plan, cores: int) -> None:
     """Writes what a run has to do; called once when it starts."""
-    jobs = {job.receipt: {"name": job.name, "estimate": plan.estimate(job)} for job in plan.jobs}
+    jobs = {job.receipt: {"name": job.name, "estimate": estimate.seconds(plan, job)} for job in plan.jobs}
     cells = [cell.id for cell in plan.cells]
     write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, "cells": cells, "cores": cores})
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from headprune.config import Evaluation, Method, Model
+from headprune.config import Evaluation, Method, Treatment
 from headprune.evaluation.corpus import TranslationCorpus
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
-from headprune.pipeline.plan import Cell
+from headprune.pipeline.cells import Cell
 from headprune.pipeline.store import Record, read_json, require_ok, write_json
 from headprune.provenance import digest, environment, file_sha256
 
@@ -97,6 +97,21 @@ def identity(spec: Spec, entry: Entry, method: Method, cell: Cell) -> Record:
     }
 
 
+def training_identity(spec: Spec, entry: Entry, method: Method, options: Mapping[str, Any]) -> Record:
+    """What a training that serves all budgets depends on."""
+    keys = ("name", "mode", "updates", "learning_rate", "types", "min_per_module")
+    chosen = {key: getattr(method, key) for key in keys}
+    return dense_identity(spec) | {"training": {**chosen, "options": dict(options), "file_sha256": entry.sha256}}
+
+
+def treated_identity(spec: Spec, treatment: Treatment, cell: Cell, base: Record) -> Record:
+    """What the results of a treated cell depend on: the cell whose mask it takes, and what is done with it."""
+    settings = treatment.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "draws", "of"})
+    keys = ("settings", "dataset", "evaluation", "calibration")
+    plain = {key: spec[key] for key in keys} | {"seed": cell.seed, "budget": cell.budget, "draw": cell.treatment_draw}
+    return {"base": base["signature"], "treatment": settings, **plain, **environment()}
+
+
 def signature_of(spec: Spec, entry: Entry, method: Method, cell: Cell) -> str:
     """Writes the identity of the cell beside its results; returns its digest."""
     full = identity(spec, entry, method, cell)
@@ -107,12 +122,6 @@ def signature_of(spec: Spec, entry: Entry, method: Method, cell: Cell) -> str:
 def derived_seed(*parts: object) -> int:
     """A seed that differs for every combination of parts."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
-
-
-def head_names(settings: Model) -> list[str]:
-    a = settings.architecture
-    layers = {"encoder": a.encoder_layers, "cross": a.decoder_layers, "decoder": a.decoder_layers}
-    return [f"{kind}.{layer}.{head}" for kind, n in layers.items() for layer in range(n) for head in range(a.heads)]
 
 
 def device() -> torch.device:

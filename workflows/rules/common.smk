@@ -1,6 +1,7 @@
 """The plan of the profile, and the wildcards it allows. An invalid configuration ends here, before anything runs."""
 
 import json
+import re
 from pathlib import Path
 
 import yaml
@@ -30,13 +31,13 @@ FIGURES = ROOT / "paper_figures"
 
 
 def either(names):
-    return "|".join(map(str, names)) or "none"
+    return "|".join(re.escape(str(name)) for name in names) or "none"
 
 
 wildcard_constraints:
     dataset=either(plan.config.datasets),
     model=either(plan.config.models),
-    label=either(method.label for method in plan.config.methods),
+    label=either(plan.labels),
     batch=either({name for seed in plan.all_seeds() for name in plan.batches(seed)}),
     seed=r"\d+",
     budget=r"\d+",
@@ -68,17 +69,9 @@ def dataset_receipt(wildcards):
     return receipts([Job("data", dataset=plan.config.models[wildcards.model].dataset)])
 
 
-def model_receipt(wildcards):
-    return receipts([Job("dense", wildcards.model, seed=int(wildcards.seed))])
-
-
-def start_receipt(wildcards):
-    """Of what a gate method starts from: the trained model, or the data when it trains the model itself."""
-    return (
-        model_receipt(wildcards)
-        if plan.needs_dense(wildcards.label)
-        else dataset_receipt(wildcards)
-    )
+def needs(kind):
+    """Receipts of what a job that finds masks waits for."""
+    return lambda wildcards: receipts(plan.needs(job_of(kind, wildcards)))
 
 
 def method_file(wildcards):

@@ -1,4 +1,4 @@
-"""The configuration of a profile: one schema, checked before anything runs.
+"""The schema of a profile.
 
 Every field carries its help text; the YAML files under `workflows/config/` comment why a value was chosen.
 """
@@ -6,30 +6,26 @@ Every field carries its help text; the YAML files under `workflows/config/` comm
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     Strict,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from headprune.data import CORPORA, TranslationRecipe, corpus
-from headprune.method import Entry, load_methods, unknown
+from headprune.data import TranslationRecipe, corpus
+from headprune.heads import HeadSpace, Scope
+from headprune.method import Entry, load_methods
+from headprune.method.registry import BUILT_IN
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-
-class ConfigError(ValueError):
-    """A configuration that breaks a rule; the message names key, value, rule and the nearest valid name."""
 
 
 def whole(value: Any) -> Any:
@@ -94,8 +90,15 @@ class Architecture(Section):
         return self
 
     @property
+    def head_space(self) -> HeadSpace:
+        """One encoder module per encoder layer, a cross and a decoder module per decoder layer."""
+        layers = {"encoder": self.encoder_layers, "cross": self.decoder_layers, "decoder": self.decoder_layers}
+        return HeadSpace.from_names(
+            f"{t}.{i}.{h}" for t, n in layers.items() for i in range(n) for h in range(self.heads)
+        )
+
+    @property
     def n_heads(self) -> int:
-        """N: one encoder module per encoder layer, a cross and a decoder module per decoder layer."""
         return self.heads * (self.encoder_layers + 2 * self.decoder_layers)
 
 
@@ -125,34 +128,81 @@ class Model(Section):
     training: Training
 
 
-class Method(Section):
-    """One method, or one arm of it, with the grid it runs on."""
+def plain_arm(value: str) -> str:
+    """:raises ValueError: a name that cannot be part of a file name."""
+    if value and not NAME.fullmatch(value):
+        raise ValueError(f"arm {value!r} may hold letters, digits, `_` and `-` only")
+    return value
 
-    name: str
-    arm: str = Field("", description="tells variants of one method apart")
-    options: dict[str, Any] = Field(default_factory=dict, description="hyper-parameters of the method")
+
+class Grid(Section):
+    """What method entries and treatments share: a variant's name, and the grid it runs on."""
+
+    arm: Annotated[str, AfterValidator(plain_arm)] = Field("", description="tells variants apart")
     draws: int = Field(1, ge=1, description="independent repetitions, each an arm of its own (`draw1`, …)")
-    mode: Literal["joint", "pipelined"] = Field("pipelined", description="gate methods: train the model along, or not")
-    updates: int | None = Field(None, ge=1, description="pipelined gate methods: updates of the gates; None: as joint")
     budgets: list[Whole] | None = Field(None, description="instead of the profile's")
     seeds: list[Whole] | None = Field(None, description="instead of the profile's")
-
-    @field_validator("arm")
-    @classmethod
-    def _plain_arm(cls, value: str) -> str:
-        if value and not NAME.fullmatch(value):
-            raise ValueError(f"arm {value!r} may hold letters, digits, `_` and `-` only")
-        return value
+    updates: int | None = Field(None, ge=1, description="of a training that starts from a trained model; None: as it")
+    learning_rate: float | None = Field(None, gt=0, description="peak, of weights that train on; None: as the model's")
 
     @field_validator("seeds", "budgets")
     @classmethod
     def _distinct(cls, values: list[int] | None) -> list[int] | None:
         return values if values is None else distinct(values)
 
+
+class Method(Grid):
+    """One method, or one arm of it."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict, description="hyper-parameters of the method")
+    mode: Literal["joint", "continued", "pipelined"] = Field(
+        "pipelined",
+        description="gate methods: train model and gates from new weights, from the trained model, or the gates alone",
+    )
+    types: tuple[Literal["encoder", "cross", "decoder"], ...] = Field(
+        ("encoder", "cross", "decoder"),
+        min_length=1,
+        description="attention types whose heads may be removed; the others keep all",
+    )
+    min_per_module: int = Field(0, ge=0, description="heads that every attention module keeps at least")
+    trials: int = Field(8, ge=1, description="most trainings to search for one budget, beyond those known already")
+
     @property
     def label(self) -> str:
         """`dsp.joint`, or `magnitude` without an arm."""
         return f"{self.name}.{self.arm}" if self.arm else self.name
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.types, self.min_per_module)
+
+
+class Treatment(Grid):
+    """What is done with the masks of other methods: every cell it applies to has a twin that was treated.
+
+    - `fine_tune`: the pruned model trains on
+    - `bias_compensation`: the output biases get the mean output of the removed heads
+    - `matched_random`: random heads are removed instead, as many of every module
+    - `from_scratch`: the pruned architecture trains from new weights
+    """
+
+    name: Literal["fine_tune", "bias_compensation", "matched_random", "from_scratch"]
+    of: list[str] = Field(default_factory=list, description="labels of method entries; empty: all that prune")
+    distillation: float = Field(0.0, ge=0, le=1, description="fine_tune: weight of the unpruned model's distribution")
+    temperature: float = Field(1.0, gt=0, description="fine_tune: of both distributions in the distillation")
+
+    @property
+    def suffix(self) -> str:
+        """`ft` in `dsp.joint+ft`."""
+        return self.arm or SUFFIXES[self.name]
+
+    @property
+    def trains(self) -> bool:
+        return self.name in ("fine_tune", "from_scratch")
+
+
+SUFFIXES = {"fine_tune": "ft", "bias_compensation": "bc", "matched_random": "twin", "from_scratch": "scratch"}
 
 
 class Evaluation(Section):
@@ -193,6 +243,7 @@ class Config(Section):
     datasets: dict[str, Dataset] = Field(min_length=1)
     models: dict[str, Model] = Field(min_length=1)
     methods: list[Method] = Field(min_length=1)
+    treatments: list[Treatment] = Field(default_factory=list)
     batch: Literal["seed", "method"] = Field(
         "seed", description="cells that share a process: all short ones of a seed, or of a seed and method"
     )
@@ -211,99 +262,4 @@ class Config(Section):
 
     def registry(self) -> dict[str, Entry]:
         """The methods of the repository and of `methods_directories`."""
-        return _registry(tuple(self.methods_directories))
-
-
-def _registry(directories: tuple[str, ...]) -> dict[str, Entry]:
-    from headprune.method.registry import BUILT_IN
-
-    return load_methods(BUILT_IN, *directories)
-
-
-def load(source: Mapping[str, Any] | str | Path) -> Config:
-    """Reads and checks a configuration: a mapping, or the path of a YAML file.
-
-    :raises ConfigError: whatever is wrong with it; nothing has been written then.
-    """
-    if not isinstance(source, Mapping):
-        path = Path(source)
-        if not path.is_file():
-            names = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-            raise ConfigError(f"profile {str(source)!r} does not exist; " + unknown("profile", path.stem, names))
-        try:
-            source = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not YAML: {error}") from error
-    try:
-        config = Config.model_validate(source)
-    except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
-    try:
-        _check_names(config)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        raise ConfigError(str(error)) from error
-    return config
-
-
-def _check_names(config: Config) -> None:
-    """What no single field can tell: names that refer to each other, and budgets against the models."""
-    for kind, names in (("profile", [config.profile]), ("dataset", config.datasets), ("model", config.models)):
-        for name in names:
-            if not NAME.fullmatch(name):
-                raise ValueError(f"{kind} name {name!r} may hold letters, digits, `_` and `-` only")
-    for name, model in config.models.items():
-        if model.dataset not in config.datasets:
-            raise ValueError(f"models.{name}.dataset: " + unknown("dataset", model.dataset, config.datasets))
-    registry = config.registry()
-    labels = [method.label for method in config.methods]
-    for position, method in enumerate(config.methods):
-        where = f"methods[{position}]"
-        if method.name not in registry:
-            raise ValueError(f"{where}.name: " + unknown("method", method.name, registry))
-        if labels.index(method.label) != position:
-            raise ValueError(f"{where}: {method.label!r} is listed twice; give one of them another `arm`")
-        entry = registry[method.name]
-        entry.options(method.options)
-        if entry.kind == "gate" and method.draws > 1:
-            raise ValueError(f"{where}.draws is {method.draws}; only score methods are drawn repeatedly")
-        for key in ("updates", "mode"):
-            if entry.kind == "score" and key in method.model_fields_set:
-                raise ValueError(f"{where}.{key}: {method.name!r} is a score method and trains nothing")
-    _check_budgets(config)
-
-
-def _check_budgets(config: Config) -> None:
-    lists = {"budgets": config.budgets} | {
-        f"methods[{i}].budgets": method.budgets for i, method in enumerate(config.methods) if method.budgets
-    }
-    for name, model in config.models.items():
-        total = model.architecture.n_heads
-        for key, budgets in lists.items():
-            for budget in budgets:
-                if not 0 <= budget <= total:
-                    raise ValueError(f"{key}: budget {budget} is outside 0…{total}, the heads of model {name!r}")
-
-
-def _explain(error: ValidationError) -> str:
-    """pydantic's findings, one a line: key, value, rule, nearest name."""
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            lines.append(f"{key}: " + unknown("key", str(item["loc"][-1]), _known_keys(item["loc"][:-1])))
-        elif item["type"] == "missing":
-            lines.append(f"{key}: this key is required")
-        else:
-            lines.append(f"{key}: {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
-    return "the configuration is not valid:\n  " + "\n  ".join(lines)
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    kind: Any = Config
-    for part in location:  # a field of a section, a key of a dict, or a position in a list
-        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[str(part)].annotation if is_section else get_args(kind)[-1]
-    return list(kind.model_fields)
-
-
-__all__ = ["CORPORA", "Config", "ConfigError", "load"]
+        return load_methods(BUILT_IN, *self.methods_directories)

@@ -1,0 +1,30 @@
+"""The configuration of a profile: one schema, checked before anything runs."""
+
+from headprune.config.loading import ConfigError, load
+from headprune.config.schema import (
+    Architecture,
+    Calibration,
+    Config,
+    Dataset,
+    Evaluation,
+    Method,
+    Model,
+    Speed,
+    Training,
+    Treatment,
+)
+
+__all__ = [
+    "Architecture",
+    "Calibration",
+    "Config",
+    "ConfigError",
+    "Dataset",
+    "Evaluation",
+    "Method",
+    "Model",
+    "Speed",
+    "Training",
+    "Treatment",
+    "load",
+]

@@ -1,0 +1,121 @@
+"""Rules that no single field can tell: names that refer to each other, budgets against models, keys without a use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from headprune.config.schema import NAME, Config, Method, Treatment
+from headprune.method import Entry, unknown
+
+
+def check(config: Config) -> None:
+    """:raises ValueError: the first rule that is broken."""
+    _check_models(config)
+    registry = config.registry()
+    labels = [method.label for method in config.methods]
+    for position, method in enumerate(config.methods):
+        where = f"methods[{position}]"
+        if method.name not in registry:
+            raise ValueError(f"{where}.name: " + unknown("method", method.name, registry))
+        if labels.index(method.label) != position:
+            raise ValueError(f"{where}: {method.label!r} is listed twice; give one of them another `arm`")
+        _check_method(where, method, registry[method.name])
+    _check_treatments(config, registry)
+    _check_budgets(config)
+
+
+def _check_models(config: Config) -> None:
+    for kind, names in (("profile", [config.profile]), ("dataset", config.datasets), ("model", config.models)):
+        for name in names:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{kind} name {name!r} may hold letters, digits, `_` and `-` only")
+    for name, model in config.models.items():
+        if model.dataset not in config.datasets:
+            raise ValueError(f"models.{name}.dataset: " + unknown("dataset", model.dataset, config.datasets))
+
+
+def _check_method(where: str, method: Method, entry: Entry) -> None:
+    entry.options(method.options)
+    if entry.kind == "score":
+        _refuse(
+            where,
+            method,
+            ("updates", "mode", "learning_rate", "trials"),
+            f"{method.name!r} is a score method and trains nothing",
+        )
+        return
+    _refuse(where, method, ("draws",), "only score methods are drawn repeatedly")
+    modes = entry.method.modes  # type: ignore[attr-defined]
+    if method.mode not in modes:
+        raise ValueError(f"{where}.mode is {method.mode!r}; {method.name!r} knows {', '.join(modes)}")
+    if method.mode != "continued":
+        _refuse(where, method, ("learning_rate",), f"mode {method.mode!r} trains the weights as the model's or not")
+    if method.mode == "joint":
+        _refuse(where, method, ("updates",), "joint training takes the updates of the model's training")
+    if not entry.method.coefficient:  # type: ignore[attr-defined]
+        _refuse(where, method, ("trials",), f"{method.name!r} hits its budget without a search")
+
+
+# The keys of a treatment that mean something to it, beside name, of, arm, budgets and seeds.
+USES = {
+    "fine_tune": {"updates", "learning_rate", "distillation", "temperature"},
+    "bias_compensation": set(),
+    "matched_random": {"draws"},
+    "from_scratch": set(),
+}
+
+
+def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
+    labels = {method.label: method for method in config.methods}
+    seen: set[str] = set()
+    for position, treatment in enumerate(config.treatments):
+        where = f"treatments[{position}]"
+        for label in treatment.of:
+            if label not in labels:
+                raise ValueError(f"{where}.of: " + unknown("method", label, labels))
+        spare = {"draws", "updates", "learning_rate", "distillation", "temperature"} - USES[treatment.name]
+        _refuse(where, treatment, sorted(spare), f"{treatment.name!r} has no use for it")
+        for base in treated_by(config, treatment, registry):
+            if f"{base.label}+{treatment.suffix}" in seen:
+                raise ValueError(f"{where}: {base.label}+{treatment.suffix} exists already; give one another `arm`")
+            seen.add(f"{base.label}+{treatment.suffix}")
+            joint = registry[base.name].kind == "gate" and base.mode != "pipelined"
+            if treatment.name == "bias_compensation" and joint:
+                raise ValueError(
+                    f"{where}.of: {base.label!r} trains the weights along with its gates; the removed heads are closed "
+                    "already and leave nothing to compensate"
+                )
+
+
+def treated_by(config: Config, treatment: Treatment, registry: dict[str, Entry]) -> Iterator[Method]:
+    """The method entries whose masks a treatment takes."""
+    for method in config.methods:
+        prunes = getattr(registry[method.name].method, "prunes", True)
+        if prunes and (not treatment.of or method.label in treatment.of):
+            yield method
+
+
+def _refuse(where: str, section: Method | Treatment, keys: Iterable[str], why: str) -> None:
+    for key in keys:
+        if key in section.model_fields_set:
+            raise ValueError(f"{where}.{key} is {getattr(section, key)!r}: {why}")
+
+
+def _check_budgets(config: Config) -> None:
+    lists = {"budgets": config.budgets}
+    for kind, sections in (("methods", config.methods), ("treatments", config.treatments)):
+        lists |= {f"{kind}[{i}].budgets": s.budgets for i, s in enumerate(sections) if s.budgets}  # type: ignore[attr-defined]
+    for name, model in config.models.items():
+        space = model.architecture.head_space
+        for key, budgets in lists.items():
+            for budget in budgets:
+                if not 0 <= budget <= len(space):
+                    raise ValueError(f"{key}: budget {budget} is outside 0…{len(space)}, the heads of model {name!r}")
+        for position, method in enumerate(config.methods):
+            least = method.scope.smallest(space)
+            for budget in method.budgets if method.budgets is not None else config.budgets:
+                if budget < least:
+                    raise ValueError(
+                        f"methods[{position}]: budget {budget} is less than the {least} heads of model {name!r} that "
+                        "`types` and `min_per_module` protect"
+                    )

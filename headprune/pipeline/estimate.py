@@ -1,0 +1,50 @@
+"""What jobs will take, roughly, before anything has run."""
+
+from __future__ import annotations
+
+from headprune.pipeline.cells import Job
+from headprune.pipeline.plan import Plan
+from headprune.search import BRACKET
+
+# Seconds of one 2.5 GHz core per update, token and parameter of training, and per cell of everything else; measured on
+# a small model, good for an estimate within a factor of two.
+TRAINING_COST = 1.2e-10
+CELL_COST = 8.0
+START_UP = 6.0
+
+
+def seconds(plan: Plan, job: Job) -> float:
+    """Seconds of one core that a job takes."""
+    if job.kind == "data":
+        return START_UP + 10
+    if job.kind in ("dense", "gates", "search", "retrain"):
+        return START_UP + updates(plan, job) * update_cost(plan, job.model) + CELL_COST / 2
+    return START_UP + len(plan.cells_in(job)) * (CELL_COST if job.kind == "test" else CELL_COST / 4)
+
+
+def updates(plan: Plan, job: Job) -> int:
+    """Updates of all trainings of a job."""
+    dense = plan.config.models[job.model].training.updates
+    if job.kind == "dense":
+        return dense
+    method, treatment = plan.method(job.label), plan.treatment(job.label)
+    if treatment is not None:
+        own = dense if treatment.name == "from_scratch" else treatment.updates or dense
+        return own * len(plan.cells_in(job))
+    own = dense if method.mode == "joint" else method.updates or dense
+    if job.kind == "gates":
+        return own
+    if plan.shares_with(job.label):
+        return 0
+    searched = plan.entry(job.label).method.coefficient  # type: ignore[attr-defined]
+    return own * (len(BRACKET) + 2 * len(plan.budgets(job.label, job.model)) if searched else 1)
+
+
+def update_cost(plan: Plan, model: str) -> float:
+    """Seconds of one update."""
+    settings = plan.config.models[model]
+    a, training = settings.architecture, settings.training
+    layer = 4 * a.width**2 + 2 * a.width * a.feed_forward
+    embeddings = plan.config.datasets[settings.dataset].vocabulary * a.width
+    parameters = a.encoder_layers * layer + a.decoder_layers * (layer + 4 * a.width**2) + 2 * embeddings
+    return TRAINING_COST * training.max_tokens * training.update_freq * parameters

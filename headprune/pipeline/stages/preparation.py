@@ -1,0 +1,39 @@
+"""Data, and the unpruned models."""
+
+from __future__ import annotations
+
+from headprune import removal
+from headprune.config import Dataset
+from headprune.data import corpus as find_corpus
+from headprune.data import prepare
+from headprune.pipeline.progress import Reporter
+from headprune.pipeline.specification import Spec, dense_identity, dense_path, folder_of
+from headprune.pipeline.stages.trainings import arguments_of, run_training
+from headprune.pipeline.store import Record, kept_or_computed
+from headprune.provenance import digest, file_sha256
+
+
+def data(spec: Spec, reporter: Reporter) -> Record:
+    """Prepares a dataset."""
+    dataset = Dataset(**spec["recipe"])
+    statistics = prepare(find_corpus(dataset.corpus), dataset.recipe(), folder_of(spec) / "data" / spec["dataset"])
+    return {"status": "ok", "reason": "", "statistics": statistics}
+
+
+def dense(spec: Spec, reporter: Reporter) -> Record:
+    """Trains the unpruned model of a seed; everything but joint methods starts from it."""
+    path = dense_path(spec)
+    signature = digest(dense_identity(spec))
+
+    def compute() -> Record:
+        trained, cost = run_training(spec, arguments_of(spec), signature, reporter)
+        removal.save(trained.model, path)
+        return {
+            "seconds": cost.seconds,
+            "peak_memory_mib": cost.memory,
+            "updates": trained.updates,
+            "curve": trained.curve,
+            "sha256": file_sha256(path),
+        }
+
+    return kept_or_computed(path.with_suffix(".json"), signature, compute)

@@ -1,0 +1,88 @@
+"""Trainings of a job: their arguments, their scratch folder, their cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headprune.config import Model
+from headprune.pipeline.memory import peak_memory
+from headprune.pipeline.passes import counted_passes
+from headprune.pipeline.progress import Reporter
+from headprune.pipeline.specification import Spec, corpus_of, folder_of
+from headprune.pipeline.store import Record
+from headprune.training import Trained, arguments, train
+
+
+@dataclass
+class Cost:
+    """What a training, or the search for a mask, took."""
+
+    seconds: float = 0.0
+    memory: float = 0.0  # MiB, peak
+    forward: int = 0  # sentences
+    backward: int = 0
+    updates: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        """One after the other."""
+        sums = {
+            name: getattr(self, name) + getattr(other, name) for name in ("seconds", "forward", "backward", "updates")
+        }
+        return Cost(memory=max(self.memory, other.memory), **sums)
+
+    def record(self, train_seconds: float) -> Record:
+        """Of a mask whose finding cost this.
+
+        :param train_seconds: of the model it was found for
+        """
+        return {
+            "train_seconds": train_seconds,
+            "prune_seconds": self.seconds,
+            "prune_forward_sentences": self.forward,
+            "prune_backward_sentences": self.backward,
+            "prune_updates": self.updates,
+            "peak_memory_mib": self.memory,
+        }
+
+
+@contextmanager
+def costed(updates: int = 0) -> Iterator[Cost]:
+    """Measures what happens within the context; the cost is complete after it."""
+    cost = Cost(updates=updates)
+    with peak_memory() as peak, counted_passes() as passes:
+        start = time.monotonic()
+        yield cost
+        cost.seconds = time.monotonic() - start
+    cost.memory, cost.forward, cost.backward = peak.mib, passes.forward, passes.backward
+
+
+def arguments_of(spec: Spec, updates: int | None = None, learning_rate: float | None = None) -> list[str]:
+    """fairseq's arguments for the model of a job.
+
+    :param updates: instead of the model's own; the warm-up shrinks in proportion
+    :param learning_rate: instead of the model's own
+    """
+    settings = Model(**spec["settings"])
+    training, corpus = settings.training, corpus_of(spec)
+    change: dict[str, float] = {}
+    if updates is not None:
+        change |= {"updates": updates, "warmup": round(training.warmup * updates / training.updates)}
+    if learning_rate is not None:
+        change["learning_rate"] = learning_rate
+    return arguments(corpus.binarised, corpus.pair, settings.architecture, training.model_copy(update=change))
+
+
+def run_training(
+    spec: Spec, argv: list[str], signature: str, reporter: Reporter, start: Path | None = None
+) -> tuple[Trained, Cost]:
+    """Trains in a folder of its own, named by the signature, so that nothing but the same run resumes from it."""
+    settings = Model(**spec["settings"]).training
+    scratch = folder_of(spec) / "training" / f"{spec['job'].replace('/', '-')}-{signature}"
+    with costed() as cost:
+        trained = train(argv, scratch, spec["seed"], start, settings.checkpoint_every, reporter.update)
+    cost.updates = trained.updates
+    return trained, cost
