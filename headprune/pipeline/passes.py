@@ -31,10 +31,8 @@ def counted_passes() -> Iterator[Passes]:
     passes = Passes()
 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
-        if not (
-            isinstance(module, FairseqDecoder)
-            or (isinstance(module, BaseFairseqModel) and not hasattr(module, "decoder"))
-        ):
+        decoder = isinstance(module, FairseqDecoder) and not hasattr(module, "out_proj")  # attention is one, too
+        if not decoder and (not isinstance(module, BaseFairseqModel) or hasattr(module, "decoder")):
             return
         logits = output[0] if isinstance(output, tuple) else output
         if not isinstance(logits, Tensor):
