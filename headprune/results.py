@@ -64,6 +64,22 @@ TRIAL_COLUMNS = {
     "reason": "string",
     "signature": "string",
 }
+ABLATION_COLUMNS = {
+    "profile": "string",
+    "model": "string",
+    "kind": "string",  # drop_one: without this head; keep_one: without the others of its module
+    "seed": "Int64",
+    "head": "string",
+    "type": "string",
+    "layer": "Int64",
+    "index": "Int64",
+    "bleu": "Float64",  # on the validation set
+    "unpruned_bleu": "Float64",
+    "p_value": "Float64",  # paired bootstrap, two-sided
+    "status": "string",
+    "reason": "string",
+    "signature": "string",
+}
 UNITS = {
     "bleu": "BLEU",
     "bleu_tokenized_lower": "BLEU",
@@ -111,6 +127,11 @@ def masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def trials_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per training of a gate method that serves several budgets."""
     return _table(rows, TRIAL_COLUMNS, ["model", "method", "seed", "signature"])
+
+
+def ablations_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per head and kind of ablation."""
+    return _table(rows, ABLATION_COLUMNS, ["model", "kind", "seed", "head"])
 
 
 def reproducible(cells: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from headprune.config.loading import ConfigError, load
 from headprune.config.schema import (
+    Ablation,
     Architecture,
     Calibration,
     Config,
@@ -15,6 +16,7 @@ from headprune.config.schema import (
 )
 
 __all__ = [
+    "Ablation",
     "Architecture",
     "Calibration",
     "Config",

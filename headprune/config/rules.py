@@ -21,6 +21,10 @@ def check(config: Config) -> None:
             raise ValueError(f"{where}: {method.label!r} is listed twice; give one of them another `arm`")
         _check_method(where, method, registry[method.name])
     _check_treatments(config, registry)
+    kinds = [ablation.kind for ablation in config.ablations]
+    for kind in kinds:
+        if kinds.count(kind) > 1:
+            raise ValueError(f"ablations: {kind!r} is listed twice")
     _check_budgets(config)
 
 

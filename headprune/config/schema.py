@@ -205,6 +205,14 @@ class Treatment(Grid):
 SUFFIXES = {"fine_tune": "ft", "bias_compensation": "bc", "matched_random": "twin", "from_scratch": "scratch"}
 
 
+class Ablation(Section):
+    """A study of single heads: what the unpruned model loses without each, or with each alone in its module."""
+
+    kind: Literal["drop_one", "keep_one"]
+    seeds: list[Whole] | None = Field(None, description="instead of the profile's")
+    samples: int = Field(1000, ge=1, description="resamples of the paired bootstrap")
+
+
 class Evaluation(Section):
     """How hypotheses are made."""
 
@@ -244,6 +252,7 @@ class Config(Section):
     models: dict[str, Model] = Field(min_length=1)
     methods: list[Method] = Field(min_length=1)
     treatments: list[Treatment] = Field(default_factory=list)
+    ablations: list[Ablation] = Field(default_factory=list)
     batch: Literal["seed", "method"] = Field(
         "seed", description="cells that share a process: all short ones of a seed, or of a seed and method"
     )

@@ -12,6 +12,7 @@ import headprune.models.compat  # noqa: F401
 
 import sacrebleu
 import torch
+from sacrebleu.significance import PairedTest
 from torch import nn
 
 from headprune.config import Evaluation
@@ -90,6 +91,30 @@ def _moses(language: str) -> Any:
     from sacremoses import MosesTokenizer
 
     return MosesTokenizer(lang=language)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A system beside the baseline: its BLEU, and how likely a difference as large is by chance."""
+
+    score: float
+    p_value: float | None  # None: the baseline itself
+
+
+def paired_bootstrap(
+    hypotheses: Mapping[str, Sequence[str]], references: Sequence[str], samples: int
+) -> dict[str, Paired]:
+    """sacrebleu's paired bootstrap test of BLEU, two-sided, every system against the first; identical outputs: p = 1.
+
+    :param hypotheses: of every system, by name
+    :param samples: resamples of the segments
+    """
+    names = list(hypotheses)
+    systems: Any = [(name or "baseline", list(hypotheses[name])) for name in names]
+    metrics: Any = {"BLEU": sacrebleu.metrics.BLEU(references=[list(references)])}
+    test = PairedTest(systems, metrics, references=None, test_type="bs", n_samples=samples)
+    scores: Any = test()[1]["BLEU"]
+    return {name: Paired(float(score.score), score.p_value) for name, score in zip(names, scores, strict=True)}
 
 
 def _score(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> Score:

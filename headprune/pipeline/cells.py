@@ -73,3 +73,8 @@ def trial_path(folder: Path, model: str, method: str, seed: int, signature: str)
     :param folder: results of the profile
     """
     return folder / "trials" / model / f"{method}-s{seed}-{signature}.json"
+
+
+def ablation_path(folder: Path, model: str, kind: str, seed: int) -> Path:
+    """Of what an ablation found."""
+    return folder / "ablations" / model / f"{kind}-s{seed}.json"

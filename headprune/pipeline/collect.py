@@ -9,7 +9,7 @@ from typing import Any
 
 from headprune import results
 from headprune.heads import HeadSpace
-from headprune.pipeline.cells import Cell, trial_path
+from headprune.pipeline.cells import Cell, ablation_path, trial_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import Record, read_json, write_bytes, write_json
 from headprune.provenance import environment, git_commit
@@ -42,6 +42,7 @@ def collect(plan: Plan) -> dict[str, int]:
     write_bytes(plan.folder / "cells.csv", results.to_csv(cells))
     write_bytes(plan.folder / "masks.parquet", results.to_parquet(results.masks_table(masks)))
     write_bytes(plan.folder / "trials.csv", results.to_csv(results.trials_table(trial_rows(plan))))
+    write_bytes(plan.folder / "ablations.csv", results.to_csv(results.ablations_table(ablation_rows(plan))))
     write_json(plan.folder / "manifest.json", manifest(plan, signatures))
     return {status: statuses.count(status) for status in sorted(set(statuses))}
 
@@ -112,6 +113,23 @@ def trial_rows(plan: Plan) -> Iterator[Record]:
                 common = {"profile": plan.config.profile, "model": cell.model, "n_heads": cell.n_heads}
                 spent = {key: record["cost"][key] for key in ("updates", "seconds")}
                 yield common | {key: record[key] for key in keys} | spent
+
+
+def ablation_rows(plan: Plan) -> Iterator[Record]:
+    """One row per head of every ablation; of one that failed, a row without a head that says why."""
+    for job in (job for job in plan.jobs if job.kind == "ablate"):
+        record = _record(ablation_path(plan.folder, job.model, job.label, job.seed or 0))
+        common = {"profile": plan.config.profile, "model": job.model, "kind": job.label, "seed": job.seed}
+        common |= {key: record[key] for key in ("status", "reason", "signature")}
+        if record["status"] != "ok":
+            yield common
+            continue
+        for head in HeadSpace.from_names(record["heads"]):
+            place = {"head": head.name, "type": head.type, "layer": head.layer, "index": head.index}
+            found = record["heads"][head.name]
+            yield (
+                common | place | {"bleu": found["score"], "p_value": found["p_value"], "unpruned_bleu": record["bleu"]}
+            )
 
 
 def _common(plan: Plan, cell: Cell) -> dict[str, Any]:

@@ -19,6 +19,8 @@ def seconds(plan: Plan, job: Job) -> float:
         return START_UP + 10
     if job.kind in ("dense", "gates", "search", "retrain"):
         return START_UP + updates(plan, job) * update_cost(plan, job.model) + CELL_COST / 2
+    if job.kind == "ablate":
+        return START_UP + plan.config.models[job.model].architecture.n_heads * CELL_COST
     return START_UP + len(plan.cells_in(job)) * (CELL_COST if job.kind == "test" else CELL_COST / 4)
 
 

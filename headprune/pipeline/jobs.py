@@ -13,8 +13,8 @@ from headprune.pipeline.plan import PRUNING
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, read_json, write_json
 
-TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "manifest.json")
-KINDS = ("data", "dense", *PRUNING, "test", "speed")
+TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "ablations.csv", "manifest.json")
+KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
 
 
 def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:

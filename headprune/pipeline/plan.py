@@ -9,6 +9,7 @@ importing torch and fairseq costs seconds; cells of a batch that are done alread
     score, gates, search ─┬─ treat(model, label, seed)            another mask or other biases
                           └─ retrain(model, label, budget, seed)  one training of the pruned model
     all of these ─ test(model, batch, seed) ─ speed(model, seed) ─ collect
+    dense ─ ablate(model, kind, seed) ─ collect
 
 Every job writes one receipt, `jobs/<kind>/….json`; it is what Snakemake sees.
 """
@@ -22,7 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from headprune.config import Config, ConfigError, Method, Treatment
+from headprune.config import Ablation, Config, ConfigError, Method, Treatment
 from headprune.config.rules import treated_by
 from headprune.method import Entry
 from headprune.pipeline.cells import Cell, Job
@@ -193,10 +194,10 @@ class Plan:
         return list(dict.fromkeys(jobs))
 
     def needs(self, job: Job) -> list[Job]:
-        """What a job that finds masks waits for."""
+        """What a job that finds masks, or an ablation, waits for."""
         seed = job.seed or 0
         dense = Job("dense", job.model, seed=seed)
-        if job.kind == "score":
+        if job.kind in ("score", "ablate"):
             return [dense]
         data = Job("data", dataset=self.config.models[job.model].dataset)
         jobs = [dense if self.needs_dense(job.label) else data]
@@ -208,7 +209,11 @@ class Plan:
         return jobs
 
     def dense_seeds(self, model: str) -> list[int]:
-        return sorted({s for label in self.labels if self.needs_dense(label) for s in self.seeds(label)})
+        seeds = {s for label in self.labels if self.needs_dense(label) for s in self.seeds(label)}
+        return sorted(seeds.union(*map(self.ablated_seeds, self.config.ablations)))
+
+    def ablated_seeds(self, ablation: Ablation) -> list[int]:
+        return ablation.seeds if ablation.seeds is not None else self.config.seeds
 
     def all_seeds(self) -> list[int]:
         return sorted({seed for label in self.labels for seed in self.seeds(label)})
@@ -230,6 +235,8 @@ class Plan:
                     yield from self.pruning_jobs(model, batch, seed)
                 yield from (Job("test", model, label=batch, seed=seed) for batch in self.batches(seed))
                 yield Job("speed", model, seed=seed)
+            for ablation in self.config.ablations:
+                yield from (Job("ablate", model, label=ablation.kind, seed=s) for s in self.ablated_seeds(ablation))
 
     def specification(self, job: Job) -> dict[str, Any]:
         """What a job depends on, as plain data: its parameters for Snakemake, and nothing that it does not use."""
@@ -241,7 +248,11 @@ class Plan:
         spec |= {"model": job.model, "seed": job.seed, "dataset": model.dataset, "settings": _plain(model)}
         if job.kind == "dense":
             return spec
-        spec |= {"evaluation": _plain(config.evaluation), "cells": [vars(cell) for cell in self.cells_in(job)]}
+        spec["evaluation"] = _plain(config.evaluation)
+        if job.kind == "ablate":
+            ablation = next(a for a in config.ablations if a.kind == job.label)
+            return spec | {"ablation": ablation.model_dump(exclude_defaults=True, exclude={"seeds"})}
+        spec["cells"] = [vars(cell) for cell in self.cells_in(job)]
         if job.kind in PRUNING:
             spec["methods"] = [_plain(self.method(label)) for label in self.labels_in(job)]
             spec["directories"] = self.directories_of(self.labels_in(job))

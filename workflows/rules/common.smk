@@ -46,7 +46,9 @@ wildcard_constraints:
 def job_of(kind, wildcards):
     values = dict(wildcards)
     numbers = {key: int(values[key]) for key in ("seed", "budget") if key in values}
-    label = values.get("label", values.get("batch", ""))
+    label = next(
+        (values[key] for key in ("label", "batch", "kind") if key in values), ""
+    )
     return Job(
         kind, values.get("model", ""), values.get("dataset", ""), label, **numbers
     )

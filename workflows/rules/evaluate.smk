@@ -34,3 +34,24 @@ rule speed:
         spec=specification("speed"),
     shell:
         "OMP_NUM_THREADS=1 headprune job speed --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+
+
+rule ablate:
+    input:
+        needs("ablate"),
+    output:
+        f"{RESULTS}/jobs/ablate/{{model}}/{{kind}}/s{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/ablate/{{model}}/{{kind}}/s{{seed}}.log",
+    wildcard_constraints:
+        kind="drop_one|keep_one",
+    conda:
+        "../envs/headprune.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=720,
+    params:
+        spec=specification("ablate"),
+    shell:
+        "headprune job ablate --spec {params.spec:q} --receipt {output:q} 2> {log:q}"

@@ -1,0 +1,54 @@
+"""One head, or all but one head of a module, taken away at a time (Michel et al. 2019, tables 1–3; METHODS.md 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headprune import removal
+from headprune.config import Ablation
+from headprune.evaluation import translation
+from headprune.heads import HeadMask, HeadSpace
+from headprune.pipeline.cells import ablation_path
+from headprune.pipeline.progress import Reporter
+from headprune.pipeline.specification import (
+    Spec,
+    corpus_of,
+    dense_identity,
+    dense_path,
+    device,
+    evaluation_of,
+    folder_of,
+    trained_record,
+)
+from headprune.pipeline.store import Record, kept_or_computed
+from headprune.provenance import digest
+
+
+def ablate(spec: Spec, reporter: Reporter) -> Record:
+    """BLEU on the validation set of the unpruned model under every mask of a kind, with paired bootstrap tests."""
+    ablation = Ablation(**spec["ablation"])
+    identity = dense_identity(spec) | {"ablation": spec["ablation"], "evaluation": spec["evaluation"]}
+
+    def compute() -> Record:
+        trained_record(spec)
+        model, corpus, settings = removal.load(dense_path(spec)).to(device()), corpus_of(spec), evaluation_of(spec)
+        masks = dict(masks_of(HeadSpace.of(model), ablation.kind))
+        hypotheses = {"": translation.translate(model, corpus, "valid", settings)}
+        for position, (head, mask) in enumerate(masks.items()):
+            pruned = removal.remove_heads(model, mask)
+            hypotheses[head] = translation.translate(pruned, corpus, "valid", settings)
+            reporter.update(position + 1, len(masks), None)
+        tests = translation.paired_bootstrap(hypotheses, corpus.references("valid"), ablation.samples)
+        return {"bleu": tests[""].score, "heads": {head: vars(tests[head]) for head in masks}}
+
+    path = ablation_path(folder_of(spec), spec["model"], ablation.kind, spec["seed"])
+    return kept_or_computed(path, digest(identity), compute)
+
+
+def masks_of(space: HeadSpace, kind: str) -> Iterator[tuple[str, HeadMask]]:
+    """By the name of a head: the mask without it (`drop_one`), or without the others of its module (`keep_one`)."""
+    for position, head in enumerate(space):
+        if kind == "drop_one":
+            yield head.name, space.keep(i for i in range(len(space)) if i != position)
+        else:
+            yield head.name, space.keep(i for i, h in enumerate(space) if h.module != head.module or i == position)
