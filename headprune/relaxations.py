@@ -1,7 +1,8 @@
 """Relaxations of discrete head selection: pure functions of tensors.
 
 Numbering follows METHODS.md: section 2 (subset sampler of Li, Cotterell and Sachan 2021, after Xie and Ermon 2019),
-section 5 (straight-through), section 6 (hard concrete of Louizos et al. 2018 as used by Voita et al. 2019).
+section 5 (straight-through), section 6 (hard concrete of Louizos et al. 2018 as used by Voita et al. 2019), and the
+schedules and multipliers of section 14.
 """
 
 from __future__ import annotations
@@ -90,15 +91,37 @@ def temperature(update: int, start: float, end: float, cooldown: int) -> float:
 
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
-    """Forward `hard`, backward the gradient of `soft`."""
-    return hard.detach() + soft - soft.detach()
+    """Forward `hard` to the last bit, backward the gradient of `soft`."""
+    return hard.detach() + (soft - soft.detach())
 
 
-def hard_concrete(log_alpha: Tensor, noise: Tensor | None = None) -> Tensor:
+def reverse_gradient(value: Tensor) -> Tensor:
+    """Forward `value`, backward −1: the optimiser that descends everything else ascends in it."""
+    return 2 * value.detach() - value
+
+
+def cubic_budget(update: int, start: int, end: int, total: int, budget: int) -> int:
+    """The budget while it is annealed: K + (N − K)(1 − (n − n₀) / (n₁ − n₀))³, rounded, between N and K.
+
+    Falls fast at first, slowly at last (Zhu and Gupta 2018; Sanh et al. 2020).
+
+    :param update: n, updates done so far, counted from 0
+    :param start: n₀, up to which all heads are kept
+    :param end: n₁, from which on exactly `budget` are kept
+    :param total: N
+    """
+    if update >= end:
+        return budget
+    left = 1 - max(0, update - start) / (end - start) if end > start else 1.0
+    return budget + round((total - budget) * left**3)
+
+
+def hard_concrete(log_alpha: Tensor, noise: Tensor | None = None, beta: float = BETA) -> Tensor:
     """A gate that is 0 or 1 with positive probability and differentiable in between (METHODS.md 6.1).
 
     :param log_alpha: log-odds (N,)
     :param noise: uniform u in (0, 1) (N,); None gives the deterministic gate, without noise and temperature
+    :param beta: temperature of the distribution
     :returns: gates in [0, 1] (N,)
     """
     low, high = STRETCH
@@ -106,14 +129,30 @@ def hard_concrete(log_alpha: Tensor, noise: Tensor | None = None) -> Tensor:
         opened = torch.sigmoid(log_alpha)
     else:
         uniform = noise.clamp(EPSILON, 1 - EPSILON)
-        opened = torch.sigmoid((torch.logit(uniform) + log_alpha) / BETA)
+        opened = torch.sigmoid((torch.logit(uniform) + log_alpha) / beta)
     return (opened * (high - low) + low).clamp(0, 1)
 
 
-def open_probability(log_alpha: Tensor) -> Tensor:
+def open_probability(log_alpha: Tensor, beta: float = BETA) -> Tensor:
     """P(gate ≠ 0) = σ(log α − β log(−γ/ζ)), clipped to [1e-6, 1 − 1e-6] for the penalty."""
     low, high = STRETCH
-    return torch.sigmoid(log_alpha - BETA * math.log(-low / high)).clamp(EPSILON, 1 - EPSILON)
+    return torch.sigmoid(log_alpha - beta * math.log(-low / high)).clamp(EPSILON, 1 - EPSILON)
+
+
+def effective_penalty(coefficient: float, modules: int = 1, tokens: float = 1) -> float:
+    """λ_eff: what weighs the plain sum over heads of P(open) when the task loss is a mean (METHODS.md 6.2).
+
+    Code bases scale their coefficient in three ways:
+
+    - the sum over heads, added to the mean loss of a batch: λ itself (DSP, classification)
+    - the mean over gated modules of their sums, added to the mean loss: λ / modules (Voita)
+    - the sum over heads, added to the loss summed over target tokens in every micro-batch of every worker, the total
+      then divided by the tokens of the update: λ / (tokens of a micro-batch), different every time (DSP, translation)
+
+    :param modules: gated attention modules, where the penalty is a mean over them
+    :param tokens: target tokens of a micro-batch, where the loss is a sum over them
+    """
+    return coefficient / (modules * tokens)
 
 
 def _check_budget(budget: int, total: int) -> None:

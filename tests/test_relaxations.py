@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from headprune.relaxations import (
+    cubic_budget,
+    effective_penalty,
     gumbel,
     hard_concrete,
     open_probability,
+    reverse_gradient,
     straight_through,
     subset_sample,
     temperature,
@@ -247,6 +250,39 @@ def test_straight_through_is_hard_forward_and_soft_backward() -> None:
     assert hard.grad is None
 
 
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20))
+def test_straight_through_is_hard_to_the_last_bit(values: list[float]) -> None:
+    soft = torch.tensor(values, dtype=torch.float64)
+    hard = (torch.arange(len(values)) % 2).double()
+    assert torch.equal(straight_through(hard, soft), hard)
+
+
+def test_descent_on_a_reversed_gradient_ascends() -> None:
+    """min over x, max over λ of x² + λ (x − 3): from (0, 0) to the saddle x = 3, λ = −6, within 1e-3."""
+    x, multiplier = (torch.zeros((), dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert reverse_gradient(torch.tensor(0.1)).item() == torch.tensor(0.1).item()
+    optimiser = torch.optim.SGD([x, multiplier], lr=0.1)
+    for _ in range(300):
+        optimiser.zero_grad()
+        (x**2 + reverse_gradient(multiplier) * (x - 3)).backward()
+        optimiser.step()
+    assert (x.item(), multiplier.item()) == pytest.approx((3, -6), abs=1e-3)
+
+
+@given(st.integers(0, 200), st.data())
+def test_the_budget_falls_on_a_cubic(total: int, data: st.DataObject) -> None:
+    """Sparsity s(n) = s_K (1 − (1 − (n − n₀) / (n₁ − n₀))³), as the papers write it, give or take half a head; all
+    heads until the ramp starts, K from its end on, never more than before."""
+    budget, start, length = (data.draw(st.integers(0, most)) for most in (total, 50, 50))
+    budgets = [cubic_budget(n, start, start + length, total, budget) for n in range(start + length + 5)]
+    assert budgets[start + length :] == [budget] * 5
+    assert budgets[:start] == [total] * start
+    assert budgets == sorted(budgets, reverse=True)
+    for n in range(start, start + length):
+        removed = (total - budget) * (1 - (1 - (n - start) / length) ** 3)
+        assert abs(total - budgets[n] - removed) <= 0.5 + 1e-9
+
+
 @pytest.mark.parametrize(
     ("update", "expected"), [(1000, "363.08"), (5000, "6.3096"), (10_000, "0.039811"), (20_000, "1.585e-06")]
 )
@@ -280,6 +316,25 @@ def test_hard_concrete_gives_the_printed_values(
     for found, probability in ((gates > 0, opened), (gates == 0, zero), (gates == 1, one)):
         error = 3 * math.sqrt(probability * (1 - probability) / draws) + 5.1e-5
         assert abs(found.double().mean().item() - probability) < error
+
+
+@pytest.mark.parametrize("beta", [0.33, 2 / 3, 2.0])
+def test_the_temperature_of_hard_concrete(beta: float) -> None:
+    """P(open) is where the gate leaves 0: the share of an even grid of uniform numbers, within two steps of it."""
+    uniform = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
+    for alpha in (-1.0, 0.3, 2.0):
+        opened = (hard_concrete(torch.full_like(uniform, alpha), uniform, beta) > 0).double().mean().item()
+        assert open_probability(torch.tensor(alpha, dtype=torch.float64), beta).item() == pytest.approx(
+            opened, abs=2e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [({}, 0.0015), ({"modules": 18}, 0.0015 / 18), ({"tokens": 3600}, 0.0015 / 3600)],
+)
+def test_effective_penalty_divides_by_what_the_code_averages(arguments: dict[str, int], expected: float) -> None:
+    assert effective_penalty(0.0015, **arguments) == pytest.approx(expected)
 
 
 def test_hard_concrete_at_the_ends_of_the_uniform_is_finite() -> None:

@@ -33,6 +33,7 @@ VARIANTS = [(entry, {}) for entry in SCORES] + [
     (METHODS["magnitude"], {"norm": "product", "per_module": True}),
 ]
 variants = pytest.mark.parametrize(("entry", "options"), VARIANTS, ids=[f"{e.name}{o or ''}" for e, o in VARIANTS])
+DETERMINISTIC = {"movement", "ste"}  # gate methods whose samples hold no random numbers, with default options
 gate_methods = pytest.mark.parametrize("entry", GATES, ids=[entry.name for entry in GATES])
 
 
@@ -97,9 +98,11 @@ def make(entry: Entry, space: HeadSpace, budget: int, seed: int = 1, **options: 
 @gate_methods
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_gates_keep_exactly_the_budget(entry: Entry, space: HeadSpace, budget: int) -> None:
-    method = make(entry, space, budget)
-    assert method.keep(budget).count == budget
-    assert method.keep(budget).space == space
+    """Of the training, which for a method that trains once for all budgets is N; or say that they do not."""
+    method = make(entry, space, budget if entry.method.per_budget else len(space))
+    mask = method.keep(method.budget)
+    assert mask.count == method.budget or not method.exact
+    assert mask.space == space
 
 
 @gate_methods
@@ -111,17 +114,20 @@ def test_gates_are_finite_and_differentiable(entry: Entry, space: HeadSpace, bud
         gates = method.sample(Progress(update, 100, rng(update)))
         assert gates.shape == (24,)
         assert torch.isfinite(gates).all()
-        assert gates.requires_grad
-        method.zero_grad()
-        gates.square().sum().backward()
-        assert all(torch.isfinite(p.grad).all() for p in method.parameters())
+        parameters = list(method.parameters())
+        assert gates.requires_grad == bool(parameters)
+        if parameters:
+            method.zero_grad()
+            (gates.square().sum() + method.penalty(Progress(update, 100, rng(update)))).backward()
+            assert all(torch.isfinite(p.grad).all() for p in parameters)
 
 
 @gate_methods
 def test_gates_depend_on_progress_and_its_generator_only(entry: Entry, space: HeadSpace) -> None:
     first, second = (make(entry, space, 5).sample(Progress(3, 100, rng(7))) for _ in range(2))
     assert torch.equal(first, second)
-    assert not torch.equal(first, make(entry, space, 5).sample(Progress(3, 100, rng(8))))
+    other = make(entry, space, 5).sample(Progress(3, 100, rng(8)))
+    assert torch.equal(first, other) == (entry.name in DETERMINISTIC)
 
 
 @gate_methods
