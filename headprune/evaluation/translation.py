@@ -104,7 +104,10 @@ class Paired:
 def paired_bootstrap(
     hypotheses: Mapping[str, Sequence[str]], references: Sequence[str], samples: int
 ) -> dict[str, Paired]:
-    """sacrebleu's paired bootstrap test of BLEU, two-sided, every system against the first; identical outputs: p = 1.
+    """sacrebleu's paired bootstrap test of BLEU, two-sided, every system against the first.
+
+    Where the scores are equal p is 1: sacrebleu counts resamples with a larger difference than the one observed, and
+    gives its smallest p to identical outputs, which differ in no resample.
 
     :param hypotheses: of every system, by name
     :param samples: resamples of the segments
@@ -114,7 +117,11 @@ def paired_bootstrap(
     metrics: Any = {"BLEU": sacrebleu.metrics.BLEU(references=[list(references)])}
     test = PairedTest(systems, metrics, references=None, test_type="bs", n_samples=samples)
     scores: Any = test()[1]["BLEU"]
-    return {name: Paired(float(score.score), score.p_value) for name, score in zip(names, scores, strict=True)}
+    equal = {name: score.score == scores[0].score for name, score in zip(names[1:], scores[1:], strict=True)}
+    return {
+        name: Paired(float(score.score), 1.0 if equal.get(name) else score.p_value)
+        for name, score in zip(names, scores, strict=True)
+    }
 
 
 def _score(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
