@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 BRACKET = (1e-5, 1e-4, 1e-3, 1e-2)  # where the search starts
 LIMITS = (1e-8, 1e3)  # where it gives up
 TOLERANCE = 1  # heads
+RESOLUTION = 1.01  # neighbours on the grid that are nearer, as a ratio, have nothing between them
 
 
 def search(
@@ -22,7 +23,7 @@ def search(
 
     :param count: trains with a coefficient; returns the heads that are left
     :param known: counts of earlier trainings, which cost nothing
-    :param trials: most calls of `count`; of those of the bracket that are not known, all are made
+    :param trials: most calls of `count` after those of the bracket, which are all made unless known
     :returns: by distance from the budget, of equal ones the smaller penalty first; `count` is within `TOLERANCE` of the
         budget for the first of them, or no better one was found
     """
@@ -46,21 +47,16 @@ def nearest(counts: Mapping[float, int], budget: int) -> list[float]:
 
 
 def propose(counts: Mapping[float, int], budget: int) -> float | None:
-    """The next coefficient to try: outwards by a factor of 10 until the budget is bracketed, then the geometric mean
-    of the tightest bracket.
+    """The next coefficient to try: the geometric mean of the tightest bracket of the budget, or, while there is none,
+    outwards by a factor of 10.
 
     :returns: None where the limits, or the resolution of 1 % in λ, are reached
     """
     grid = sorted(counts)
-    if counts[grid[0]] < budget:
-        outward = grid[0] / 10
-        return outward if outward >= LIMITS[0] else None
-    if counts[grid[-1]] > budget:
-        outward = grid[-1] * 10
-        return outward if outward <= LIMITS[1] else None
-    pairs = [(low, high) for low, high in itertools.pairwise(grid) if counts[low] > budget >= counts[high]]
-    if not pairs:
-        return None
-    low, high = min(pairs, key=lambda pair: counts[pair[0]] - counts[pair[1]])
-    middle = math.sqrt(low * high)
-    return middle if high / low > 1.01 else None
+    pairs = [pair for pair in itertools.pairwise(grid) if counts[pair[0]] > budget >= counts[pair[1]]]
+    pairs = [(low, high) for low, high in pairs if high / low > RESOLUTION]
+    if pairs:
+        low, high = min(pairs, key=lambda pair: counts[pair[0]] - counts[pair[1]])
+        return math.sqrt(low * high)
+    outward = grid[0] / 10 if counts[grid[0]] < budget else grid[-1] * 10 if counts[grid[-1]] > budget else None
+    return outward if outward is not None and LIMITS[0] <= outward <= LIMITS[1] else None
