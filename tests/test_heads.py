@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from headprune.heads import Budget, Head, HeadMask, HeadSpace, attention_points
+from headprune.heads import TYPES, Budget, Head, HeadMask, HeadSpace, Scope, attention_points
+from headprune.method import Ranking
 from headprune.removal import remove_heads
 
 SPACE = HeadSpace.from_names(["encoder.0.0", "encoder.0.1", "cross.0.0", "cross.0.1", "cross.1.0", "decoder.0.0"])
@@ -183,3 +185,110 @@ def test_budgets_outside_the_model_are_refused(kept: int) -> None:
 def test_budgets_are_whole_numbers(kept: Any) -> None:
     with pytest.raises(ValueError, match="whole number of heads"):
         Budget(kept, 4)
+
+
+# scopes, by brute force over all masks of a small space
+
+UNEVEN = HeadSpace.from_names(
+    ["encoder.0.0", "encoder.0.1", "encoder.0.2", "cross.0.0", "cross.0.1", "cross.1.0", "decoder.0.0", "decoder.0.1"]
+)
+scopes = st.builds(
+    Scope,
+    st.lists(st.sampled_from(TYPES), min_size=1, unique=True).map(tuple),
+    st.integers(0, 4),
+)
+orders = st.permutations(range(len(UNEVEN)))
+masks = st.lists(st.booleans(), min_size=len(UNEVEN), max_size=len(UNEVEN)).map(lambda keep: HeadMask(UNEVEN, keep))
+
+
+def permitted(scope: Scope, mask: HeadMask) -> bool:
+    """By the definition: no head of another type is gone, no module is below its minimum, or its size."""
+    sizes, kept = UNEVEN.full.per_module(), mask.per_module()
+    for module, size in sizes.items():
+        least = min(scope.min_per_module, size) if module.split(".")[0] in scope.types else size
+        if kept[module] < least:
+            return False
+    return True
+
+
+ALL_MASKS = [HeadMask(UNEVEN, keep) for keep in itertools.product((0, 1), repeat=len(UNEVEN))]
+
+
+@given(scopes, masks)
+def test_a_scope_allows_what_its_definition_allows(scope: Scope, mask: HeadMask) -> None:
+    assert scope.allows(mask) == permitted(scope, mask)
+
+
+@given(scopes)
+def test_candidates_subspace_and_the_smallest_budget(scope: Scope) -> None:
+    positions = [i for i, name in enumerate(UNEVEN.names) if name.split(".")[0] in scope.types]
+    assert list(scope.candidates(UNEVEN)) == positions
+    assert scope.subspace(UNEVEN).names == tuple(UNEVEN.names[i] for i in positions)
+    assert scope.smallest(UNEVEN) == min(mask.count for mask in ALL_MASKS if permitted(scope, mask))
+
+
+@given(scopes, orders, masks)
+def test_an_order_of_removal_skips_what_a_scope_protects(scope: Scope, removal: list[int], mask: HeadMask) -> None:
+    """One by one: a head goes if the mask without it is allowed where the mask with it was left of `kept`."""
+    kept = {i for i, keep in enumerate(mask.keep) if keep}
+    left, gone = set(kept), list[int]()
+    for head in (head for head in removal if head in kept):
+        others = [i for i in left - {head} if UNEVEN.heads[i].module == UNEVEN.heads[head].module]
+        if UNEVEN.heads[head].type in scope.types and len(others) >= scope.min_per_module:
+            left.remove(head)
+            gone.append(head)
+    assert scope.order(UNEVEN, [head for head in removal if head in kept], kept) == tuple(gone)
+
+
+@given(scopes, orders, st.integers(0, len(UNEVEN)))
+def test_a_ranking_is_cut_to_the_best_mask_that_a_scope_allows(scope: Scope, removal: list[int], budget: int) -> None:
+    """Of all masks with K heads that are allowed, the one whose heads go last, compared from the last one on."""
+    ranking, place = Ranking(UNEVEN, tuple(removal)), {head: i for i, head in enumerate(removal)}
+
+    def worth(mask: HeadMask) -> int:
+        return sum(2 ** place[i] for i, keep in enumerate(mask.keep) if keep)
+
+    allowed = [mask for mask in ALL_MASKS if mask.count == budget and permitted(scope, mask)]
+    if not allowed:
+        with pytest.raises(ValueError, match=f"budget {budget} is less than the {scope.smallest(UNEVEN)} heads"):
+            ranking.mask(budget, scope)
+        return
+    found = ranking.mask(budget, scope)
+    assert found == max(allowed, key=worth)
+    assert found.count == budget
+
+
+def test_the_heads_of_a_minimum_are_the_last_of_their_module() -> None:
+    ranking = Ranking(UNEVEN, (2, 0, 1, 4, 3, 5, 7, 6))
+    scope = Scope(("encoder", "cross"), 1)
+    assert ranking.mask(5, scope).names() == ("encoder.0.1", "cross.0.0", "cross.1.0", "decoder.0.0", "decoder.0.1")
+
+
+@given(scopes, st.data())
+def test_a_mask_over_the_scope_is_one_over_the_model(scope: Scope, data: st.DataObject) -> None:
+    inside = scope.subspace(UNEVEN)
+    keep = data.draw(st.lists(st.booleans(), min_size=len(inside), max_size=len(inside)))
+    whole = scope.embed(HeadMask(inside, keep), UNEVEN)
+    wanted = dict.fromkeys(UNEVEN.names, 1) | dict(zip(inside.names, map(int, keep), strict=True))
+    assert whole == HeadMask(UNEVEN, list(wanted.values()))
+
+
+def test_no_scope_is_all_heads() -> None:
+    assert Scope().candidates(UNEVEN) == tuple(range(len(UNEVEN)))
+    assert Scope().subspace(UNEVEN) == UNEVEN
+    assert Scope().smallest(UNEVEN) == 0
+    assert Scope(min_per_module=1).smallest(UNEVEN) == len(UNEVEN.modules)
+
+
+@pytest.mark.parametrize(
+    ("types", "least", "message"),
+    [
+        (("decodr",), 0, "encoder, cross, decoder; got 'decodr'"),
+        (("cross", "self"), 0, "encoder, cross, decoder; got 'self'"),
+        ((), 0, "encoder, cross, decoder; got none"),
+        (("cross",), -1, "min_per_module is -1; it must not be negative"),
+    ],
+)
+def test_bad_scopes_are_refused(types: tuple[str, ...], least: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Scope(types, least)
