@@ -58,7 +58,7 @@ def check(
 @app.command()
 def new_method(
     name: Annotated[str, typer.Argument(help="of the method, as profiles say it")],
-    kind: Annotated[str, typer.Option(help="`score`: judges a trained model; `gate`: learns while it trains")] = "score",
+    kind: Annotated[str, typer.Option(help="score: judges a trained model; gate: learns while it trains")] = "score",
     directory: Annotated[Path, typer.Option(help="folder for the file")] = Path("methods"),
 ) -> None:
     """Write a commented method file that passes `check` as it stands, and its test."""

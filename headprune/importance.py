@@ -17,13 +17,14 @@ from headprune.heads import HeadSpace
 
 Estimator = Literal["example", "position", "batch", "signed"]
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
+NO_PADDING = -1  # for models that classify whole examples
 
 
 def example_losses(model: Any, batch: Mapping[str, Any]) -> Tensor:
     """Cross-entropy of every example, summed over its target tokens, without label smoothing; padding counts 0.
 
     :param model: a fairseq model (`get_normalized_probs`, a dictionary that knows the padding symbol)
-    :param batch: `net_input` (keyword arguments of the model) and `target` [batch, tgt]
+    :param batch: `net_input` (keyword arguments of the model) and `target`: [batch, tgt] tokens, or [batch] labels
     :returns: nats (batch,)
     """
     return output_losses(model, model(**batch["net_input"]), batch["target"])
@@ -34,14 +35,14 @@ def output_losses(model: Any, output: Any, target: Tensor) -> Tensor:
     log_probabilities = model.get_normalized_probs(output, log_probs=True)
     target = target.reshape(log_probabilities.shape[:-1])  # (batch, tgt)
     losses = -log_probabilities.gather(-1, target.unsqueeze(-1)).squeeze(-1)
-    return losses.masked_fill(target.eq(padding_index(model)), 0).flatten(1).sum(1)
+    return losses.masked_fill(target.eq(padding_index(model)), 0).unsqueeze(-1).flatten(1).sum(1)
 
 
 def padding_index(model: Any) -> int:
-    """Index of the padding symbol in the target dictionary of `model`."""
+    """Index of the padding symbol in the target dictionary of `model`; one no target has if the targets are labels."""
     part = getattr(model, "decoder", model)
     dictionary = getattr(part, "dictionary", None)
-    return int(dictionary.pad() if dictionary is not None else part.padding_idx)
+    return int(dictionary.pad() if dictionary is not None else getattr(part, "padding_idx", NO_PADDING))
 
 
 def gate_gradients(model: nn.Module, batch: Mapping[str, Any]) -> list[Tensor]:

@@ -11,7 +11,7 @@ from headprune.method.base import (
     ScoreMethod,
     option,
 )
-from headprune.method.registry import Entry, load_methods, register, unknown
+from headprune.method.registry import Entry, load_files, load_methods, register, unknown
 
 __all__ = [
     "Batches",
@@ -23,6 +23,7 @@ __all__ = [
     "Pruning",
     "Ranking",
     "ScoreMethod",
+    "load_files",
     "load_methods",
     "option",
     "register",

@@ -1,0 +1,73 @@
+"""Checks of what a file declares: imports, hyper-parameters, attributes of the class."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import MISSING, fields, is_dataclass
+
+from headprune.check.base import Failure, check, listed, require
+from headprune.check.subject import Subject
+from headprune.method.base import MODES
+
+LONG = 120
+LIBRARY = ("ablation", "attention_maps", "gates", "heads", "importance", "method", "reconstruction", "relaxations")
+DATA = ("config", "data", "evaluation", "pipeline", "results", "search", "training")
+
+
+@check("the file imports only what a method may")
+def imports(subject: Subject) -> str | None:
+    """Of the library: gates, heads, the maths and the contracts; nothing that knows data, paths or settings."""
+    source = subject.entry.file.read_text(encoding="utf-8")
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = {name: name.split(".")[1] for name in sorted(names) if name.startswith("headprune.")}
+    for name, part in parts.items():
+        what = "asks for test data, paths or settings" if part in DATA else "reaches into the framework"
+        if part not in LIBRARY:
+            remedy = "use what the method is given; of headprune it may import " + ", ".join(LIBRARY)
+            raise Failure(f"imports {name}: {what}", remedy)
+    lines = len(source.splitlines())
+    return f"note: {lines} lines; most methods fit into 100" if lines > LONG else None
+
+
+@check("every option has a plain default and a help text")
+def options(subject: Subject) -> str | None:
+    """Options are a frozen dataclass of numbers, words and flags, for profiles and the command line."""
+    cls = subject.entry.method.Options  # type: ignore[attr-defined]
+    frozen = is_dataclass(cls) and getattr(cls, "__dataclass_params__").frozen  # noqa: B009
+    require(frozen, "Options is not a frozen dataclass", "decorate it with `@dataclass(frozen=True)`")
+    for item in fields(cls):
+        remedy = f"write `{item.name}: … = option(DEFAULT, HELP)`"
+        plain = item.default is None or isinstance(item.default, (bool, int, float, str))
+        require(plain and item.default is not MISSING, f"option {item.name!r} has no plain default value", remedy)
+        require(item.metadata.get("help"), f"option {item.name!r} has no help text", remedy)
+    return listed((f"{item.name}={item.default}" for item in fields(cls)), 12) or "no options"
+
+
+@check("the class says what it is")
+def description(subject: Subject) -> str | None:
+    """The first line of the docstring is what `headprune methods` shows."""
+    own = subject.entry.method.__dict__.get("__doc__")
+    require(own and own.strip(), f"{subject.entry.method.__name__} has no docstring", "say in a line what it computes")
+    return None if subject.entry.paper else "note: no paper is named; `@register(name, paper=…)` takes it"
+
+
+@check("modes, budgets and learning rate are declared", "gate")
+def training_attributes(subject: Subject) -> str | None:
+    """What the framework plans trainings by."""
+    cls, names = subject.entry.method, {item.name: item for item in fields(subject.options)}
+    modes, coefficient = cls.modes, cls.coefficient  # type: ignore[attr-defined]
+    good = isinstance(modes, tuple) and modes and set(modes) <= set(MODES)
+    require(good, f"modes is {modes!r}", f"name some of {', '.join(MODES)} in a tuple")
+    if coefficient:
+        number = isinstance(getattr(subject.options, coefficient, None), float)
+        remedy = "name an option whose default is a float"
+        require(coefficient in names and number, f"coefficient is {coefficient!r}, no number among the options", remedy)
+    rate = getattr(subject.options, "learning_rate", None)
+    remedy = 'declare `learning_rate: float = option(0.1, "of the gates, constant")`'
+    require(isinstance(rate, float) and rate > 0, f"option learning_rate is {rate!r}; it is a positive number", remedy)
+    return f"modes {', '.join(modes)}"

@@ -1,0 +1,150 @@
+"""Tiny random models of every family that has gate points, with batches shaped as fairseq collates them."""
+
+from __future__ import annotations
+
+import copy
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import headprune.models.compat  # noqa: F401
+
+import torch
+from fairseq.data import Dictionary
+from fairseq.models import BaseFairseqModel
+from fairseq.models.transformer import TransformerEncoder
+from fairseq.models.transformer_lm import TransformerLanguageModel, base_lm_architecture
+from torch import Tensor, nn
+
+from headprune.gates import install
+from headprune.heads import HeadSpace, attention_points
+from headprune.models import HeadpruneTransformer
+
+Batch = dict[str, Any]
+WORDS, LABELS, WIDTH, LONGEST = 12, 3, 12, 6
+SIZES = {"encoder_embed_dim": WIDTH, "encoder_ffn_embed_dim": 16, "encoder_layers": 2, "encoder_attention_heads": 2}
+DECODER_SIZES = {"decoder_embed_dim": WIDTH, "decoder_ffn_embed_dim": 16, "decoder_attention_heads": 3}
+
+
+class Classifier(BaseFairseqModel):
+    """fairseq's Transformer encoder under a linear layer; the mean over the positions is classified."""
+
+    def __init__(self, encoder: TransformerEncoder, labels: int) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, nn.Linear(encoder.embed_tokens.embedding_dim, labels)
+
+    def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Tensor:
+        """:returns: logits (batch, labels)"""
+        states = self.encoder(src_tokens, src_lengths)["encoder_out"][0]  # (src, batch, model)
+        return self.head(states.mean(0))
+
+
+@cache
+def dictionary() -> Dictionary:
+    words = Dictionary()
+    for number in range(WORDS):
+        words.add_symbol(f"w{number}")
+    return words
+
+
+def translator() -> Any:
+    """Encoder-decoder, N = 10: modules of 2 and of 3 heads."""
+    task = Namespace(source_dictionary=dictionary(), target_dictionary=dictionary())
+    sizes = SIZES | DECODER_SIZES | {"decoder_layers": 1, "share_all_embeddings": True}
+    return HeadpruneTransformer.build_model(Namespace(**sizes), task)
+
+
+def language_model() -> Any:
+    """Decoder only, N = 6."""
+    arguments = Namespace(**DECODER_SIZES, decoder_layers=2, max_target_positions=32, tokens_per_sample=32)
+    base_lm_architecture(arguments)
+    task = Namespace(source_dictionary=dictionary(), target_dictionary=dictionary())
+    return TransformerLanguageModel.build_model(arguments, task)
+
+
+def classifier() -> Any:
+    """Encoder only, one label per example, N = 4."""
+    embeddings = nn.Embedding(len(dictionary()), WIDTH, dictionary().pad())
+    return Classifier(TransformerEncoder(Namespace(**SIZES, max_source_positions=32), dictionary(), embeddings), LABELS)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one shape."""
+
+    name: str
+    build: Callable[[], Any]
+
+    def model(self, seed: int = 1, clones: bool = False) -> Any:
+        """A model in evaluation mode, all gates open, no parameter at a value such as 0 or 1.
+
+        :param clones: the heads of a module are equal, so that honest scores tie
+        """
+        words = dictionary()  # shared: it has no weights
+        return copy.deepcopy(_prototype(self, seed, clones), {id(words): words})
+
+    @property
+    def space(self) -> HeadSpace:
+        return HeadSpace.of(_prototype(self, 1, False))
+
+    def batches(self) -> list[Batch]:
+        """Two batches of three and two examples of different lengths; right-padded."""
+        draw = torch.Generator().manual_seed(1)
+        return [self._batch([_sentence(draw) for _ in range(2 * size)], draw) for size in (3, 2)]
+
+    def _batch(self, sentences: list[Tensor], draw: torch.Generator) -> Batch:
+        sources, targets = sentences[::2], sentences[1::2]
+        inputs = {"src_tokens": _pad(sources), "src_lengths": torch.tensor([len(row) for row in sources])}
+        if self.build is classifier:
+            target = torch.randint(LABELS, (len(sources),), generator=draw)
+        elif self.build is language_model:
+            target = _pad([row.roll(-1) for row in sources])
+        else:
+            inputs["prev_output_tokens"], target = _pad([row.roll(1) for row in targets]), _pad(targets)
+        ntokens = int(target.numel() if target.dim() == 1 else target.ne(dictionary().pad()).sum())
+        ids = torch.arange(len(sources))
+        return {"id": ids, "nsentences": len(ids), "ntokens": ntokens, "net_input": inputs, "target": target}
+
+
+TRANSLATION = Family("encoder-decoder", translator)
+FAMILIES = (TRANSLATION, Family("decoder-only", language_model), Family("classifier", classifier))
+
+
+@cache
+def _prototype(family: Family, seed: int, clones: bool) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = family.build()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.1 * torch.randn_like(parameter)
+            if clones:
+                _clone_heads(model)
+    install(model)
+    return model.eval()
+
+
+def _clone_heads(model: nn.Module) -> None:
+    """Every head of a module gets the weights of its first."""
+    for point in attention_points(model):
+        attention, heads = point.module, point.module.num_heads
+        for name in ("q_proj", "k_proj", "v_proj"):
+            linear = getattr(attention, name)
+            for tensor in (linear.weight, linear.bias):
+                blocks = tensor.unflatten(0, (heads, -1))
+                blocks.copy_(blocks[:1].expand_as(blocks).clone())
+        blocks = attention.out_proj.weight.unflatten(1, (heads, -1))
+        blocks.copy_(blocks[:, :1].expand_as(blocks).clone())
+
+
+def _sentence(draw: torch.Generator) -> Tensor:
+    """3 to `LONGEST` tokens, the last of which is the end of the sentence."""
+    length = int(torch.randint(2, LONGEST, (), generator=draw))
+    words = torch.randint(dictionary().nspecial, len(dictionary()), (length,), generator=draw)
+    return torch.cat([words, torch.tensor([dictionary().eos()])])
+
+
+def _pad(rows: list[Tensor]) -> Tensor:
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=dictionary().pad())

@@ -1,0 +1,84 @@
+"""The contract suite: all checks, on all methods that a file registers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from headprune.check import conduct, declared, gates, masks, training
+from headprune.check.base import Check, Report, judge
+from headprune.check.observing import alone, watching
+from headprune.check.subject import Subject
+from headprune.method import Entry, load_files
+from headprune.method.registry import BUILT_IN
+
+FACTOR = 200.0  # on ten heads a ranking by gradients takes 1 pass over the batches, evolutionary search about 50
+CHECKS: tuple[Check, ...] = (
+    declared.imports,
+    declared.options,
+    declared.description,
+    declared.training_attributes,
+    masks.scores,
+    masks.families,
+    masks.budgets,
+    masks.ties,
+    masks.scopes,
+    masks.weight_updates,
+    conduct.determinism,
+    conduct.unchanged,
+    conduct.cost,
+    gates.samples,
+    gates.reproducible,
+    gates.hard_masks,
+    gates.settling,
+    gates.precision,
+    training.trains,
+    training.resumes,
+    training.frozen_model,
+    conduct.files,  # the last: of everything before
+)
+
+
+class LoadError(ValueError):
+    """A file that cannot be checked: it does not import, or registers no method."""
+
+
+def check_file(file: str | Path, factor: float = FACTOR) -> list[Report]:
+    """Checks every method that `file` registers; one report for each.
+
+    :param factor: forward and backward passes over the batches that scoring may cost
+    :raises LoadError: the file is not there, cannot be imported, or registers nothing.
+    :raises DuplicateError: it registers the name of a method of this repository.
+    """
+    file = Path(file).resolve()
+    with watching() as opened, alone():
+        entries = load(file)
+        at_import = list(opened)
+        reports = []
+        for entry in entries:
+            opened[:] = at_import
+            reports.append(check_method(entry, factor, opened))
+    return reports
+
+
+def load(file: Path) -> list[Entry]:
+    """The methods that a file registers, beside those of this repository."""
+    if not file.is_file():
+        raise LoadError(f"{file} is not a file; `headprune check` takes the file of a method")
+    for other in sorted(BUILT_IN.glob("*.py")):
+        if other != file and not other.name.startswith("_"):
+            with suppress(ImportError):  # what is wrong with it is its own check's to say
+                load_files(other)
+    try:
+        entries = list(load_files(file).values())
+    except ImportError as error:
+        raise LoadError(str(error)) from error
+    if not entries:
+        raise LoadError(f"{file} registers no method; decorate a class with `@register(NAME)`")
+    return entries
+
+
+def check_method(entry: Entry, factor: float, opened: list[str]) -> Report:
+    """:param opened: what `watching` collects"""
+    subject = Subject(entry, factor, opened)
+    return Report(entry, tuple(judge(check, subject) for check in CHECKS if entry.kind in check.kinds))
