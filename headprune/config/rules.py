@@ -56,8 +56,13 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
         _refuse(where, method, ("learning_rate",), f"mode {method.mode!r} trains the weights as the model's or not")
     if method.mode == "joint":
         _refuse(where, method, ("updates",), "joint training takes the updates of the model's training")
-    if not entry.method.coefficient:  # type: ignore[attr-defined]
+    searched = entry.method.coefficient  # type: ignore[attr-defined]
+    if not searched:
         _refuse(where, method, ("trials",), f"{method.name!r} hits its budget without a search")
+    elif searched in method.options:
+        raise ValueError(
+            f"{where}.options.{searched} is {method.options[searched]!r}: {method.name!r} searches for its value"
+        )
 
 
 # The keys of a treatment that mean something to it, beside name, of, arm, budgets and seeds.
@@ -77,8 +82,12 @@ def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
         for label in treatment.of:
             if label not in labels:
                 raise ValueError(f"{where}.of: " + unknown("method", label, labels))
+            if not prunes(registry[labels[label].name]):
+                raise ValueError(f"{where}.of: {label!r} prunes nothing, there is no mask to treat")
         spare = {"draws", "updates", "learning_rate", "distillation", "temperature"} - USES[treatment.name]
         _refuse(where, treatment, sorted(spare), f"{treatment.name!r} has no use for it")
+        if not treatment.distillation:
+            _refuse(where, treatment, ("temperature",), "it belongs to `distillation`, which is 0")
         for base in treated_by(config, treatment, registry):
             if f"{base.label}+{treatment.suffix}" in seen:
                 raise ValueError(f"{where}: {base.label}+{treatment.suffix} exists already; give one another `arm`")
@@ -94,9 +103,13 @@ def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
 def treated_by(config: Config, treatment: Treatment, registry: dict[str, Entry]) -> Iterator[Method]:
     """The method entries whose masks a treatment takes."""
     for method in config.methods:
-        prunes = getattr(registry[method.name].method, "prunes", True)
-        if prunes and (not treatment.of or method.label in treatment.of):
+        if prunes(registry[method.name]) and (not treatment.of or method.label in treatment.of):
             yield method
+
+
+def prunes(entry: Entry) -> bool:
+    """Whether a method removes heads at all."""
+    return bool(getattr(entry.method, "prunes", True))
 
 
 def _refuse(where: str, section: Method | Treatment, keys: Iterable[str], why: str) -> None:

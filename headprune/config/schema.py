@@ -129,9 +129,11 @@ class Model(Section):
 
 
 def plain_arm(value: str) -> str:
-    """:raises ValueError: a name that cannot be part of a file name."""
+    """:raises ValueError: a name that cannot be part of a file name, or that reads like a draw's."""
     if value and not NAME.fullmatch(value):
         raise ValueError(f"arm {value!r} may hold letters, digits, `_` and `-` only")
+    if re.search(r"(^|-)draw\d+$", value):
+        raise ValueError(f"arm {value!r} is the name of a repetition; `draws` makes these")
     return value
 
 
@@ -166,7 +168,7 @@ class Method(Grid):
         description="attention types whose heads may be removed; the others keep all",
     )
     min_per_module: int = Field(0, ge=0, description="heads that every attention module keeps at least")
-    trials: int = Field(8, ge=1, description="most trainings to search for one budget, beyond those known already")
+    trials: int = Field(8, ge=1, description="most trainings to search for one budget, beyond the first bracket")
 
     @property
     def label(self) -> str:
@@ -211,6 +213,11 @@ class Ablation(Section):
     kind: Literal["drop_one", "keep_one"]
     seeds: list[Whole] | None = Field(None, description="instead of the profile's")
     samples: int = Field(1000, ge=1, description="resamples of the paired bootstrap")
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, values: list[int] | None) -> list[int] | None:
+        return values if values is None else distinct(values)
 
 
 class Evaluation(Section):
