@@ -36,7 +36,7 @@ def updates(plan: Plan, job: Job) -> int:
     own = dense if method.mode == "joint" else method.updates or dense
     if job.kind == "gates":
         return own
-    if plan.shares_with(job.label):
+    if plan.shares_with(job.label, job.seed or 0):
         return 0
     searched = plan.entry(job.label).method.coefficient  # type: ignore[attr-defined]
     return own * (len(BRACKET) + 2 * len(plan.budgets(job.label, job.model)) if searched else 1)

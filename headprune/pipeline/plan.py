@@ -148,10 +148,10 @@ class Plan:
             return treatment.distillation > 0
         return treatment is not None or self.kind(label) == "score" or self.method(label).mode != "joint"
 
-    def shares_with(self, label: str) -> str | None:
+    def shares_with(self, label: str, seed: int) -> str | None:
         """The entry before this one whose trainings a `search` shares: it waits for them instead of repeating them."""
         mine = self._training_of(label)
-        earlier = [other for other in self._methods if self.kind(other) == "search"]
+        earlier = [other for other in self.labels_of(seed) if self.kind(other) == "search"]
         earlier = earlier[: earlier.index(label)] if label in earlier else []
         return next((other for other in reversed(earlier) if self._training_of(other) == mine), None)
 
@@ -201,7 +201,7 @@ class Plan:
             return [dense]
         data = Job("data", dataset=self.config.models[job.model].dataset)
         jobs = [dense if self.needs_dense(job.label) else data]
-        if job.kind == "search" and (other := self.shares_with(job.label)) and seed in self.seeds(other):
+        if job.kind == "search" and (other := self.shares_with(job.label, seed)):
             jobs.append(Job("search", job.model, label=other, seed=seed))
         if job.kind in ("treat", "retrain"):
             budgets = None if job.budget is None else [job.budget]
