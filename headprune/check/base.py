@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -35,10 +34,6 @@ class Check:
     title: str
     run: Callable[[Any], str | None]  # takes the subject; returns a remark
     kinds: tuple[str, ...] = KINDS
-
-    @property
-    def explanation(self) -> str:
-        return inspect.cleandoc(self.run.__doc__ or "")
 
 
 def check(title: str, kind: str | None = None) -> Callable[[Callable[[Any], str | None]], Check]:
