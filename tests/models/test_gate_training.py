@@ -396,3 +396,71 @@ def test_optimiser_state_is_resumed() -> None:
     assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
     assert [group["lr"] for group in second.param_groups] == [0.003, 0.2]
     assert [group["weight_decay"] for group in second.param_groups] == [0.1, 0.0]
+
+
+# scopes
+
+CROSS = {"gate_types": "cross", "gate_budget": 3}  # 8 of 24 heads have gates
+
+
+@pytest.mark.parametrize("types", ["cross", "encoder,decoder", "decoder"])
+@pytest.mark.parametrize("method", ["dsp", "l0", "ste"])
+def test_heads_outside_the_scope_have_no_gate(build: Build, batch: Batch, types: str, method: str) -> None:
+    """Exactly 1 in every training forward, kept by the hard mask; the others are those of the method in their order."""
+    model = build(**DSP | {"gate_method": method, "gate_types": types})
+    space = HeadSpace.of(model)
+    outside = torch.tensor([head.type not in types.split(",") for head in space])
+    assert list(model.gate_method.space) == [head for head in space if head.type in types.split(",")]
+    for update in (0, 50, 99):
+        model.set_num_updates(update)
+        gates = drawn(model, batch)
+        assert (gates[outside] == 1).all()
+        assert not (gates[~outside] == 1).all()
+    hard = torch.tensor(model.hard_mask().keep)
+    assert hard[outside].all()
+    assert hard[~outside].tolist() == list(model.gate_method.keep(5).keep)
+    if model.gate_method.exact:
+        assert hard[~outside].sum() == 5
+    model.eval()
+    assert gates_of(model).tolist() == hard.tolist()
+
+
+def test_evaluation_under_a_scope_is_the_masked_model(build: Build, batch: Batch, logits: Logits) -> None:
+    model = build(**DSP | CROSS).eval()
+    with torch.no_grad():
+        model.gate_method.logits.copy_(torch.tensor([3.0, -1, -2, -3, 2, -4, -5, 1]))
+    plain = build()
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("gate_method.")})
+    kept = {"cross.0.0", "cross.1.0", "cross.1.3"}
+    space = HeadSpace.of(plain)
+    set_mask(plain, space.keep(i for i, h in enumerate(space) if h.type != "cross" or h.name in kept))
+    assert torch.equal(logits(model, batch), logits(plain, batch))
+
+
+@pytest.mark.parametrize("method", ["dsp", "l0", "ste", "movement", "lagrangian_l0"])
+def test_every_module_keeps_its_minimum(build: Build, method: str) -> None:
+    """Values in the order of the space, lowest in the first modules: without a minimum these would be emptied."""
+    minimum = {"gate_method": method, "gate_budget": 8, "gate_min_per_module": 1}
+    model, free = build(**DSP | minimum), build(**DSP | minimum | {"gate_min_per_module": 0})
+    for each in (model, free):
+        with torch.no_grad():
+            for parameter in each.gate_method.parameters():
+                if len(parameter) == 24:
+                    parameter.copy_(torch.linspace(-3, 1.5, 24))
+    assert min(model.hard_mask().per_module().values()) == 1
+    assert min(free.hard_mask().per_module().values()) == 0
+    last = {f"{name}.3" for name in model.gate_method.space.modules}
+    assert last <= set(model.hard_mask().names())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gate_types": "crss"}, "types are encoder, cross, decoder; got 'crss'"),
+        ({"gate_types": "cross", "gate_budget": 9}, "budget 9 is outside 0…8"),
+        ({"gate_min_per_module": -1}, "must not be negative"),
+    ],
+)
+def test_bad_scopes_are_refused(build: Build, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(**DSP | change)
