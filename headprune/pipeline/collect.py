@@ -66,7 +66,7 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
     common = _common(plan, cell) | {"heads_kept": None, "n_heads": cell.n_heads, "signature": pruned["signature"]}
     bad = next((record for record in (pruned, test) if record["status"] != "ok"), None)
     if pruned["status"] == "ok":
-        common["heads_kept"] = len(pruned["mask"])
+        common |= {"heads_kept": len(pruned["mask"]), "reason": pruned["reason"]}
         for metric in ("perplexity", "masked_vs_removed_max_abs", "masked_vs_removed_hypotheses"):
             yield common | row("valid", metric, pruned[metric])
         for metric in ("parameters", "parameters_non_embedding", "macs_per_token"):

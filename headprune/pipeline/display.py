@@ -31,8 +31,9 @@ def cell(console: Console, folder: Path) -> None:
     """Mask, metrics and signature of one cell."""
     pruned = read_json(folder / "pruned.json")
     console.print(f"{folder}  signature {pruned['signature']}  {pruned['status']}")
-    if pruned["status"] != "ok":
+    if pruned["reason"]:
         console.print(pruned["reason"])
+    if pruned["status"] != "ok":
         return
     mask(console, pruned["heads"], set(pruned["mask"]))
     table = Table("metric", "value", "unit")

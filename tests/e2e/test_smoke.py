@@ -36,7 +36,8 @@ def test_every_cell_has_its_rows(smoke):
     assert cells.ngroups == CELLS
     metrics = {"bleu", "chrf", "bleu_tokenized_lower", "perplexity", "parameters", "parameters_non_embedding"}
     metrics |= {"macs_per_token", "latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib"}
-    metrics |= {"masked_vs_removed_max_abs", "masked_vs_removed_hypotheses"}
+    metrics |= {"masked_vs_removed_max_abs", "masked_vs_removed_hypotheses", "prune_updates"}
+    metrics |= {"prune_forward_sentences", "prune_backward_sentences"}
     assert all(set(rows["metric"]) == metrics for _, rows in cells)
     assert (table["heads_kept"] == table["budget"]).all()
     pd.testing.assert_frame_equal(read_cells(smoke.results / "cells.csv"), read_cells(smoke.results))

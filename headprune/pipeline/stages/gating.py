@@ -39,7 +39,7 @@ from headprune.pipeline.stages.pruned import calibration, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training
 from headprune.pipeline.store import Record, is_kept, kept_or_computed, require_ok
 from headprune.provenance import digest
-from headprune.search import BRACKET
+from headprune.search import BRACKET, TOLERANCE
 from headprune.search import search as search_coefficient
 from headprune.training import GateRun, Trained, gate_arguments
 
@@ -107,7 +107,9 @@ def search(spec: Spec, reporter: Reporter) -> Record:
             model, gate_method = restored(spec, entry, method, chosen)
             pruning = masks_of(spec, method, gate_method, model, [cell])[cell.budget]
             cost = sum((trial.cost for trial in looked_at), Cost())
-            found = {"coefficient": chosen.coefficient, "trials": [t.record["signature"] for t in looked_at]}
+            found: Record = {"coefficient": chosen.coefficient, "trials": [t.record["signature"] for t in looked_at]}
+            if abs(pruning.mask.count - cell.budget) > TOLERANCE:
+                found["reason"] = f"{len(looked_at)} trainings came no nearer to K = {cell.budget}"
             before = dense_seconds(spec, method)
             return prune(spec, cell, model, pruning) | records(method, cost, before) | found
 
