@@ -9,8 +9,17 @@ import torch
 
 from headprune import removal
 from headprune.config import Architecture, Training
+from headprune.heads import Scope
 from headprune.models import compat
-from headprune.training import DivergedError, GateRun, arguments, configuration, gate_arguments, train
+from headprune.training import (
+    DivergedError,
+    GateRun,
+    arguments,
+    configuration,
+    distillation_arguments,
+    gate_arguments,
+    train,
+)
 
 ARCHITECTURE = Architecture(width=32, feed_forward=32, encoder_layers=1, decoder_layers=1, heads=2, dropout=0.1)
 N = ARCHITECTURE.n_heads
@@ -99,6 +108,46 @@ def test_pipelined_training_leaves_the_model_alone(prepared, tmp_path, trained_p
     assert_equal(weights(removal.load(trained_path)), weights(trained.model))
     assert trained.mask is not None
     assert trained.mask.count == 2
+
+
+def test_continued_training_moves_the_weights_of_the_model(prepared, tmp_path, trained_path):
+    """From those it was given: no weight is farther from them than Adam's steps reach, 12 times the peak rate."""
+    trained = train(argv(prepared, dsp(), learning_rate=0.001), tmp_path / "run", 1, start=trained_path)
+    before, after = weights(removal.load(trained_path)), weights(trained.model)
+    assert before.keys() == after.keys()
+    moved = {name: (after[name] - before[name]).abs().max().item() for name in before}
+    assert sum(distance > 0 for distance in moved.values()) > len(moved) / 2
+    assert max(moved.values()) < 12 * 0.001 * 1.5
+    assert trained.mask is not None
+    assert trained.mask.count == 2
+
+
+def test_gates_of_a_scope_are_trained_alone(prepared, tmp_path, trained_path):
+    """Two of three modules have gates; the method knows no other heads, the weights stand still."""
+    scope = Scope(("encoder", "decoder"), 1)
+    trained = train(argv(prepared, dsp(pipelined=True, scope=scope, budget=2)), tmp_path / "run", 1, trained_path)
+    assert_equal(weights(removal.load(trained_path)), weights(trained.model))
+    assert trained.gates is not None
+    assert trained.gates.space.modules == ("encoder.0", "decoder.0")
+    assert trained.mask is not None
+    assert trained.mask.per_module() == {"encoder.0": 1, "decoder.0": 1}
+    assert trained.gates.scope == scope
+
+
+def test_distillation_goes_through_the_trainer(prepared, tmp_path, trained_path):
+    """The criterion is found by its arguments, the checkpoint has no teacher, and validation has no part in it: after
+    no step at all (learning rate 1e-30) its loss is that of an ordinary training."""
+    curves = []
+    for name, extra in (("plain", []), ("distilled", distillation_arguments(trained_path, 0.7, 2.0))):
+        arguments = [*argv(prepared, learning_rate=1e-30, updates=3), *extra]
+        trained = train(arguments, tmp_path / name, 1, start=trained_path)
+        assert_equal(weights(removal.load(trained_path)), weights(trained.model))
+        curves.append([point for point in trained.curve if point["split"] == "valid"])
+    assert curves[0]
+    assert curves[0] == curves[1]
+    cfg = configuration([*argv(prepared), *distillation_arguments(trained_path, 0.7, 2.0)]).criterion
+    found = (cfg._name, cfg.teacher, cfg.distillation, cfg.distillation_temperature, cfg.label_smoothing)
+    assert found == ("distilled_label_smoothed_cross_entropy", str(trained_path), 0.7, 2.0, 0.1)
 
 
 def test_joint_training_starts_from_the_same_weights_and_data_as_dense(prepared, tmp_path):
