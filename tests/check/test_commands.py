@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from headprune import cli
 from headprune.method import display as method_display
@@ -34,7 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     """`run(words…)`: exit status and output of `headprune words…`, on a terminal of 200 columns."""
 
     def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(cli, "console", Console(width=200))
         monkeypatch.setattr(sys, "argv", ["headprune", *map(str, words)])
         with pytest.raises(SystemExit) as end:
             cli.main()
