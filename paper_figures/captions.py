@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 from common import UNPRUNED, Quality, Results, in_group, lines_of, outcomes, quality_of, write_text
-from looks import group_label, line_label, ordered
+from families import line_label, ordered
+from looks import group_label
 
 MOST_LISTED = 8  # above this many, cells without a result are counted by status only
 
@@ -36,6 +37,8 @@ def caption(results: Results, opening: str, notes: Sequence[str] = (), with_metr
         heading = group_label(results, group) or ", ".join(part for part in group[1:] if part)
         signature = metric_sentence(cells, quality) if with_metric else ""
         lines.append(f"{heading}: {seeds_sentence(runs)} {failures_sentence(runs)}{signature}")
+    if results.asked:
+        lines.append(f"Only the arms asked for: {', '.join(results.asked)}.")
     lines.append(f"Data: cells.parquet, sha256 {results.digest}.")
     return "\n".join(lines) + "\n"
 

@@ -7,8 +7,8 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ CELL = [*GROUP, "method", "arm", "budget", "seed"]
 NEEDED = {
     "cells.parquet": [*CELL, "heads_kept", "n_heads", "split", "metric", "value", "status", "reason"],
     "masks.parquet": [*CELL, "head", "type", "layer", "index", "kept"],
+    "trials.csv": ["profile", "model", "method", "label", "seed", "coefficient", "heads_kept", "perplexity", "status"],
 }
 TEXTS = [*GROUP, "method", "arm", "split", "metric", "status", "reason", "head", "type"]
 NUMBERS = ["heads_kept", "n_heads", "value", "batch_size", "q25", "q75", "kept"]
@@ -63,6 +64,7 @@ class Results:
     cells: pd.DataFrame
     masks: pd.DataFrame | None
     digest: str
+    asked: tuple[str, ...] = ()  # the arms that the command line asked for; empty: all
 
     def groups(self) -> list[tuple[str, ...]]:
         """The (profile, track, dataset, model) groups in table order; nothing is pooled across them."""
@@ -71,6 +73,19 @@ class Results:
     def lines(self) -> list[Line]:
         """Every (method, pooled arm) of the table, in all groups: what colours are handed out over."""
         return list(self.cells[LINE].drop_duplicates().itertuples(index=False, name=None))
+
+    def only(self, lines: Collection[Line]) -> Results:
+        """These lines and the unpruned model."""
+
+        def part(table: pd.DataFrame) -> pd.DataFrame:
+            pairs = zip(table["method"], table["line"], strict=True)
+            return table[[method == UNPRUNED or (method, line) in lines for method, line in pairs]]
+
+        return replace(self, cells=part(self.cells), masks=None if self.masks is None else part(self.masks))
+
+    def untreated(self, besides: Collection[str] = ()) -> Results:
+        """Without the masks that were treated after pruning, but for the treatments named."""
+        return self.only([line for line in self.lines() if split_arm(line[1])[1] in ("", *besides)])
 
 
 def read(folder: Path, with_masks: bool = False) -> Results:
@@ -111,6 +126,30 @@ def _read_table(path: Path) -> pd.DataFrame:
 def pooled_arm(arm: str) -> str:
     """`draw1`, `draw2`, … are repetitions of one method, not variants of it: `draw2+ft` becomes `+ft`."""
     return re.sub(r"(^|-)draw_?\d+", "", arm)
+
+
+def split_arm(arm: str) -> tuple[str, str]:
+    """The arm whose mask it is, and what was done with it: `joint+ft` is (`joint`, `ft`)."""
+    base, _, treatment = arm.partition("+")
+    return base, re.sub(r"-draw_?\d+$", "", treatment)
+
+
+def read_trials(folder: Path) -> pd.DataFrame:
+    """The trainings at one penalty each that have a result, as in trials.csv; empty where there are none.
+
+    :raises ResultsError: trials.csv is unreadable or lacks a column
+    """
+    path, needed = folder / "trials.csv", NEEDED["trials.csv"]
+    if not path.is_file():
+        return pd.DataFrame(columns=needed)
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
+    absent = [column for column in needed if column not in table.columns]
+    if absent:
+        raise ResultsError(f"{path.name} lacks the columns {', '.join(absent)}")
+    return table[(table["status"] == "ok") & table["coefficient"].notna()]
 
 
 def in_group(table: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
@@ -168,6 +207,18 @@ def pool(runs: pd.DataFrame) -> pd.DataFrame:
     return pooled.assign(heads=by_point["heads_kept"].mean()).reset_index()
 
 
+def asked_for(results: Results, labels: Sequence[str]) -> Results:
+    """The lines of these labels, `dsp.joint`; all lines when there are no labels.
+
+    :raises ResultsError: the results have no such line
+    """
+    known = {f"{method}.{line}" if line else method: (method, line) for method, line in results.lines()}
+    unknown = [label for label in labels if label not in known]
+    if unknown:
+        raise ResultsError(f"--arms names {', '.join(unknown)}; available: {', '.join(sorted(known))}")
+    return replace(results.only([known[label] for label in labels]), asked=tuple(labels)) if labels else results
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     part = path.with_name(f".{path.name}.part")
@@ -181,13 +232,16 @@ def run(
     argv: Sequence[str] | None,
     with_masks: bool = False,
 ) -> int:
-    """The command line of every script: RESULTS_DIR OUT_DIR. Returns 2 when the results cannot be drawn."""
+    """The command line of every script: RESULTS_DIR OUT_DIR [--arms …]. Returns 2 when the results cannot be drawn."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results_dir", type=Path, help="folder with cells.parquet (and masks.parquet)")
     parser.add_argument("out_dir", type=Path, help="folder to write into; made when absent")
+    parser.add_argument(
+        "--arms", nargs="+", default=[], metavar="METHOD[.ARM]", help="only these, as in `dsp.joint`, beside unpruned"
+    )
     arguments = parser.parse_args(argv)
     try:
-        results = read(arguments.results_dir, with_masks)
+        results = asked_for(read(arguments.results_dir, with_masks), arguments.arms)
         arguments.out_dir.mkdir(parents=True, exist_ok=True)
         draw(results, arguments.out_dir)
     except (ResultsError, OSError) as error:

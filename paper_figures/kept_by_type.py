@@ -1,6 +1,8 @@
 """Share of the encoder, cross and decoder heads that each method keeps, against the number of heads kept.
 
-python paper_figures/kept_by_type.py RESULTS_DIR OUT_DIR
+At most a page of panels: where there are more, the best arm of every family, then the next best (pages.py).
+
+python paper_figures/kept_by_type.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
 from common import CELL, UNPRUNED, Line, Results, ResultsError, lines_of, run
+from families import line_label, ordered
 from looks import (
     BLUE,
     DOUBLE,
@@ -26,17 +29,16 @@ from looks import (
     draw_range,
     group_label,
     legend_outside,
-    line_label,
-    ordered,
     save,
     styled,
     ticks,
 )
 from masks import attention_types, usable_masks
 from matplotlib.axes import Axes
+from pages import PAGE, fitting, selection_note
 
 NAME = "kept_by_type"
-COLUMNS = 4
+COLUMNS, HEIGHT = 4, 1.4  # panels in a row, and inches of a row
 LOOKS = {
     "encoder": Look(BLUE, "o"),
     "cross": Look(VERMILLION, "s", (0, (4, 1.2))),
@@ -48,15 +50,20 @@ OPENING = (
     "Lines: mean over runs; bands: lowest to highest run. Dotted: what a method blind to the type keeps on "
     "average, K of N heads of every type."
 )
+Panel = tuple[str, Line, pd.DataFrame]  # label of the group, line, shares
 
 
 def draw(results: Results, out_dir: Path) -> None:
     """Draw one panel per group, method and arm; a group starts on a new row."""
-    panels = [
-        (group_label(results, group), line, shares)
-        for group, masks in usable_masks(results)
-        for line, shares in by_line(masks)
-    ]
+    results = results.untreated()
+    panels: list[Panel] = []
+    notes = []
+    for group, masks in usable_masks(results):
+        found = dict(by_line(masks))
+        room = COLUMNS * max(1, int((PAGE - 0.5) / HEIGHT / len(results.groups())))
+        shown = fitting(results, group, list(found), room)
+        panels += [(group_label(results, group), line, found[line]) for line in shown]
+        notes += selection_note(len(shown), len(found))
     if not panels:
         raise ResultsError("masks.parquet holds no mask of a completed cell of a pruned model")
     columns = min(COLUMNS, max(sum(other[0] == panel[0] for other in panels) for panel in panels))
@@ -64,13 +71,13 @@ def draw(results: Results, out_dir: Path) -> None:
     width = SINGLE if columns <= 2 else DOUBLE
     with styled():
         figure, grid = plt.subplots(
-            len(rows), columns, figsize=(width, 1.4 * len(rows) + 0.3), sharey=True, squeeze=False
+            len(rows), columns, figsize=(width, HEIGHT * len(rows) + 0.3), sharey=True, squeeze=False
         )
         for number, (axes, row) in enumerate(zip(grid, rows, strict=True)):
             for ax, (group, line, shares) in zip(axes, row, strict=False):
                 draw_panel(ax, shares)
-                heads = {k for other, _, drawn in panels if other == group for k in _heads(drawn)}
-                ax.set_xticks(ticks(heads, gap=0.13))
+                drawn = pd.concat([shares for other, _, shares in panels if other == group])
+                ax.set_xticks(ticks(_heads(drawn), gap=0.13))
                 ax.set_title(line_label(line))
             if row[0][0] and (number == 0 or rows[number - 1][0][0] != row[0][0]):
                 axes[0].set_title(f"{row[0][0]}\n ", loc="left", fontweight="bold", fontsize=7.5)
@@ -80,7 +87,8 @@ def draw(results: Results, out_dir: Path) -> None:
         figure.supylabel("share of the type's heads kept", fontsize=8)
         legend_outside(figure, list(grid.flat), columns=4, above=True)
         save(figure, out_dir, NAME)
-    write_caption(results, out_dir, NAME, OPENING, with_metric=False)
+    results = results.only({line for _, line, _ in panels}) if notes else results
+    write_caption(results, out_dir, NAME, OPENING, notes, with_metric=False)
 
 
 def by_line(masks: pd.DataFrame) -> list[tuple[Line, pd.DataFrame]]:
@@ -93,13 +101,15 @@ def by_line(masks: pd.DataFrame) -> list[tuple[Line, pd.DataFrame]]:
     return [(line, found[line]) for line in ordered(found)]
 
 
-def _heads(shares: pd.DataFrame) -> set[float]:
-    return set(shares.groupby("budget")["heads"].mean())
+def _heads(shares: pd.DataFrame) -> pd.Series:
+    """The budgets that were met; where none was, the numbers of heads achieved."""
+    met = shares.loc[shares["heads"] == shares["budget"], "budget"]
+    return shares.groupby("budget")["heads"].mean() if met.empty else met
 
 
-def layout(panels: list, columns: int) -> list[list]:
+def layout(panels: list[Panel], columns: int) -> list[list[Panel]]:
     """Fill rows from left to right; a new group starts a new row."""
-    rows: list[list] = []
+    rows: list[list[Panel]] = []
     for panel in panels:
         if not rows or len(rows[-1]) == columns or rows[-1][-1][0] != panel[0]:
             rows.append([])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 from common import GROUP, UNPRUNED, Line, Quality, Results
+from families import ordered
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -45,47 +46,75 @@ class Look:
         return {"P": 5.5, "X": 5.0, "*": 6.5}.get(self.marker, 4.2)
 
 
-KNOWN: dict[Line, Look] = {
+DASHED, DOTTED = (0, (4, 1.2)), (0, (1, 1.2))
+DOT_DASHED, SHORT, LONG = (0, (4, 1.2, 1, 1.2)), (0, (2, 1)), (0, (6, 1.5))
+CORE: dict[Line, Look] = {  # keep their colours in every figure
     (UNPRUNED, ""): Look(BLACK, "*", (0, (5, 2))),
-    ("random", ""): Look(GREY, "o", (0, (1, 1.2))),
-    ("magnitude", ""): Look(ORANGE, "s", (0, (4, 1.2))),
+    ("random", ""): Look(GREY, "o", DOTTED),
+    ("magnitude", ""): Look(ORANGE, "s", DASHED),
     ("gradient_importance", "one_shot"): Look(SKY, "^"),
-    ("gradient_importance", "iterative"): Look(BLUE, "v", (0, (4, 1.2, 1, 1.2))),
-    ("dsp", "pipelined"): Look(PURPLE, "D", (0, (2, 1))),
+    ("gradient_importance", "iterative"): Look(BLUE, "v", DOT_DASHED),
+    ("dsp", "pipelined"): Look(PURPLE, "D", SHORT),
     ("dsp", "joint"): Look(VERMILLION, "P"),
+}
+KNOWN: dict[Line, Look] = CORE | {  # colours differ within a family; between families they repeat
+    ("random_balanced", ""): Look(BLUE, "s", DASHED),
+    ("gradient_importance", "signed"): Look(VERMILLION, ">", SHORT),
+    ("gradient_importance", "unnormalised"): Look(GREEN, "X"),
+    ("gradient_importance", "position"): Look(PURPLE, "<", LONG),
+    ("gradient_importance", "batch"): Look(BLACK, "d", DOTTED),
+    ("confidence", ""): Look(BLUE, "h"),
+    ("entropy", ""): Look(ORANGE, "p", DASHED),
+    ("drop_one", ""): Look(GREEN, "<"),
+    ("keep_one", ""): Look(ORANGE, ">", DASHED),
+    ("greedy", ""): Look(BLUE, "d", DOT_DASHED),
+    ("evolutionary", ""): Look(VERMILLION, "8", SHORT),
+    ("fisher", ""): Look(GREEN, "h"),
+    ("obs", ""): Look(PURPLE, "p", DASHED),
+    ("fluctuation", ""): Look(BLUE, "X", SHORT),
+    ("dsp", "continued"): Look(ORANGE, "X", DASHED),
+    ("ste", "plain"): Look(BLUE, "<", LONG),
+    ("ste", "gumbel"): Look(SKY, ">", DOT_DASHED),
+    ("ste", "relaxed"): Look(GREEN, "h", DOTTED),
+    ("l0", "pipelined"): Look(SKY, "^", SHORT),
+    ("l0", "joint"): Look(VERMILLION, "s", DASHED),
+    ("l0", "continued"): Look(BLUE, "o"),
+    ("l0", "at_k"): Look(GREEN, "d", DOT_DASHED),
+    ("lagrangian_l0", ""): Look(ORANGE, "v", LONG),
+    ("movement", ""): Look(PURPLE, "p", SHORT),
+    ("drophead", ""): Look(BLACK, "8", DOTTED),
 }
 SPARE_COLORS = [GREEN, BLUE, ORANGE, PURPLE, SKY, VERMILLION]
 SPARE_MARKERS = ["X", "<", ">", "h", "p", "d", "8"]
 SPARE_DASHES: list[Dash] = ["-", (0, (6, 1.5)), (0, (2, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1))]
-
-METHOD_NAMES = {"gradient_importance": "gradient", "dsp": "DSP", "l0": "L0"}
-
-
-def line_label(line: Line) -> str:
-    """`("gradient_importance", "one_shot")` reads `gradient (one-shot)`; unknown names read as they are."""
-    method, arm = line
-    name = METHOD_NAMES.get(method, method.replace("_", " "))
-    arm = arm.replace("_", "-").replace("+", " + ").strip()
-    return f"{name} ({arm})" if arm else name
-
-
-def ordered(lines: Iterable[Line]) -> list[Line]:
-    """Unpruned, then the known methods in the order of KNOWN, then the others by name."""
-    rank = {line: i for i, line in enumerate(KNOWN)}
-    return sorted(set(lines), key=lambda line: (rank.get(line, len(rank)), line))
+SPARE = [
+    Look(SPARE_COLORS[i % 6], SPARE_MARKERS[i % 7], SPARE_DASHES[i % 4])  # 84 of them
+    for i in range(len(SPARE_COLORS) * len(SPARE_MARKERS) * 2)
+]
+MANY = 8  # more lines than this are no longer told apart in one panel
 
 
 def looks(lines: Iterable[Line]) -> dict[Line, Look]:
-    """A look for every line; a line unknown to KNOWN gets the next spare colour, marker and dashes."""
-    spare = [line for line in ordered(lines) if line not in KNOWN]
-    return KNOWN | {
-        line: Look(
-            SPARE_COLORS[i % len(SPARE_COLORS)],
-            SPARE_MARKERS[i % len(SPARE_MARKERS)],
-            SPARE_DASHES[i % len(SPARE_DASHES)],
-        )
-        for i, line in enumerate(spare)
-    }
+    """A look for every line of one panel, no two alike, and no two of one colour as long as the colours last."""
+    found: dict[Line, Look] = {}
+    for line in sorted(ordered(lines), key=lambda line: line not in CORE):
+        found[line] = _distinct(KNOWN.get(line, KNOWN.get((line[0], ""))), list(found.values()))
+    return found
+
+
+def _distinct(wish: Look | None, taken: Sequence[Look]) -> Look:
+    """The wish, in a free colour; without one, or where it is taken, a spare look as different as can be."""
+    colors, markers = {look.color for look in taken}, {look.marker for look in taken}
+    free = [color for color in SPARE_COLORS if color not in colors]
+    if wish and wish.color in colors and free:
+        wish = replace(wish, color=free[0])
+    if wish and wish not in taken:
+        return wish
+    spare = [replace(look, color=free[0]) if free else look for look in SPARE]
+    return min(
+        (look for look in spare if look not in taken),
+        key=lambda look: (look.marker in markers, look.dash in {other.dash for other in taken}),
+    )
 
 
 def group_label(results: Results, group: tuple[str, ...]) -> str:
@@ -131,15 +160,29 @@ def draw_range(ax: Axes, x: pd.Series, low: pd.Series, high: pd.Series, color: s
     ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def legend_outside(figure: Figure, axes: Sequence[Axes], columns: int, above: bool = False) -> None:
-    """One legend for all panels, under or over them: it can never cover data.
-
-    It gets as many of the `columns` as the page is wide enough for; the figure grows by its height.
-    """
+def entries_of(axes: Iterable[Axes]) -> dict[str, Artist]:
+    """What a legend of these panels lists: every label once."""
     entries: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
+    return entries
+
+
+def legend_outside(
+    figure: Figure,
+    axes: Sequence[Axes],
+    columns: int,
+    above: bool = False,
+    only: Collection[str] | None = None,
+) -> None:
+    """One legend for all panels, under or over them: it can never cover data.
+
+    It gets as many of the `columns` as the page is wide enough for; the figure grows by its height.
+
+    :param only: labels of the entries to list; all where absent
+    """
+    entries = {label: handle for label, handle in entries_of(axes).items() if only is None or label in only}
     handles = list(entries.values())
     for number in range(min(columns, len(entries)), 0, -1):
         where: Where = "outside upper center" if above else "outside lower center"
@@ -149,6 +192,20 @@ def legend_outside(figure: Figure, axes: Sequence[Axes], columns: int, above: bo
             break
         legend.remove()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
+
+
+def draw_reference(ax: Axes, values: pd.Series, look: Look, label: str) -> None:
+    """The unpruned model: a dashed line at its mean on a band from its lowest to its highest seed."""
+    ax.axhspan(values.min(), values.max(), color=look.color, alpha=0.12, linewidth=0, zorder=1)
+    ax.axhline(values.mean(), color=look.color, linestyle=look.dash, linewidth=1.0, label=label, zorder=1.5)
+
+
+def save_empty(out_dir: Path, name: str, sentence: str) -> None:
+    """A figure that says why there is nothing to draw: the results are complete without it."""
+    with styled():
+        figure = plt.figure(figsize=(SINGLE, 0.7))
+        figure.text(0.5, 0.5, sentence, ha="center", va="center", color=GREY, wrap=True)
+        save(figure, out_dir, name)
 
 
 def save(figure: Figure, out_dir: Path, name: str) -> None:

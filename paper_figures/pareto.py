@@ -1,6 +1,8 @@
 """Test quality against parameters and against measured latency, with the Pareto front of the pruned models.
 
-python paper_figures/pareto.py RESULTS_DIR OUT_DIR
+With more than eight lines, only the points on the front are told apart; the others are grey.
+
+python paper_figures/pareto.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
 
 from __future__ import annotations
@@ -29,15 +31,15 @@ from common import (
     quality_of,
     run,
 )
+from families import line_label, ordered
 from looks import (
     DOUBLE,
     GREY,
+    MANY,
     Look,
     group_label,
     legend_outside,
-    line_label,
     looks,
-    ordered,
     quality_axis,
     save,
     styled,
@@ -52,6 +54,7 @@ OPENING = (
     "the unpruned model. Latency is the median time per sentence at batch size 1, measured on physically "
     "pruned models; the hardware stands in the signature of each row."
 )
+DIMMED = "Grey dots: points off the front, of {} lines."
 
 
 @dataclass(frozen=True)
@@ -72,16 +75,20 @@ COSTS = (
 
 def draw(results: Results, out_dir: Path) -> None:
     """Draw one row of two panels per group."""
+    results = results.untreated()
     panels = [(group, cost, runs_with(results, group, cost)) for group in results.groups() for cost in COSTS]
     if all(runs["x"].isna().all() for _, _, runs in panels):
         raise ResultsError("no cell has both a test quality and a cost: nothing to trade off")
-    palette = looks(results.lines())
+    lines = [line for line in results.lines() if line[0] != UNPRUNED]
+    dim = len(lines) > MANY
+    ahead = {line for group, _, runs in panels for line in front_lines(points(runs), sign_of(results, group))}
+    palette = looks([*ahead, (UNPRUNED, "")] if dim else results.lines())
     rows = len(panels) // len(COSTS)
     with styled():
         figure, grid = plt.subplots(rows, 2, figsize=(DOUBLE, 2.5 * rows), sharey="row", squeeze=False)
         for ax, (group, cost, runs) in zip(grid.flat, panels, strict=True):
             quality = quality_of(in_group(results.cells, group))
-            draw_panel(ax, points(runs), palette, quality)
+            draw_panel(ax, points(runs), palette, quality, dim)
             ax.set_xlabel(cost.label)
             if cost is COSTS[0]:
                 ax.set_title(group_label(results, group), loc="left")
@@ -94,7 +101,11 @@ def draw(results: Results, out_dir: Path) -> None:
         for group, cost, runs in panels
         if runs["x"].isna().any()
     ]
-    write_caption(results, out_dir, NAME, OPENING, notes)
+    write_caption(results, out_dir, NAME, OPENING, [DIMMED.format(len(lines)), *notes] if dim else notes)
+
+
+def sign_of(results: Results, group: tuple[str, ...]) -> int:
+    return quality_of(in_group(results.cells, group)).sign
 
 
 def runs_with(results: Results, group: tuple[str, ...], cost: Cost) -> pd.DataFrame:
@@ -112,8 +123,8 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     return complete.groupby([*LINE, "budget"])[["x", "y", "heads", "q25", "q75"]].mean().reset_index()
 
 
-def draw_panel(ax: Axes, points: pd.DataFrame, palette: dict[Line, Look], quality: Quality) -> None:
-    """The front under the points of every line."""
+def draw_panel(ax: Axes, points: pd.DataFrame, palette: dict[Line, Look], quality: Quality, dim: bool) -> None:
+    """The front under the points of every line; `dim`: under its own points only, the others in grey."""
     if points.empty:
         ax.set_xticks([])
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center", color=GREY)
@@ -121,6 +132,11 @@ def draw_panel(ax: Axes, points: pd.DataFrame, palette: dict[Line, Look], qualit
     pruned = points[points["method"] != UNPRUNED].reset_index(drop=True)
     ax.margins(x=0.06, y=0.1)
     draw_front(ax, pruned, points["x"].max(), quality.sign)
+    if dim:
+        front = front_of(pruned, quality.sign)
+        others = pruned.drop(front.index)
+        ax.scatter(others["x"], others["y"], s=7, color="#B5B5B5", linewidths=0, label="off the front", zorder=2)
+        points = pd.concat([points[points["method"] == UNPRUNED], front])
     by_line = lines_of(points)
     for line in ordered(by_line):
         own, look = by_line[line], palette[line]
@@ -140,6 +156,16 @@ def draw_panel(ax: Axes, points: pd.DataFrame, palette: dict[Line, Look], qualit
         )
 
 
+def front_of(pruned: pd.DataFrame, sign: int) -> pd.DataFrame:
+    """The points on the front, by rising cost."""
+    return pruned.iloc[pareto_front(list(pruned["x"]), list(sign * pruned["y"]))]
+
+
+def front_lines(points: pd.DataFrame, sign: int) -> set[Line]:
+    """The lines that have a point on the front."""
+    return set(lines_of(front_of(points[points["method"] != UNPRUNED], sign)))
+
+
 def pareto_front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
     """Indices of the points that no other point beats at lower or equal cost, by rising cost."""
     front: list[int] = []
@@ -151,7 +177,7 @@ def pareto_front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
 
 def draw_front(ax: Axes, pruned: pd.DataFrame, right: float, sign: int) -> None:
     """The best quality that a pruned model reaches at each cost, as steps; the points named by their K."""
-    front = pruned.iloc[pareto_front(list(pruned["x"]), list(sign * pruned["y"]))]
+    front = front_of(pruned, sign)
     if front.empty:
         return
     xs, ys = [*front["x"], right], [*front["y"], front["y"].iloc[-1]]

@@ -1,40 +1,33 @@
 """Test quality against heads kept: one line per method and arm, with its runs and their range.
 
-python paper_figures/quality_vs_heads.py RESULTS_DIR OUT_DIR
+Up to eight lines share one panel; more are cut by family, one panel each, with the unpruned model and random in grey.
+
+python paper_figures/quality_vs_heads.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
-from common import (
-    LINE,
-    UNPRUNED,
-    Line,
-    Results,
-    ResultsError,
-    in_group,
-    lines_of,
-    outcomes,
-    pool,
-    quality_of,
-    run,
-)
+from common import LINE, UNPRUNED, Line, Results, ResultsError, in_group, lines_of, outcomes, pool, quality_of, run
+from families import TWIN, by_family, line_label, ordered
 from looks import (
     DOUBLE,
+    GREY,
+    MANY,
     SINGLE,
     Look,
     draw_range,
+    draw_reference,
+    entries_of,
     group_label,
     legend_outside,
-    line_label,
     looks,
-    ordered,
     quality_axis,
     save,
     styled,
@@ -48,37 +41,53 @@ OPENING = (
     "small points: single runs. Repeated draws of the random method are pooled into one line. "
     "Dashed horizontal line: the unpruned model, its band the range over seeds."
 )
+PANELS = "One panel per family of methods; grey in all of them: the unpruned model (dashed), random (dotted)."
+SMALL = {"lines.linewidth": 1.0, "legend.handlelength": 2.3}  # of one panel among many
+RANDOM = ("random", "")
+
+Panel = tuple[tuple[str, ...], pd.DataFrame]  # a group and its runs
 
 
 def draw(results: Results, out_dir: Path) -> None:
-    """Draw one panel per group."""
+    """Draw one panel per group, or one per group and family."""
+    results = results.untreated(besides=[TWIN])
     panels = [(group, _runs(results, group)) for group in results.groups()]
     shown = [(group, runs) for group, runs in panels if not runs.empty]
     if not shown:
         raise ResultsError("no cell has a test quality: every cell failed or was not evaluated")
-    columns = min(len(shown), 3)
-    rows = -(-len(shown) // columns)
-    size = (SINGLE, 2.4) if len(shown) == 1 else (DOUBLE, 2.3 * rows)
-    palette = looks(results.lines())
-    with styled():
-        figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
-        axes = list(grid.flat)
-        for ax, (group, runs) in zip(axes, shown, strict=False):
-            draw_panel(ax, runs, palette)
-            quality_axis(ax, quality_of(in_group(results.cells, group)))
-            ax.set_title(group_label(results, group))
-        for ax in axes[len(shown) :]:
-            ax.axis("off")
-        legend_outside(figure, axes, columns=2 if len(shown) == 1 else 4)
-        save(figure, out_dir, NAME)
+    many = any(len(_pruned(runs)) > MANY for _, runs in shown)
+    with styled(), plt.rc_context(SMALL if many else {}):
+        (draw_families if many else draw_groups)(results, shown)
+        save(plt.gcf(), out_dir, NAME)
     notes = [f"Not drawn, no result: {', '.join(g)}." for g, runs in panels if runs.empty]
-    write_caption(results, out_dir, NAME, OPENING, notes)
+    write_caption(results, out_dir, NAME, OPENING, [PANELS, *notes] if many else notes)
 
 
 def _runs(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     cells = in_group(results.cells, group)
     runs = outcomes(cells, quality_of(cells))
     return runs[runs["status"] == "ok"]
+
+
+def _pruned(runs: pd.DataFrame) -> list[Line]:
+    return [line for line in ordered(lines_of(runs)) if line[0] != UNPRUNED]
+
+
+def draw_groups(results: Results, shown: Sequence[Panel]) -> None:
+    """One panel per group with all its lines."""
+    columns = min(len(shown), 3)
+    rows = -(-len(shown) // columns)
+    size = (SINGLE, 2.4) if len(shown) == 1 else (DOUBLE, 2.3 * rows)
+    palette = looks(results.lines())
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    axes = list(grid.flat)
+    for ax, (group, runs) in zip(axes, shown, strict=False):
+        draw_panel(ax, runs, palette)
+        quality_axis(ax, quality_of(in_group(results.cells, group)))
+        ax.set_title(group_label(results, group))
+    for ax in axes[len(shown) :]:
+        ax.axis("off")
+    legend_outside(figure, axes, columns=2 if len(shown) == 1 else 4)
 
 
 def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look]) -> None:
@@ -89,19 +98,73 @@ def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look]) -> None:
             draw_reference(ax, by_line[line]["value"], palette[line], line_label(line))
         else:
             draw_line(ax, by_line[line], palette[line], line_label(line))
-    pruned = runs[runs["method"] != UNPRUNED]
-    if not pruned.empty:
-        budgets = pruned.groupby([*LINE, "budget"])["heads_kept"].mean()
-        ax.set_xticks(ticks(budgets))
-        if budgets.nunique() == 1:
-            ax.set_xlim(budgets.iloc[0] - 2, budgets.iloc[0] + 2)
-    ax.set_xlabel(f"heads kept (of {', '.join(f'{n:g}' for n in sorted(set(runs['n_heads'])))})")
+    if _pruned(runs):
+        heads = met_budgets(runs)
+        ax.set_xticks(ticks(heads))
+        if heads.nunique() == 1:
+            ax.set_xlim(heads.iloc[0] - 2, heads.iloc[0] + 2)
+    ax.set_xlabel(heads_label(runs))
 
 
-def draw_reference(ax: Axes, values: pd.Series, look: Look, label: str) -> None:
-    """The unpruned model: a dashed line at its mean on a band from its lowest to its highest seed."""
-    ax.axhspan(values.min(), values.max(), color=look.color, alpha=0.12, linewidth=0, zorder=1)
-    ax.axhline(values.mean(), color=look.color, linestyle=look.dash, linewidth=1.0, label=label, zorder=1.5)
+def met_budgets(runs: pd.DataFrame) -> pd.Series:
+    """Numbers of heads kept that are those asked for; all of them where none is."""
+    achieved = runs[runs["method"] != UNPRUNED].groupby([*LINE, "budget"])["heads_kept"].mean()
+    met = achieved[achieved == achieved.index.get_level_values("budget")]
+    return achieved if met.empty else met
+
+
+def heads_label(runs: pd.DataFrame) -> str:
+    return f"heads kept (of {', '.join(f'{n:g}' for n in sorted(set(runs['n_heads'])))})"
+
+
+def draw_families(results: Results, shown: Sequence[Panel]) -> None:
+    """Two panels side by side, each with its legend to its right; the groups below each other."""
+    panels = [list(family_panels(_pruned(runs))) for _, runs in shown]
+    rows = [-(-len(found) // 2) for found in panels]
+    figure = plt.figure(figsize=(DOUBLE, 1.6 * sum(rows) + 0.3))
+    grid = figure.add_gridspec(sum(rows), 2)
+    references: list[Axes] = []
+    for number, ((group, runs), found) in enumerate(zip(shown, panels, strict=True)):
+        first: Axes | None = None
+        quality = quality_of(in_group(results.cells, group))
+        for place, (family, lines) in enumerate(found):
+            row = sum(rows[:number]) + place // 2
+            ax = first = figure.add_subplot(grid[row, place % 2], sharex=first, sharey=first)
+            references.append(ax)
+            draw_family(ax, runs, lines)
+            quality_axis(ax, quality)
+            ax.set_xticks(ticks(met_budgets(runs), gap=0.1))
+            ax.set_ylabel("" if place % 2 else quality.label)
+            group_title = f"{group_label(results, group)}\n" if place == 0 and len(shown) > 1 else ""
+            ax.set_title(f"{group_title}{family}", loc="left")
+    figure.supxlabel(heads_label(pd.concat([runs for _, runs in shown])), fontsize=8)
+    grey = [line_label((UNPRUNED, "")), line_label(RANDOM)]
+    legend_outside(figure, references[1:] or references, columns=2, above=True, only=grey)
+
+
+def family_panels(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
+    """Families with their lines; one of more lines than a panel holds is cut into panels of about equal size."""
+    for family, members in by_family(lines).items():
+        parts = -(-len(members) // MANY)
+        size = -(-len(members) // parts)
+        for number in range(parts):
+            suffix = f" ({number + 1} of {parts})" if parts > 1 else ""
+            yield family + suffix, members[number * size : (number + 1) * size]
+
+
+def draw_family(ax: Axes, runs: pd.DataFrame, lines: Sequence[Line]) -> None:
+    """The lines of one family over the references in grey, with a legend of these lines right of the panel."""
+    by_line, palette = lines_of(runs), looks(lines)
+    if (UNPRUNED, "") in by_line:
+        look = Look(GREY, "", (0, (5, 2)))
+        draw_reference(ax, by_line[UNPRUNED, ""]["value"], look, line_label((UNPRUNED, "")))
+    if RANDOM in by_line and RANDOM not in lines:
+        points = pool(by_line[RANDOM]).sort_values("heads")
+        ax.plot(points["heads"], points["mean"], ":", color=GREY, linewidth=1.2, label=line_label(RANDOM), zorder=1.6)
+    for line in lines:
+        draw_line(ax, by_line[line], palette[line], line_label(line))
+    own = {label: handle for label, handle in entries_of([ax]).items() if label in map(line_label, lines)}
+    ax.legend(own.values(), own.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def draw_line(ax: Axes, runs: pd.DataFrame, look: Look, label: str) -> None:

@@ -1,10 +1,14 @@
 """Test quality of every method and arm at every budget, as results.csv, .md and .tex, and results_long.csv.
 
-python paper_figures/results_table.py RESULTS_DIR OUT_DIR
+With more than eight pruned lines, the Markdown has a table per family, and the LaTeX a longtable with a heading for
+each, without the number of runs where it is the usual one (packages: booktabs, longtable).
+
+python paper_figures/results_table.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +20,7 @@ from common import (
     GROUP,
     LINE,
     UNPRUNED,
+    Line,
     Quality,
     Results,
     in_group,
@@ -23,9 +28,11 @@ from common import (
     pool,
     quality_of,
     run,
+    split_arm,
     write_text,
 )
-from looks import group_label, line_label, ordered
+from families import by_family, line_label, ordered
+from looks import MANY, group_label
 
 ABSENT = "–"  # not planned: neither a result nor a failure
 OPENING = (
@@ -33,12 +40,14 @@ OPENING = (
     "result are counted beside the mean and never enter it; – marks what was not planned. Bold: best mean of "
     "a pruned model at that K, not a claim of significance."
 )
+RIVALS = "Bold leaves out treated masks and means over more heads than K."
+SHORT = "In brackets: heads achieved, where they are not K. {} runs unless given in parentheses."
 
 
 def draw(results: Results, out_dir: Path) -> None:
     """Write the tables: results_long.csv holds the unrounded numbers, the others their text."""
     tables = [(group, summarise(results, group)) for group in results.groups()]
-    text = caption(results, OPENING)
+    text = caption(results, OPENING, [RIVALS] if any(_outside(points).any() for _, points in tables) else [])
     long = pd.concat([points for _, points in tables]).drop(columns="text")
     write_text(out_dir / "results_long.csv", long.rename(columns={"line": "arm"}).to_csv(index=False))
     write_text(out_dir / "results.csv", wide(pd.concat([p for _, p in tables])).to_csv(index=False))
@@ -71,9 +80,15 @@ def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
 
 def _best(points: pd.DataFrame, quality: Quality) -> pd.Series:
     """True for the best pruned mean of each budget; means that print alike are equally good."""
-    shown = points["mean"].round(quality.digits).where(points["method"] != UNPRUNED)
+    rivals = (points["method"] != UNPRUNED) & ~_outside(points)
+    shown = points["mean"].round(quality.digits).where(rivals)
     best = shown.groupby(points["budget"]).transform("max" if quality.higher_is_better else "min")
     return shown.notna() & (shown == best)
+
+
+def _outside(points: pd.DataFrame) -> pd.Series:
+    """True for what does not compete: treated masks, and means over more heads than were asked for."""
+    return points["line"].map(lambda arm: split_arm(arm)[1] != "") | (points["heads"] > points["budget"])
 
 
 def _text(row: Any, quality: Quality) -> str:
@@ -97,34 +112,112 @@ def wide(points: pd.DataFrame) -> pd.DataFrame:
     return rows.rename(columns={"line": "arm"})
 
 
-def _rows(points: pd.DataFrame, bold: str) -> tuple[list[str], list[list[str]]]:
-    """Header and body of a printed table; `bold` is a format with one place."""
-    budgets = sorted(points["budget"].unique(), reverse=True)
-    texts: dict[tuple, str] = {
+Texts = dict[tuple[str, str, int], str]
+
+
+def _texts(points: pd.DataFrame, bold: str) -> Texts:
+    """The printed cells; `bold` is a format with one place."""
+    return {
         (row.method, row.line, row.budget): bold.format(row.text) if row.best else str(row.text)
         for row in points.itertuples(index=False)
     }
-    lines = ordered(zip(points["method"], points["line"], strict=True))
+
+
+def _rows(lines: Sequence[Line], budgets: Sequence[int], texts: Texts) -> tuple[list[str], list[list[str]]]:
+    """Header and body of a printed table."""
     body = [[line_label(line), *(texts.get((*line, budget), ABSENT) for budget in budgets)] for line in lines]
     return ["method", *(f"K = {budget:g}" for budget in budgets)], body
 
 
+def _lines(points: pd.DataFrame) -> list[Line]:
+    return ordered(zip(points["method"], points["line"], strict=True))
+
+
+def _budgets(points: pd.DataFrame) -> list[int]:
+    return sorted(points["budget"].unique(), reverse=True)
+
+
+def _is_long(points: pd.DataFrame) -> bool:
+    return sum(method != UNPRUNED for method, _ in _lines(points)) > MANY
+
+
 def _markdown(points: pd.DataFrame, title: str) -> str:
-    header, body = _rows(points, "**{}**")
+    """One table, or one for each family."""
+    heading = f"## {title}\n\n" if title else ""
+    texts = _texts(points, "**{}**")
+    if not _is_long(points):
+        return heading + _markdown_table(*_rows(_lines(points), _budgets(points), texts))
+    unpruned = points["method"] == UNPRUNED
+    tables = []
+    for family, lines in by_family(_lines(points)).items():
+        budgets = _budgets(points if (UNPRUNED, "") in lines else points[~unpruned])
+        tables.append(f"### {family}\n\n{_markdown_table(*_rows(lines, budgets, texts))}")
+    return heading + "\n".join(tables)
+
+
+def _markdown_table(header: list[str], body: list[list[str]]) -> str:
     rule = ["---", *["---:"] * (len(header) - 1)]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *body])
-    return (f"## {title}\n\n" if title else "") + table + "\n"
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *body]) + "\n"
 
 
 def _latex(points: pd.DataFrame, title: str) -> str:
-    """A booktabs tabular."""
-    header, body = _rows(points, r"\textbf{{{}}}")
+    """A booktabs tabular, or a longtable with a heading for each family."""
+    start = f"% {title}\n" if title else ""
+    if _is_long(points):
+        return start + escape(_longtable(points))
+    header, body = _rows(_lines(points), _budgets(points), _texts(points, r"\textbf{{{}}}"))
+    return start + escape(tabular(header, body))
+
+
+def _longtable(points: pd.DataFrame) -> str:
+    """A page of many lines: in small print, the unpruned model in a line of its own instead of a column."""
+    pruned = points[points["method"] != UNPRUNED]
+    quality = quality_of(points)
+    usual = int(pruned["n"].mode().iloc[0])
+    brief = [_brief(row, quality, usual) for row in pruned.itertuples(index=False)]
+    budgets, texts = _budgets(pruned), _texts(pruned.assign(text=brief), r"\textbf{{{}}}")
+    width = len(budgets) + 1
+    lines = [
+        f"% {SHORT.format(usual)}",
+        r"{\scriptsize\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{longtable}}{{l{'r' * len(budgets)}}}",
+        r"\toprule",
+        " & ".join(_rows([], budgets, {})[0]) + r" \\",
+        r"\midrule",
+        r"\endhead",
+        r"\bottomrule",
+        r"\endfoot",
+    ]
+    for row in points[points["method"] == UNPRUNED].itertuples(index=False):
+        lines.append(rf"\multicolumn{{{width}}}{{l}}{{unpruned, K = {row.budget:g}: {row.text}}} \\")
+    for family, members in by_family(_lines(pruned)).items():
+        lines += [r"\addlinespace", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{family}}}}} \\*"]
+        lines += [" & ".join(cells) + r" \\" for cells in _rows(members, budgets, texts)[1]]
+    return "\n".join([*lines, r"\end{longtable}", "}", ""])
+
+
+def _brief(row: Any, quality: Quality, usual: int) -> str:
+    """`27.31 ± 0.12 [13.0]`: the number of runs only where it is not the usual one."""
+    if not row.n:
+        return row.without_result
+    runs = "" if row.n == usual else f" ({row.n})"
+    spread = f" ± {row.half_range:.{quality.digits}f}" if row.n > 1 else ""
+    heads = "" if row.heads == row.budget else f" [{row.heads:.1f}]"
+    return f"{row.mean:.{quality.digits}f}{spread}{runs}{heads}"
+
+
+def tabular(header: list[str], body: list[list[str]]) -> str:
+    """A booktabs tabular, not escaped yet."""
     lines = [" & ".join(cells) + r" \\" for cells in [header, *body]]
     begin = rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"
     table = [begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""]
-    text = "\n".join(table)
-    text = text.replace("±", r"$\pm$").replace(ABSENT, "--").replace("_", r"\_").replace("%", r"\%")
-    return (f"% {title}\n" if title else "") + text
+    return "\n".join(table)
+
+
+def escape(text: str) -> str:
+    """Signs that LaTeX reads otherwise; comments stay comments."""
+    text = text.replace("±", r"$\pm$").replace(ABSENT, "--").replace("−", "$-$").replace("_", r"\_")
+    return re.sub(r"(?<!^)%", r"\%", text, flags=re.MULTILINE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

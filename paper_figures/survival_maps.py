@@ -1,6 +1,8 @@
 """Which heads survive: one layer × head map per attention type, one row of maps per method and arm.
 
-python paper_figures/survival_maps.py RESULTS_DIR OUT_DIR
+At most a page of rows: where there are more, the best arm of every family, then the next best (pages.py).
+
+python paper_figures/survival_maps.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import numpy as np
 import pandas as pd
 from captions import write_caption
 from common import CELL, Line, Results, ResultsError, lines_of, run
-from looks import DOUBLE, group_label, line_label, ordered, save, styled
+from families import line_label, ordered
+from looks import DOUBLE, group_label, save, styled
 from masks import attention_types, usable_masks
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
@@ -24,11 +27,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
+from pages import PAGE, fitting, selection_note
 
 NAME = "survival_maps"
-SKIPPED = ("unpruned", "random")  # keep everything, or everything equally often
+SKIPPED = ("unpruned", "random", "random_balanced")  # keep everything, or all heads of a type equally often
 COLORS = "Blues"
-LABEL_WIDTH, PAGE = 1.35, 9.0  # inches: for the row labels, and the height of a printed page
+LABEL_WIDTH, LEAST, LARGEST = 1.35, 0.48, 0.3  # inches: for the row labels, of a row, of a head
+GAP, FRAME = 0.08, 0.4  # inches: between rows, and for ticks and titles
 OPENING = (
     "Heads that survive pruning. Each square is one head, named by its row and column (cross.2 and .1: head "
     "cross.2.1); colour and number: percentage of the row's cells (budgets K and seeds, weighted equally) "
@@ -67,16 +72,44 @@ class MapRow:
 
 def draw(results: Results, out_dir: Path) -> None:
     """Draw one row of maps per group, method and arm."""
-    rows = list(map_rows(results))
-    if not rows:
+    every = list(map_rows(results.untreated()))
+    if not every:
         raise ResultsError("masks.parquet holds no mask of a completed cell of any method but random")
+    rows = on_one_page(results, every)
     with styled():
         draw_rows(rows)
         save(plt.gcf(), out_dir, NAME)
-    notes = []
+    notes = selection_note(len(rows), len(every))
     if len({tuple(row.budgets) for row in rows}) > 1:
         notes.append("The rows cover different budgets: compare patterns between them, not overall darkness.")
+    results = results if len(rows) == len(every) else results.only({row.line for row in rows})
     write_caption(results, out_dir, NAME, OPENING, notes, with_metric=False)
+
+
+def on_one_page(results: Results, rows: list[MapRow]) -> list[MapRow]:
+    """The rows that fit on a page with squares as large as its width allows; every group gets as many."""
+    square = min(square_across(rows), LARGEST)
+    height = max(max(row.layers for row in rows) * square, LEAST) + GAP
+    groups = list(dict.fromkeys(row.group for row in rows))
+    room = max(1, int((PAGE - FRAME) / height / len(groups)))
+    kept: set[tuple[str, Line]] = set()
+    for group in results.groups():
+        label = group_label(results, group)
+        lines = [row.line for row in rows if row.group == label]
+        kept |= {(label, line) for line in fitting(results, group, lines, room)}
+    return [row for row in rows if (row.group, row.line) in kept]
+
+
+def square_across(rows: list[MapRow]) -> float:
+    """Side of a head in inches: the maps share what labels, names of modules and colour bar leave of the width."""
+    widths = widths_of(rows)
+    return (DOUBLE - LABEL_WIDTH - 0.65 * len(widths) - 0.7) / sum(widths.values())
+
+
+def widths_of(rows: list[MapRow]) -> dict[str, int]:
+    """Most heads of a layer, by attention type."""
+    types = attention_types(pd.concat([row.masks["type"] for row in rows]))
+    return {kind: max(_heads(row.masks, kind) for row in rows) for kind in types}
 
 
 def map_rows(results: Results) -> Iterator[MapRow]:
@@ -89,17 +122,15 @@ def map_rows(results: Results) -> Iterator[MapRow]:
 
 def draw_rows(rows: list[MapRow]) -> None:
     """Lay the maps out on a common grid of square heads."""
-    types = attention_types(pd.concat([row.masks["type"] for row in rows]))
-    widths = [max(_heads(row.masks, kind) for row in rows) for kind in types]
-    # The maps share what the row labels, the names of the modules and the colour bar leave of the page width.
-    across = (DOUBLE - LABEL_WIDTH - 0.65 * len(types) - 0.7) / sum(widths)
-    down = (PAGE - 0.4 - 0.08 * len(rows)) / sum(row.layers for row in rows)
-    square = min(across, down, 0.3)
-    inches = [max(row.layers * square, 0.48) for row in rows]
+    widths, across = list(widths_of(rows).values()), square_across(rows)
+    types = list(widths_of(rows))
+    down = (PAGE - FRAME - GAP * len(rows)) / sum(row.layers for row in rows)
+    square = min(across, down, LARGEST)
+    inches = [max(row.layers * square, LEAST) for row in rows]
     figure, grid = plt.subplots(
         len(rows),
         len(types) + 1,
-        figsize=(DOUBLE - (across - square) * sum(widths), max(sum(inches) + 0.08 * len(rows) + 0.4, 1.5)),
+        figsize=(DOUBLE - (across - square) * sum(widths), max(sum(inches) + GAP * len(rows) + FRAME, 1.5)),
         squeeze=False,
         width_ratios=[LABEL_WIDTH / square, *widths],
         height_ratios=inches,

@@ -6,12 +6,13 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import matplotlib.pyplot as plt
 import pytest
-from figure_runs import FIGURES, NAMES, SCRIPTS, Drawn
+from figure_runs import AT_TIMES, FIGURES, NAMES, SCRIPTS, Drawn
 from matplotlib.figure import Figure
 
 sys.path.append(str(SCRIPTS))
@@ -33,12 +34,13 @@ def script() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture
-def unsaved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
     """Figures are collected here instead of being rendered, for tests that look at anything but the files."""
     figures: list[Figure] = []
-    for name in FIGURES:
+    for name in (*FIGURES, *AT_TIMES):
         monkeypatch.setattr(importlib.import_module(name), "save", lambda figure, *_: figures.append(figure))
-    return figures
+    yield figures
+    plt.close("all")
 
 
 def start_again(results: Path, out: Path) -> subprocess.Popen[str]:

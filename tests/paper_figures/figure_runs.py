@@ -9,8 +9,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 SCRIPTS = Path(__file__).parents[2] / "paper_figures"
-FIGURES = ("quality_vs_heads", "pareto", "survival_maps", "kept_by_type")
-NAMES = (*FIGURES, "results_table")
+MAPS = ("survival_maps", "kept_by_type")
+FIGURES = ("quality_vs_heads", "pareto", *MAPS, "pruning_cost")
+AT_TIMES = ("treatments", "penalty_frontier")  # drawn where the results have what they show
+NAMES = (*FIGURES, *AT_TIMES, "results_table", "estimators")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,48 @@ HALF_LIFE = {
     ("dsp", "joint"): 2.6,
     ("cluster_merge", ""): 5.2,
 }
+EVERY_ARM = HALF_LIFE | {  # the whole suite
+    ("random_balanced", ""): 10.0,
+    ("gradient_importance", "signed"): 9.5,
+    ("gradient_importance", "unnormalised"): 5.5,
+    ("gradient_importance", "position"): 6.2,
+    ("gradient_importance", "batch"): 6.8,
+    ("confidence", ""): 7.5,
+    ("entropy", ""): 8.2,
+    ("drop_one", ""): 5.0,
+    ("keep_one", ""): 6.5,
+    ("greedy", ""): 3.0,
+    ("evolutionary", ""): 2.9,
+    ("fisher", ""): 5.4,
+    ("obs", ""): 3.3,
+    ("fluctuation", ""): 5.8,
+    ("dsp", "continued"): 2.4,
+    ("ste", "plain"): 4.2,
+    ("ste", "gumbel"): 3.6,
+    ("ste", "relaxed"): 3.4,
+    ("l0", "pipelined"): 4.4,
+    ("l0", "joint"): 3.1,
+    ("l0", "continued"): 2.7,
+    ("l0", "at_k"): 3.2,
+    ("lagrangian_l0", ""): 2.8,
+    ("movement", ""): 3.5,
+    ("drophead", ""): 4.8,
+}
+TREATED = tuple(
+    (method, f"{arm}+{treatment}")
+    for method, arm, treatments in (
+        ("magnitude", "", ("ft", "distil", "bc", "twin-draw1", "twin-draw2", "scratch")),
+        ("gradient_importance", "one_shot", ("ft", "bc")),
+        ("dsp", "joint", ("ft", "twin-draw1", "twin-draw2", "scratch")),
+        ("random", "draw1", ("ft",)),
+        ("random", "draw2", ("ft",)),
+    )
+    for treatment in treatments
+)
+GAIN = {"ft": 0.55, "distil": 0.5, "bc": 0.9, "scratch": 0.6}  # on the half-life; a twin falls like random
+SEARCHED = ("pipelined", "joint", "continued")  # arms of l0 that miss the budget
+PENALTIES = tuple(10.0**power for power in range(-6, -1))
+
 ARMS = (  # the default plan: enough for every kind of line, few enough to draw quickly
     ("random", "draw1"),
     ("random", "draw2"),
@@ -57,6 +99,7 @@ class Plan:
         }
     )
     metric: str = "bleu"
+    trials: bool = False
 
     def cells(self) -> Iterator[Cell]:
         for seed in self.seeds:
@@ -64,6 +107,13 @@ class Plan:
             for method, arm in self.arms:
                 for budget in self.fewer.get((method, arm), self.budgets):
                     yield method, arm, budget, seed
+
+
+def whole_suite(budgets: Sequence[int] = (32, 24, 16, 12, 8, 4, 2), seeds: Sequence[int] = (1, 2, 3)) -> Plan:
+    """Every arm and treatment, with trials: what the figures must stay readable for."""
+    arms = [arm for arm in EVERY_ARM if arm[0] != "cluster_merge"]
+    failed = {("ste", "gumbel", budgets[-1], seeds[0]): ("diverged", "loss is NaN at update 311")}
+    return Plan(arms=[*arms, *TREATED], budgets=budgets, seeds=seeds, fewer={}, failed=failed, trials=True)
 
 
 def write(folder: Path, plan: Plan | None = None) -> Path:
@@ -81,6 +131,8 @@ def write(folder: Path, plan: Plan | None = None) -> Path:
             continue
         rows += list(measured_rows(identity, cell, plan.metric, rng))
         masks += [identity | head for head in mask(cell, rng)]
+    if plan.trials:
+        pd.DataFrame(list(trial_rows(plan))).to_csv(folder / "trials.csv", index=False)
     for name, table in (("cells", rows), ("masks", masks)):
         # Nullable types, as the benchmark writes them: absent numbers are NA, not NaN.
         nullable = pd.DataFrame(table).convert_dtypes()
@@ -97,8 +149,10 @@ def failed_rows(identity: dict, status: str, reason: str, metric: str) -> Iterat
 
 def measured_rows(identity: dict, cell: Cell, metric: str, rng: np.random.Generator) -> Iterator[dict]:
     """Every metric of a completed cell."""
-    method, arm, budget, _ = cell
-    lost = 0.0 if method == "unpruned" else np.exp(-(budget - 1) / HALF_LIFE[method, arm])
+    method, arm, budget, seed = cell
+    budget = achieved(cell)
+    identity = identity | {"heads_kept": budget}
+    lost = 0.0 if method == "unpruned" else np.exp(-(budget - 1) / half_life(method, arm))
     bleu = max(DENSE_BLEU * (1 - lost) + rng.normal(0, 0.25 + 1.2 * lost), 0.3)
     latency = 21.0 + 0.45 * budget + rng.normal(0, 0.5)
     signed = {"metric_signature": "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.5.1"}
@@ -107,6 +161,13 @@ def measured_rows(identity: dict, cell: Cell, metric: str, rng: np.random.Genera
     yield row(identity, "valid", "perplexity", 200 / (1 + bleu))
     yield row(identity, "valid", "masked_vs_removed_max_abs", 2e-6)
     yield row(identity, "", "parameters", 3_150_000 + 66_000 * budget)
+    forward, backward, seconds = pruning_cost(method, arm, budget)
+    dense = 900 + 5 * seed
+    joint = arm.startswith("joint")
+    yield row(identity, "", "train_seconds", seconds if joint else dense)
+    yield row(identity, "", "prune_seconds", 0.0 if joint else seconds * rng.uniform(0.9, 1.1))
+    yield row(identity, "", "prune_forward_sentences", forward)
+    yield row(identity, "", "prune_backward_sentences", backward)
     yield row(identity, "", "latency_ms", latency) | {
         "batch_size": 1,
         "q25": latency - 0.6,
@@ -117,6 +178,51 @@ def measured_rows(identity: dict, cell: Cell, metric: str, rng: np.random.Genera
         "q25": 9e4 / latency,
         "q75": 9e4 / latency,
     }
+
+
+def half_life(method: str, arm: str) -> float:
+    """Of a treated mask, that of the mask it was made from, changed by the treatment."""
+    base, _, treatment = arm.partition("+")
+    if treatment.startswith("twin"):
+        return EVERY_ARM["random", "draw1"] * 0.9
+    return EVERY_ARM.get((method, base), HALF_LIFE.get((method, base), 5.0)) * GAIN.get(treatment, 1.0)
+
+
+def achieved(cell: Cell) -> int:
+    """Heads kept: fewer or more than asked for where a penalty decides."""
+    method, arm, budget, seed = cell
+    if method == "l0" and arm in SEARCHED:
+        return max(1, min(N_HEADS - 1, budget + (budget * 7 + seed * 5 + len(arm)) % 5 - 2))
+    return budget
+
+
+def pruning_cost(method: str, arm: str, budget: int) -> tuple[int, int, float]:
+    """Forward sentences, backward sentences and seconds."""
+    if method in ("unpruned", "random", "random_balanced", "magnitude") and "+" not in arm:
+        return 0, 0, 0.003
+    passes = {"greedy": 600, "evolutionary": 1500, "drop_one": 36, "keep_one": 36}.get(method, 1)
+    trained = {"dsp": 40, "ste": 38, "l0": 240, "lagrangian_l0": 42, "movement": 41, "drophead": 90}.get(method, 0)
+    trained *= 2 if arm.startswith("joint") else 1
+    trained += 20 * ("+" in arm)
+    backward = 2000 * trained + 2000 * (method in ("gradient_importance", "fisher")) * (9 if arm == "iterative" else 1)
+    forward = backward + 2000 * passes * (not trained) + 7 * budget
+    return forward, backward, forward / 500
+
+
+def trial_rows(plan: Plan) -> Iterator[dict]:
+    """One row per penalty, training mode and seed: heads fall and perplexity rises with the penalty."""
+    for seed in plan.seeds:
+        for label in SEARCHED:
+            rng = np.random.default_rng([seed, len(label)])
+            for number, penalty in enumerate(PENALTIES):
+                kept = int(np.clip(N_HEADS - 2 - number * 7.5 + rng.integers(-2, 3), 1, N_HEADS))
+                loss = 4 * np.exp(-kept / EVERY_ARM["l0", label])
+                yield {
+                    **dict(zip(("profile", "model"), plan.groups[0][::3], strict=True)),
+                    **{"method": "l0", "label": f"l0.{label}", "seed": seed, "coefficient": penalty},
+                    **{"heads_kept": kept, "n_heads": N_HEADS, "perplexity": 5.2 * np.exp(loss)},
+                    **{"updates": 1000, "seconds": 60.0, "status": "ok", "reason": "", "signature": f"{number}"},
+                }
 
 
 def row(identity: dict, split: str, metric: str, value: float) -> dict:
@@ -130,12 +236,12 @@ def row(identity: dict, split: str, metric: str, value: float) -> dict:
         "metric_signature": "",
     }
     counts = {"heads_kept": identity["budget"], "n_heads": N_HEADS}
-    return identity | counts | {"split": split, "metric": metric, "value": value, "unit": ""} | blank
+    return counts | identity | {"split": split, "metric": metric, "value": value, "unit": ""} | blank
 
 
 def mask(cell: Cell, rng: np.random.Generator) -> Iterator[dict]:
-    """One row per head: exactly `budget` kept, by a score that favours cross-attention and upper layers."""
-    method, _, budget, _ = cell
+    """One row per head: exactly as many kept as achieved, by a score that favours cross-attention and upper layers."""
+    method, budget = cell[0], achieved(cell)
     heads = [(kind, layer, index) for kind in TYPES for layer in range(LAYERS) for index in range(HEADS)]
     noise = rng.gumbel(size=N_HEADS)
     fixed = np.random.default_rng(len(method)).normal(size=N_HEADS)

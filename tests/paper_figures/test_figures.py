@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from figure_runs import FIGURES, NAMES, SCRIPTS, Drawn
+from figure_runs import FIGURES, SCRIPTS, Drawn
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -31,7 +31,7 @@ def test_files_carry_no_dates_or_versions(name: str, drawn: Path) -> None:
     assert not list(drawn.glob(".*"))  # no half-written file left behind
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*FIGURES, "results_table"])
 def test_captions_count_runs_and_failures(name: str, drawn: Path, results: Path, script) -> None:
     text = (drawn / f"{name}.txt").read_text(encoding="utf-8")
     assert "n = 2 seeds (random: 2 seeds × 3 draws)" in text
@@ -61,7 +61,7 @@ def test_unknown_method_gets_a_legend_entry(name: str, figures: dict[str, Figure
 
 def test_unknown_methods_look_different(script) -> None:
     looks = script("looks")
-    palette = looks.looks([*looks.KNOWN, *((f"new_{i}", "") for i in range(20))])
+    palette = looks.looks([*looks.KNOWN, *((f"new_{i}", "") for i in range(20))])  # far more than colours
     assert len({(look.color, look.marker, look.dash) for look in palette.values()}) == len(looks.KNOWN) + 20
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from figure_runs import FIGURES, NAMES
+from figure_runs import MAPS, NAMES
 from matplotlib.figure import Figure
 from synthetic_results import HALF_LIFE, Plan, write
 
@@ -31,7 +31,7 @@ def edit(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame], table: st
 
 def test_one_seed_one_budget_no_dsp(script, tmp_path: Path) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
-    assert draw_all(script, folder, tmp_path) == [0] * 5
+    assert draw_all(script, folder, tmp_path) == [0] * len(NAMES)
     assert "n = 1 seed." in (tmp_path / "quality_vs_heads.txt").read_text(encoding="utf-8")
     assert "± " not in (tmp_path / "results.csv").read_text(encoding="utf-8")
 
@@ -53,7 +53,7 @@ def test_several_groups_are_never_pooled(script, tmp_path: Path, unsaved: list[F
 def test_every_cell_failed(script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
     edit(folder, lambda cells: cells.assign(status="timeout", value=np.nan, reason="wall clock"))
-    assert draw_all(script, folder, tmp_path) == [2, 2, 2, 2, 0]
+    assert draw_all(script, folder, tmp_path) == [2] * 5 + [0] * 4
     assert "every cell failed" in capsys.readouterr().err
     assert "1 timeout" in (tmp_path / "results.csv").read_text(encoding="utf-8")
 
@@ -106,7 +106,7 @@ def test_absent_folder(name: str, script, tmp_path: Path, capsys: pytest.Capture
     assert "cells.parquet not found" in refused(script, tmp_path / "nowhere", tmp_path, name, capsys)
 
 
-@pytest.mark.parametrize("name", FIGURES[2:])
+@pytest.mark.parametrize("name", MAPS)
 def test_no_masks(name: str, script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
     edit(folder, lambda masks: masks[masks["method"] == "unpruned"], "masks")

@@ -1,15 +1,32 @@
-FIGURE_NAMES = ["quality_vs_heads", "pareto", "survival_maps", "kept_by_type"]
+FIGURE_NAMES = [
+    "quality_vs_heads",
+    "pareto",
+    "survival_maps",
+    "kept_by_type",
+    "treatments",
+    "pruning_cost",
+    "penalty_frontier",
+]
 SHARED = [
     str(FIGURES / name)
-    for name in ("common.py", "looks.py", "captions.py", "masks.py", "style.mplstyle")
+    for name in (
+        "common.py",
+        "families.py",
+        "looks.py",
+        "captions.py",
+        "masks.py",
+        "pages.py",
+        "style.mplstyle",
+    )
 ]
+DRAWN = [table for table in TABLES if not table.endswith("manifest.json")]
 
 
 rule figure:
     input:
-        TABLES[:3],
+        DRAWN,
         script=str(FIGURES / "{figure}.py"),
-        shared=SHARED,
+        shared=[*SHARED, str(FIGURES / "pareto.py")],
     output:
         multiext(f"{RESULTS}/figures/{{figure}}", ".pdf", ".png", ".txt"),
     log:
@@ -31,7 +48,7 @@ rule figure:
 
 rule results_table:
     input:
-        TABLES[:3],
+        DRAWN,
         script=str(FIGURES / "results_table.py"),
         shared=SHARED,
     output:
@@ -51,6 +68,29 @@ rule results_table:
         "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 
 
+rule estimators_table:
+    input:
+        DRAWN,
+        script=str(FIGURES / "estimators.py"),
+        shared=[*SHARED, str(FIGURES / "results_table.py")],
+    output:
+        multiext(f"{RESULTS}/tables/estimators", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/figures/estimators_table.log",
+    conda:
+        "../envs/headprune.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        results=input_folder,
+        folder=output_folder,
+    shell:
+        "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
+
+
 rule figures:
     input:
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURE_NAMES),
+        rules.estimators_table.output,

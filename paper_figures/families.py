@@ -1,0 +1,105 @@
+"""The arms of the suite: their families, their order, their names in print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from common import UNPRUNED, Line, split_arm
+
+# Family -> its methods, each with its arms in the order of print; an arm that is not listed follows them by name.
+SUITE: dict[str, dict[str, tuple[str, ...]]] = {
+    "Reference and controls": {UNPRUNED: (), "random": (), "random_balanced": ()},
+    "Data-free and gradient scores": {
+        "magnitude": (),
+        "gradient_importance": ("one_shot", "iterative", "signed", "unnormalised", "position", "batch"),
+    },
+    "Attention-map scores": {"confidence": (), "entropy": ()},
+    "Ablation and near-oracles": {"drop_one": (), "keep_one": (), "greedy": (), "evolutionary": ()},
+    "Reconstruction": {"fisher": (), "obs": (), "fluctuation": ()},
+    "Learned gates: subsets": {
+        "dsp": ("pipelined", "joint", "continued"),
+        "ste": ("plain", "gumbel", "relaxed"),
+    },
+    "Learned gates: penalties and others": {
+        "l0": ("pipelined", "joint", "continued", "at_k"),
+        "lagrangian_l0": (),
+        "movement": (),
+        "drophead": (),
+    },
+}
+CONTROLS, OTHER, TREATED = "Reference and controls", "Other methods", "Treated masks"
+FAMILIES = (*SUITE, OTHER, TREATED)
+TWIN = "twin"  # random heads, as many of every module as the mask it is named after keeps: a control
+FAMILY_OF = {method: family for family, methods in SUITE.items() for method in methods}
+METHODS = [method for methods in SUITE.values() for method in methods]
+ARMS = {method: arms for methods in SUITE.values() for method, arms in methods.items()}
+
+METHOD_NAMES = {
+    "gradient_importance": "gradient",
+    "random_balanced": "balanced random",
+    "dsp": "DSP",
+    "ste": "STE",
+    "l0": "L0",
+    "lagrangian_l0": "Lagrangian L0",
+    "obs": "OBS",
+    "fisher": "Fisher",
+    "drop_one": "drop-one",
+    "keep_one": "keep-one",
+    "drophead": "DropHead",
+}
+ARM_NAMES = {"at_k": "cut at K"}
+TREATMENT_NAMES = {
+    "ft": "fine-tuning",
+    "distil": "distillation",
+    "bc": "bias compensation",
+    "scratch": "from scratch",
+    TWIN: "random twin",
+}
+
+
+def family_of(line: Line) -> str:
+    """The family a line is shown with; a twin is a control, any other treated mask stands apart."""
+    treatment = split_arm(line[1])[1]
+    if treatment:
+        return CONTROLS if treatment == TWIN else TREATED
+    return FAMILY_OF.get(line[0], OTHER)
+
+
+def by_family(lines: Iterable[Line]) -> dict[str, list[Line]]:
+    """The lines cut by family, in print order."""
+    found: dict[str, list[Line]] = {}
+    for line in ordered(lines):
+        found.setdefault(family_of(line), []).append(line)
+    return {family: found[family] for family in FAMILIES if family in found}
+
+
+def ordered(lines: Iterable[Line]) -> list[Line]:
+    """The methods and arms in the order of SUITE, those it does not list by name after them, treated ones last."""
+    return sorted(set(lines), key=_rank)
+
+
+def _rank(line: Line) -> tuple:
+    method, arm = line
+    base, treatment = split_arm(arm)
+    methods, arms, treatments = METHODS, ARMS.get(method, ()), list(TREATMENT_NAMES)
+    place = (_index(methods, method), method, _index(arms, base), base)
+    return (bool(treatment), *place, _index(treatments, treatment), treatment)
+
+
+def _index(names: Iterable[str], name: str) -> int:
+    known = list(names)
+    return known.index(name) if name in known else len(known)
+
+
+def line_label(line: Line) -> str:
+    """`("dsp", "joint+ft")` reads `DSP (joint) + fine-tuning`; unknown names read as they are."""
+    method, arm = line
+    base, treatment = split_arm(arm)
+    name = METHOD_NAMES.get(method, method.replace("_", " "))
+    name = f"{name} ({ARM_NAMES.get(base, base.replace('_', '-'))})" if base else name
+    return f"{name} + {treatment_label(treatment)}" if treatment else name
+
+
+def treatment_label(treatment: str) -> str:
+    """`ft` reads `fine-tuning`."""
+    return TREATMENT_NAMES.get(treatment, treatment.replace("_", " "))
