@@ -81,7 +81,7 @@ def test_masked_equals_removed_in_every_cell(every):
 
 def test_scopes_are_kept(every):
     masks = pd.read_parquet(every.results / "masks.parquet")
-    of = {arm: part for arm, part in masks.groupby("arm")}
+    of = dict(list(masks.groupby("arm")))
     assert of["not_encoder"].query("type == 'encoder'")["kept"].all()
     assert (of["not_encoder"].groupby(["type", "layer"])["kept"].sum() >= 1).all()
     assert of["encoder"].query("type != 'encoder'")["kept"].all()

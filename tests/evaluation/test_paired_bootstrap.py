@@ -12,7 +12,7 @@ from headprune.evaluation.translation import bleu, paired_bootstrap
 
 REFERENCES = [f"the house number {i} stands near the old river and the bridge" for i in range(30)]
 GOOD = [line.replace("near", "by") if i % 3 == 0 else line for i, line in enumerate(REFERENCES)]
-BAD = [" ".join(line.split()[:5] + ["is", "there"]) for line in REFERENCES]
+BAD = [" ".join([*line.split()[:5], "is", "there"]) for line in REFERENCES]
 
 
 def test_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> None:
