@@ -126,22 +126,24 @@ def _summed(model: Any, output: Any, target: Tensor, copies: int) -> Tensor:
     return losses.double().view(-1, copies).sum(0).cpu()
 
 
-def first_examples(batches: Sequence[Batch], count: int) -> list[Batch]:
-    """The first `count` examples of the batches; 0: all of them.
+def spread_examples(batches: Sequence[Batch], count: int) -> list[Batch]:
+    """`count` examples at even distances over all batches, which are sorted by length more often than not; 0: all.
 
     Only `net_input` and `target` of a batch that is cut are kept.
     """
-    if not count:
+    total = sum(len(batch["target"]) for batch in batches)
+    if not count or count >= total:
         return list(batches)
+    positions = [(2 * k + 1) * total // (2 * count) for k in range(count)]
     chosen: list[Batch] = []
+    start = 0
     for batch in batches:
-        size = len(batch["target"])
-        if count < size:
-            inputs = {k: v[:count] if isinstance(v, Tensor) else v for k, v in batch["net_input"].items()}
-            batch = {"net_input": inputs, "target": batch["target"][:count]}
-        if count > 0:
-            chosen.append(batch)
-        count -= size
+        end = start + len(batch["target"])
+        rows = torch.tensor([i - start for i in positions if start <= i < end], device=batch["target"].device)
+        if len(rows):
+            inputs = {k: v[rows] if isinstance(v, Tensor) else v for k, v in batch["net_input"].items()}
+            chosen.append({"net_input": inputs, "target": batch["target"][rows]})
+        start = end
     return chosen
 
 

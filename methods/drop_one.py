@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from headprune.ablation import first_examples, masked_losses, without
+from headprune.ablation import masked_losses, spread_examples, without
 from headprune.heads import HeadSpace
 from headprune.method import ScoreMethod, option, register
 
@@ -17,7 +17,7 @@ class DropOne(ScoreMethod):
 
     @dataclass(frozen=True)
     class Options:
-        sentences: int = option(0, "use only so many examples, the first; 0: all that are given")
+        sentences: int = option(0, "use only so many examples, evenly spread; 0: all that are given")
 
         def __post_init__(self):
             if self.sentences < 0:
@@ -26,5 +26,5 @@ class DropOne(ScoreMethod):
     def scores(self, model, batches, rng):
         total = len(HeadSpace.of(model))
         masks = without(range(total), range(total), total)
-        data = first_examples(batches, self.options.sentences)
+        data = spread_examples(batches, self.options.sentences)
         return masked_losses(model, data, masks) - masked_losses(model, data, masks.new_ones(1, total))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.ablation import first_examples, importance_orders, masked_losses
+from headprune.ablation import importance_orders, masked_losses, spread_examples
 from headprune.heads import HeadSpace
 from headprune.method import Ranking, ScoreMethod, option, register
 
@@ -24,7 +24,7 @@ class Evolutionary(ScoreMethod):
         population: int = option(20, "masks that survive a generation")
         generations: int = option(20, "rounds of as many children as there are survivors")
         crossover: float = option(0.5, "probability that a child has two parents")
-        sentences: int = option(256, "examples that losses are measured on, the first; 0: all that are given")
+        sentences: int = option(256, "examples that losses are measured on, evenly spread; 0: all that are given")
 
         def __post_init__(self):
             for name, least in (("population", 2), ("generations", 0), ("sentences", 0)):
@@ -34,7 +34,7 @@ class Evolutionary(ScoreMethod):
                 raise ValueError(f"option 'crossover' is {self.crossover}; it is a probability, 0 to 1")
 
     def masks(self, model, batches, budgets, rng):
-        space, data, known = HeadSpace.of(model), first_examples(batches, self.options.sentences), {}
+        space, data, known = HeadSpace.of(model), spread_examples(batches, self.options.sentences), {}
 
         def by_loss(masks):
             """The masks without repetition, the best first."""

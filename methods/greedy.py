@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.ablation import first_examples, importance_orders, masked_losses, without
+from headprune.ablation import importance_orders, masked_losses, spread_examples, without
 from headprune.heads import HeadSpace
 from headprune.method import Ranking, ScoreMethod, option, register
 
@@ -20,7 +20,7 @@ class Greedy(ScoreMethod):
 
     @dataclass(frozen=True)
     class Options:
-        sentences: int = option(256, "examples that losses are measured on, the first; 0: all that are given")
+        sentences: int = option(256, "examples that losses are measured on, evenly spread; 0: all that are given")
         step: int = option(1, "heads removed between two measurements")
 
         def __post_init__(self):
@@ -30,7 +30,7 @@ class Greedy(ScoreMethod):
                 raise ValueError(f"option 'step' is {self.step}; it must be at least 1")
 
     def rank(self, model, batches, rng):
-        space, data = HeadSpace.of(model), first_examples(batches, self.options.sentences)
+        space, data = HeadSpace.of(model), spread_examples(batches, self.options.sentences)
         alive, removal = set(range(len(space))), []
         while free := [head for head in sorted(alive) if self.scope.order(space, [head], alive)]:
             order = free
@@ -49,7 +49,7 @@ class Greedy(ScoreMethod):
         others = [Ranking(ranking.space, order) for order in importance_orders(model, batches)]
         found = {k: [r.mask(k, self.scope) for r in (ranking, *others)] for k in budgets}
         distinct = list(dict.fromkeys(mask.keep for masks in found.values() for mask in masks))
-        data = first_examples(batches, self.options.sentences)
+        data = spread_examples(batches, self.options.sentences)
         losses = masked_losses(model, data, torch.tensor(distinct, dtype=torch.float32).view(-1, len(ranking.space)))
         loss = dict(zip(distinct, losses.tolist(), strict=True))
         return {budget: min(masks, key=lambda mask: loss[mask.keep]) for budget, masks in found.items()}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.ablation import first_examples, masked_losses
+from headprune.ablation import masked_losses, spread_examples
 from headprune.heads import HeadSpace
 from headprune.method import ScoreMethod, option, register
 
@@ -20,7 +20,7 @@ class KeepOne(ScoreMethod):
 
     @dataclass(frozen=True)
     class Options:
-        sentences: int = option(0, "use only so many examples, the first; 0: all that are given")
+        sentences: int = option(0, "use only so many examples, evenly spread; 0: all that are given")
 
         def __post_init__(self):
             if self.sentences < 0:
@@ -30,4 +30,4 @@ class KeepOne(ScoreMethod):
         module = torch.tensor(HeadSpace.of(model).module_of)
         elsewhere = module.unsqueeze(0) != module.unsqueeze(1)  # (N, N): row h, the heads of other modules
         masks = elsewhere.float() + torch.eye(len(module))
-        return -masked_losses(model, first_examples(batches, self.options.sentences), masks)
+        return -masked_losses(model, spread_examples(batches, self.options.sentences), masks)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fairseq.data import Dictionary
 from model_families import classifier, for_classifier, for_language_model, language_model
 from torch import Tensor
 
-from headprune.ablation import first_examples, importance_orders, masked_losses, without
+from headprune.ablation import importance_orders, masked_losses, spread_examples, without
 from headprune.gates import clear_mask, set_gates, set_mask
 from headprune.heads import HeadMask, HeadSpace
 from headprune.importance import example_losses
@@ -162,13 +163,14 @@ def test_bad_input_is_refused(build: Build, batches: list[Batch]) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES, indirect=True)
 @pytest.mark.parametrize("count", range(10))
-def test_first_examples_are_the_first(family: tuple[Any, list[Batch]], count: int) -> None:
-    """Their losses are the first of all losses; 0 means all 7."""
+def test_spread_examples_are_at_even_distances(family: tuple[Any, list[Batch]], count: int) -> None:
+    """Their losses are those in the middle of `count` equal stretches of all losses; 0 means all 7."""
     model, batches = family
     with torch.no_grad():
         every = torch.cat([example_losses(model, batch) for batch in batches])
-        found = torch.cat([example_losses(model, batch) for batch in first_examples(batches, count)])
-    torch.testing.assert_close(found, every[: count or 7])
+        found = torch.cat([example_losses(model, batch) for batch in spread_examples(batches, count)])
+    middles = np.floor((np.arange(count) + 0.5) * 7 / count) if 0 < count < 7 else np.arange(7)
+    torch.testing.assert_close(found, every[torch.tensor(middles, dtype=torch.long)])
 
 
 def test_without_drops_one_more_head() -> None:

@@ -11,7 +11,7 @@ import torch
 from fairseq.data import Dictionary
 from model_families import classifier, for_classifier, for_language_model, language_model
 
-from headprune.ablation import first_examples
+from headprune.ablation import spread_examples
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask, HeadSpace, Scope
 from headprune.importance import example_losses
@@ -67,7 +67,7 @@ def kept_by(mask: HeadMask) -> list[int]:
 @pytest.mark.parametrize("sentences", [0, 4])
 def test_drop_one_is_what_the_loss_rises_by(build: Build, batches: list[Batch], sentences: int) -> None:
     """Absolute 1e-5 nats, in fp32."""
-    model, data = build(), first_examples(batches, sentences)
+    model, data = build(), spread_examples(batches, sentences)
     found = make("drop_one", {"sentences": sentences}).scores(model, batches, rng(1))
     full = loss_of(model, data, range(24))
     expected = [loss_of(model, data, set(range(24)) - {head}) - full for head in range(24)]
@@ -77,7 +77,7 @@ def test_drop_one_is_what_the_loss_rises_by(build: Build, batches: list[Batch], 
 
 @pytest.mark.parametrize("sentences", [0, 4])
 def test_keep_one_is_the_loss_with_its_module_reduced_to_it(build: Build, batches: list[Batch], sentences: int) -> None:
-    model, data = build(), first_examples(batches, sentences)
+    model, data = build(), spread_examples(batches, sentences)
     found = make("keep_one", {"sentences": sentences}).scores(model, batches, rng(1))
     for head in range(24):
         others = {h for h in range(24) if h // 4 == head // 4} - {head}
@@ -109,7 +109,7 @@ def test_greedy_equals_the_loop(build: Build, batches: list[Batch], step: int, s
     for seed in (1, 2):
         model = build(seed, **SMALL)
         found = make("greedy", {"step": step, "sentences": sentences}).rank(model, batches, rng(1))
-        assert list(found.removal) == greedy_by_hand(model, first_examples(batches, sentences), step)
+        assert list(found.removal) == greedy_by_hand(model, spread_examples(batches, sentences), step)
 
 
 @SEARCHES
@@ -121,7 +121,7 @@ def test_searches_are_never_worse_than_importance(
     for seed in (1, 2):
         model = build(seed)
         found = make(name, {"sentences": 4, **options}).masks(model, batches, budgets, rng(seed))
-        data = first_examples(batches, 4)
+        data = spread_examples(batches, 4)
         for per_module in (True, False):
             other = make("gradient_importance", {"per_module": per_module}).masks(model, batches, budgets, rng(1))
             for budget in budgets:
