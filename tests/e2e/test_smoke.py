@@ -158,7 +158,7 @@ def test_test_references_change_no_mask_and_no_checkpoint(smoke, tmp_path):
     assert TranslationCorpus(run.results / "data/lohelp-de-en").references("test")[0] == "garbage 0"
 
 
-def test_a_failing_cell_becomes_a_row_and_the_rest_goes_on(smoke, tmp_path):
+def test_foreign_methods_take_part_and_a_failing_cell_becomes_a_row(smoke, tmp_path):
     methods = tmp_path / "methods"
     methods.mkdir()
     (methods / "broken.py").write_text(
@@ -168,11 +168,16 @@ def test_a_failing_cell_becomes_a_row_and_the_rest_goes_on(smoke, tmp_path):
         "    def scores(self, model, batches, rng):\n"
         "        raise RuntimeError('no idea')\n"
     )
+    example = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    (methods / "output_norm.py").write_text(example)  # a method from outside the repository
     run = copied(smoke, tmp_path / "run")
     before = run.receipts()
-    extra = {"methods_directories": [str(methods)], "methods": [*SMOKE["methods"], {"name": "broken"}]}
-    run.snakemake(config=extra)
+    added = [{"name": "broken"}, {"name": "output_norm"}]
+    run.snakemake(config={"methods_directories": [str(methods)], "methods": [*SMOKE["methods"], *added]})
     table = run.cells()
+    assert len(table[(table["method"] == "output_norm") & (table["metric"] == "bleu")]) == 4
+    assert "| output norm" in (run.results / "tables/results.md").read_text()
+    assert b"output norm" in (run.results / "tables/results.tex").read_bytes()
     broken = table[table["method"] == "broken"]
     assert set(broken["status"]) == {"failed"}
     assert set(broken["reason"]) == {"RuntimeError: no idea"}
