@@ -132,6 +132,12 @@ def test_ablations_have_a_row_per_head(every):
     assert (table.loc[same, "p_value"] == 1).all()
 
 
+def test_pictures_and_studies_are_drawn(every):
+    for name in ("quality_vs_heads", "treatments", "pruning_cost", "penalty_frontier", "survival_maps"):
+        assert (every.results / "figures" / f"{name}.png").stat().st_size > 20_000
+    assert "Without one head" in (every.results / "tables/ablations.md").read_text()
+
+
 def test_every_cell_can_be_found(every):
     assert every.cells().groupby(CELL_KEY).ngroups == len(list(every.results.glob("cells/*/*/*/test.json")))
     assert "Nothing to be done" in every.snakemake(config=CONFIG)

@@ -88,7 +88,7 @@ def test_manifest_explains_every_signature(smoke):
 
 
 def test_pictures_and_tables_are_there(smoke):
-    names = ["quality_vs_heads", "pareto", "survival_maps", "kept_by_type"]
+    names = ["quality_vs_heads", "pareto", "survival_maps", "kept_by_type", "pruning_cost"]
     for name in names:
         assert (smoke.results / "figures" / f"{name}.png").stat().st_size > 5_000
         assert (smoke.results / "figures" / f"{name}.pdf").exists()

@@ -1,0 +1,93 @@
+"""What single heads are worth: Michel et al.'s tables of heads taken away one by one, and of heads left alone.
+
+Writes ablations.csv, .md and .tex. * marks p < 0.01 by the paired bootstrap on the validation set, uncorrected.
+
+python paper_figures/ablations.py RESULTS_DIR OUT_DIR
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from captions import caption
+from common import Results, run, write_text
+from results_table import ABSENT, escape, tabular
+
+NAME = "ablations"
+ALPHA = 0.01
+TYPES = ("encoder", "cross", "decoder")
+TITLES = {
+    "drop_one": "Without one head: difference in BLEU to the unpruned model",
+    "keep_one": "One head alone in its module: difference in BLEU, the best head of each module",
+}
+OPENING = (
+    "Heads of the unpruned model taken away one at a time (drop one), and all but one of a module taken away (keep "
+    "one; the best head is chosen on the sentences it is scored on). Validation BLEU; * p < 0.01, paired bootstrap, "
+    "two-sided, each head for itself, without correction for their number."
+)
+NOTHING = "No ablations in these results: the profile asks for none."
+
+
+def draw(results: Results, out_dir: Path) -> None:
+    """Write the tables; where there are none, tables that say so."""
+    path = results.folder / "ablations.csv"
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["status"])
+    table = table[table["status"] == "ok"]
+    write_text(out_dir / f"{NAME}.csv", table.to_csv(index=False))
+    if table.empty:
+        write_text(out_dir / f"{NAME}.md", NOTHING + "\n")
+        write_text(out_dir / f"{NAME}.tex", f"% {NOTHING}\n")
+        return
+    table = table.assign(difference=table["bleu"] - table["unpruned_bleu"])
+    markdown, latex = [], []
+    for heading, header, body in tables(table):
+        rule = ["---", *["---:"] * (len(header) - 1)]
+        lines = ["| " + " | ".join(cells) + " |" for cells in (header, rule, *body)]
+        markdown.append(f"## {heading}\n\n" + "\n".join(lines) + "\n")
+        latex.append(f"% {heading}\n" + escape(tabular(header, body)))
+    text = caption(results, OPENING, with_metric=False)
+    write_text(out_dir / f"{NAME}.md", "\n".join(markdown) + "\n" + text.replace("\n", "  \n"))
+    write_text(out_dir / f"{NAME}.tex", "\n".join(latex))
+
+
+def tables(table: pd.DataFrame) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Heading, header and rows of every table: drop one by type and layer × head, keep one by layer × type."""
+    for (model, seed, kind), part in table.groupby(["model", "seed", "kind"]):
+        base = f"{TITLES[str(kind)]} ({part['unpruned_bleu'].iloc[0]:.2f}; {model}, seed {seed})"
+        if kind == "keep_one":
+            best = part.loc[part.groupby(["type", "layer"])["bleu"].idxmax()]
+            types = [name for name in TYPES if name in set(best["type"])]
+            yield base, ["layer", *types], grid(best, "layer", "type", types)
+            continue
+        for name in TYPES:
+            of_type = part[part["type"] == name]
+            if not of_type.empty:
+                heads = sorted(of_type["index"].unique())
+                header = [f"{name} layer", *(f"head {int(head)}" for head in heads)]
+                yield base, header, grid(of_type, "layer", "index", heads)
+
+
+def grid(part: pd.DataFrame, down: str, across: str, columns: Sequence[object]) -> list[list[str]]:
+    """One row per value of `down`; what is not there is a dash."""
+    texts = {(row[down], row[across]): text(row) for _, row in part.iterrows()}
+    return [
+        [f"{int(value)}", *(texts.get((value, column), ABSENT) for column in columns)]
+        for value in sorted(part[down].unique())
+    ]
+
+
+def text(row: pd.Series) -> str:
+    """`−0.31*`"""
+    star = "*" if row["p_value"] < ALPHA else ""
+    return f"{row['difference']:+.2f}{star}".replace("-", "−")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(draw, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
