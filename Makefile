@@ -10,7 +10,7 @@ quick: install
 	snakemake --cores $(CORES)
 
 test: install lint
-	python -m pytest -q -n $(CORES) --dist loadgroup
+	python -m pytest -q -n $(CORES) --dist loadfile
 
 smoke: install
 	snakemake --cores $(CORES) --configfile workflows/config/smoke.yaml

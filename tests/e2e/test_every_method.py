@@ -11,7 +11,7 @@ from smoke_run import Run
 from headprune.method import load_methods
 from headprune.results import CELL_KEY
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 CONTINUED = {"mode": "continued", "updates": 10, "learning_rate": 0.001}
 METHODS = [

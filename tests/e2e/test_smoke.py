@@ -17,7 +17,7 @@ from smoke_run import ROOT, SMOKE, Run
 from headprune.evaluation.corpus import TranslationCorpus
 from headprune.results import CELL_COLUMNS, CELL_KEY, read_cells, reproducible, to_csv
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 CELLS = 2 * (1 + 2 * 2 + 2 + 2 + 2) + 2
 

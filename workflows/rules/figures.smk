@@ -7,6 +7,7 @@ FIGURE_NAMES = [
     "pruning_cost",
     "penalty_frontier",
 ]
+STUDIES = ["estimators", "ablations"]  # tables of one question each
 SHARED = [
     str(FIGURES / name)
     for name in (
@@ -68,15 +69,17 @@ rule results_table:
         "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 
 
-rule estimators_table:
+rule study:
     input:
         DRAWN,
-        script=str(FIGURES / "estimators.py"),
+        script=str(FIGURES / "{study}.py"),
         shared=[*SHARED, str(FIGURES / "results_table.py")],
     output:
-        multiext(f"{RESULTS}/tables/estimators", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/{{study}}", ".csv", ".md", ".tex"),
     log:
-        f"{RESULTS}/logs/figures/estimators_table.log",
+        f"{RESULTS}/logs/figures/{{study}}.log",
+    wildcard_constraints:
+        study="|".join(STUDIES),
     conda:
         "../envs/headprune.yaml"
     threads: 1
@@ -93,4 +96,4 @@ rule estimators_table:
 rule figures:
     input:
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURE_NAMES),
-        rules.estimators_table.output,
+        expand(f"{RESULTS}/tables/{{study}}.md", study=STUDIES),
