@@ -238,6 +238,16 @@ class Plan:
             for ablation in self.config.ablations:
                 yield from (Job("ablate", model, label=ablation.kind, seed=s) for s in self.ablated_seeds(ablation))
 
+    def topics(self) -> dict[str, bool]:
+        """Whether the profile has what a figure or table of a special topic is about, by its name."""
+        arms = [method for method in self.config.methods if method.name == "gradient_importance"]
+        return {
+            "treatments": bool(self._treated),
+            "penalty_frontier": any(self.kind(label) == "search" for label in self._methods),
+            "estimators": len(arms) > 1,
+            "ablations": bool(self.config.ablations),
+        }
+
     def specification(self, job: Job) -> dict[str, Any]:
         """What a job depends on, as plain data: its parameters for Snakemake, and nothing that it does not use."""
         config = self.config

@@ -8,6 +8,7 @@ FIGURE_NAMES = [
     "penalty_frontier",
 ]
 STUDIES = ["estimators", "ablations"]  # tables of one question each
+PRESENT = plan.topics()  # what a profile has nothing of is not drawn
 SHARED = [
     str(FIGURES / name)
     for name in (
@@ -95,5 +96,11 @@ rule study:
 
 rule figures:
     input:
-        expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURE_NAMES),
-        expand(f"{RESULTS}/tables/{{study}}.md", study=STUDIES),
+        expand(
+            f"{RESULTS}/figures/{{figure}}.png",
+            figure=[name for name in FIGURE_NAMES if PRESENT.get(name, True)],
+        ),
+        expand(
+            f"{RESULTS}/tables/{{study}}.md",
+            study=[name for name in STUDIES if PRESENT.get(name, True)],
+        ),
