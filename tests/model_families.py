@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
 
+import pytest
 import torch
 from fairseq.data import Dictionary
 from fairseq.models import BaseFairseqModel
@@ -15,6 +17,7 @@ from fairseq.models.transformer_lm import TransformerLanguageModel, base_lm_arch
 from torch import Tensor, nn
 
 Batch = dict[str, Any]
+FAMILIES = ("encoder-decoder", "decoder-only", "classifier")
 
 
 class Classifier(BaseFairseqModel):
@@ -77,3 +80,15 @@ def for_language_model(batch: Batch) -> Batch:
     """The target sides: what precedes every token, and the token; right-padded."""
     net = {"src_tokens": batch["net_input"]["prev_output_tokens"], "src_lengths": batch["net_input"]["src_lengths"]}
     return {"net_input": net, "target": batch["target"]}
+
+
+@pytest.fixture
+def family(
+    request: pytest.FixtureRequest, build: Callable[..., Any], dictionary: Dictionary, batches: list[Batch]
+) -> tuple[Any, list[Batch]]:
+    """A model of the family that the test names, with batches."""
+    if request.param == "decoder-only":
+        return language_model(dictionary), [for_language_model(batch) for batch in batches]
+    if request.param == "classifier":
+        return classifier(dictionary), [for_classifier(batch) for batch in batches]
+    return build(), batches

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fairseq.data import Dictionary
-from model_families import classifier, for_classifier, for_language_model, language_model
+from model_families import FAMILIES, family
 from torch import Tensor
 
 from headprune.ablation import importance_orders, masked_losses, spread_examples, without
@@ -20,24 +19,13 @@ from headprune.method import load_methods
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]
-FAMILIES = ("encoder-decoder", "decoder-only", "classifier")
+
+__all__ = ["family"]  # a fixture
 
 
 @pytest.fixture
 def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
     return [make_batch(seed, size=size) for seed, size in ((1, 3), (2, 4))]
-
-
-@pytest.fixture
-def family(
-    request: pytest.FixtureRequest, build: Build, dictionary: Dictionary, batches: list[Batch]
-) -> tuple[Any, list[Batch]]:
-    """A model of the family that the test names, with batches."""
-    if request.param == "decoder-only":
-        return language_model(dictionary), [for_language_model(batch) for batch in batches]
-    if request.param == "classifier":
-        return classifier(dictionary), [for_classifier(batch) for batch in batches]
-    return build(), batches
 
 
 def random_masks(count: int, total: int) -> Tensor:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from fairseq.data import Dictionary
-from model_families import classifier, for_classifier, for_language_model, language_model
+from model_families import FAMILIES, family
 from torch import Tensor
 
 from headprune.attention_maps import AttentionMap, attention_maps, head_means, largest_weight, normalised_entropy
@@ -22,24 +21,13 @@ PAD, EOS = 1, 2
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]
-FAMILIES = ("encoder-decoder", "decoder-only", "classifier")
+
+__all__ = ["family"]  # a fixture
 
 
 @pytest.fixture
 def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
     return [make_batch(seed, size=size) for seed, size in ((1, 3), (2, 4))]
-
-
-@pytest.fixture
-def family(
-    request: pytest.FixtureRequest, build: Build, dictionary: Dictionary, batches: list[Batch]
-) -> tuple[Any, list[Batch]]:
-    """A model of the family that the test names, with batches."""
-    if request.param == "decoder-only":
-        return language_model(dictionary), [for_language_model(batch) for batch in batches]
-    if request.param == "classifier":
-        return classifier(dictionary), [for_classifier(batch) for batch in batches]
-    return build(), batches
 
 
 Row = tuple[int, np.ndarray, np.ndarray]  # head of the model, weights of the visible keys, which of them are words
