@@ -99,6 +99,8 @@ UNITS = {
     "prune_updates": "updates",
     "peak_memory_mib": "MiB",
 }
+# By track the metric of the test set that stands for quality.
+QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib")
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")

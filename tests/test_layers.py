@@ -31,6 +31,7 @@ ORDER = (
     "config",
     "training",
     "evaluation",
+    "tracks",
     "results",
     "provenance",
     "search",

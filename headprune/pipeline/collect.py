@@ -80,11 +80,14 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
             t = speed[metric]
             yield common | row("", metric, t["median"]) | {"q25": t["q25"], "q75": t["q75"], "batch_size": batch}
     if bad is None:
-        for metric in ("bleu", "chrf", "bleu_tokenized_lower"):
-            value, signature = test[metric]
+        for metric, (value, signature) in ((m, v) for m, v in test.items() if m in results.UNITS):
             yield common | row("test", metric, value) | {"metric_signature": signature}
     else:
-        yield common | row("test", "bleu", None) | {"status": bad["status"], "reason": bad["reason"]}
+        yield (
+            common
+            | row("test", results.QUALITY[common["track"]], None)
+            | {"status": bad["status"], "reason": bad["reason"]}
+        )
 
 
 def row(split: str, metric: str, value: float | None) -> Record:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from headprune.config import Evaluation, Method, Treatment
-from headprune.evaluation.corpus import TranslationCorpus
+from headprune.config import Evaluation, Method, Model, Treatment
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.store import Record, read_json, require_ok, write_json
 from headprune.provenance import digest, environment, file_sha256
+from headprune.tracks import TRACKS, Track
 
 Spec = Mapping[str, Any]
 
@@ -49,13 +48,17 @@ def evaluation_of(spec: Spec) -> Evaluation:
     return Evaluation(**spec["evaluation"])
 
 
-def corpus_of(spec: Spec) -> TranslationCorpus:
-    return _corpus(folder_of(spec) / "data" / spec["dataset"])
+def model_of(spec: Spec) -> Model:
+    return Model(**spec["settings"])
 
 
-@cache
-def _corpus(folder: Path) -> TranslationCorpus:
-    return TranslationCorpus(folder)
+def track_of(spec: Spec) -> Track:
+    return TRACKS[model_of(spec).track]
+
+
+def corpus_of(spec: Spec) -> Any:
+    """The prepared dataset, as its track reads it."""
+    return track_of(spec).corpus(folder_of(spec) / "data" / spec["dataset"])
 
 
 def trained_record(spec: Spec) -> Record:

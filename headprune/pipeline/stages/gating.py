@@ -31,7 +31,9 @@ from headprune.pipeline.specification import (
     folder_of,
     identity,
     methods_of,
+    model_of,
     signature_of,
+    track_of,
     trained_record,
     training_identity,
 )
@@ -162,8 +164,7 @@ def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, r
         removal.save(model, path.with_suffix(".pt"))
         mask = method.scope.embed(gate_method.keep(total), HeadSpace.of(model))
         set_mask(model, mask)
-        validated = corpus_of(spec).batches("valid", evaluation_of(spec).max_tokens)
-        perplexity = likelihood.perplexity(model, validated)
+        perplexity = likelihood.perplexity(model, track_of(spec).validation(corpus_of(spec), evaluation_of(spec)))
         clear_mask(model)
         state = {name: value.tolist() for name, value in gate_method.state_dict().items()}
         return {
@@ -217,7 +218,7 @@ def masks_of(
 
 
 def space_of(spec: Spec) -> HeadSpace:
-    return Model(**spec["settings"]).architecture.head_space
+    return model_of(spec).architecture.head_space
 
 
 def protected(spec: Spec, method: Method) -> int:
@@ -231,7 +232,7 @@ def gate_run(spec: Spec, entry: Entry, method: Method, budget: int, options: Map
 
     :param budget: over all heads of the model
     """
-    settings, chosen = Model(**spec["settings"]), entry.options(options)
+    settings, chosen = model_of(spec), entry.options(options)
     updates = updates_of(settings, method)
     space = method.scope.subspace(settings.architecture.head_space)
     inside = budget - protected(spec, method)
@@ -255,7 +256,7 @@ def updates_of(settings: Model, method: Method) -> int:
 
 def train_gates(spec: Spec, method: Method, run: GateRun, signature: str, reporter: Reporter) -> tuple[Trained, Cost]:
     """One training of a gate method, with the data order and initial weights of the dense model of its seed."""
-    updates = updates_of(Model(**spec["settings"]), method)
+    updates = updates_of(model_of(spec), method)
     argv = arguments_of(spec, None if method.mode == "joint" else updates, method.learning_rate)
     start = None if method.mode == "joint" else dense_path(spec)
     return run_training(spec, [*argv, *gate_arguments(run, updates)], signature, reporter, start)

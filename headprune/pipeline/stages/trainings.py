@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headprune.config import Model
 from headprune.pipeline.memory import peak_memory
 from headprune.pipeline.passes import counted_passes
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.specification import Spec, corpus_of, folder_of
+from headprune.pipeline.specification import Spec, corpus_of, folder_of, model_of, track_of
 from headprune.pipeline.store import Record
-from headprune.training import Trained, arguments, train
+from headprune.training import Trained, train
 
 
 @dataclass
@@ -66,21 +65,22 @@ def arguments_of(spec: Spec, updates: int | None = None, learning_rate: float | 
     :param updates: instead of the model's own; the warm-up shrinks in proportion
     :param learning_rate: instead of the model's own
     """
-    settings = Model(**spec["settings"])
-    training, corpus = settings.training, corpus_of(spec)
+    settings = model_of(spec)
+    training = settings.training
     change: dict[str, float] = {}
     if updates is not None:
         change |= {"updates": updates, "warmup": round(training.warmup * updates / training.updates)}
     if learning_rate is not None:
         change["learning_rate"] = learning_rate
-    return arguments(corpus.binarised, corpus.pair, settings.architecture, training.model_copy(update=change))
+    changed = training.model_copy(update=change)
+    return track_of(spec).arguments(corpus_of(spec), settings.architecture, changed)
 
 
 def run_training(
     spec: Spec, argv: list[str], signature: str, reporter: Reporter, start: Path | None = None
 ) -> tuple[Trained, Cost]:
     """Trains in a folder of its own, named by the signature, so that nothing but the same run resumes from it."""
-    settings = Model(**spec["settings"]).training
+    settings = model_of(spec).training
     scratch = folder_of(spec) / "training" / f"{spec['job'].replace('/', '-')}-{signature}"
     with costed() as cost:
         trained = train(argv, scratch, spec["seed"], start, settings.checkpoint_every, reporter.update)
