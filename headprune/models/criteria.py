@@ -1,22 +1,20 @@
-"""Criterion and optimiser of gate training.
+"""Criteria of gate training.
 
 Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from fairseq import checkpoint_utils, utils
+from fairseq import checkpoint_utils
 from fairseq.criterions import register_criterion
 from fairseq.criterions.label_smoothed_cross_entropy import (
     LabelSmoothedCrossEntropyCriterion,
     LabelSmoothedCrossEntropyCriterionConfig,
 )
-from fairseq.optim import register_optimizer
-from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 from torch import Tensor
 
 
@@ -84,42 +82,3 @@ class DistilledCrossEntropy(LabelSmoothedCrossEntropyCriterion):
         found = torch.log_softmax(logits / self.temperature, -1)
         each = F.kl_div(found, wanted, reduction="none", log_target=True).sum(-1)  # (batch, tgt)
         return self.temperature**2 * each.masked_fill(sample["target"].eq(self.padding_idx), 0).sum()
-
-
-@dataclass
-class GatedAdamConfig(FairseqAdamConfig):
-    gate_lr: float = field(default=0.2, metadata={"help": "constant learning rate of the gate parameters"})
-    gate_clip_norm: float = field(default=1.0, metadata={"help": "clip the gates' gradient apart at this norm"})
-
-
-@register_optimizer("gated_adam", dataclass=GatedAdamConfig)
-class GatedAdam(FairseqAdam):
-    """fairseq's Adam with a second group for gate parameters (`parameter.param_group == "gates"`).
-
-    Theirs is a constant learning rate, no weight decay (D11) and a norm of their own to clip at (D12); gradients that
-    are not finite count as 0 for them, and stay an error for the weights.
-    """
-
-    def __init__(self, cfg: GatedAdamConfig, params: Any) -> None:
-        params = list(params)
-        self.gates = [p for p in params if getattr(p, "param_group", None) == "gates"]
-        self.weights = [p for p in params if getattr(p, "param_group", None) != "gates"]
-        groups = [{"params": self.weights, "gates": False}] if self.weights else []
-        if self.gates:
-            groups.append({"params": self.gates, "gates": True, "lr": cfg.gate_lr, "weight_decay": 0.0})
-        super().__init__(cfg, groups)
-
-    def set_lr(self, lr: float) -> None:
-        for group in self.param_groups:
-            group["lr"] = self.cfg.gate_lr if group["gates"] else lr
-
-    def get_lr(self) -> float:
-        return float(self.param_groups[0]["lr"])
-
-    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Tensor:
-        """Clips both groups, each at its own norm; returns the weights' norm (the gates' if alone)."""
-        for gate in self.gates:
-            if gate.grad is not None:
-                torch.nan_to_num_(gate.grad, nan=0.0, posinf=0.0, neginf=0.0)
-        gate_norm = torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
-        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm.float()
