@@ -12,10 +12,11 @@ import torch
 from headprune import removal
 from headprune.config import Method, Model
 from headprune.evaluation import likelihood
-from headprune.gates import clear_mask, set_mask
+from headprune.gates import clear_mask
 from headprune.heads import HeadSpace
 from headprune.method import Entry, GateMethod, Pruning
 from headprune.method.registry import BUILT_IN
+from headprune.models.gate_training import set_hard_gates
 from headprune.pipeline.cells import Cell, trial_path
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import (
@@ -163,7 +164,7 @@ def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, r
         assert gate_method is not None
         removal.save(model, path.with_suffix(".pt"))
         mask = method.scope.embed(gate_method.keep(total), HeadSpace.of(model))
-        set_mask(model, mask)
+        set_hard_gates(model, gate_method, method.scope)
         perplexity = likelihood.perplexity(model, track_of(spec).validation(corpus_of(spec), evaluation_of(spec)))
         clear_mask(model)
         state = {name: value.tolist() for name, value in gate_method.state_dict().items()}
