@@ -7,20 +7,14 @@ file SHA256SUMS in it, as sha256sum writes it, is optional and verified where pr
 
 from __future__ import annotations
 
-import difflib
-import gzip
-import hashlib
-import os
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Pairs = list[tuple[str, str]]  # (source, target)
+from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
 
-SPLITS = ("train", "valid", "test")
-EMBEDDED = Path(__file__).resolve().parent / "embedded"
+Pairs = list[tuple[str, str]]  # (source, target)
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _PAIR = re.compile(r"-([a-z]{2,3})-([a-z]{2,3})$")
@@ -29,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
 
 @dataclass(frozen=True)
-class Corpus:
+class Corpus(SplitFiles):
     """A parallel corpus on disk. Raises ValueError on language codes that are malformed or equal."""
 
     name: str
@@ -47,21 +41,8 @@ class Corpus:
         if self.source == self.target:
             raise ValueError(f"source and target language of {self.name} are both {self.source!r}")
 
-    def path(self, split: str) -> Path:
-        """The file of one split.
-
-        :raises ValueError: the split is not one of SPLITS, or both the plain and the gzipped file exist
-        :raises FileNotFoundError: neither exists
-        """
-        if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; available: {', '.join(SPLITS)}")
-        candidates = (self.folder / f"{split}.tsv", self.folder / f"{split}.tsv.gz")
-        found = [path for path in candidates if path.is_file()]
-        if not found:
-            raise FileNotFoundError(f"{self.name}: neither {split}.tsv nor {split}.tsv.gz in {self.folder}")
-        if len(found) == 2:
-            raise ValueError(f"{self.name}: both {split}.tsv and {split}.tsv.gz in {self.folder}: remove one")
-        return found[0]
+    def candidates(self, split: str) -> tuple[str, ...]:
+        return f"{split}.tsv", f"{split}.tsv.gz"
 
 
 CORPORA: dict[str, Corpus] = {
@@ -107,36 +88,14 @@ def corpus(name_or_path: str | Path, source: str | None = None, target: str | No
         return known
     folder = Path(name_or_path)
     if not folder.is_dir():
-        raise ValueError(_unknown(str(name_or_path)))
+        raise ValueError(unknown_dataset(str(name_or_path), CORPORA))
     pair = _PAIR.search(folder.resolve().name)
     if pair is None and not (source and target):
         raise ValueError(f"dataset {folder}: the folder's name must end in the language pair, as in talks-de-en")
     ends = pair.groups() if pair else ("", "")
-    own = Corpus(folder.resolve().name, source or ends[0], target or ends[1], folder, _checksums(folder))
-    try:
-        for split in SPLITS:
-            own.path(split)
-    except FileNotFoundError as error:
-        raise ValueError(f"not a corpus: {error}") from None
+    own = Corpus(folder.resolve().name, source or ends[0], target or ends[1], folder, checksums(folder))
+    own.require_every_split()
     return own
-
-
-def _unknown(name: str) -> str:
-    """The message for a name that is neither known nor a folder."""
-    if os.sep in name:
-        return f"unknown dataset {name!r}: no such folder; embedded ones: {', '.join(CORPORA)}"
-    nearest = difflib.get_close_matches(name, CORPORA, n=1, cutoff=0.4)
-    guess = f" did you mean {nearest[0]!r}?" if nearest else ""
-    return f"unknown dataset {name!r};{guess} available: {', '.join(CORPORA)}, or a folder of your own"
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    """Digests by file name from the folder's SHA256SUMS; {} where there is none."""
-    path = folder / "SHA256SUMS"
-    if not path.is_file():
-        return {}
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.removeprefix("*"): digest.lower() for digest, name in lines}
 
 
 def read_pairs(corpus: Corpus, split: str) -> Pairs:
@@ -146,19 +105,7 @@ def read_pairs(corpus: Corpus, split: str) -> Pairs:
     :raises ValueError: checksum mismatch, undecodable or malformed line (with file, line and rule), no pairs
     :raises FileNotFoundError: the split has no file
     """
-    path = corpus.path(split)
-    content = path.read_bytes()
-    expected, actual = corpus.sha256.get(path.name), hashlib.sha256(content).hexdigest()
-    if expected is not None and actual != expected:
-        raise ValueError(f"{path}: checksum differs: expected sha256 {expected}, actual {actual}")
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: not a complete gzip file ({error})") from None
-    lines = content.removesuffix(b"\n").split(b"\n") if content else []
-    if not lines:
-        raise ValueError(f"{path}: empty; expected one pair a line")
+    path, lines = read_verified(corpus, split, unit="pair")
     return [_parse(line, path, number) for number, line in enumerate(lines, start=1)]
 
 
