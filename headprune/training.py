@@ -22,7 +22,7 @@ import torch
 from fairseq import checkpoint_utils, options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
-from headprune.config import Architecture, Training
+from headprune.config import Architecture, Optimisation, Training
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, Scope
 from headprune.method import GateMethod
@@ -82,14 +82,16 @@ def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, tra
     argv += ["--share-all-embeddings"] if a.share_embeddings else ["--share-decoder-input-output-embed"]
     argv += ["--criterion", "gated_label_smoothed_cross_entropy", "--label-smoothing", t.label_smoothing]
     argv += ["--optimizer", "gated_adam", "--adam-betas", f"(0.9, {t.beta2})", "--weight-decay", t.weight_decay]
-    argv += ["--lr", t.learning_rate, "--clip-norm", t.clip_norm, *_schedule(t)]
+    argv += ["--lr", t.learning_rate, "--clip-norm", t.clip_norm, *schedule_arguments(t)]
     argv += ["--max-tokens", t.max_tokens, "--update-freq", t.update_freq, "--max-update", t.updates]
     argv += ["--required-batch-size-multiple", 1]  # the default silently drops sentences, of valid and test too
     argv += ["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else []
     return [str(argument) for argument in argv]
 
 
-def _schedule(t: Training) -> list[Any]:
+def schedule_arguments(t: Optimisation) -> list[Any]:
+    if t.schedule == "constant":
+        return ["--lr-scheduler", "fixed", "--warmup-updates", t.warmup]
     if t.schedule == "linear":
         argv: list[Any] = ["--lr-scheduler", "polynomial_decay", "--warmup-updates", t.warmup]
         return [*argv, "--total-num-update", t.updates, "--end-learning-rate", 0]

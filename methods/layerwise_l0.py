@@ -32,7 +32,7 @@ class LayerwiseL0(GateMethod):
     class Options:
         learning_rate: float = option(0.03, "of α, constant (paper: 1e-3 with LAMB for 28,000 updates and more)")
         penalty: float = option(0.015, "λ, nats per open head (paper: 0.01 to 0.02 for 128 heads)")
-        warmup: float = option(0.3, "fraction of the updates over which the penalty grows from 0 (paper: 1 epoch of 20)")
+        warmup: float = option(0.3, "fraction of the updates over which the penalty grows from 0 (paper: 1/20)")
         initial: float = option(2.0, "α of every head at the start (paper: 2; without the stabiliser: 0)")
         scaling: bool = option(True, "scale what a layer keeps by H / heads kept (released code: off)")
         at_k: bool = option(False, "keep exactly K heads, those of the largest α", trains=False)
@@ -95,10 +95,12 @@ class LayerwiseL0(GateMethod):
         return {budget: self.folded(model, self.keep(budget)) for budget in budgets}
 
     def folded(self, model, mask):
-        kappa = dict(zip((head.module for head in mask.space), self.scale(torch.tensor(mask.keep).double()).tolist()))
+        scale = self.scale(torch.tensor(mask.keep).double()).tolist()
+        kappa = {head.module: value for head, value in zip(mask.space, scale, strict=True)}
+        kept = mask.per_module()
         outputs = {
             point.name: OutputProjection(point.module.out_proj.weight.detach() * kappa[point.name], None)
             for point in attention_points(model)
-            if kappa.get(point.name, 1.0) != 1.0 and mask.per_module()[point.name]
+            if kept.get(point.name) and kappa[point.name] != 1
         }
         return Pruning(mask, outputs)

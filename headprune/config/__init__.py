@@ -1,19 +1,20 @@
 """The configuration of a profile: one schema, checked before anything runs."""
 
 from headprune.config.loading import ConfigError, load
-from headprune.config.schema import (
-    Ablation,
+from headprune.config.models import (
     Architecture,
-    Calibration,
-    Config,
     Dataset,
-    Evaluation,
-    Method,
+    LanguageArchitecture,
+    LanguageModel,
     Model,
-    Speed,
+    Optimisation,
+    StreamTraining,
+    TextDataset,
     Training,
-    Treatment,
+    dataset_from,
+    model_from,
 )
+from headprune.config.schema import Ablation, Calibration, Config, Evaluation, Grid, Method, Speed, Treatment
 
 __all__ = [
     "Ablation",
@@ -23,10 +24,18 @@ __all__ = [
     "ConfigError",
     "Dataset",
     "Evaluation",
+    "Grid",
+    "LanguageArchitecture",
+    "LanguageModel",
     "Method",
     "Model",
+    "Optimisation",
     "Speed",
+    "StreamTraining",
+    "TextDataset",
     "Training",
     "Treatment",
+    "dataset_from",
     "load",
+    "model_from",
 ]

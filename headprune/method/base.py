@@ -193,8 +193,8 @@ class GateMethod(nn.Module):
     def gates(self, mask: HeadMask) -> Tensor:
         """What evaluation during training multiplies the heads of `self.space` with (N,), differentiation aside.
 
-        The mask itself, unless the method scales what is left; then `masks` returns a `Pruning` whose output projections
-        do the same.
+        The mask itself, unless the method scales what is left; then `masks` returns a `Pruning` whose output
+        projections do the same.
         """
         return torch.tensor(mask.keep, dtype=torch.float32)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from headprune.config import Evaluation, Method, Model, Treatment
+from headprune.config import Evaluation, LanguageModel, Method, Model, Treatment, model_from
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
 from headprune.pipeline.cells import Cell
@@ -48,8 +48,8 @@ def evaluation_of(spec: Spec) -> Evaluation:
     return Evaluation(**spec["evaluation"])
 
 
-def model_of(spec: Spec) -> Model:
-    return Model(**spec["settings"])
+def model_of(spec: Spec) -> Model | LanguageModel:
+    return model_from(spec["settings"])
 
 
 def track_of(spec: Spec) -> Track:
@@ -88,7 +88,7 @@ def dense_identity(spec: Spec) -> Record:
 
 def identity(spec: Spec, entry: Entry, method: Method, cell: Cell) -> Record:
     """What the results of a cell depend on; its digest is the signature in the tables."""
-    plain = method.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "draws"})
+    plain = method.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "models", "draws"})
     return dense_identity(spec) | {
         "dataset": spec["dataset"],
         "model": cell.model,
@@ -102,14 +102,14 @@ def identity(spec: Spec, entry: Entry, method: Method, cell: Cell) -> Record:
 
 def training_identity(spec: Spec, entry: Entry, method: Method, options: Mapping[str, Any]) -> Record:
     """What a training that serves all budgets depends on."""
-    keys = ("name", "mode", "updates", "learning_rate", "types", "min_per_module")
+    keys = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "types", "min_per_module")
     chosen = {key: getattr(method, key) for key in keys}
     return dense_identity(spec) | {"training": {**chosen, "options": dict(options), "file_sha256": entry.sha256}}
 
 
 def treated_identity(spec: Spec, treatment: Treatment, cell: Cell, base: Record) -> Record:
     """What the results of a treated cell depend on: the cell whose mask it takes, and what is done with it."""
-    settings = treatment.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "draws", "of"})
+    settings = treatment.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "models", "draws", "of"})
     keys = ("settings", "dataset", "evaluation", "calibration")
     plain = {key: spec[key] for key in keys} | {"seed": cell.seed, "budget": cell.budget, "draw": cell.treatment_draw}
     return {"base": base["signature"], "treatment": settings, **plain, **environment()}

@@ -38,7 +38,7 @@ wildcard_constraints:
     dataset=either(plan.config.datasets),
     model=either(plan.config.models),
     label=either(plan.labels),
-    batch=either({name for seed in plan.all_seeds() for name in plan.batches(seed)}),
+    batch=either({job.label for job in plan.jobs if job.kind == "test"}),
     seed=r"\d+",
     budget=r"\d+",
 
@@ -99,7 +99,7 @@ def test_receipts(wildcards):
     seed = int(wildcards.seed)
     return receipts(
         Job("test", wildcards.model, label=batch, seed=seed)
-        for batch in plan.batches(seed)
+        for batch in plan.batches(wildcards.model, seed)
     )
 
 

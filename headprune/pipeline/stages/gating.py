@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from headprune import removal
-from headprune.config import Method, Model
+from headprune.config import LanguageModel, Method, Model
 from headprune.evaluation import likelihood
 from headprune.gates import clear_mask
 from headprune.heads import HeadSpace
@@ -251,14 +251,14 @@ def gate_run(spec: Spec, entry: Entry, method: Method, budget: int, options: Map
     )
 
 
-def updates_of(settings: Model, method: Method) -> int:
+def updates_of(settings: Model | LanguageModel, method: Method) -> int:
     return settings.training.updates if method.mode == "joint" else method.updates or settings.training.updates
 
 
 def train_gates(spec: Spec, method: Method, run: GateRun, signature: str, reporter: Reporter) -> tuple[Trained, Cost]:
     """One training of a gate method, with the data order and initial weights of the dense model of its seed."""
     updates = updates_of(model_of(spec), method)
-    argv = arguments_of(spec, None if method.mode == "joint" else updates, method.learning_rate)
+    argv = arguments_of(spec, method, None if method.mode == "joint" else updates, update_freq=method.update_freq)
     start = None if method.mode == "joint" else dense_path(spec)
     return run_training(spec, [*argv, *gate_arguments(run, updates)], signature, reporter, start)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from headprune import removal
-from headprune.config import Dataset
-from headprune.data import corpus as find_corpus
+from headprune.config import dataset_from
 from headprune.data import prepare
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import Spec, dense_identity, dense_path, folder_of
@@ -15,8 +14,8 @@ from headprune.provenance import digest, file_sha256
 
 def data(spec: Spec, reporter: Reporter) -> Record:
     """Prepares a dataset."""
-    dataset = Dataset(**spec["recipe"])
-    statistics = prepare(find_corpus(dataset.corpus), dataset.recipe(), folder_of(spec) / "data" / spec["dataset"])
+    dataset = dataset_from(spec["recipe"])
+    statistics = prepare(dataset.source(), dataset.recipe(), folder_of(spec) / "data" / spec["dataset"])
     return {"status": "ok", "reason": "", "statistics": statistics}
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from headprune.config import Grid
 from headprune.pipeline.memory import peak_memory
 from headprune.pipeline.passes import counted_passes
 from headprune.pipeline.progress import Reporter
@@ -59,19 +61,24 @@ def costed(updates: int = 0) -> Iterator[Cost]:
     cost.memory, cost.forward, cost.backward = peak.mib, passes.forward, passes.backward
 
 
-def arguments_of(spec: Spec, updates: int | None = None, learning_rate: float | None = None) -> list[str]:
+def arguments_of(
+    spec: Spec, entry: Grid | None = None, updates: int | None = None, update_freq: int | None = None
+) -> list[str]:
     """fairseq's arguments for the model of a job.
 
+    :param entry: its learning rate and schedule instead of the model's own
     :param updates: instead of the model's own; the warm-up shrinks in proportion
-    :param learning_rate: instead of the model's own
+    :param update_freq: likewise
     """
     settings = model_of(spec)
     training = settings.training
-    change: dict[str, float] = {}
+    change: dict[str, Any] = {"update_freq": update_freq or training.update_freq}
     if updates is not None:
         change |= {"updates": updates, "warmup": round(training.warmup * updates / training.updates)}
-    if learning_rate is not None:
-        change["learning_rate"] = learning_rate
+    if entry is not None and entry.learning_rate is not None:
+        change["learning_rate"] = entry.learning_rate
+    if entry is not None and entry.schedule is not None:
+        change["schedule"] = entry.schedule
     changed = training.model_copy(update=change)
     return track_of(spec).arguments(corpus_of(spec), settings.architecture, changed)
 
