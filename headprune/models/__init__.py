@@ -1,7 +1,7 @@
-"""The fairseq plug-in. Importing it, or `--user-dir headprune`, registers architecture, criterion and optimiser."""
+"""The fairseq plug-in: importing it, or `--user-dir headprune`, registers models, task, criteria and optimiser."""
 
 from headprune.gates import clear_mask, install, set_gates, set_mask
-from headprune.models import compat, training_plugins, transformer
+from headprune.models import compat, streaming_lm, training_plugins, transformer
 from headprune.models.transformer import HeadpruneTransformer
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "install",
     "set_gates",
     "set_mask",
+    "streaming_lm",
     "training_plugins",
     "transformer",
 ]
