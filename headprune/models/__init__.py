@@ -1,7 +1,7 @@
-"""The fairseq plug-in. Importing it, or `--user-dir headprune`, registers architecture, criterion and optimiser."""
+"""The fairseq plug-in: importing it, or `--user-dir headprune`, registers models, task, criteria and optimisers."""
 
 from headprune.gates import clear_mask, install, set_gates, set_mask
-from headprune.models import compat, criteria, optimisers, transformer
+from headprune.models import compat, criteria, optimisers, streaming_lm, transformer
 from headprune.models.transformer import HeadpruneTransformer
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "optimisers",
     "set_gates",
     "set_mask",
+    "streaming_lm",
     "transformer",
 ]

@@ -3,6 +3,7 @@
 Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,15 @@ import torch
 import torch.nn.functional as F
 from fairseq import checkpoint_utils
 from fairseq.criterions import register_criterion
+from fairseq.criterions.cross_entropy import CrossEntropyCriterion, CrossEntropyCriterionConfig
 from fairseq.criterions.label_smoothed_cross_entropy import (
     LabelSmoothedCrossEntropyCriterion,
     LabelSmoothedCrossEntropyCriterionConfig,
 )
+from fairseq.logging import metrics
 from torch import Tensor
+
+from headprune.importance import token_losses
 
 
 @register_criterion("gated_label_smoothed_cross_entropy", dataclass=LabelSmoothedCrossEntropyCriterionConfig)
@@ -31,6 +36,43 @@ class GatedLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
         if model.training and hasattr(model, "gate_penalty"):
             loss = loss + sample_size * model.gate_penalty()
         return loss, sample_size, logging_output
+
+
+@register_criterion("gated_cross_entropy", dataclass=CrossEntropyCriterionConfig)
+class GatedCrossEntropy(CrossEntropyCriterion):
+    """Cross-entropy of a language model, of its adaptive softmax if it has one, plus the penalty of the gate method.
+
+    The penalty is added as in `GatedLabelSmoothedCrossEntropy`, in training only, and logged apart: `loss` is the
+    cross-entropy alone, so that it compares between methods. Models with an adaptive softmax leave parameters without
+    a gradient when a batch has no rare word; with several workers they need `--ddp-backend legacy_ddp`.
+    """
+
+    def forward(self, model: Any, sample: Mapping[str, Any], reduce: bool = True) -> Any:
+        output = model(**sample["net_input"])
+        losses = token_losses(model, output, sample["target"])
+        loss = losses.sum() if reduce else losses
+        sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
+        counts = {"ntokens": sample["ntokens"], "nsentences": sample["target"].size(0), "sample_size": sample_size}
+        logged = {"loss": loss.data, "nll_loss": loss.data, **counts}
+        if model.training and reduce and hasattr(model, "gate_penalty"):
+            penalty = sample_size * model.gate_penalty()
+            loss = loss + penalty
+            logged["gate_penalty"] = penalty.data if isinstance(penalty, Tensor) else penalty
+        return loss, sample_size, logged
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
+        """Logs `loss` per sample and `nll_loss` per token in bits, `ppl`, and the penalty of a gate method."""
+        total = {
+            key: utils.item(sum(log.get(key, 0) for log in logging_outputs))
+            for key in ("loss", "nll_loss", "ntokens", "sample_size", "gate_penalty")
+        }
+        size, tokens = total["sample_size"], total["ntokens"]
+        metrics.log_scalar("loss", total["loss"] / size / math.log(2), size, round=3)
+        metrics.log_scalar("nll_loss", total["nll_loss"] / tokens / math.log(2), tokens, round=3)
+        metrics.log_derived("ppl", lambda meters: utils.get_perplexity(meters["nll_loss"].avg))
+        if total["gate_penalty"]:
+            metrics.log_scalar("gate_penalty", total["gate_penalty"] / size, size, round=4)
 
 
 @dataclass
