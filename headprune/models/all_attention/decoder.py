@@ -37,7 +37,7 @@ class AllAttentionDecoder(FairseqDecoder):
         else:
             self.output_projection = nn.Linear(a.width, len(dictionary))
             if a.share_embeddings:
-                self.output_projection.weight = self.embed_tokens.weight
+                self.output_projection.weight = self.embed_tokens.weight  # type: ignore[assignment]
         self.input_dropout = FairseqDropout(a.input_dropout, module_name=self.__class__.__name__)
         self.last_dropout = FairseqDropout(a.dropout, module_name=self.__class__.__name__)
         self.output_dropout = FairseqDropout(a.output_dropout, module_name=self.__class__.__name__)
