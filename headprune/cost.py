@@ -14,16 +14,18 @@ from torch import nn
 
 from headprune.heads import attention_points
 
+EMBEDDINGS = ("embed_tokens", "output_projection", "adaptive_softmax")  # by the names that fairseq gives them
+
 
 def parameters(model: nn.Module, embeddings: bool = True) -> int:
     """Number of parameters, shared ones counted once.
 
-    :param embeddings: count the embedding tables and the output projection, too
+    :param embeddings: count the tables of words and positions, and the output layer with its projections, too
     """
     left_out = set()
     if not embeddings:
         tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-        tables += [m for n, m in model.named_modules() if n.endswith("output_projection")]
+        tables += [module for name, module in model.named_modules() if name.rpartition(".")[2] in EMBEDDINGS]
         left_out = {id(parameter) for table in tables for parameter in table.parameters()}
     return sum(p.numel() for p in {id(p): p for p in model.parameters()}.values() if id(p) not in left_out)
 
@@ -53,6 +55,42 @@ def macs(model: Any, source: int, target: int) -> int:
         if isinstance(module, nn.Linear) and not name.startswith(attended):
             total += (source if name.startswith("encoder.") else target) * module.weight.numel()
     return total
+
+
+def segment_macs(model: Any, tokens: int, cached: bool = False, output: bool = True) -> int:
+    """Multiply-accumulates of an All-Attention or Transformer-XL language model for one row of a segment.
+
+    Counted as Shim et al. do, for whole matrices of scores over the S = memory + tokens keys, masked or not:
+
+        h·(2·d·d_h·T + 2·S·d·d_h + 3·S·T·d_h + 2·N·T·d_h) + 2·d·F·T    for each layer with h heads
+
+    Not counted: W_R ρ, which depends on weights alone; softmax, norms, additions, table look-ups; the tails of an
+    adaptive softmax, which few words need.
+
+    :param tokens: T, the length of the segment
+    :param cached: keys and values of the memory are not computed again, as in evaluation and generation
+    :param output: count the output layer, too
+    """
+    total, src = 0, tokens + model.cfg.memory_length
+    for point in attention_points(model):
+        if point.indices:
+            attention = point.module
+            total += tokens * (attention.q_proj.weight.numel() + attention.out_proj.weight.numel())
+            total += (tokens if cached else src) * (attention.k_proj.weight.numel() + attention.v_proj.weight.numel())
+            total += 3 * src * tokens * attention.num_heads * attention.head_dim
+            total += tokens * (attention.persistent_keys.numel() + attention.persistent_values.numel())
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and ".feed_forward." in name:
+            total += tokens * module.weight.numel()
+    return total + (tokens * _output_weights(model.decoder) if output else 0)
+
+
+def _output_weights(decoder: Any) -> int:
+    """Weights of the output layer that every token meets."""
+    if decoder.adaptive_softmax is None:
+        return int(decoder.output_projection.weight.numel())
+    head = decoder.adaptive_softmax.head
+    return int(head.out_dim * decoder.adaptive_softmax.input_dim)
 
 
 @dataclass(frozen=True)
