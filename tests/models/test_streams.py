@@ -94,9 +94,7 @@ def test_rows_are_rolled_by_cumulative_offsets_of_their_own() -> None:
         inputs, targets = concatenated(rolled)
         for row in range(4):
             assert torch.equal(targets[row], rows[row].roll(-int(offsets[row])))
-        assert torch.equal(
-            targets - 1, torch.where(inputs.eq(END), 9, inputs)
-        )  # true predecessors, at the joint too
+        assert torch.equal(targets - 1, torch.where(inputs.eq(END), 9, inputs))  # true predecessors, at the joint too
         seen.append(targets)
     assert not torch.equal(seen[0], seen[1])
     assert len({int(row[0] - row.min()) for row in seen[0]}) > 1
