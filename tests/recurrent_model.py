@@ -28,7 +28,7 @@ class RecurrentDecoder(FairseqDecoder):
         self.dropout = dropout
         self.adaptive_softmax = None
         if cutoff:
-            self.adaptive_softmax = AdaptiveSoftmax(len(words), width, cutoff, dropout=0.0)
+            self.adaptive_softmax = AdaptiveSoftmax(len(words), width, cutoff, dropout=0.0, factor=2.0)
         else:
             self.output = nn.Linear(width, len(words))
         self.memories: dict[bool, Tensor | None] = {True: None, False: None}

@@ -55,7 +55,7 @@ class StreamingTask(FairseqTask):
 
     cfg: StreamingConfig
 
-    def __init__(self, cfg: StreamingConfig) -> None:
+    def __init__(self, cfg: StreamingConfig, **unused: Any) -> None:
         super().__init__(cfg)
         self.dictionary = Dictionary.load(os.path.join(utils.split_paths(cfg.data)[0], "dict.txt"))
         self._model: Any = None  # that is being trained
