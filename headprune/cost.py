@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headprune.heads import attention_points
 
@@ -125,16 +125,54 @@ def measure(
     :returns: by model, milliseconds per sentence at batch size 1, and target tokens per second
     """
     tokens = int(batch["ntokens"])
-    latency: dict[str, list[float]] = {name: [] for name in models}
-    throughput: dict[str, list[float]] = {name: [] for name in models}
-    for round_number in range(repeats + 1):
+
+    def run(model: Any) -> tuple[float, float]:
+        single = sum(_seconds(model, task, one, beam) for one in singles) / len(singles)
+        return 1000 * single, tokens / _seconds(model, task, batch, beam)
+
+    return in_turn(models, run, repeats)
+
+
+def measure_streams(
+    models: Mapping[str, Any], tokens: Tensor, batch: Sequence[Mapping[str, Any]], repeats: int
+) -> dict[str, tuple[Timing, Timing]]:
+    """Latency and throughput of language models with a memory, the models in turn in every round.
+
+    :param tokens: one row, read token by token as in generation, for latency [1, tgt]
+    :param batch: mini-batches to read one after the other, for throughput
+    :returns: by model, milliseconds per token at one row, and tokens per second
+    """
+    size = sum(int(segment["ntokens"]) for segment in batch)
+    steps = [{"src_tokens": tokens[:, i : i + 1], "start": i == 0} for i in range(tokens.shape[1])]
+    segments = [segment["net_input"] for segment in batch]
+    return in_turn(models, lambda m: (1000 * _reading(m, steps) / len(steps), size / _reading(m, segments)), repeats)
+
+
+def in_turn(
+    models: Mapping[str, Any], run: Callable[[Any], tuple[float, float]], repeats: int
+) -> dict[str, tuple[Timing, Timing]]:
+    """Times every model once in every round, so that drift hits all alike; the first round warms up.
+
+    :param run: latency and throughput of a model
+    """
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
+    for _ in range(repeats + 1):
         for name, model in models.items():
-            single = sum(_seconds(model, task, one, beam) for one in singles) / len(singles)
-            whole = _seconds(model, task, batch, beam)
-            if round_number:  # the first round warms up
-                latency[name].append(1000 * single)
-                throughput[name].append(tokens / whole)
-    return {name: (Timing.of(latency[name]), Timing.of(throughput[name])) for name in models}
+            found[name].append(run(model))
+    columns = {name: list(zip(*pairs[1:], strict=True)) for name, pairs in found.items()}
+    return {name: (Timing.of(latency), Timing.of(throughput)) for name, (latency, throughput) in columns.items()}
+
+
+def _reading(model: Any, inputs: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds for some forward passes, one after the other."""
+    model.eval()
+    _wait()
+    start = time.perf_counter()
+    with torch.no_grad():
+        for each in inputs:
+            model(**each)
+    _wait()
+    return time.perf_counter() - start
 
 
 def _seconds(model: nn.Module, task: Any, batch: Mapping[str, Any], beam: int) -> float:

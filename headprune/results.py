@@ -85,6 +85,8 @@ UNITS = {
     "bleu_tokenized_lower": "BLEU",
     "chrf": "chrF2",
     "perplexity": "per token",
+    "perplexity_one_row": "per token",
+    "bits_per_byte": "bits",
     "masked_vs_removed_max_abs": "logit",
     "masked_vs_removed_hypotheses": "sentences",
     "parameters": "count",

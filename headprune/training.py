@@ -81,12 +81,17 @@ def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, tra
         argv += [f"--{side}-normalize-before"] if a.normalize_before else []
     argv += ["--share-all-embeddings"] if a.share_embeddings else ["--share-decoder-input-output-embed"]
     argv += ["--criterion", "gated_label_smoothed_cross_entropy", "--label-smoothing", t.label_smoothing]
-    argv += ["--optimizer", "gated_adam", "--adam-betas", f"(0.9, {t.beta2})", "--weight-decay", t.weight_decay]
-    argv += ["--lr", t.learning_rate, "--clip-norm", t.clip_norm, *schedule_arguments(t)]
-    argv += ["--max-tokens", t.max_tokens, "--update-freq", t.update_freq, "--max-update", t.updates]
+    argv += ["--max-tokens", t.max_tokens]
     argv += ["--required-batch-size-multiple", 1]  # the default silently drops sentences, of valid and test too
-    argv += ["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else []
-    return [str(argument) for argument in argv]
+    return [str(argument) for argument in [*argv, *optimisation_arguments(t)]]
+
+
+def optimisation_arguments(t: Optimisation) -> list[Any]:
+    """The arguments that all tracks share."""
+    argv: list[Any] = ["--optimizer", f"gated_{t.optimiser}", "--weight-decay", t.weight_decay]
+    argv += [f"--{t.optimiser}-betas", f"(0.9, {t.beta2})", "--lr", t.learning_rate, "--clip-norm", t.clip_norm]
+    argv += [*schedule_arguments(t), "--update-freq", t.update_freq, "--max-update", t.updates]
+    return [*argv, *(["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else [])]
 
 
 def schedule_arguments(t: Optimisation) -> list[Any]:

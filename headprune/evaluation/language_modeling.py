@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from headprune.evaluation.likelihood import Agreement
 from headprune.evaluation.text import LanguageCorpus, placed
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
@@ -96,25 +97,22 @@ def likelihood(
     return Likelihood(split, rows, length, nats, segments.dropped, counts["bytes"], counts["unknown_tokens"])
 
 
-def largest_difference(
-    model: nn.Module, mask: HeadMask, pruned: nn.Module, batches: Iterable[Mapping[str, Any]]
-) -> float:
-    """Largest difference of an output (a logit; a hidden state before an adaptive softmax) between `model` under
-    `mask` and `pruned`, over all places that are not padding.
-
-    :param batches: in the order in which they carry the models' memories
-    """
+def agreement(model: nn.Module, mask: HeadMask, pruned: nn.Module, batches: Iterable[Mapping[str, Any]]) -> Agreement:
+    """Compares `model` under `mask` with `pruned`: outputs (logits; hidden states before an adaptive softmax) at all
+    places that are not padding, in the order in which the batches carry the models' memories."""
     model.eval()
     pruned.eval()
-    worst = 0.0
+    worst, nats, tokens = 0.0, 0.0, 0
     set_mask(model, mask)
     try:
         with torch.no_grad():
             for batch in batches:
-                outputs = [each(**batch["net_input"])[0].float() for each in (model, pruned)]  # (rows, tgt, …)
+                outputs = [each(**batch["net_input"]) for each in (model, pruned)]  # of (rows, tgt, …)
                 padding = batch["target"].eq(padding_index(model))
-                difference = (outputs[0] - outputs[1]).abs().amax(-1).masked_fill(padding, 0)
+                difference = (outputs[0][0] - outputs[1][0]).float().abs().amax(-1).masked_fill(padding, 0)
                 worst = max(worst, float(difference.max()))
+                nats += float(token_losses(pruned, outputs[1], batch["target"]).double().sum())
+                tokens += int(batch["ntokens"])
     finally:
         clear_mask(model)
-    return worst
+    return Agreement(max_abs=worst, hypotheses_compared=0, hypotheses_different=0, perplexity=math.exp(nats / tokens))

@@ -68,7 +68,8 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
     if pruned["status"] == "ok":
         common |= {"heads_kept": len(pruned["mask"]), "reason": pruned["reason"]}
         for metric in ("perplexity", "masked_vs_removed_max_abs", "masked_vs_removed_hypotheses"):
-            yield common | row("valid", metric, pruned[metric])
+            if metric in pruned:
+                yield common | row("valid", metric, pruned[metric])
         for metric in ("parameters", "parameters_non_embedding", "macs_per_token"):
             yield common | row("", metric, pruned[metric])
         for metric in COSTS:

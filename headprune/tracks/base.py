@@ -40,11 +40,11 @@ class Track(ABC):
         """The arguments of `fairseq-train` for an unpruned model, without seed and folder."""
 
     @abstractmethod
-    def calibration(self, corpus: Any, settings: Calibration, seed: int) -> Batches:
+    def calibration(self, corpus: Any, architecture: Any, settings: Calibration, seed: int) -> Batches:
         """The train examples that methods see: the same for all methods of a seed."""
 
     @abstractmethod
-    def validation(self, corpus: Any, settings: Evaluation) -> Batches:
+    def validation(self, corpus: Any, architecture: Any, settings: Evaluation) -> Iterable[Mapping[str, Any]]:
         """The whole validation set, in an order in which a model can read it."""
 
     @abstractmethod
@@ -63,7 +63,7 @@ class Track(ABC):
     def time(
         self, models: Mapping[str, nn.Module], corpus: Any, settings: Speed, evaluation: Evaluation
     ) -> dict[str, tuple[Timing, Timing]]:
-        """By model, latency and throughput; all models in turn in every round."""
+        """By model, latency in milliseconds and throughput in tokens per second; all models in turn in every round."""
 
     @abstractmethod
     def compare(

@@ -33,16 +33,18 @@ class Translation(Track):
     def arguments(self, corpus: TranslationCorpus, architecture: Architecture, training: Training) -> list[str]:
         return arguments(corpus.binarised, corpus.pair, architecture, training)
 
-    def calibration(self, corpus: TranslationCorpus, settings: Calibration, seed: int) -> Batches:
+    def calibration(
+        self, corpus: TranslationCorpus, architecture: Architecture, settings: Calibration, seed: int
+    ) -> Batches:
         return corpus.sample_train(settings.sentences, seed, settings.max_tokens)
 
-    def validation(self, corpus: TranslationCorpus, settings: Evaluation) -> Batches:
+    def validation(self, corpus: TranslationCorpus, architecture: Architecture, settings: Evaluation) -> Batches:
         return corpus.batches("valid", settings.max_tokens)
 
     def agreement(
         self, model: Any, mask: HeadMask, pruned: Any, corpus: TranslationCorpus, settings: Evaluation
     ) -> likelihood.Agreement:
-        return likelihood.agreement(model, mask, pruned, corpus, self.validation(corpus, settings), settings)
+        return likelihood.agreement(model, mask, pruned, corpus, corpus.batches("valid", settings.max_tokens), settings)
 
     def macs_per_token(self, model: Any, corpus: TranslationCorpus) -> float:
         """Of a validation pair of mean length on both sides."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.models import FairseqLanguageModel, register_model, register_model_architecture
+from torch import Tensor
 
 from headprune.models.all_attention.architecture import Architecture
 from headprune.models.all_attention.decoder import AllAttentionDecoder
@@ -25,6 +26,7 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
     """
 
     cfg: Architecture
+    decoder: AllAttentionDecoder
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
@@ -46,6 +48,15 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
             shrink(model, {name: tuple(kept) for name, kept in json.loads(args.keep_heads).items()})
         model.attach_gates(args)
         return model
+
+    def training_memory(self) -> list[Tensor] | None:
+        """What training remembers, for a checkpoint of the task `streaming_lm`."""
+        return self.decoder.memory_states()
+
+    def restore_training_memory(self, memory: list[Tensor]) -> None:
+        """Makes training go on with what `training_memory` gave."""
+        like = self.decoder.distances.weight
+        self.decoder.recall([states.to(like) for states in memory])
 
 
 @register_model_architecture(ARCHITECTURE, ARCHITECTURE)

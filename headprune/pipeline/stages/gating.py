@@ -165,7 +165,9 @@ def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, r
         removal.save(model, path.with_suffix(".pt"))
         mask = method.scope.embed(gate_method.keep(total), HeadSpace.of(model))
         set_hard_gates(model, gate_method, method.scope)
-        perplexity = likelihood.perplexity(model, track_of(spec).validation(corpus_of(spec), evaluation_of(spec)))
+        architecture, settings = model_of(spec).architecture, evaluation_of(spec)
+        validated = track_of(spec).validation(corpus_of(spec), architecture, settings)
+        perplexity = likelihood.perplexity(model, validated)
         clear_mask(model)
         state = {name: value.tolist() for name, value in gate_method.state_dict().items()}
         return {

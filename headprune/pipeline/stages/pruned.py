@@ -16,6 +16,7 @@ from headprune.pipeline.specification import (
     device,
     evaluation_of,
     folder_of,
+    model_of,
     track_of,
 )
 from headprune.pipeline.store import Record, read_json, write_bytes
@@ -23,7 +24,8 @@ from headprune.pipeline.store import Record, read_json, write_bytes
 
 def calibration(spec: Spec) -> Batches:
     """The train examples that methods see: the same for all methods of a seed."""
-    return track_of(spec).calibration(corpus_of(spec), Calibration(**spec["calibration"]), spec["seed"])
+    settings = Calibration(**spec["calibration"])
+    return track_of(spec).calibration(corpus_of(spec), model_of(spec).architecture, settings, spec["seed"])
 
 
 def prune(spec: Spec, cell: Cell, model: Any, pruning: Pruning) -> Record:
@@ -44,12 +46,13 @@ def measure(spec: Spec, cell: Cell, model: Any, mask: HeadMask) -> Record:
         "heads": list(mask.space.names),
         "perplexity": agreed.perplexity,
         "masked_vs_removed_max_abs": agreed.max_abs,
-        "masked_vs_removed_hypotheses": agreed.hypotheses_different,
         "parameters": cost.parameters(pruned),
         "parameters_non_embedding": cost.parameters(pruned, embeddings=False),
         "macs_per_token": track.macs_per_token(pruned, corpus),
     }
-    if settings.translate_valid:
+    if agreed.hypotheses_compared:
+        record["masked_vs_removed_hypotheses"] = agreed.hypotheses_different
+    if settings.translate_valid and track.name == "mt":
         record["valid"] = evaluate(spec, cell, pruned, "valid")
     return record
 
