@@ -47,13 +47,6 @@ class RecurrentDecoder(FairseqDecoder):
         hidden = torch.stack(states, 1)
         return (hidden if self.adaptive_softmax is not None else self.output(hidden)), None
 
-    def memory_states(self) -> list[Tensor] | None:
-        memory = self.memories[True]
-        return None if memory is None else [memory]
-
-    def recall(self, states: list[Tensor]) -> None:
-        (self.memories[True],) = states
-
     def max_positions(self) -> int:
         return 10**6
 
@@ -81,6 +74,13 @@ class RecurrentLanguageModel(FairseqLanguageModel):
 
     def forward(self, src_tokens: Tensor, start: bool = False, **unused: Any) -> Any:
         return self.decoder(src_tokens, start=start)
+
+    def training_memory(self) -> list[Tensor] | None:
+        memory = self.decoder.memories[True]
+        return None if memory is None else [memory]
+
+    def restore_training_memory(self, memory: list[Tensor]) -> None:
+        (self.decoder.memories[True],) = memory
 
     def gate_penalty(self) -> Tensor:
         return self.penalty * self.decoder.recurrence.weight.square().sum()

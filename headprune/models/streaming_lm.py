@@ -47,9 +47,9 @@ class StreamingTask(FairseqTask):
     the rows are rolled at every epoch; evaluation scores every token of the corpus unless told otherwise.
 
     A mini-batch says in `net_input["start"]` whether the model must begin with an empty memory. A model whose memory
-    is to survive a killed training has a decoder with `memory_states()`, a list of tensors or None, and
-    `recall(states)`; the memory then lies in fairseq's checkpoints, and a resumed training ends bit for bit like an
-    undisturbed one. With several workers fairseq saves the state of the first only: each then resumes
+    is to survive a killed training has `training_memory()`, a list of tensors or None, and
+    `restore_training_memory(memory)`; the memory then lies in fairseq's checkpoints, and a resumed training ends bit
+    for bit like an undisturbed one. With several workers fairseq saves the state of the first only: each then resumes
     with an empty memory, once.
     """
 
@@ -163,14 +163,13 @@ class StreamingTask(FairseqTask):
         self._model = model
         if self._memory is not None:
             device = next(model.parameters()).device
-            model.decoder.recall([states.to(device) for states in self._memory])
+            model.restore_training_memory([states.to(device) for states in self._memory])
             self._memory = None
 
     def get_checkpoint_dict(self) -> dict[str, Any]:
         """What fairseq saves in a checkpoint beside the position of the iterator: the memory at this position."""
-        decoder: Any = getattr(self._model, "decoder", None)
-        keeps = self._workers == 1 and hasattr(decoder, "memory_states")
-        memory = decoder.memory_states() if keeps else None
+        keeps = self._workers == 1 and hasattr(self._model, "training_memory")
+        memory = self._model.training_memory() if keeps else None
         if memory is not None:
             memory = [states.detach().cpu().clone() for states in memory]
         return {type(self).__name__: {"memory": memory, "shape": self._shape()}}
