@@ -3,7 +3,7 @@
     python benchmarks/all_attention.py [--rounds 20] [--threads 2]
 
 Everything that is compared runs in turn in every round, so that a busy machine slows all alike; ratios are medians over
-rounds with quartiles. Printed as Markdown. The naive computation is that of `tests/models/naive_all_attention.py`.
+rounds with quartiles. Printed as Markdown. The naive computation is that of `tests/models/all_attention/naive_all_attention.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from headprune.models.all_attention.layer import Block
 from headprune.models.all_attention.memory import LayerMemory
 from headprune.surgery import shrink
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models" / "all_attention"))
 from naive_all_attention import NaiveAllAttention
 
 
