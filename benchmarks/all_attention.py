@@ -3,7 +3,8 @@
     python benchmarks/all_attention.py [--rounds 20] [--threads 2]
 
 Everything that is compared runs in turn in every round, so that a busy machine slows all alike; ratios are medians over
-rounds with quartiles. Printed as Markdown. The naive computation is that of `tests/models/all_attention/naive_all_attention.py`.
+rounds with quartiles. Printed as Markdown. The naive computation is `naive_all_attention.py` in
+`tests/models/all_attention`.
 """
 
 from __future__ import annotations

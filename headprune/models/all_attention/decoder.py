@@ -69,7 +69,8 @@ class AllAttentionDecoder(FairseqDecoder):
         self._memories[self.training] = following
         if self.final_norm is not None:
             states = self.final_norm(states)
-        return self.output_dropout(self.last_dropout(states)).transpose(0, 1), {"attn": None}
+        states = self.output_dropout(self.last_dropout(states)).transpose(0, 1)
+        return states.contiguous(), {"attn": None}
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
         return features if self.output_projection is None else self.output_projection(features)

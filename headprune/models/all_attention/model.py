@@ -26,6 +26,7 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
     """
 
     cfg: Architecture
+    decoder: AllAttentionDecoder
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
