@@ -8,6 +8,7 @@ from typing import Any
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.models import FairseqLanguageModel, register_model, register_model_architecture
+from torch import Tensor
 
 from headprune.models.all_attention.architecture import Architecture
 from headprune.models.all_attention.decoder import AllAttentionDecoder
@@ -25,6 +26,7 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
     """
 
     cfg: Architecture
+    decoder: AllAttentionDecoder
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
@@ -46,6 +48,13 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
             shrink(model, {name: tuple(kept) for name, kept in json.loads(args.keep_heads).items()})
         model.attach_gates(args)
         return model
+
+    def training_memory(self) -> list[Tensor] | None:
+        """For `streaming_lm`, which puts it into fairseq's checkpoints."""
+        return self.decoder.training_memory()  # type: ignore[no-any-return]
+
+    def restore_training_memory(self, memory: list[Tensor] | None) -> None:
+        self.decoder.restore_training_memory(memory)
 
 
 @register_model_architecture(ARCHITECTURE, ARCHITECTURE)
