@@ -135,10 +135,7 @@ def save(model: Any, path: str | Path) -> None:
         "model": {k: v.detach().cpu().clone() for k, v in model.state_dict().items() if "gate_method." not in k},
         "optimizer_history": [{"optimizer_name": "", "criterion_name": "", "lr_scheduler_state": {}, "num_updates": 0}],
         "extra_state": {"train_iterator": {"epoch": 1}},
-        "headprune": {
-            "format": FORMAT,
-            "dictionaries": {part: _symbols(getattr(model, part).dictionary) for part in kind.parts},
-        },
+        "headprune": {"format": FORMAT, "dictionaries": dictionaries},
     }
     with replacing(path) as temporary:
         torch.save(state, temporary)

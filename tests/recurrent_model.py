@@ -75,15 +75,15 @@ class RecurrentLanguageModel(FairseqLanguageModel):
     def forward(self, src_tokens: Tensor, start: bool = False, **unused: Any) -> Any:
         return self.decoder(src_tokens, start=start)
 
-    def gate_penalty(self) -> Tensor:
-        return self.penalty * self.decoder.recurrence.weight.square().sum()
-
     def training_memory(self) -> list[Tensor] | None:
         memory = self.decoder.memories[True]
         return None if memory is None else [memory]
 
     def restore_training_memory(self, memory: list[Tensor]) -> None:
-        self.decoder.memories[True] = memory[0].to(self.decoder.embedding.weight)
+        (self.decoder.memories[True],) = memory
+
+    def gate_penalty(self) -> Tensor:
+        return self.penalty * self.decoder.recurrence.weight.square().sum()
 
 
 @register_model_architecture(ARCHITECTURE, ARCHITECTURE)

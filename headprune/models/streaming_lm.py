@@ -162,7 +162,8 @@ class StreamingTask(FairseqTask):
         """Called before every epoch, and before the rest of an epoch when training goes on."""
         self._model = model
         if self._memory is not None:
-            model.restore_training_memory(self._memory)
+            device = next(model.parameters()).device
+            model.restore_training_memory([states.to(device) for states in self._memory])
             self._memory = None
 
     def get_checkpoint_dict(self) -> dict[str, Any]:
@@ -170,7 +171,7 @@ class StreamingTask(FairseqTask):
         keeps = self._workers == 1 and hasattr(self._model, "training_memory")
         memory = self._model.training_memory() if keeps else None
         if memory is not None:
-            memory = [tensor.detach().cpu().clone() for tensor in memory]
+            memory = [states.detach().cpu().clone() for states in memory]
         return {type(self).__name__: {"memory": memory, "shape": self._shape()}}
 
     def set_checkpoint_dict(self, state: Mapping[str, Any]) -> None:

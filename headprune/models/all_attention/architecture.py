@@ -42,12 +42,12 @@ class Architecture(FairseqDataclass):
 
     @classmethod
     def of(cls, arguments: Namespace) -> "Architecture":
-        """The fields that `arguments` has, defaults for the others.
+        """The fields that `arguments` gives a value, defaults for the others.
 
         :raises ValueError: see `check`.
         """
-        given = {f.name: getattr(arguments, f.name) for f in fields(cls) if hasattr(arguments, f.name)}
-        architecture = cls(**given)
+        given = {f.name: getattr(arguments, f.name, None) for f in fields(cls)}
+        architecture = cls(**{name: value for name, value in given.items() if value is not None})
         architecture.check()
         return architecture
 

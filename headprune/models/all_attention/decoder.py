@@ -69,7 +69,8 @@ class AllAttentionDecoder(FairseqDecoder):
         self._memories[self.training] = following
         if self.final_norm is not None:
             states = self.final_norm(states)
-        return self.output_dropout(self.last_dropout(states)).transpose(0, 1), {"attn": None}
+        states = self.output_dropout(self.last_dropout(states)).transpose(0, 1)
+        return states.contiguous(), {"attn": None}
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
         return features if self.output_projection is None else self.output_projection(features)
@@ -81,20 +82,21 @@ class AllAttentionDecoder(FairseqDecoder):
             states = states * word_scales(tokens, len(self.dictionary), self.architecture.word_dropout, states)
         return self.input_dropout(states) * self.architecture.width**0.5  # type: ignore[no-any-return]
 
-    def reset_memory(self) -> None:
-        """Forgets all segments, of training and of evaluation."""
-        self._memories.clear()
+    def forget(self) -> None:
+        """Empties the memory of the mode that the model is in."""
+        self._memories.pop(self.training, None)
 
-    def memory_states(self) -> list[Tensor] | None:
+    def training_memory(self) -> list[Tensor] | None:
         """What training remembers, layer by layer [memory, batch, model]; None before its first segment."""
         memory = self._memories.get(True)
         return None if memory is None else [layer.states for layer in memory]
 
-    def recall(self, states: list[Tensor] | None) -> None:
-        """Makes training go on with what `memory_states` gave, so that a resumed run is the run that was stopped."""
+    def restore_training_memory(self, states: list[Tensor] | None) -> None:
+        """Goes on with what `training_memory` gave, so that a resumed training is the one that was stopped."""
         self._memories.pop(True, None)
         if states is not None:
-            self._memories[True] = [LayerMemory(layer) for layer in states]
+            device = self.distances.weight.device
+            self._memories[True] = [LayerMemory(layer.to(device)) for layer in states]
 
     def train(self, mode: bool = True) -> AllAttentionDecoder:
         for layer in self._memories.get(False, []):

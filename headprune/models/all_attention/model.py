@@ -50,13 +50,11 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
         return model
 
     def training_memory(self) -> list[Tensor] | None:
-        """What training remembers, for a checkpoint of the task `streaming_lm`."""
-        return self.decoder.memory_states()
+        """For `streaming_lm`, which puts it into fairseq's checkpoints."""
+        return self.decoder.training_memory()
 
-    def restore_training_memory(self, memory: list[Tensor]) -> None:
-        """Makes training go on with what `training_memory` gave."""
-        like = self.decoder.distances.weight
-        self.decoder.recall([states.to(like) for states in memory])
+    def restore_training_memory(self, memory: list[Tensor] | None) -> None:
+        self.decoder.restore_training_memory(memory)
 
 
 @register_model_architecture(ARCHITECTURE, ARCHITECTURE)
