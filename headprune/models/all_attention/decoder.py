@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from fairseq.models import FairseqDecoder
 from fairseq.modules import AdaptiveSoftmax
 from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 
 from headprune.models.all_attention.architecture import Architecture
-from headprune.models.all_attention.embedding import adaptive_softmax, token_embedding, word_scales
+from headprune.models.all_attention.embedding import (
+    adaptive_log_probabilities,
+    adaptive_softmax,
+    token_embedding,
+    word_scales,
+)
 from headprune.models.all_attention.initialisation import initialise
 from headprune.models.all_attention.layer import Block
 from headprune.models.all_attention.memory import LayerMemory, empty_memory, fits
@@ -45,13 +51,24 @@ class AllAttentionDecoder(FairseqDecoder):
         initialise(self)
 
     def forward(
-        self, src_tokens: Tensor, start: bool = False, features_only: bool = False, **unused: Any
+        self,
+        src_tokens: Tensor,
+        start: bool = False,
+        before: Tensor | None = None,
+        features_only: bool = False,
+        **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
         """
         :param src_tokens: the next segment of every row [batch, tgt]; row i goes on where row i ended
         :param start: the rows start anew: nothing is remembered
+        :param before: tokens [batch, any] that precede the segment in rows that start anew; read first, without
+            gradient. A mini-batch that brings them has the same result whenever, and however often, it is read.
         :returns: logits [batch, tgt, vocabulary]; hidden states [batch, tgt, model] for an adaptive softmax
         """
+        if before is not None:
+            with torch.no_grad():
+                self.extract_features(before, start=True)
+            start = False
         states, extra = self.extract_features(src_tokens, start=start)
         return (states if features_only else self.output_layer(states)), extra
 
@@ -74,6 +91,13 @@ class AllAttentionDecoder(FairseqDecoder):
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
         return features if self.output_projection is None else self.output_projection(features)
+
+    def get_normalized_probs(self, net_output: tuple[Tensor, Any], log_probs: bool, sample: Any = None) -> Tensor:
+        """As fairseq has it; but where gradients are wanted, they flow through an adaptive softmax, too."""
+        if self.adaptive_softmax is None or not (torch.is_grad_enabled() and net_output[0].requires_grad):
+            return super().get_normalized_probs(net_output, log_probs, sample)  # type: ignore[no-any-return]
+        scores = adaptive_log_probabilities(self.adaptive_softmax, net_output[0])
+        return scores if log_probs else scores.exp()
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """Embeddings, dropped out, then scaled by √d [tgt, batch, model]."""

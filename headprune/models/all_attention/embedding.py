@@ -14,13 +14,17 @@ from headprune.models.all_attention.architecture import Architecture
 def token_embedding(architecture: Architecture, dictionary: Any) -> nn.Module:
     """fairseq's adaptive input if there are cut-offs, else an embedding table.
 
-    :raises ValueError: cut-offs that do not ascend within the vocabulary.
+    :raises ValueError: cut-offs that do not ascend within the vocabulary, or leave a band without a dimension.
     """
     a, size = architecture, len(dictionary)
     if not a.cutoffs:
         return nn.Embedding(size, a.width, dictionary.pad())
     if sorted(set(a.cutoffs)) != a.cutoffs or a.cutoffs[-1] > size or a.cutoffs[0] <= dictionary.pad():
         raise ValueError(f"--adaptive-cutoff is {a.adaptive_cutoff}; it must ascend within the {size} symbols")
+    if a.width < a.adaptive_factor ** (len(a.cutoffs) + (a.cutoffs[-1] < size) - 1):
+        raise ValueError(
+            f"--adaptive-factor is {a.adaptive_factor}; it must leave the last band of --width {a.width} a dimension"
+        )
     return AdaptiveInput(size, dictionary.pad(), a.width, a.adaptive_factor, a.width, a.cutoffs)
 
 
@@ -33,6 +37,18 @@ def adaptive_softmax(architecture: Architecture, embedding: nn.Module, dictionar
     return AdaptiveSoftmax(
         len(dictionary), a.width, a.cutoffs, 0.0, a.adaptive_factor, adaptive_inputs=embedding, tie_proj=True
     )
+
+
+def adaptive_log_probabilities(softmax: AdaptiveSoftmax, states: Tensor) -> Tensor:
+    """Of all words, out of place: fairseq's own writes over what the backward pass needs.
+
+    :param states: [batch, tgt, model]
+    :returns: [batch, tgt, vocabulary]
+    """
+    head = softmax.head(states).unflatten(0, states.shape[:-1]).log_softmax(-1)  # the shortlist, then the bands
+    priors = head[..., softmax.cutoff[0] :, None].unbind(-2)
+    bands = [tail(states).log_softmax(-1) + prior for tail, prior in zip(softmax.tail, priors, strict=True)]
+    return torch.cat([head[..., : softmax.cutoff[0]], *bands], dim=-1)
 
 
 def word_scales(tokens: Tensor, words: int, probability: float, like: Tensor) -> Tensor:

@@ -158,6 +158,18 @@ def test_evaluation_follows_the_weights(build_lm: BuildLM, stream: Stream) -> No
         assert not torch.equal(results[0], build_lm()(tokens)[0])
 
 
+def test_a_batch_can_bring_what_precedes_it(build_lm: BuildLM, stream: Stream, read: Read) -> None:
+    """The same logits as in the stream, whatever was read in between, to 1e-5; the gradient stays in the segment."""
+    model, tokens = build_lm(), stream(17)
+    expected = read(model, tokens, 12)[:, 12:]
+    for _ in range(2):
+        output = model(tokens[:, 12:], before=tokens[:, :12], start=True)[0]
+        torch.testing.assert_close(output, expected, rtol=0, atol=1e-5)
+    output.sum().backward()
+    seen = model.decoder.embed_tokens.weight.grad.abs().sum(1) > 0
+    assert set(seen.nonzero().flatten().tolist()) == set(tokens[:, 12:].unique().tolist())
+
+
 # options
 
 
@@ -222,6 +234,10 @@ BAD = {
     "--initialisation is 'xavier'; it must be one of shim, sukhbaatar": {"initialisation": "xavier"},
     "--share-embeddings is True; it must not come with adaptive_cutoff": {"share_embeddings": True} | ADAPTIVE,
     "--adaptive-cutoff is 24,12; it must ascend within the 44 symbols": {"adaptive_cutoff": "24,12"},
+    "--adaptive-factor is 8; it must leave the last band of --width 16": {
+        "adaptive_cutoff": "12,24",
+        "adaptive_factor": 8,
+    },
     "--adaptive-cutoff is 50; it must ascend": {"adaptive_cutoff": "50"},
 }
 
@@ -235,7 +251,7 @@ def test_impossible_architectures_are_refused(build_lm: BuildLM, message: str, a
 def test_the_command_line_knows_every_field(task: Namespace) -> None:
     parser = ArgumentParser()
     AllAttentionLanguageModel.add_args(parser)
-    given = ["--layers", "1", "--width", "8", "--heads", "2", "--persistent", "3", "--memory-length", "4"]
+    given = ["--layers", "1", "--width", "32", "--heads", "2", "--persistent", "3", "--memory-length", "4"]
     given += [
         "--adaptive-cutoff",
         "12,24",
@@ -246,16 +262,8 @@ def test_the_command_line_knows_every_field(task: Namespace) -> None:
         '{"decoder.0": [1]}',
     ]
     model = AllAttentionLanguageModel.build_model(parser.parse_args(given), task)
-    expected = Architecture(
-        layers=1,
-        width=8,
-        heads=2,
-        persistent=3,
-        memory_length=4,
-        adaptive_cutoff="12,24",
-        final_norm=True,
-        word_dropout=0.3,
-    )
+    expected = Architecture(layers=1, width=32, heads=2, persistent=3, memory_length=4)
+    expected.adaptive_cutoff, expected.final_norm, expected.word_dropout = "12,24", True, 0.3
     assert model.cfg == expected
     assert [point.indices for point in attention_points(model)] == [(1,)]
 
@@ -284,6 +292,18 @@ def test_an_adaptive_model_takes_a_training_step(
         optimiser.step()
         losses.append(loss.item() / size)
     assert losses[1] < losses[0]
+
+
+def test_gradients_flow_through_an_adaptive_softmax(build_lm: BuildLM, stream: Stream) -> None:
+    """With and without gradients the same distribution, 1e-5; fairseq's own cannot be differentiated."""
+    model, tokens = build_lm(**ADAPTIVE), stream(5)
+    output = model(tokens, start=True)
+    found = model.get_normalized_probs(output, log_probs=True)
+    with torch.no_grad():
+        expected = model.get_normalized_probs(output, log_probs=True)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(model.get_normalized_probs(output, log_probs=False), expected.exp(), rtol=0, atol=1e-5)
+    found.square().sum().backward()
 
 
 def test_adaptive_projections_are_tied(build_lm: BuildLM) -> None:
