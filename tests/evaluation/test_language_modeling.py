@@ -25,15 +25,24 @@ from headprune.evaluation.text import LanguageCorpus
 from headprune.importance import example_losses
 from headprune.training import configuration
 
+ALL_ATTENTION = ["--arch", "all_attention_lm", "--layers", 2, "--width", 16, "--heads", 2, "--persistent", 8]
+ALL_ATTENTION += ["--memory-length", 16, "--max-relative", 20]
+ARCHITECTURES: dict[str, list[Any]] = {
+    "recurrent": ["--arch", ARCHITECTURE],
+    "recurrent-adaptive": ["--arch", ARCHITECTURE, "--adaptive", "20,60"],
+    "all-attention": ALL_ATTENTION,
+    "all-attention-adaptive": [*ALL_ATTENTION, "--adaptive-cutoff", "20,60", "--adaptive-factor", 2],
+}
 
-@pytest.fixture(scope="module", params=["", "20,60"], ids=["softmax", "adaptive"])
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def checkpoint(
     request: pytest.FixtureRequest, language_corpus: LanguageCorpus, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A model trained for a few updates."""
     folder = tmp_path_factory.mktemp("model")
     words: list[Any] = [language_corpus.binarised, "--task", "streaming_lm", "--tokens-per-sample", 16]
-    words += ["--batch-size", 8, "--arch", ARCHITECTURE, "--adaptive", request.param, "--optimizer", "adam"]
+    words += ["--batch-size", 8, *ARCHITECTURES[request.param], "--optimizer", "adam"]
     words += ["--lr", 0.02, "--criterion", "gated_cross_entropy", "--max-update", 30, "--save-dir", folder]
     words += ["--num-workers", 0, "--no-epoch-checkpoints"]
     compat.reset_process_state()
@@ -81,8 +90,6 @@ def test_equals_fairseq_eval_lm_in_the_protocol_of_the_paper(
 ) -> None:
     """The remainder that does not fill all rows left out, the softmax computed in parts."""
     more = ["--tokens-per-sample", 16, "--batch-size", 7, "--drop-remainder", "--softmax-batch", 20]
-    if model.decoder.adaptive_softmax is not None:
-        more = more[:-2]  # fairseq cuts the hidden states then, but not the targets that its adaptive softmax reads
     perplexity, tokens = evaluate_with_fairseq(language_corpus, checkpoint, caplog, *more)
     ours = likelihood(model, language_corpus, "test", rows=7, length=16, drop_remainder=True)
     assert ours.perplexity == pytest.approx(perplexity, rel=1e-5)
@@ -91,6 +98,7 @@ def test_equals_fairseq_eval_lm_in_the_protocol_of_the_paper(
     assert ours.dropped == total % 7 > 0
 
 
+@pytest.mark.parametrize("checkpoint", ["recurrent", "recurrent-adaptive"], indirect=True)
 def test_equals_a_loop_over_the_corpus(language_corpus: LanguageCorpus, model: Any) -> None:
     """The recurrent model's memory is exact: one row in segments is one pass over the whole text."""
     corpus = language_corpus
