@@ -1,4 +1,4 @@
-"""Parallel corpora: the embedded ones, the standard ones that are fetched, a user's own, and their verified sentence pairs.
+"""Parallel corpora: the embedded ones, the standard ones that are fetched, a user's own; verified pairs.
 
 A corpus is a folder with train.tsv, valid.tsv and test.tsv, each possibly gzipped (.tsv.gz): UTF-8, one pair
 a line, source and target separated by a tab. The folder's name ends in the language pair (`talks-de-en`). A
