@@ -32,7 +32,9 @@ class Dataset(Section):
     """A parallel corpus and how it is prepared."""
 
     track: Literal["mt"] = "mt"
-    corpus: str = Field(description="an embedded corpus, or a folder of {train,valid,test}.tsv[.gz] ending in -xx-yy")
+    corpus: str = Field(
+        description="one that `headprune data` lists, or a folder of {train,valid,test}.tsv[.gz] ending in -xx-yy"
+    )
     vocabulary: int = Field(2000, ge=100, description="subword units, source and target joined")
     max_words: int | None = Field(None, ge=1, description="train pairs longer on either side are left out")
 
@@ -54,7 +56,7 @@ class TextDataset(Section):
     """A text corpus for language modelling and how it is prepared."""
 
     track: Literal["lm"]
-    corpus: str = Field(description="an embedded corpus, or a folder of {train,valid,test}.txt[.gz]")
+    corpus: str = Field(description="one that `headprune data` lists, or a folder of {train,valid,test}.txt[.gz]")
     units: Literal["bpe", "words", "characters", "bytes"] = Field("bpe", description="what a token is")
     vocabulary: int | None = Field(
         2000, ge=100, description="bpe: pieces; others: the most frequent units are known, null: all"

@@ -181,6 +181,7 @@ class Config(Section):
 
     profile: str = Field(description="names the results folder")
     results: str = Field("results", description="folder of all results")
+    mirror: str = Field("", description="folder or web address asked first for corpora; $HEADPRUNE_MIRROR wins over it")
     methods_directories: list[str] = Field(default_factory=list, description="further folders with method files")
     seeds: list[Whole] = Field(min_length=1)
     budgets: list[Whole] = Field(min_length=1, description="heads kept, K")

@@ -1,4 +1,4 @@
-"""Parallel corpora: the embedded ones, a user's own, and their verified sentence pairs.
+"""Parallel corpora: the embedded ones, the standard ones that are fetched, a user's own; verified pairs.
 
 A corpus is a folder with train.tsv, valid.tsv and test.tsv, each possibly gzipped (.tsv.gz): UTF-8, one pair
 a line, source and target separated by a tab. The folder's name ends in the language pair (`talks-de-en`). A
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
+from headprune.data.standard import STANDARD, folder_of, standard_names
 
 Pairs = list[tuple[str, str]]  # (source, target)
 
@@ -74,21 +75,21 @@ CORPORA: dict[str, Corpus] = {
 
 
 def corpus(name_or_path: str | Path, source: str | None = None, target: str | None = None) -> Corpus:
-    """Find an embedded corpus by name, or a user's own by its folder.
+    """Find an embedded or a standard corpus by name, or a user's own by its folder. Nothing is fetched.
 
-    :param name_or_path: a key of CORPORA, or a folder; a name in CORPORA wins over a folder of that name
+    :param name_or_path: a key of CORPORA, a standard corpus, or a folder; a known name wins over a folder of that name
     :param source: source language of a folder; default: the end of the folder's name, as in `talks-de-en`
     :param target: target language of a folder; likewise
     :raises ValueError: unknown name (with the nearest known one), a folder without a split, unknown languages
     """
-    known = CORPORA.get(str(name_or_path))
+    known = CORPORA.get(str(name_or_path)) or _standard(str(name_or_path))
     if known is not None:
         if (source or known.source, target or known.target) != (known.source, known.target):
             raise ValueError(f"dataset {known.name!r} is {known.source}-{known.target}, not {source}-{target}")
         return known
     folder = Path(name_or_path)
     if not folder.is_dir():
-        raise ValueError(unknown_dataset(str(name_or_path), CORPORA))
+        raise ValueError(unknown_dataset(str(name_or_path), [*CORPORA, *standard_names("pairs")]))
     pair = _PAIR.search(folder.resolve().name)
     if pair is None and not (source and target):
         raise ValueError(f"dataset {folder}: the folder's name must end in the language pair, as in talks-de-en")
@@ -96,6 +97,15 @@ def corpus(name_or_path: str | Path, source: str | None = None, target: str | No
     own = Corpus(folder.resolve().name, source or ends[0], target or ends[1], folder, checksums(folder))
     own.require_every_split()
     return own
+
+
+def _standard(name: str) -> Corpus | None:
+    """A standard corpus of pairs as it lies, or will lie, in the cache; read once it has been obtained."""
+    standard = STANDARD.get(name)
+    if standard is None or standard.languages is None:
+        return None
+    folder = folder_of(standard)
+    return Corpus(name, *standard.languages, folder, checksums(folder), standard.licence)
 
 
 def read_pairs(corpus: Corpus, split: str) -> Pairs:

@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from headprune.data.cache import cache_folder
+
 SPLITS = ("train", "valid", "test")
 EMBEDDED = Path(__file__).resolve().parent / "embedded"
 
@@ -39,7 +41,9 @@ class SplitFiles:
         names = self.candidates(split)
         found = [name for name in names if (self.folder / name).is_file()]
         if not found:
-            raise FileNotFoundError(f"{self.name}: neither {' nor '.join(names)} in {self.folder}")
+            fetched = self.folder.parent == cache_folder() / "corpora"
+            remedy = f": not fetched yet; fetch it with: headprune data {self.name}" if fetched else ""
+            raise FileNotFoundError(f"{self.name}: neither {' nor '.join(names)} in {self.folder}{remedy}")
         if len(found) > 1:
             both = "both " if len(found) == 2 else ""
             raise ValueError(f"{self.name}: {both}{' and '.join(found)} in {self.folder}: remove one")
@@ -89,7 +93,7 @@ def unknown_dataset(name: str, known: Iterable[str]) -> str:
     """The message for a name that is neither known nor a folder."""
     known = list(known)
     if os.sep in name:
-        return f"unknown dataset {name!r}: no such folder; embedded ones: {', '.join(known)}"
+        return f"unknown dataset {name!r}: no such folder; known ones: {', '.join(known)}"
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     guess = f" did you mean {nearest[0]!r}?" if nearest else ""
     return f"unknown dataset {name!r};{guess} available: {', '.join(known)}, or a folder of your own"

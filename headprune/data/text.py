@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
+from headprune.data.standard import STANDARD, folder_of, standard_names
 
 # No text has them, and binary files do. White space of any kind is left alone: what cuts into units deals with it.
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
@@ -47,20 +48,28 @@ TEXT_CORPORA: dict[str, TextCorpus] = {
 
 
 def text_corpus(name_or_path: str | Path) -> TextCorpus:
-    """Find an embedded text corpus by name, or a user's own by its folder.
+    """Find an embedded or a standard text corpus by name, or a user's own by its folder. Nothing is fetched.
 
-    :param name_or_path: a key of TEXT_CORPORA, or a folder; a name in TEXT_CORPORA wins over a folder of that name
+    :param name_or_path: a key of TEXT_CORPORA, a standard corpus, or a folder; known names win over folders
     :raises ValueError: unknown name (with the nearest known one), a folder without a split, or with two files of one
     """
-    known = TEXT_CORPORA.get(str(name_or_path))
+    known = TEXT_CORPORA.get(str(name_or_path)) or _standard(str(name_or_path))
     if known is not None:
         return known
     folder = Path(name_or_path)
     if not folder.is_dir():
-        raise ValueError(unknown_dataset(str(name_or_path), TEXT_CORPORA))
+        raise ValueError(unknown_dataset(str(name_or_path), [*TEXT_CORPORA, *standard_names("text")]))
     own = TextCorpus(folder.resolve().name, folder, checksums(folder))
     own.require_every_split()
     return own
+
+
+def _standard(name: str) -> TextCorpus | None:
+    """A standard corpus of text as it lies, or will lie, in the cache; read once it has been obtained."""
+    standard = STANDARD.get(name)
+    if standard is None or standard.kind != "text":
+        return None
+    return TextCorpus(name, folder_of(standard), checksums(folder_of(standard)), standard.licence)
 
 
 def read_lines(corpus: TextCorpus, split: str) -> list[str]:

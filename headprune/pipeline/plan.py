@@ -54,6 +54,9 @@ class Plan:
         self._methods = {method.label: method for method in config.methods}
         treated = [Treated(t, base) for t in config.treatments for base in treated_by(config, t, self._registry)]
         self._treated = {entry.label: entry for entry in treated}
+        # Asked for again and again while Snakemake plans; by model and seed.
+        self._labels_of: dict[tuple[str, int], list[str]] = {}
+        self._batches: dict[tuple[str, int], dict[str, list[str]]] = {}
 
     def method(self, label: str) -> Method:
         """The method entry of a label; of a treated one, the entry whose masks it takes."""
@@ -163,6 +166,11 @@ class Plan:
 
     def batches(self, model: str, seed: int) -> dict[str, list[str]]:
         """The labels whose short cells share a process, by the name of the batch."""
+        if (model, seed) not in self._batches:
+            self._batches[model, seed] = self._find_batches(model, seed)
+        return self._batches[model, seed]
+
+    def _find_batches(self, model: str, seed: int) -> dict[str, list[str]]:
         labels = self.labels_of(model, seed)
         if self.config.batch == "method":
             return {label: [label] for label in labels}
@@ -231,7 +239,10 @@ class Plan:
 
     def labels_of(self, model: str, seed: int) -> list[str]:
         """The entries of a model and seed."""
-        return [label for label in self.labels_for(model) if seed in self.seeds(label)]
+        if (model, seed) not in self._labels_of:
+            found = [label for label in self.labels_for(model) if seed in self.seeds(label)]
+            self._labels_of[model, seed] = found
+        return self._labels_of[model, seed]
 
     @cached_property
     def jobs(self) -> list[Job]:

@@ -7,6 +7,7 @@ output, which Snakemake passes on. The plan of the run, written when it starts, 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json, write_json
 
 EVERY = 15.0  # seconds between two lines of one job
+SHARE = 0.02  # of the time of all jobs that may go into looking at thousands of files to say where the run stands
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,19 @@ def overview(folder: Path) -> Overview | None:
     return Overview(len(plan["cells"]), cells_done, len(plan["jobs"]), done, left * pace / plan["cores"])
 
 
+def recent_overview(folder: Path) -> str:
+    """Where the run stands, or stood a moment ago: what it takes to find out is shared by all jobs of a large run."""
+    path = folder / "progress" / "overview.json"
+    with suppress(OSError, ValueError):
+        known = read_json(path)
+        if time.time() - path.stat().st_mtime < known["took"] / SHARE:
+            return str(known["text"])
+    started = time.monotonic()
+    text = str(overview(folder) or "")
+    write_json(path, {"text": text, "took": time.monotonic() - started})
+    return text
+
+
 class Reporter:
     """Reports on one job."""
 
@@ -87,7 +102,7 @@ class Reporter:
         write_json(_path(self.folder, self.job), {"fraction": fraction, "seconds": seconds})
 
     def _print(self, text: str) -> None:
-        everything = overview(self.folder)
+        everything = recent_overview(self.folder)
         suffix = f" | {everything}" if everything else ""
         print(f"[{time.strftime('%H:%M:%S')}] {self.job} · {text}{suffix}", flush=True)
 

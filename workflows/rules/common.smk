@@ -1,6 +1,7 @@
 """The plan of the profile, and the wildcards it allows. An invalid configuration ends here, before anything runs."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -25,6 +26,9 @@ try:
     plan.check_writable()
 except ConfigError as error:
     raise WorkflowError(str(error))
+
+if plan.config.mirror:
+    os.environ.setdefault("HEADPRUNE_MIRROR", plan.config.mirror)
 
 RESULTS = str(plan.folder)
 FIGURES = ROOT / "paper_figures"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headprune import removal
 from headprune.config import dataset_from
-from headprune.data import prepare
+from headprune.data import ensure, prepare
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import Spec, dense_identity, dense_path, folder_of
 from headprune.pipeline.stages.trainings import arguments_of, run_training
@@ -13,8 +13,9 @@ from headprune.provenance import digest, file_sha256
 
 
 def data(spec: Spec, reporter: Reporter) -> Record:
-    """Prepares a dataset."""
+    """Fetches a corpus where that is needed, and prepares it."""
     dataset = dataset_from(spec["recipe"])
+    ensure(dataset.corpus)
     statistics = prepare(dataset.source(), dataset.recipe(), folder_of(spec) / "data" / spec["dataset"])
     return {"status": "ok", "reason": "", "statistics": statistics}
 
