@@ -5,6 +5,7 @@ The values are made up, plausible enough for tables and figures to be drawn from
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from headprune.config import load
 from headprune.heads import HeadSpace
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.store import Record, write_json, write_lines
+from headprune.pipeline.store import Record, write_bytes, write_json
 from headprune.provenance import digest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,8 +87,9 @@ def write_cell(plan: Plan, cell: Cell, segments: int) -> None:
     write_json(folder / "test.json", test_record(quality))
     write_json(folder / "speed.json", speed_record(cell))
     if segments:
-        lines = [f"sentence {number} of {cell.id}" for number in range(segments)]
-        write_lines(plan.folder / "segments" / cell.id / "hypotheses.test.txt.gz", lines)
+        lines = "".join(f"sentence {number} of {cell.id}\n" for number in range(segments)).encode()
+        path = plan.folder / "segments" / cell.id / "hypotheses.test.txt.gz"
+        write_bytes(path, gzip.compress(lines, mtime=0))
 
 
 def pruned_record(space: HeadSpace, cell: Cell, rng: random.Random) -> Record:

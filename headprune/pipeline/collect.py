@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from headprune import results
 from headprune.heads import HeadSpace
+from headprune.pipeline import manifests
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import Record, read_json, write_bytes, write_json
-from headprune.provenance import environment, git_commit
+from headprune.provenance import environment, file_sha256, git_commit
 
+TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "ablations.csv")
 MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
 
 COSTS = (
@@ -48,7 +49,7 @@ def collect(plan: Plan) -> dict[str, int]:
 
 
 def manifest(plan: Plan, signatures: Record) -> Record:
-    """Everything that the numbers of a run depend on."""
+    """Everything that the numbers of a run depend on, how they came about, and the sha256 of the tables."""
     data = {m.dataset for m in plan.config.models.values()}
     return {
         "profile": plan.config.profile,
@@ -56,7 +57,10 @@ def manifest(plan: Plan, signatures: Record) -> Record:
         "data": {name: read_json(plan.folder / "data" / name / "statistics.json") for name in sorted(data)},
         "git": dict(git_commit()),
         "environment": environment(),
-        "python": sys.version.split()[0],
+        "packages": manifests.packages(),
+        **manifests.runtime(),
+        **manifests.history(plan.folder),
+        "files": {name: file_sha256(plan.folder / name) for name in sorted(TABLES)},
         "signatures": signatures,
     }
 

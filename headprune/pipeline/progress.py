@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from headprune.pipeline import estimate
+from headprune.pipeline import estimate, manifests
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json, write_json
 
@@ -39,6 +39,7 @@ def start(plan: Plan, cores: int) -> None:
     jobs = {job.receipt: {"name": job.name, "estimate": estimate.seconds(plan, job)} for job in plan.jobs}
     cells = [cell.id for cell in plan.cells]
     write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, "cells": cells, "cores": cores})
+    manifests.start(plan.folder, cores)
 
 
 def overview(folder: Path) -> Overview | None:
@@ -93,8 +94,13 @@ class Reporter:
         current = f" · loss {loss:.3f}" if loss is not None else ""
         self._print(f"{unit} {done}/{total}{current}")
 
+    @property
+    def seconds(self) -> float:
+        """Since the job began."""
+        return time.monotonic() - self.started
+
     def finish(self) -> None:
-        seconds = time.monotonic() - self.started
+        seconds = self.seconds
         self._write(1.0, seconds)
         self._print(f"finished in {format_seconds(seconds)}")
 
