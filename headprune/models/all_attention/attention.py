@@ -55,6 +55,7 @@ class AllAttention(nn.Module):
         self.persistent_values = nn.Parameter(torch.zeros(heads, persistent, self.head_dim))
         self.out_proj = nn.Linear(width, width)
         self.dropout_module = FairseqDropout(dropout, module_name=self.__class__.__name__)
+        self.skip_embed_dim_check = False  # means something to fairseq's attention only; all gate points have it
         self._projected: tuple[Any, Tensor] | None = None
 
     def forward(

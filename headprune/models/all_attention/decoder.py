@@ -11,12 +11,7 @@ from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 
 from headprune.models.all_attention.architecture import Architecture
-from headprune.models.all_attention.embedding import (
-    adaptive_log_probabilities,
-    adaptive_softmax,
-    token_embedding,
-    word_scales,
-)
+from headprune.models.all_attention.embedding import adaptive_softmax, token_embedding, word_scales
 from headprune.models.all_attention.initialisation import initialise
 from headprune.models.all_attention.layer import Block
 from headprune.models.all_attention.memory import LayerMemory, empty_memory, fits
@@ -91,13 +86,6 @@ class AllAttentionDecoder(FairseqDecoder):
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
         return features if self.output_projection is None else self.output_projection(features)
-
-    def get_normalized_probs(self, net_output: tuple[Tensor, Any], log_probs: bool, sample: Any = None) -> Tensor:
-        """As fairseq has it; but where gradients are wanted, they flow through an adaptive softmax, too."""
-        if self.adaptive_softmax is None or not (torch.is_grad_enabled() and net_output[0].requires_grad):
-            return super().get_normalized_probs(net_output, log_probs, sample)  # type: ignore[no-any-return]
-        scores = adaptive_log_probabilities(self.adaptive_softmax, net_output[0])
-        return scores if log_probs else scores.exp()
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """Embeddings, dropped out, then scaled by √d [tgt, batch, model]."""

@@ -39,18 +39,6 @@ def adaptive_softmax(architecture: Architecture, embedding: nn.Module, dictionar
     )
 
 
-def adaptive_log_probabilities(softmax: AdaptiveSoftmax, states: Tensor) -> Tensor:
-    """Of all words, out of place: fairseq's own writes over what the backward pass needs.
-
-    :param states: [batch, tgt, model]
-    :returns: [batch, tgt, vocabulary]
-    """
-    head = softmax.head(states).unflatten(0, states.shape[:-1]).log_softmax(-1)  # the shortlist, then the bands
-    priors = head[..., softmax.cutoff[0] :, None].unbind(-2)
-    bands = [tail(states).log_softmax(-1) + prior for tail, prior in zip(softmax.tail, priors, strict=True)]
-    return torch.cat([head[..., : softmax.cutoff[0]], *bands], dim=-1)
-
-
 def word_scales(tokens: Tensor, words: int, probability: float, like: Tensor) -> Tensor:
     """Word dropout: one draw for every type of the vocabulary, so that all its occurrences vanish together.
 

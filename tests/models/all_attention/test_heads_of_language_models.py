@@ -90,8 +90,12 @@ def test_every_example_can_have_gates_of_its_own(build_lm: BuildLM, stream: Stre
 def test_importance_is_the_derivative_in_the_gate(
     build_lm: BuildLM, segments: Batches, exact_softmax: None, arguments: dict[str, Any]
 ) -> None:
-    """The `signed` estimator on a segment that follows no other, by central differences in float64; relative 1e-5."""
-    model, step = build_lm(**arguments).double(), 1e-5
+    """The `signed` estimator on a segment that follows no other, by central differences in float64; relative 1e-5.
+
+    The losses of an adaptive softmax come in single precision: wider steps, relative 1e-2.
+    """
+    model = build_lm(**arguments).double()
+    step, tolerance = (1e-2, 1e-2) if arguments == ADAPTIVE else (1e-5, 1e-5)
     for head in range(12):
         found, losses = head_importance(model, segments[:1], "signed"), []
         for sign in (1, -1):
@@ -101,7 +105,9 @@ def test_importance_is_the_derivative_in_the_gate(
             with torch.no_grad():
                 losses.append(example_losses(model, segments[0]).mean().item())
         clear_mask(model)
-        assert found[head].item() == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-5, abs=1e-8)
+        assert found[head].item() == pytest.approx(
+            (losses[0] - losses[1]) / (2 * step), rel=tolerance, abs=tolerance / 100
+        )
 
 
 def test_probes_have_a_derivative_for_every_position_and_row(build_lm: BuildLM, segments: Batches) -> None:

@@ -294,18 +294,6 @@ def test_an_adaptive_model_takes_a_training_step(
     assert losses[1] < losses[0]
 
 
-def test_gradients_flow_through_an_adaptive_softmax(build_lm: BuildLM, stream: Stream) -> None:
-    """With and without gradients the same distribution, 1e-5; fairseq's own cannot be differentiated."""
-    model, tokens = build_lm(**ADAPTIVE), stream(5)
-    output = model(tokens, start=True)
-    found = model.get_normalized_probs(output, log_probs=True)
-    with torch.no_grad():
-        expected = model.get_normalized_probs(output, log_probs=True)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-    torch.testing.assert_close(model.get_normalized_probs(output, log_probs=False), expected.exp(), rtol=0, atol=1e-5)
-    found.square().sum().backward()
-
-
 def test_adaptive_projections_are_tied(build_lm: BuildLM) -> None:
     decoder = build_lm(**ADAPTIVE).decoder
     for band, tail in enumerate(decoder.adaptive_softmax.tail, start=1):
