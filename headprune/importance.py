@@ -86,7 +86,7 @@ def gate_gradients(model: nn.Module, batch: Mapping[str, Any]) -> list[Tensor]:
     """
     with probing(model) as points, torch.enable_grad():
         loss = example_losses(model, batch).sum()
-        probes = [point.module.out_proj.probes[-1] for point in points]
+        probes = [point.module.out_proj.probes[0] for point in points]
     return list(torch.autograd.grad(loss, probes))
 
 

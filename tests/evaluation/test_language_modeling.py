@@ -22,7 +22,10 @@ from recurrent_model import ARCHITECTURE
 
 from headprune.evaluation.language_modeling import Likelihood, likelihood
 from headprune.evaluation.text import LanguageCorpus
+from headprune.heads import HeadSpace
 from headprune.importance import example_losses
+from headprune.models import AllAttentionLanguageModel
+from headprune.removal import load, remove_heads, save
 from headprune.training import configuration
 
 ALL_ATTENTION = ["--arch", "all_attention_lm", "--layers", 2, "--width", 16, "--heads", 2, "--persistent", 8]
@@ -83,6 +86,24 @@ def test_equals_fairseq_eval_lm_and_scores_the_whole_corpus(
     assert tokens == ours.tokens == language_corpus.statistics["splits"]["test"]["tokens"]
     assert ours.tokens % 7 != 0
     assert 1 < ours.perplexity < 300
+
+
+@pytest.mark.parametrize("kept", [[], [3], [0, 2, 3]], ids=["no head", "one head", "three heads"])
+def test_fairseq_eval_lm_reads_pruned_checkpoints(
+    kept: list[int],
+    language_corpus: LanguageCorpus,
+    model: Any,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    if not isinstance(model, AllAttentionLanguageModel):
+        pytest.skip("has no heads")
+    pruned = remove_heads(model, HeadSpace.of(model).keep(kept))
+    save(pruned, tmp_path / "pruned.pt")
+    more = ["--tokens-per-sample", 16, "--batch-size", 7]
+    perplexity, _ = evaluate_with_fairseq(language_corpus, tmp_path / "pruned.pt", caplog, *more)
+    ours = likelihood(load(tmp_path / "pruned.pt"), language_corpus, "test", rows=7, length=16)
+    assert ours.perplexity == pytest.approx(perplexity, rel=1e-5)
 
 
 def test_equals_fairseq_eval_lm_in_the_protocol_of_the_paper(

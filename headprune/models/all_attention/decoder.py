@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from fairseq.models import FairseqDecoder
 from fairseq.modules import AdaptiveSoftmax
 from fairseq.modules.fairseq_dropout import FairseqDropout
@@ -46,24 +45,13 @@ class AllAttentionDecoder(FairseqDecoder):
         initialise(self)
 
     def forward(
-        self,
-        src_tokens: Tensor,
-        start: bool = False,
-        before: Tensor | None = None,
-        features_only: bool = False,
-        **unused: Any,
+        self, src_tokens: Tensor, start: bool = False, features_only: bool = False, **unused: Any
     ) -> tuple[Tensor, dict[str, Any]]:
         """
         :param src_tokens: the next segment of every row [batch, tgt]; row i goes on where row i ended
         :param start: the rows start anew: nothing is remembered
-        :param before: tokens [batch, any] that precede the segment in rows that start anew; read first, without
-            gradient. A mini-batch that brings them has the same result whenever, and however often, it is read.
         :returns: logits [batch, tgt, vocabulary]; hidden states [batch, tgt, model] for an adaptive softmax
         """
-        if before is not None:
-            with torch.no_grad():
-                self.extract_features(before, start=True)
-            start = False
         states, extra = self.extract_features(src_tokens, start=start)
         return (states if features_only else self.output_layer(states)), extra
 

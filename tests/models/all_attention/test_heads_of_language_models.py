@@ -114,14 +114,6 @@ def test_probes_have_a_derivative_for_every_position_and_row(build_lm: BuildLM, 
     assert [tuple(gradient.shape) for gradient in gate_gradients(build_lm(), segments[0])] == [(5, 2, 4)] * 3
 
 
-def test_probes_and_statistics_are_of_the_segment_alone(build_lm: BuildLM, segments: Batches) -> None:
-    """Not of the tokens before it, which are read first."""
-    model, batch = build_lm(), copy.deepcopy(segments[0])
-    batch["net_input"]["before"] = segments[1]["net_input"]["src_tokens"][:, :4]
-    assert [tuple(gradient.shape) for gradient in gate_gradients(model, batch)] == [(5, 2, 4)] * 3
-    assert head_means(model, [batch], largest_weight).shape == (12,)
-
-
 def test_attention_statistics_see_context_and_persistent_vectors(build_lm: BuildLM, segments: Batches) -> None:
     """Heads made to look nowhere in particular: 1 / (7 + 5) of everything they see, an entropy of one."""
     model = build_lm()
@@ -231,7 +223,7 @@ def test_reconstruction_reads_the_contexts(build_lm: BuildLM, segments: Batches)
             blocks.select(dim, 1).copy_(blocks.select(dim, 0).clone())
     mask = HeadSpace.of(model).keep([0, 2, 3])
     tokens = torch.cat([batch["net_input"]["src_tokens"] for batch in segments], dim=1)
-    whole = {"net_input": {"src_tokens": tokens[:, 6:], "before": tokens[:, :6]}, "target": tokens[:, 6:]}
+    whole = {"net_input": {"src_tokens": tokens, "start": True}, "target": tokens}
     gates = rescaled_gates(model, mask, [whole])
     torch.testing.assert_close(gates, torch.tensor([2.0, 0, 1, 1], dtype=torch.float64), rtol=1e-3, atol=1e-3)
 
