@@ -125,6 +125,24 @@ def data(
 
 
 @app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    models: Annotated[bool, typer.Option(help="load every checkpoint and count its heads and parameters")] = True,
+) -> None:
+    """Recompute what can be recomputed of a run and report every difference. Exit status 1 if there is one."""
+    from headprune.verification import verify as check_run
+
+    report = check_run(folder, models)
+    for line in [*map(str, report.differences), *(f"note: {note}" for note in report.notes)]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.checked.items()))
+    verdict = f"{len(report.differences)} differences" if report.differences else "no difference"
+    console.print(f"{folder}: {counts} checked: {verdict}", markup=False, highlight=False, soft_wrap=True)
+    if report.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
 def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> None:
     """Forget the failed cells of a run, so that the next `snakemake` computes them again."""
     from headprune.pipeline.jobs import forget_failures

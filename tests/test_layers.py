@@ -39,6 +39,7 @@ ORDER = (
     "provenance",
     "search",
     "pipeline",
+    "verification",
     "check",
     "cli",
     "launch",

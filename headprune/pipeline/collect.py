@@ -53,7 +53,8 @@ def manifest(plan: Plan, signatures: Record) -> Record:
     data = {m.dataset for m in plan.config.models.values()}
     return {
         "profile": plan.config.profile,
-        "config": plan.config.model_dump(),
+        "config": plan.config.model_dump(),  # resolved; what was given is what can be read again
+        "given": plan.config.model_dump(exclude_defaults=True),
         "data": {name: read_json(plan.folder / "data" / name / "statistics.json") for name in sorted(data)},
         "git": dict(git_commit()),
         "environment": environment(),
