@@ -13,7 +13,16 @@ from headprune.pipeline.plan import PRUNING
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, read_json, write_json
 
-TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "ablations.csv", "manifest.json")
+TABLES = (
+    "cells.parquet",
+    "cells.csv",
+    "masks.parquet",
+    "trials.csv",
+    "trial_masks.csv",
+    "curves.csv",
+    "ablations.csv",
+    "manifest.json",
+)
 KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
 
 
