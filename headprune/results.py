@@ -64,6 +64,39 @@ TRIAL_COLUMNS = {
     "reason": "string",
     "signature": "string",
 }
+TRIAL_MASK_COLUMNS = {
+    "profile": "string",
+    "model": "string",
+    "method": "string",
+    "label": "string",
+    "seed": "Int64",
+    "coefficient": "Float64",
+    "head": "string",
+    "type": "string",
+    "layer": "Int64",
+    "index": "Int64",
+    "kept": "boolean",  # under the mask of the training itself
+    "signature": "string",
+}
+CURVE_COLUMNS = {
+    "profile": "string",
+    "model": "string",
+    "method": "string",  # unpruned: the model that all methods of a seed start from
+    "arm": "string",
+    "label": "string",
+    "budget": "Int64",  # missing: the training serves all budgets
+    "coefficient": "Float64",
+    "seed": "Int64",
+    "split": "string",
+    "update": "Int64",
+    "loss": "Float64",  # base 2, as fairseq logs it
+    "nll_loss": "Float64",  # likewise, without label smoothing
+    "updates": "Int64",  # of the whole training
+    "cooldown": "Int64",  # updates after which gates have settled; missing: no gates
+    "scheduled": "string",  # what a gate method changes while it trains
+    "level": "Float64",  # and its value in this update
+    "signature": "string",
+}
 ABLATION_COLUMNS = {
     "profile": "string",
     "model": "string",
@@ -132,6 +165,17 @@ def masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def trials_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per training of a gate method that serves several budgets."""
     return _table(rows, TRIAL_COLUMNS, ["model", "method", "seed", "signature"])
+
+
+def trial_masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per head and training of a gate method that serves several budgets."""
+    return _table(rows, TRIAL_MASK_COLUMNS, ["model", "method", "seed", "signature", "head"])
+
+
+def curves_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per training and update at which fairseq logged its losses."""
+    cell = ["model", "method", "arm", "label", "budget", "coefficient", "seed", "signature"]
+    return _table(rows, CURVE_COLUMNS, [*cell, "split", "update"])
 
 
 def ablations_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

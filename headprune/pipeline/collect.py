@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,22 @@ from headprune.heads import HeadSpace
 from headprune.pipeline import manifests
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.schedules import schedule
 from headprune.pipeline.store import Record, read_json, write_bytes, write_json
 from headprune.provenance import environment, file_sha256, git_commit
 
-TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "ablations.csv")
+TABLES = (
+    "cells.parquet",
+    "cells.csv",
+    "masks.parquet",
+    "trials.csv",
+    "trial_masks.csv",
+    "curves.csv",
+    "ablations.csv",
+)
 MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
 
+Trials = Sequence[tuple[Cell, Record]]
 COSTS = (
     "train_seconds",
     "prune_seconds",
@@ -42,7 +52,11 @@ def collect(plan: Plan) -> dict[str, int]:
     write_bytes(plan.folder / "cells.parquet", results.to_parquet(cells))
     write_bytes(plan.folder / "cells.csv", results.to_csv(cells))
     write_bytes(plan.folder / "masks.parquet", results.to_parquet(results.masks_table(masks)))
-    write_bytes(plan.folder / "trials.csv", results.to_csv(results.trials_table(trial_rows(plan))))
+    trials = list(trials_of(plan))
+    write_bytes(plan.folder / "trials.csv", results.to_csv(results.trials_table(trial_rows(plan, trials))))
+    trial_masks = results.trial_masks_table(trial_mask_rows(plan, trials))
+    write_bytes(plan.folder / "trial_masks.csv", results.to_csv(trial_masks))
+    write_bytes(plan.folder / "curves.csv", results.to_csv(results.curves_table(curve_rows(plan, trials))))
     write_bytes(plan.folder / "ablations.csv", results.to_csv(results.ablations_table(ablation_rows(plan))))
     write_json(plan.folder / "manifest.json", manifest(plan, signatures))
     return {status: statuses.count(status) for status in sorted(set(statuses))}
@@ -110,18 +124,73 @@ def mask_rows(plan: Plan, cell: Cell, pruned: Record) -> Iterator[Record]:
         yield _common(plan, cell) | place | {"kept": head.name in kept, "signature": pruned["signature"]}
 
 
-def trial_rows(plan: Plan) -> Iterator[Record]:
-    """One row per training that serves several budgets."""
-    keys = ("method", "label", "seed", "coefficient", "heads_kept", "perplexity", "status", "reason", "signature")
+def trials_of(plan: Plan) -> Iterator[tuple[Cell, Record]]:
+    """The trainings that serve several budgets, each once, with a cell that looked at it."""
     seen = set()
     for cell in plan.cells:
         for signature in _record(plan.folder / "cells" / cell.id / "pruned.json").get("trials", []):
             if signature not in seen:
                 seen.add(signature)
-                record = read_json(trial_path(plan.folder, cell.model, cell.method, cell.seed, signature))
-                common = {"profile": plan.config.profile, "model": cell.model, "n_heads": cell.n_heads}
-                spent = {key: record["cost"][key] for key in ("updates", "seconds")}
-                yield common | {key: record[key] for key in keys} | spent
+                yield cell, read_json(trial_path(plan.folder, cell.model, cell.method, cell.seed, signature))
+
+
+def trial_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
+    """One row per training that serves several budgets."""
+    keys = ("method", "label", "seed", "coefficient", "heads_kept", "perplexity", "status", "reason", "signature")
+    for cell, record in trials:
+        common = {"profile": plan.config.profile, "model": cell.model, "n_heads": cell.n_heads}
+        yield common | {key: record[key] for key in keys} | {key: record["cost"][key] for key in ("updates", "seconds")}
+
+
+def trial_mask_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
+    """One row per head of such a training, under its own mask."""
+    keys = ("method", "label", "seed", "coefficient", "signature")
+    for cell, record in trials:
+        common = {"profile": plan.config.profile, "model": cell.model} | {key: record[key] for key in keys}
+        kept = set(record["mask"])
+        for head in plan.config.models[cell.model].architecture.head_space:
+            place = {"head": head.name, "type": head.type, "layer": head.layer, "index": head.index}
+            yield common | place | {"kept": head.name in kept}
+
+
+def curve_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
+    """The losses that the trainings of a profile logged: of unpruned models, of cells, of trainings they share."""
+    for model in plan.config.models:
+        for seed in plan.dense_seeds(model):
+            record = _record(plan.folder / "dense" / model / f"s{seed}.json")
+            place = {"method": "unpruned", "arm": "", "label": "unpruned", "seed": seed}
+            yield from _curve(plan, model, record, place | {"updates": record.get("updates")}, None)
+        for label in plan.labels_for(model):
+            for cell in (cell for seed in plan.seeds(label) for cell in plan.cells_of(model, label, seed)):
+                record = _record(plan.folder / "cells" / cell.id / "pruned.json")
+                place = {"method": cell.method, "arm": cell.full_arm, "label": label, "seed": cell.seed}
+                options = plan.method(label).options if plan.kind(label) == "gates" else None
+                yield from _curve(plan, model, record, place | {"budget": cell.budget}, options)
+    for cell, record in trials:
+        label = record["label"]
+        place = {"method": cell.method, "arm": label.partition(".")[2], "label": label, "seed": cell.seed}
+        known = label in plan.labels and record.get("options") is not None
+        options = record["options"] if known else None
+        yield from _curve(plan, cell.model, record, place | {"coefficient": record["coefficient"]}, options)
+
+
+def _curve(
+    plan: Plan, model: str, record: Record, place: Record, options: Mapping[str, Any] | None
+) -> Iterator[Record]:
+    """The rows of one training.
+
+    :param options: of its gate method; None: it has none
+    """
+    common = {"profile": plan.config.profile, "model": model, "signature": record.get("signature", "")} | place
+    course = None
+    if options is not None and record.get("curve"):
+        label = place["label"]
+        budget = place.get("budget", plan.config.models[model].architecture.n_heads)
+        course = schedule(plan.config, plan.entry(label), plan.method(label), model, budget, options)
+        common |= {"updates": course.updates, "cooldown": course.cooldown, "scheduled": course.quantity}
+    for point in record.get("curve", []):
+        level = course.at(point["update"] - 1) if course else None  # the update that was just done
+        yield common | {key: point[key] for key in ("split", "update", "loss", "nll_loss")} | {"level": level}
 
 
 def ablation_rows(plan: Plan) -> Iterator[Record]:

@@ -64,7 +64,8 @@ class Trainings:
         gates = entry.method(space, run.budget, entry.options(run.options), generator, run.scope)
         with torch.no_grad():
             gates.log_alpha.copy_(log_alpha(run.options["penalty"])[: len(space)])
-        return Trained(model, gates, 5), Cost(seconds=1.5, memory=100.0, forward=30, backward=20, updates=5)
+        curve = [{"split": "valid", "update": 5, "loss": 2.0, "nll_loss": 1.5}]
+        return Trained(model, gates, 5, curve), Cost(seconds=1.5, memory=100.0, forward=30, backward=20, updates=5)
 
 
 @pytest.fixture
@@ -147,6 +148,13 @@ def test_the_second_arm_reads_other_masks_off_the_same_trainings(start: Start, t
     assert len(trials) == count
     assert sorted(trials["coefficient"]) == pytest.approx(sorted(trainings.penalties))
     assert set(trials["label"]) == {"l0"}
+    masks = pd.read_csv(run.plan.folder / "trial_masks.csv")
+    assert set(masks.groupby("signature").size()) == {12}
+    kept = masks.groupby("signature")["kept"].sum()
+    assert kept[trials["signature"]].tolist() == trials["heads_kept"].tolist()
+    curves = pd.read_csv(run.plan.folder / "curves.csv")
+    assert set(curves["scheduled"]) == {"penalty"}
+    assert sorted(curves["level"]) == pytest.approx(sorted(trials["coefficient"]))  # grown by the last update
 
 
 @pytest.mark.parametrize("change", [{"updates": 6}, {"options": {"warmup": 0.5}}, {"min_per_module": 1}])

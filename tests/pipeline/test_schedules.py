@@ -1,0 +1,88 @@
+"""The schedules that the curves are drawn with are those that the methods train by."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from headprune.config import load
+from headprune.config.schema import Config
+from headprune.method import GateMethod
+from headprune.method.base import Progress
+from headprune.pipeline.plan import Plan
+from headprune.pipeline.schedules import Schedule, schedule
+
+UPDATES = 20
+ARCHITECTURE = {"width": 16, "feed_forward": 16, "encoder_layers": 1, "decoder_layers": 1, "heads": 4}  # N = 12
+TINY = {"dataset": "help", "architecture": ARCHITECTURE, "training": {"updates": UPDATES}}
+METHODS = [
+    {"name": "dsp", "mode": "joint", "arm": "joint"},
+    {"name": "ste", "mode": "joint", "arm": "plain"},
+    {"name": "l0", "mode": "continued", "updates": UPDATES},
+    {"name": "movement", "mode": "continued", "updates": UPDATES},
+    {"name": "lagrangian_l0", "mode": "continued", "updates": UPDATES},
+]
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    settings = {"profile": "unit", "seeds": [1], "budgets": [5], "datasets": {"help": {"corpus": "lohelp-de-en"}}}
+    return load(settings | {"models": {"tiny": TINY}, "methods": [{"name": "unpruned"}, *METHODS]})
+
+
+def trained(config: Config, name: str) -> tuple[Schedule, GateMethod]:
+    """The schedule of a training to 5 of 12 heads, and the method that it is of."""
+    plan = Plan(config)
+    (method,) = (m for m in config.methods if m.name == name)
+    entry = plan.entry(method.label)
+    space = config.models["tiny"].architecture.head_space
+    return schedule(config, entry, method, "tiny", 5, method.options), entry.method(space, 5, entry.options({}))
+
+
+def progress(update: int) -> Progress:
+    return Progress(update, UPDATES, torch.Generator().manual_seed(0))
+
+
+def test_temperature_of_dsp(config: Config) -> None:
+    """0.1 falls to 1e-8 over 23 % of 20 updates, 5: by 10^(7/5) an update."""
+    found, _ = trained(config, "dsp")
+    assert (found.updates, found.cooldown, found.quantity) == (20, 5, "temperature")
+    for update in range(UPDATES):
+        expected = 10 ** (-1 - 7 / 5 * min(update, 5))
+        assert math.isclose(found.at(update) or 0, expected, rel_tol=1e-9)
+
+
+def test_penalty_of_l0(config: Config) -> None:
+    """The penalty that the method asks for, over what it asks for at λ = 1 and no warm-up."""
+    found, method = trained(config, "l0")
+    plan = Plan(config)
+    plain = plan.entry("l0").method(method.space, 5, plan.entry("l0").options({"penalty": 1.0, "warmup": 0.0}))
+    plain.load_state_dict(method.state_dict())
+    for update in range(UPDATES):
+        ours, whole = method.penalty(progress(update)), plain.penalty(progress(update))
+        assert isinstance(ours, torch.Tensor)
+        assert isinstance(whole, torch.Tensor)
+        expected = (ours / whole).item()
+        assert math.isclose(found.at(update) or 0, expected, rel_tol=1e-6, abs_tol=1e-12)
+
+
+def test_heads_that_movement_keeps(config: Config) -> None:
+    found, method = trained(config, "movement")
+    kept = [int(method.sample(progress(update)).sum()) for update in range(UPDATES)]
+    assert [found.at(update) for update in range(UPDATES)] == kept
+    assert kept[0] == 12
+    assert kept[-1] == 5
+
+
+def test_heads_that_the_lagrangian_asks_for(config: Config) -> None:
+    """12 fall to 5 over a tenth of the updates."""
+    found, _ = trained(config, "lagrangian_l0")
+    assert [found.at(update) for update in range(4)] == [12, 8.5, 5, 5]
+    assert found.quantity == "heads asked for"
+
+
+def test_a_method_without_a_schedule(config: Config) -> None:
+    found, _ = trained(config, "ste")
+    assert (found.quantity, found.at(3), found.cooldown) == ("", None, 0)
