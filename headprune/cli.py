@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from headprune.config import ConfigError, load
 from headprune.method import load_methods, unknown
@@ -70,24 +69,16 @@ def new_method(
 
 @app.command()
 def plan(config: ConfigFile, cores: Annotated[int, typer.Option(help="cores the run may use")] = 2) -> None:
-    """Check a profile and show its cells, jobs and estimated hours. Nothing is written or run."""
-    from headprune.pipeline import estimate
+    """Check a profile and show its cells, jobs and estimated hours. Nothing is written or run.
+
+    Hours come from earlier timings of the profile, or of another one in the same results folder, where there are any.
+    """
+    from headprune.pipeline import planned
     from headprune.pipeline.plan import Plan
 
     grid = Plan(load(config))
-    table = Table("method", "budgets", "seeds", "cells", title=f"profile {grid.config.profile}")
-    for model in grid.config.models:
-        for label in grid.labels:
-            seeds = grid.seeds(label)
-            cells = sum(len(grid.cells_of(model, label, seed)) for seed in seeds)
-            budgets = " ".join(map(str, grid.budgets(label, model)))
-            table.add_row(f"{model}/{label}", budgets, " ".join(map(str, seeds)), str(cells))
-    console.print(table)
-    hours = sum(estimate.seconds(grid, job) for job in grid.jobs) / 3600
-    console.print(
-        f"{len(grid.cells)} cells, {len(grid.jobs)} jobs, about {hours:.1f} core hours: "
-        f"{hours / cores:.1f} hours on {cores} cores"
-    )
+    grid.check_writable()
+    planned.show(console, grid, cores)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The configuration of a profile: one schema, checked before anything runs."""
 
-from headprune.config.loading import ConfigError, load
+from headprune.config.loading import ConfigError, load, read
 from headprune.config.models import (
     Architecture,
     Dataset,
@@ -38,4 +38,5 @@ __all__ = [
     "dataset_from",
     "load",
     "model_from",
+    "read",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -14,6 +17,10 @@ from headprune.config.rules import check
 from headprune.config.schema import Config
 from headprune.method import unknown
 
+MOST = 30  # errors that are told at once
+_SHORT = reprlib.Repr()  # of values that YAML's aliases may have made huge
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 2, 8, 8, 100, 100
+
 
 class ConfigError(ValueError):
     """A configuration that breaks a rule; the message names key, value, rule and the nearest valid name."""
@@ -25,23 +32,50 @@ def load(source: Mapping[str, Any] | str | Path) -> Config:
     :raises ConfigError: whatever is wrong with it; nothing has been written then.
     """
     if not isinstance(source, Mapping):
-        path = Path(source)
+        source = read(source)
+    try:
+        config = Config.model_validate(source)
+        check(config)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+    except (ValueError, OSError, ImportError) as error:
+        raise ConfigError(str(error)) from error
+    except RecursionError:
+        raise ConfigError("the configuration is nested without end: an alias of YAML leads back to itself") from None
+    return config
+
+
+def read(source: str | Path) -> Mapping[str, Any]:
+    """The content of a YAML file, of which nothing is known but that it is a mapping and no key stands in it twice.
+
+    :raises ConfigError: there is no such file, or it is something else.
+    """
+    path = Path(source)
+    try:
         if not path.is_file():
             names = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
             raise ConfigError(f"profile {str(source)!r} does not exist; " + unknown("profile", path.stem, names))
-        try:
-            source = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not YAML: {error}") from error
-    try:
-        config = Config.model_validate(source)
-    except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
-    try:
-        check(config)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        raise ConfigError(str(error)) from error
-    return config
+        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    except (OSError, ValueError) as error:
+        raise error if isinstance(error, ConfigError) else ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{path} holds {type(found).__name__}, not the keys of a profile")
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only, and no key twice: YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
+            if name in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def _explain(error: ValidationError) -> str:
@@ -57,8 +91,19 @@ def _explain(error: ValidationError) -> str:
             track = track_of(item["input"])
             lines.append(f"{key}.track: " + unknown("track", track, TRACKS))
         else:
-            lines.append(f"{key}: {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
-    return "the configuration is not valid:\n  " + "\n  ".join(lines)
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{key}: {_SHORT.repr(item['input'])}: {message}{_nearest(item)}")
+    more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
+    return "the configuration is not valid:\n  " + "\n  ".join([*lines[:MOST], *more])
+
+
+def _nearest(item: Any) -> str:
+    """The value of a list of values that is nearest to the one given."""
+    if item["type"] != "literal_error" or not isinstance(item["input"], str):
+        return ""
+    values = re.findall(r"'([^']*)'", item["ctx"]["expected"])
+    near = difflib.get_close_matches(item["input"], values, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from headprune.data import LanguageModellingRecipe, TranslationRecipe, corpus, text_corpus
 from headprune.heads import HeadSpace
@@ -19,12 +29,20 @@ TRACKS = ("mt", "lm")
 class Section(BaseModel):
     """A part of the configuration: immutable, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_or_not(cls, value: Any, info: ValidationInfo) -> Any:
+        """A truth value is no number, though Python counts with it."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("true and false are values of other keys")
+        return value
 
 
 def track_of(section: Any) -> str:
     """The track of a section, `mt` where it names none; what tells the kinds of a section apart."""
-    found = section.get("track", "mt") if isinstance(section, Mapping) else section.track
+    found = section.get("track", "mt") if isinstance(section, Mapping) else getattr(section, "track", "mt")
     return str(found)
 
 
@@ -91,9 +109,9 @@ class Architecture(Section):
 
     width: int = Field(512, ge=1, description="model dimension d")
     feed_forward: int = Field(2048, ge=1, description="inner dimension of the feed-forward sublayers")
-    encoder_layers: int = Field(6, ge=1)
-    decoder_layers: int = Field(6, ge=1)
-    heads: int = Field(8, ge=1, description="heads of every attention module")
+    encoder_layers: int = Field(6, ge=1, le=1000)
+    decoder_layers: int = Field(6, ge=1, le=1000)
+    heads: int = Field(8, ge=1, le=1000, description="heads of every attention module")
     normalize_before: bool = Field(False, description="pre-norm instead of post-norm")
     share_embeddings: bool = Field(True, description="one embedding for encoder, decoder and output")
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -125,8 +143,8 @@ class LanguageArchitecture(Section):
     many parameters; ALL_ATTENTION.md 2. Dropouts of the paper in brackets."""
 
     width: int = Field(512, ge=1, description="model dimension d")
-    layers: int = Field(16, ge=1)
-    heads: int = Field(8, ge=1, description="heads of every layer")
+    layers: int = Field(16, ge=1, le=1000)
+    heads: int = Field(8, ge=1, le=1000, description="heads of every layer")
     persistent: int = Field(2048, ge=0, description="persistent vectors of every head, N; 0: none")
     feed_forward: int = Field(0, ge=0, description="inner dimension of feed-forward sublayers; 0: none")
     segment: int = Field(192, ge=1, description="tokens of a row per update, T")

@@ -36,10 +36,19 @@ Whole = Annotated[int, Strict(), BeforeValidator(whole)]
 
 
 def distinct(values: list[int]) -> list[int]:
-    """:raises ValueError: no values, a repeated or a negative one."""
+    """:raises ValueError: no values, a repeated, a negative or a huge one."""
     if not values or len(set(values)) != len(values) or min(values) < 0:
         raise ValueError(f"{values} must be distinct, not negative, and at least one")
+    if max(values) >= 2**31:
+        raise ValueError(f"{max(values)} must be less than 2^31")
     return values
+
+
+def plain_folder(value: str) -> str:
+    """:raises ValueError: a path that is empty, or that Snakemake or a log could not write as it is."""
+    if not value.strip() or re.search(r"[{}\x00-\x1f\x7f]", value):
+        raise ValueError("must not be empty, and must not hold braces or control characters")
+    return value
 
 
 def plain_arm(value: str) -> str:
@@ -55,7 +64,7 @@ class Grid(Section):
     """What method entries and treatments share: a variant's name, and the grid it runs on."""
 
     arm: Annotated[str, AfterValidator(plain_arm)] = Field("", description="tells variants apart")
-    draws: int = Field(1, ge=1, description="independent repetitions, each an arm of its own (`draw1`, …)")
+    draws: int = Field(1, ge=1, le=10_000, description="independent repetitions, each an arm of its own (`draw1`, …)")
     budgets: list[Whole] | None = Field(None, description="instead of the profile's")
     seeds: list[Whole] | None = Field(None, description="instead of the profile's")
     models: list[str] | None = Field(None, min_length=1, description="keys of `models`, instead of all")
@@ -180,7 +189,7 @@ class Config(Section):
     """A profile."""
 
     profile: str = Field(description="names the results folder")
-    results: str = Field("results", description="folder of all results")
+    results: Annotated[str, AfterValidator(plain_folder)] = Field("results", description="folder of all results")
     mirror: str = Field("", description="folder or web address asked first for corpora; $HEADPRUNE_MIRROR wins over it")
     methods_directories: list[str] = Field(default_factory=list, description="further folders with method files")
     seeds: list[Whole] = Field(min_length=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -70,6 +71,8 @@ class DuplicateError(ValueError):
     """A name that two files register."""
 
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
 _REGISTRY: dict[str, Entry] = {}
 
 
@@ -77,8 +80,12 @@ def register(name: str, paper: str = "") -> Callable[[MethodType], MethodType]:
     """Class decorator: makes a `ScoreMethod` or `GateMethod` known under `name`.
 
     :raises DuplicateError: the name is taken by another file.
+    :raises ValueError: it cannot be part of a file name.
     :raises TypeError: the class follows neither contract.
     """
+
+    if not NAME.fullmatch(name):
+        raise ValueError(f"method name {name!r} may hold letters, digits, `_` and `-` only")
 
     def decorate(cls: MethodType) -> MethodType:
         kinds = [kind for kind, base in (("score", ScoreMethod), ("gate", GateMethod)) if issubclass(cls, base)]

@@ -21,7 +21,8 @@ def run(console: Console, folder: Path) -> None:
     for path in sorted(folder.glob("cells/**/*.json")):
         record = read_json(path)
         if record.get("status", "ok") != "ok":
-            console.print(f"  {path.parent.relative_to(folder / 'cells')}: {record['status']}: {record['reason']}")
+            line = f"  {path.parent.relative_to(folder / 'cells')}: {record['status']}: {record['reason']}"
+            console.print(line, markup=False, soft_wrap=True)
     done = sorted(path.parent.relative_to(folder) for path in folder.glob("cells/**/test.json"))
     if done:
         console.print(f"{len(done)} cells; look at one with: headprune show {folder / done[0]}")
@@ -32,7 +33,7 @@ def cell(console: Console, folder: Path) -> None:
     pruned = read_json(folder / "pruned.json")
     console.print(f"{folder}  signature {pruned['signature']}  {pruned['status']}")
     if pruned["reason"]:
-        console.print(pruned["reason"])
+        console.print(pruned["reason"], markup=False)
     if pruned["status"] != "ok":
         return
     mask(console, pruned["heads"], set(pruned["mask"]))

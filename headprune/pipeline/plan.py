@@ -16,6 +16,9 @@ Every job writes one receipt, `jobs/<kind>/….json`; it is what Snakemake sees.
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +31,7 @@ from headprune.config.rules import treated_by
 from headprune.method import Entry
 from headprune.pipeline.cells import Cell, Job
 
+LEAST_SPACE = 64 * 2**20  # bytes that must be free before anything begins: less than any run takes
 PRUNING = ("score", "gates", "search", "treat", "retrain")  # kinds of jobs that find masks
 
 
@@ -93,11 +97,14 @@ class Plan:
         return [name for name in self.config.methods_directories if Path(name).resolve() in folders]
 
     def check_writable(self) -> None:
-        """:raises ConfigError: the results folder, or the nearest folder above it that exists, cannot be written."""
-        existing = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
+        """:raises ConfigError: the results folder, or the nearest one that exists, cannot be written or is full."""
+        existing = next(path for path in (self.folder, *self.folder.absolute().parents) if os.path.lexists(path))
         try:
-            with tempfile.TemporaryFile(dir=existing):
-                pass
+            with tempfile.TemporaryFile(dir=existing) as file:
+                file.write(b"x")
+            if (free := shutil.disk_usage(existing).free) < LEAST_SPACE:
+                room = f"only {free / 2**20:.1f} MiB are free, {LEAST_SPACE / 2**20:.0f} are needed"
+                raise OSError(errno.ENOSPC, room)
         except OSError as error:
             raise ConfigError(
                 f"results: {str(self.folder)!r} cannot be written: {existing}: {error.strerror}"

@@ -105,7 +105,7 @@ class Reporter:
         self._print(f"finished in {format_seconds(seconds)}")
 
     def _write(self, fraction: float, seconds: float | None) -> None:
-        write_json(_path(self.folder, self.job), {"fraction": fraction, "seconds": seconds})
+        write_json(state_path(self.folder, self.job), {"fraction": fraction, "seconds": seconds})
 
     def _print(self, text: str) -> None:
         everything = recent_overview(self.folder)
@@ -120,10 +120,11 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _path(folder: Path, job: str) -> Path:
+def state_path(folder: Path, job: str) -> Path:
+    """Of the file in which a job says where it stands."""
     return folder / "progress" / f"{job.replace('/', '-')}.json"
 
 
 def _state(folder: Path, job: str) -> dict[str, float]:
-    path = _path(folder, job)
+    path = state_path(folder, job)
     return read_json(path) if path.exists() else {}

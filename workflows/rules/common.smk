@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import yaml
-from headprune.config import ConfigError, load
+from headprune.config import ConfigError, load, read
 from headprune.pipeline import jobs, progress
 from headprune.pipeline.plan import Job, Plan
 from snakemake.exceptions import WorkflowError
@@ -22,6 +22,8 @@ if (
     config.update(quick)
 
 try:
+    for name in workflow.configfiles:
+        read(name)  # finds what Snakemake's reader lets pass, a key that stands twice
     plan = Plan(load(config))
     plan.check_writable()
 except ConfigError as error:

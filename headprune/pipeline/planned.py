@@ -1,0 +1,63 @@
+"""A plan in the terminal: the grid as a tree, the jobs, and what they will take."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from headprune.pipeline.plan import Plan
+from headprune.pipeline.progress import format_seconds
+from headprune.pipeline.timings import forecast
+
+
+def show(console: Console, plan: Plan, cores: int) -> None:
+    """The whole plan.
+
+    :param cores: that the run may use
+    """
+    console.print(tree(plan))
+    expected = forecast(plan)
+    table = Table("job", "jobs", "left", "one core, all", "left")
+    for kind, (total, left) in expected.counts.items():
+        times = (format_seconds(expected.all_jobs[kind]), format_seconds(expected.left[kind]))
+        table.add_row(kind, str(total), str(left), *times)
+    console.print(table)
+    hours, rest = sum(expected.all_jobs.values()) / 3600, sum(expected.left.values())
+    line = (
+        f"{len(plan.cells)} cells, {len(plan.jobs)} jobs, about {hours:.1f} core hours: {hours / cores:.1f} hours on "
+    )
+    _say(console, f"{line}{cores} cores (by {expected.basis})")
+    done = sum(total - left for total, left in expected.counts.values())
+    if done:
+        _say(console, f"{done} jobs are done, about {format_seconds(rest / cores)} left on {cores} cores")
+
+
+def tree(plan: Plan) -> Tree:
+    """Models, and the method entries of each with budgets, seeds and cells."""
+    config = plan.config
+    root = Tree(Text(f"profile {config.profile}, results in {plan.folder}"))
+    for name, model in config.models.items():
+        heads, dataset = model.architecture.n_heads, config.datasets[model.dataset]
+        title = f"{name}: {model.track} on {model.dataset} (corpus {dataset.corpus}), N = {heads}"
+        branch = root.add(Text(f"{title}, {model.training.updates} updates"))
+        for label in plan.labels_for(name):
+            seeds = plan.seeds(label)
+            cells = sum(len(plan.cells_of(name, label, seed)) for seed in seeds)
+            budgets = " ".join(map(str, plan.budgets(label, name)))
+            where = f"K = {budgets or 'none'}, {_seeds(seeds)}"
+            branch.add(Text(f"{label} ({plan.kind(label)}): {where}: {cells} cells"))
+        for ablation in config.ablations:
+            if seeds := plan.ablated_seeds(name, ablation):
+                branch.add(Text(f"ablation {ablation.kind}: {_seeds(seeds)}"))
+    return root
+
+
+def _seeds(seeds: list[int]) -> str:
+    name = "seed" if len(seeds) == 1 else "seeds"
+    return f"{name} {' '.join(map(str, seeds)) or 'none'}"
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
