@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,9 +37,9 @@ def relative(values: ArrayLike, unpruned: ArrayLike, higher_is_better: bool) -> 
 
 
 def flags(
-    values: Mapping[Hashable, float],
-    random: Mapping[Hashable, float],
-    unpruned: Mapping[Hashable, float],
+    values: Mapping[Any, float],
+    random: Mapping[Any, float],
+    unpruned: Mapping[Any, float],
     level: float = LEVEL,
 ) -> tuple[str, ...]:
     """What the quality control has to say of a method at one budget; the values by seed, more is better.
