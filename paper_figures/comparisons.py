@@ -67,7 +67,7 @@ def _cells(row: Any, digits: int) -> list[str]:
     else:
         interval = "" if pd.isna(row.low) else f" [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
         improvement = f"{row.improvement:+.{digits}f}{interval}"
-    flags = [row.flags, f"{row.without_result} cells without a result" if row.without_result else ""]
+    flags = [row.flags, f"{row.without_result} without a result" if row.without_result else ""]
     return [
         f"{row.budget}",
         line_label((row.method, row.arm)),

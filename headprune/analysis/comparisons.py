@@ -185,6 +185,24 @@ def compare(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def told_apart(study: Study, best: Point, others: Sequence[Point], alpha: float = ALPHA) -> dict[Point, bool]:
+    """Whether each differs from the best: across seeds, or where their number cannot decide, on the outputs.
+
+    Corrected by Holm, those across seeds and those of outputs apart.
+    """
+    pairs = {other: Pair(other, best) for other in others}
+    seeds = {other: study.across(pair) for other, pair in pairs.items()}
+    family = Family.of(
+        "across seeds",
+        {other: found.p_value if found.difference.n > 1 else np.nan for other, found in seeds.items()},
+        {other: found.p_floor for other, found in seeds.items()},
+    )
+    decidable = {other: family.floors[other] <= alpha for other in others}
+    outputs = {other: None if decidable[other] else study.outputs(pair) for other, pair in pairs.items()}
+    texts = Family.of("outputs", {other: found.p_value if found else np.nan for other, found in outputs.items()})
+    return {other: (family.adjusted if decidable[other] else texts.adjusted)[other] <= alpha for other in others}
+
+
 def _family(study: Study, name: str, pairs: Sequence[Pair], alpha: float) -> list[dict[str, Any]]:
     seeds = {pair: study.across(pair) for pair in pairs}
     outputs = {pair: study.outputs(pair) for pair in pairs}

@@ -43,10 +43,11 @@ def summarise(results: Results) -> pd.DataFrame:
     for group in results.groups():
         evidence = Evidence(results, group)
         ranks = ranking([evidence.study])
-        places = dict(zip(ranks.methods, ranks.mean_ranks, strict=True)) if ranks else {}
+        places = dict(zip(ranks.methods, ranks.mean_ranks.tolist(), strict=True)) if ranks else {}
+        blocks = ranks.blocks if ranks else None
         for line in sorted({line for line, _ in evidence.study.points} - {REFERENCE}):
             row = dict(zip(GROUP, group, strict=True)) | _row(evidence, line)
-            rows.append(row | {"mean_rank": places.get(line), "rank_blocks": ranks.blocks if line in places else None})
+            rows.append(row | {"mean_rank": places.get(line), "rank_blocks": blocks if line in places else None})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

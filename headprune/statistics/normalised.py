@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from headprune.statistics.base import LEVEL, Array
-from headprune.statistics.seeds import across
+from headprune.statistics.seeds import mean
 
 BELOW_RANDOM = "below matched random"
 ABOVE_UNPRUNED = "above unpruned"
@@ -49,7 +49,7 @@ def flags(
     """
     found = []
     for name, other, sign in ((BELOW_RANDOM, random, -1), (ABOVE_UNPRUNED, unpruned, 1)):
-        difference = across(values, other, level).difference
+        difference = mean([values[seed] - other[seed] for seed in sorted(set(values) & set(other))], level)
         bounds = sign * np.array([difference.low, difference.high])
         if difference.has_interval and bounds.min() > 0:
             found.append(name)
