@@ -14,6 +14,7 @@ rule all:
     default_target: True
     input:
         rules.tables.input,
+        rules.claims.input,
         rules.figures.input,
 
 

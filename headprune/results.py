@@ -118,6 +118,7 @@ UNITS = {
     "bleu": "BLEU",
     "bleu_tokenized_lower": "BLEU",
     "chrf": "chrF2",
+    "accuracy": "share of examples",
     "perplexity": "per token",
     "perplexity_one_row": "per token",
     "bits_per_byte": "bits",

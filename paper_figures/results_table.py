@@ -34,11 +34,16 @@ from common import (
 from families import by_family, line_label, ordered
 from looks import MANY, group_label
 
+from headprune.analysis.comparisons import Point, Study, told_apart
+from headprune.analysis.tables import by_seed, seed_values
+from headprune.statistics.seeds import ALPHA, mean
+
 ABSENT = "–"  # not planned: neither a result nor a failure
 OPENING = (
-    "Test quality by number of heads kept K: mean ± half the range over runs (n runs). Cells without a "
-    "result are counted beside the mean and never enter it; – marks what was not planned. Bold: best mean of "
-    "a pruned model at that K, not a claim of significance."
+    "Test quality by number of heads kept K: mean ± half the 95 % t interval over seeds, draws of a seed averaged (n "
+    "runs). Cells without a result are counted beside the mean and never enter it; – marks what was not planned. Bold: "
+    "best mean of a pruned model at that K. Underlined: not told apart from it at α = {alpha:g}, by the sign-flip test "
+    "across seeds, or where n seeds cannot decide by the paired test of the outputs{outputs}; Holm over the column."
 )
 RIVALS = "Bold leaves out treated masks and means over more heads than K."
 SHORT = "In brackets: heads achieved, where they are not K. {} runs unless given in parentheses."
@@ -47,7 +52,9 @@ SHORT = "In brackets: heads achieved, where they are not K. {} runs unless given
 def draw(results: Results, out_dir: Path) -> None:
     """Write the tables: results_long.csv holds the unrounded numbers, the others their text."""
     tables = [(group, summarise(results, group)) for group in results.groups()]
-    text = caption(results, OPENING, [RIVALS] if any(_outside(points).any() for _, points in tables) else [])
+    has_outputs = any(Study(results, group).segments.exist for group in results.groups())
+    opening = OPENING.format(alpha=ALPHA, outputs="" if has_outputs else " (not in these results)")
+    text = caption(results, opening, [RIVALS] if any(_outside(points).any() for _, points in tables) else [])
     long = pd.concat([points for _, points in tables]).drop(columns="text")
     write_text(out_dir / "results_long.csv", long.rename(columns={"line": "arm"}).to_csv(index=False))
     write_text(out_dir / "results.csv", wide(pd.concat([p for _, p in tables])).to_csv(index=False))
@@ -59,15 +66,20 @@ def draw(results: Results, out_dir: Path) -> None:
 
 
 def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
-    """One row per (method, line, budget) of a group: mean, half_range, n, without_result, best, text."""
+    """One row per (method, line, budget) of a group: mean, low, high, n, without_result, best, tied, text."""
     cells = in_group(results.cells, group)
     quality = quality_of(cells)
     runs = outcomes(cells, quality)
     points = pool(runs)
-    points["half_range"] = (points.pop("high") - points.pop("low")) / 2
+    seeds = seed_values(by_seed(runs))
+    over_seeds = [mean(list(seeds.get(point, {}).values())) for point in _points(points)]
+    points = points.assign(**{name: [getattr(e, name) for e in over_seeds] for name in ("low", "high")})
+    points["mean"] = [e.value for e in over_seeds]
+    points["n_seeds"] = [e.n for e in over_seeds]
     bad = runs.groupby([*LINE, "budget"])["status"].agg(count_statuses).rename("without_result")
     points = points.join(bad, on=[*LINE, "budget"])
     points["best"] = _best(points, quality)
+    points["tied"] = _tied(points, Study(results, group))
     points["text"] = [_text(row, quality) for row in points.itertuples(index=False)]
     points["metric"] = quality.metric
     for key, value in reversed(list(zip(GROUP, group, strict=True))):
@@ -86,6 +98,22 @@ def _best(points: pd.DataFrame, quality: Quality) -> pd.Series:
     return shown.notna() & (shown == best)
 
 
+def _points(points: pd.DataFrame) -> list[Point]:
+    return [((row.method, row.line), row.budget) for row in points.itertuples(index=False)]
+
+
+def _tied(points: pd.DataFrame, study: Study) -> pd.Series:
+    """True for what competes and is not told apart from the best of its budget."""
+    tied = pd.Series(False, index=points.index)
+    rivals = points[(points["method"] != UNPRUNED) & ~_outside(points) & points["mean"].notna()]
+    for _, own in rivals.groupby("budget"):
+        first, *_ = _points(own[own["best"]])
+        others = own[~own["best"]]
+        apart = told_apart(study, first, _points(others), ALPHA)
+        tied[others.index] = [not apart[point] for point in _points(others)]
+    return tied
+
+
 def _outside(points: pd.DataFrame) -> pd.Series:
     """True for what does not compete: treated masks, and means over more heads than were asked for."""
     return points["line"].map(lambda arm: split_arm(arm)[1] != "") | (points["heads"] > points["budget"])
@@ -95,11 +123,16 @@ def _text(row: Any, quality: Quality) -> str:
     """`27.31 ± 0.12 (2), 1 failed`; one run has no range to show."""
     parts = []
     if row.n:
-        spread = f" ± {row.half_range:.{quality.digits}f}" if row.n > 1 else ""
+        spread = _spread(row, quality)
         parts.append(f"{row.mean:.{quality.digits}f}{spread} ({row.n})")
         if row.heads != row.budget:
             parts.append(f"{row.heads:.1f} heads")
     return ", ".join([*parts, row.without_result] if row.without_result else parts)
+
+
+def _spread(row: Any, quality: Quality) -> str:
+    """One seed has no interval."""
+    return "" if pd.isna(row.low) else f" ± {(row.high - row.low) / 2:.{quality.digits}f}"
 
 
 def wide(points: pd.DataFrame) -> pd.DataFrame:
@@ -115,10 +148,10 @@ def wide(points: pd.DataFrame) -> pd.DataFrame:
 Texts = dict[tuple[str, str, int], str]
 
 
-def _texts(points: pd.DataFrame, bold: str) -> Texts:
-    """The printed cells; `bold` is a format with one place."""
+def _texts(points: pd.DataFrame, bold: str, underlined: str) -> Texts:
+    """The printed cells; `bold` and `underlined` are formats with one place."""
     return {
-        (row.method, row.line, row.budget): bold.format(row.text) if row.best else str(row.text)
+        (row.method, row.line, row.budget): (bold if row.best else underlined if row.tied else "{}").format(row.text)
         for row in points.itertuples(index=False)
     }
 
@@ -144,7 +177,7 @@ def _is_long(points: pd.DataFrame) -> bool:
 def _markdown(points: pd.DataFrame, title: str) -> str:
     """One table, or one for each family."""
     heading = f"## {title}\n\n" if title else ""
-    texts = _texts(points, "**{}**")
+    texts = _texts(points, "**{}**", "<u>{}</u>")
     if not _is_long(points):
         return heading + _markdown_table(*_rows(_lines(points), _budgets(points), texts))
     unpruned = points["method"] == UNPRUNED
@@ -165,7 +198,7 @@ def _latex(points: pd.DataFrame, title: str) -> str:
     start = f"% {title}\n" if title else ""
     if _is_long(points):
         return start + escape(_longtable(points))
-    header, body = _rows(_lines(points), _budgets(points), _texts(points, r"\textbf{{{}}}"))
+    header, body = _rows(_lines(points), _budgets(points), _texts(points, r"\textbf{{{}}}", r"\underline{{{}}}"))
     return start + escape(tabular(header, body))
 
 
@@ -175,7 +208,7 @@ def _longtable(points: pd.DataFrame) -> str:
     quality = quality_of(points)
     usual = int(pruned["n"].mode().iloc[0])
     brief = [_brief(row, quality, usual) for row in pruned.itertuples(index=False)]
-    budgets, texts = _budgets(pruned), _texts(pruned.assign(text=brief), r"\textbf{{{}}}")
+    budgets, texts = _budgets(pruned), _texts(pruned.assign(text=brief), r"\textbf{{{}}}", r"\underline{{{}}}")
     width = len(budgets) + 1
     lines = [
         f"% {SHORT.format(usual)}",
@@ -201,7 +234,7 @@ def _brief(row: Any, quality: Quality, usual: int) -> str:
     if not row.n:
         return row.without_result
     runs = "" if row.n == usual else f" ({row.n})"
-    spread = f" ± {row.half_range:.{quality.digits}f}" if row.n > 1 else ""
+    spread = _spread(row, quality)
     heads = "" if row.heads == row.budget else f" [{row.heads:.1f}]"
     return f"{row.mean:.{quality.digits}f}{spread}{runs}{heads}"
 

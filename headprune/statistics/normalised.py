@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from headprune.statistics.base import LEVEL, Array
-from headprune.statistics.seeds import across
+from headprune.statistics.seeds import mean
 
 BELOW_RANDOM = "below matched random"
 ABOVE_UNPRUNED = "above unpruned"
@@ -36,9 +37,9 @@ def relative(values: ArrayLike, unpruned: ArrayLike, higher_is_better: bool) -> 
 
 
 def flags(
-    values: Mapping[Hashable, float],
-    random: Mapping[Hashable, float],
-    unpruned: Mapping[Hashable, float],
+    values: Mapping[Any, float],
+    random: Mapping[Any, float],
+    unpruned: Mapping[Any, float],
     level: float = LEVEL,
 ) -> tuple[str, ...]:
     """What the quality control has to say of a method at one budget; the values by seed, more is better.
@@ -48,7 +49,7 @@ def flags(
     """
     found = []
     for name, other, sign in ((BELOW_RANDOM, random, -1), (ABOVE_UNPRUNED, unpruned, 1)):
-        difference = across(values, other, level).difference
+        difference = mean([values[seed] - other[seed] for seed in sorted(set(values) & set(other))], level)
         bounds = sign * np.array([difference.low, difference.high])
         if difference.has_interval and bounds.min() > 0:
             found.append(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,11 +140,11 @@ class Across:
     wilcoxon: float
     p_floor: float
     improvement: Estimate  # probability that a run of the system beats one of the baseline
-    seeds: tuple[Hashable, ...]
-    left_out: tuple[Hashable, ...]  # seeds that one of the two lacks
+    seeds: tuple[Any, ...]
+    left_out: tuple[Any, ...]  # seeds that one of the two lacks
 
 
-def across(system: Mapping[Hashable, float], baseline: Mapping[Hashable, float], level: float = LEVEL) -> Across:
+def across(system: Mapping[Any, float], baseline: Mapping[Any, float], level: float = LEVEL) -> Across:
     """Compares values paired by seed; seeds that one of the two lacks are left out and named."""
     seeds = tuple(sorted(set(system) & set(baseline), key=str))
     ours, theirs = (np.array([values[seed] for seed in seeds], dtype=np.float64) for values in (system, baseline))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import synthetic_results
 
+T1 = 12.706204736  # 97.5 % quantile of Student's t with one degree of freedom: two seeds
 ROW = {"method": "dsp", "arm": "joint", "budget": 4, "seed": 2}
 
 
@@ -28,10 +29,10 @@ def test_table_equals_a_hand_computation(results: Path, drawn: Path) -> None:
     table = pd.read_csv(drawn / "results.csv", keep_default_na=False).set_index(["method", "arm"])
     runs = bleu(results, "cluster_merge", 16)
     low, high = sorted(runs)
-    assert table.loc[("cluster_merge", ""), "16"] == (f"{(low + high) / 2:.2f} ± {(high - low) / 2:.2f} (2)")
-    draws = bleu(results, "random", 8, ("draw1", "draw2", "draw3"))
-    assert len(draws) == 6
-    expected = f"{sum(draws) / 6:.2f} ± {(max(draws) - min(draws)) / 2:.2f} (6)"
+    assert table.loc[("cluster_merge", ""), "16"] == f"{(low + high) / 2:.2f} ± {T1 * (high - low) / 2:.2f} (2)"
+    by_draw = [bleu(results, "random", 8, (f"draw{i}",)) for i in (1, 2, 3)]
+    first, second = (sum(draws) / 3 for draws in zip(*by_draw, strict=True))
+    expected = f"{(first + second) / 2:.2f} ± {T1 * abs(first - second) / 2:.2f} (6)"
     assert table.loc[("random", ""), "8"] == expected
 
 
@@ -55,8 +56,10 @@ def test_unpruned_comes_first_and_the_best_is_bold(results: Path, drawn: Path) -
     assert first.startswith("| unpruned | 3")
     assert "**" not in first
     column = [line.split(" | ")[3] for line in rest if line.startswith("|")]
-    means = [float(cell.strip("*").split(" ")[0]) for cell in column]
+    means = [float(cell.strip("*<u>").split(" ")[0]) for cell in column]
     assert [cell.startswith("**") for cell in column] == [mean == max(means) for mean in means]
+    # two seeds and no outputs tell nothing apart
+    assert [cell.startswith("<u>") for cell in column] == [mean != max(means) for mean in means]
 
 
 def test_latex_table_escapes(drawn: Path) -> None:

@@ -21,3 +21,5 @@ rule tables:
     input:
         TABLES,
         f"{RESULTS}/tables/results.md",
+        f"{RESULTS}/tables/comparisons.md",
+        f"{RESULTS}/tables/summary.md",

@@ -8,6 +8,7 @@ FIGURE_NAMES = [
     "penalty_frontier",
 ]
 STUDIES = ["estimators", "ablations"]  # tables of one question each
+STATISTICS = ["comparisons", "summary", "claims"]
 PRESENT = plan.topics()  # what a profile has nothing of is not drawn
 SHARED = [
     str(FIGURES / name)
@@ -70,6 +71,35 @@ rule results_table:
         "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 
 
+rule statistic:
+    input:
+        DRAWN,
+        script=str(FIGURES / "{statistic}.py"),
+        shared=[
+            *SHARED,
+            str(FIGURES / "tabling.py"),
+            str(FIGURES / "results_table.py"),
+            str(FIGURES / "claims.yaml"),
+        ],
+    output:
+        multiext(f"{RESULTS}/tables/{{statistic}}", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/figures/{{statistic}}.log",
+    wildcard_constraints:
+        statistic="|".join(STATISTICS),
+    conda:
+        "../envs/headprune.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        results=input_folder,
+        folder=output_folder,
+    shell:
+        "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
+
+
 rule study:
     input:
         DRAWN,
@@ -92,6 +122,16 @@ rule study:
         folder=output_folder,
     shell:
         "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
+
+
+rule statistics:
+    input:
+        expand(f"{RESULTS}/tables/{{statistic}}.md", statistic=STATISTICS),
+
+
+rule claims:
+    input:
+        f"{RESULTS}/tables/claims.md",
 
 
 rule figures:

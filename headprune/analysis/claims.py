@@ -1,0 +1,157 @@
+"""A file of claims, each a predicate over results, and what the results say to them."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from headprune.analysis.evidence import Evidence
+from headprune.analysis.predicates import ALL, Part, Predicate
+from headprune.analysis.tables import GROUP, QUALITY, Results
+from headprune.naming import unknown
+from headprune.statistics import Estimate
+from headprune.statistics.base import LEVEL
+
+HELD, NOT_HELD, UNDECIDED, NO_DATA = "held", "not held", "undecided", "no data"
+COLUMNS = [
+    "id",
+    "source",
+    "text",
+    *GROUP,
+    "verdict",
+    "effect",
+    "low",
+    "high",
+    "level",
+    "wanted",
+    "n",
+    "unit",
+    "decided_by",
+    "note",
+]
+KINDS = {get_args(kind.model_fields["predicate"].annotation)[0]: kind for kind in ALL}
+_AnyPredicate: Any = Annotated[functools.reduce(operator.or_, ALL), Field(discriminator="predicate")]
+
+
+class ClaimsError(ValueError):
+    """A file of claims that breaks a rule; the message names the claim, key, value and the nearest valid name."""
+
+
+class Claim(BaseModel):
+    """One claim of a paper."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9-]+$")
+    text: str = Field(min_length=1)
+    source: str = Field(min_length=1)  # paper and place
+    track: str
+    check: _AnyPredicate  # one of the classes of headprune.analysis.predicates
+
+
+def load(path: Path) -> list[Claim]:
+    """Reads and checks a file: a list of claims.
+
+    :raises ClaimsError: whatever is wrong with it, all of it at once.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ClaimsError(f"{path} is not a readable YAML file: {error}") from error
+    if not isinstance(content, list) or not content:
+        raise ClaimsError(f"{path} holds no list of claims")
+    claims, problems, seen = [], [], set()
+    for position, entry in enumerate(content):
+        name = entry.get("id", f"[{position}]") if isinstance(entry, dict) else f"[{position}]"
+        try:
+            claim = Claim.model_validate(entry)
+        except ValidationError as error:
+            problems += [f"claim {name}: {line}" for line in _explain(error, entry)]
+            continue
+        if claim.track not in QUALITY:
+            problems.append(f"claim {name}: track: " + unknown("track", claim.track, QUALITY))
+        if claim.id in seen:
+            problems.append(f"claim {name}: this id is given twice")
+        seen.add(claim.id)
+        claims.append(claim)
+    if problems:
+        raise ClaimsError(f"{path} is not valid:\n  " + "\n  ".join(problems))
+    return claims
+
+
+def evaluate(claims: list[Claim], results: Results, level: float = LEVEL) -> pd.DataFrame:
+    """One row per claim and model of its track, with the columns COLUMNS.
+
+    A claim with several comparisons holds when all of them do, and does not when one of them does not; what is shown
+    is the comparison that decides. The intervals of a claim's comparisons hold together (Bonferroni).
+    """
+    groups = [Evidence(results, group) for group in results.groups()]
+    rows = []
+    for claim in claims:
+        own = [evidence for evidence in groups if evidence.track == claim.track]
+        rows += [_row(claim, dict(zip(GROUP, e.group, strict=True)), list(claim.check.parts(e)), level) for e in own]
+        if not own:
+            nowhere = dict.fromkeys(GROUP, "") | {"track": claim.track}
+            rows.append(_row(claim, nowhere, [Part("", missing=f"track {claim.track} is not in the results")], level))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -> dict[str, Any]:
+    check: Predicate = claim.check
+    row: dict[str, Any] = {"id": claim.id, "source": claim.source, "text": " ".join(claim.text.split())} | group
+    row |= {"wanted": check.wanted(), "unit": check.unit}
+    missing = list(dict.fromkeys(part.missing for part in parts if part.missing))
+    known = [part for part in parts if not part.missing]
+    if not known:
+        return row | {"verdict": NO_DATA, "n": 0, "note": f"no data: {'; '.join(missing)}"}
+    level = 1 - (1 - level) / len(known)
+    found = [(part, part.estimate(level)) for part in known]
+    decisions = [check.decide(estimate) for _, estimate in found]
+    verdict = NOT_HELD if False in decisions else UNDECIDED if None in decisions else HELD
+    wanted = {NOT_HELD: False, UNDECIDED: None, HELD: True}[verdict]
+    part, estimate = _weakest([pair for pair, made in zip(found, decisions, strict=True) if made is wanted], check)
+    notes = [f"no interval from {estimate.n} seed{'s' * (estimate.n != 1)}"] if not estimate.has_interval else []
+    notes += [f"no data: {'; '.join(missing)}"] if missing else []
+    return row | {
+        "verdict": verdict,
+        "effect": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "level": level,
+        "n": estimate.n,
+        "decided_by": part.what,
+        "note": "; ".join(notes),
+    }
+
+
+def _weakest(found: list[tuple[Part, Estimate]], check: Predicate) -> tuple[Part, Estimate]:
+    """The comparison that speaks least for the claim."""
+    sign = 1 if check.direction == "above" else -1
+    return min(found, key=lambda pair: sign * pair[1].value)
+
+
+def _explain(error: ValidationError, entry: Any) -> list[str]:
+    """pydantic's findings, one a line: key, value, rule, nearest name."""
+    lines = []
+    check = entry.get("check") if isinstance(entry, dict) else None
+    kind = KINDS.get(check.get("predicate", "")) if isinstance(check, dict) else None
+    for item in error.errors():
+        path = [str(part) for part in item["loc"] if part not in KINDS]
+        key = ".".join(path)
+        if item["type"] == "extra_forbidden":
+            fields = kind.model_fields if path[0] == "check" and kind else Claim.model_fields
+            lines.append(f"{key}: {unknown('key', path[-1], fields)}")
+        elif item["type"] == "missing":
+            lines.append(f"{key}: this key is required")
+        elif item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            name = str(check.get("predicate", "")) if isinstance(check, dict) else ""
+            lines.append(f"{key}.predicate: {unknown('predicate', name, KINDS)}")
+        else:
+            lines.append(f"{key}: {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
+    return lines

@@ -1,0 +1,95 @@
+"""What claims are decided on: qualities, costs, masks and ablations of one model, by seed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headprune.analysis.comparisons import REFERENCE, Point, Study
+from headprune.analysis.tables import CELL, LINE, Line, Results, in_group, measured
+from headprune.statistics.normalised import relative
+
+BySeed = dict[int, float]
+LATENCY_BATCH = {"latency_ms": 1}
+
+
+class Evidence:
+    """One (profile, track, dataset, model) of a results folder."""
+
+    def __init__(self, results: Results, group: tuple[str, ...]) -> None:
+        self.results, self.group, self.track = results, group, group[1]
+        self.study = Study(results, group)
+        self.cells = in_group(results.cells, group)
+        self.n_heads = int(self.cells["n_heads"].max())
+
+    def budgets(self, line: Line, kept: tuple[float, float]) -> list[int]:
+        """Budgets of a line whose share of all heads lies in a range, ends included."""
+        own = [k for other, k in self.study.points if other == line]
+        return [k for k in own if kept[0] - 1e-9 <= k / self.n_heads <= kept[1] + 1e-9]
+
+    def quality(self, line: Line, budget: int) -> BySeed:
+        """Share of the unpruned quality of the same seed that is left."""
+        point, top = self.study.at(line, budget), self.study.at(REFERENCE, budget)
+        sign, own = self.study.quality.sign, self.study.values.get(point, {}) if point else {}
+        unpruned = self.study.values.get(top, {}) if top else {}
+        higher = self.study.quality.higher_is_better
+        shares = {
+            s: float(relative(sign * own[s], sign * unpruned[s], higher)) for s in sorted(set(own) & set(unpruned))
+        }
+        return {seed: share for seed, share in shares.items() if np.isfinite(share)}
+
+    def cost(self, metric: str, line: Line, budget: int) -> BySeed:
+        """A cost over that of the unpruned model of the same seed."""
+        table = self._costs(metric)
+        own, top = table.get((line, budget), {}), table.get((REFERENCE, self.n_heads), {})
+        return {seed: own[seed] / top[seed] for seed in sorted(set(own) & set(top)) if top[seed] > 0}
+
+    def exact(self, line: Line, kept: tuple[float, float]) -> list[bool]:
+        """Of every cell with a result, whether it keeps as many heads as were asked for."""
+        runs = self.study.runs
+        own = runs[(runs["method"] == line[0]) & (runs["line"] == line[1]) & (runs["status"] == "ok")]
+        own = own[own["budget"].isin(self.budgets(line, kept))]
+        return [bool(x) for x in (own["heads_kept"] == own["budget"])]
+
+    def survival(self, line: Line, kept: tuple[float, float]) -> pd.DataFrame:
+        """Share of heads kept by (seed, type, layer), over budgets; empty without masks."""
+        masks = self._masks
+        own = masks[(masks["method"] == line[0]) & (masks["line"] == line[1])] if len(masks) else masks
+        if not len(own):
+            return pd.DataFrame(columns=["seed", "type", "layer", "kept"])
+        own = own[own["budget"].isin(self.budgets(line, kept))]
+        return own.groupby(["seed", "type", "layer"])["kept"].mean().reset_index()
+
+    @cached_property
+    def ablations(self) -> pd.DataFrame:
+        """Rows of ablations.csv of this model that have a result; empty without the file."""
+        path = self.results.folder / "ablations.csv"
+        if not path.is_file():
+            return pd.DataFrame(columns=["kind", "seed", "type", "layer", "value", "unpruned", "p_value"])
+        table = pd.read_csv(path)
+        # what is measured is named by the track's metric: `bleu`, `unpruned_bleu`
+        metric = next((c for c in table.columns if f"unpruned_{c}" in table.columns), None)
+        table = table[
+            (table["model"] == self.group[3]) & (table["profile"] == self.group[0]) & (table["status"] == "ok")
+        ]
+        if metric is None:
+            return table.iloc[:0]
+        return table.rename(columns={metric: "value", f"unpruned_{metric}": "unpruned"})
+
+    @cached_property
+    def _masks(self) -> pd.DataFrame:
+        if self.results.masks is None:
+            return pd.DataFrame()
+        completed = self.study.runs.loc[self.study.runs["status"] == "ok", CELL]
+        return in_group(self.results.masks, self.group).merge(completed, on=CELL)
+
+    def _costs(self, metric: str) -> dict[Point, BySeed]:
+        rows = measured(self.cells, metric, batch_size=LATENCY_BATCH.get(metric))
+        means: Any = rows.groupby([*LINE, "budget", "seed"])["value"].mean()
+        found: dict[Point, BySeed] = {}
+        for (method, line, budget, seed), value in means.items():
+            found.setdefault(((method, line), int(budget)), {})[int(seed)] = float(value)
+        return found

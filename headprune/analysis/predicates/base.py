@@ -1,0 +1,97 @@
+"""What a predicate is: it measures an effect by seed, and says where the effect should lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from scipy import stats
+
+from headprune.analysis.evidence import BySeed, Evidence
+from headprune.analysis.tables import line_of
+from headprune.statistics import Estimate
+from headprune.statistics.seeds import mean
+
+Label = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[A-Za-z0-9_-]+)?(\+[A-Za-z0-9_-]+)?$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison of a claim: the effect by seed, or why there is none."""
+
+    what: str
+    effects: BySeed = field(default_factory=dict)
+    missing: str = ""
+
+    def estimate(self, level: float) -> Estimate:
+        return mean(list(self.effects.values()), level)
+
+
+@dataclass(frozen=True)
+class Count(Part):
+    """A share of cells, each of which is right or wrong; its interval is Clopper and Pearson's."""
+
+    right: int = 0
+    of: int = 0
+
+    def estimate(self, level: float) -> Estimate:
+        interval = stats.binomtest(self.right, self.of).proportion_ci(level, method="exact")
+        return Estimate(self.right / self.of, float(interval.low), float(interval.high), self.of)
+
+
+class Predicate(BaseModel):
+    """Where an effect should lie: `above` or `below` the margin."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    direction: Literal["above", "below"] = "above"
+    margin: float = 0.0
+
+    unit: ClassVar[str] = "share of the unpruned quality"
+
+    def parts(self, evidence: Evidence) -> Iterator[Part]:
+        """The comparisons, all of which must come out as claimed."""
+        raise NotImplementedError
+
+    def wanted(self) -> str:
+        return f"{'≥' if self.direction == 'above' else '≤'} {self.margin:g}"
+
+    def decide(self, estimate: Estimate) -> bool | None:
+        """Whether the interval lies on the right side of the margin; None where it holds the margin, or is none."""
+        sign = 1 if self.direction == "above" else -1
+        if not estimate.has_interval:
+            return None
+        low, high = sorted((sign * estimate.low, sign * estimate.high))
+        return True if low >= sign * self.margin else False if high < sign * self.margin else None
+
+
+class OfLines(Predicate):
+    systems: list[Label] = Field(min_length=1)  # `dsp.joint`
+    kept: tuple[Share, Share] = (0.0, 1.0)  # budgets that count, as shares of all heads
+
+    @field_validator("kept")
+    @classmethod
+    def _in_order(cls, kept: tuple[float, float]) -> tuple[float, float]:
+        if kept[0] > kept[1]:
+            raise ValueError("the first share may not be larger than the second")
+        return kept
+
+    def over_budgets(self, evidence: Evidence, system: str, measure: Any) -> BySeed:
+        """The mean over budgets of what `measure` gives by seed; seeds that lack a budget of others are left out."""
+        found = [measure(k) for k in evidence.budgets(line_of(system), self.kept)]
+        found = [by_seed for by_seed in found if by_seed]
+        seeds = sorted(set.intersection(*(set(by_seed) for by_seed in found))) if found else []
+        return {seed: float(np.mean([by_seed[seed] for by_seed in found])) for seed in seeds}
+
+    def part(
+        self, evidence: Evidence, what: str, system: str, measure: Any, lacking: str, others: tuple[str, ...] = ()
+    ) -> Part:
+        effects = self.over_budgets(evidence, system, measure)
+        where = f" with {self.kept[0]:.0%} to {self.kept[1]:.0%} of the heads kept"
+        absent = next((label for label in (system, *others) if not evidence.budgets(line_of(label), (0, 1))), None)
+        reason = f"{absent} is not in the results" if absent else lacking + where
+        return Part(what, effects, "" if effects else reason)

@@ -1,0 +1,109 @@
+"""Predicates over which heads survive, and what single heads are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from headprune.analysis.evidence import Evidence
+from headprune.analysis.predicates.base import OfLines, Part, Predicate, Share
+from headprune.analysis.tables import line_of
+
+
+class Survival(OfLines):
+    """The share of heads kept of one attention type less that of another."""
+
+    predicate: Literal["survival"]
+    more: Literal["encoder", "cross", "decoder"]
+    less: Literal["encoder", "cross", "decoder"]
+    unit: ClassVar[str] = "share of heads kept"
+
+    def parts(self, evidence: Evidence) -> Iterator[Part]:
+        for system in self.systems:
+            table = evidence.survival(line_of(system), self.kept)
+            shares = table.groupby(["seed", "type"])["kept"].mean().unstack() if len(table) else table
+            known = len(table) and {self.more, self.less} <= set(shares.columns)
+            effects = {int(str(s)): float(r[self.more] - r[self.less]) for s, r in shares.iterrows()} if known else {}
+            missing = "" if effects else f"no masks of {system} over {self.more} and {self.less} heads"
+            yield Part(f"{system}: {self.more} − {self.less}", effects, missing)
+
+
+class SurvivalByDepth(OfLines):
+    """The share of heads of a type kept in the upper half of the layers less that in the lower half."""
+
+    predicate: Literal["survival_by_depth"]
+    type: Literal["encoder", "cross", "decoder"]
+    unit: ClassVar[str] = "share of heads kept"
+
+    def parts(self, evidence: Evidence) -> Iterator[Part]:
+        for system in self.systems:
+            table = evidence.survival(line_of(system), self.kept)
+            table = table[table["type"] == self.type]
+            layers = int(table["layer"].max()) + 1 if len(table) else 0
+            effects = {}
+            for seed, own in table.groupby("seed") if layers > 1 else ():
+                upper = own["layer"] >= layers - layers // 2
+                lower = own["layer"] < layers // 2
+                effects[int(str(seed))] = float(own.loc[upper, "kept"].mean() - own.loc[lower, "kept"].mean())
+            missing = "" if effects else f"no masks of {system} over two layers of {self.type} heads"
+            yield Part(f"{system}: upper − lower {self.type} layers", effects, missing)
+
+
+class OneHead(Predicate):
+    """The share of attention modules that lose no more than `tolerance` with one head, the best, left alone."""
+
+    predicate: Literal["one_head"]
+    tolerance: Share = 0.05  # of the unpruned quality
+    unit: ClassVar[str] = "share of modules"
+
+    def parts(self, evidence: Evidence) -> Iterator[Part]:
+        losses = module_losses(evidence)
+        effects = {seed: float(np.mean([x <= self.tolerance for x in own.values()])) for seed, own in losses.items()}
+        yield Part("modules that live with one head", effects, "" if effects else "no ablations of kind keep_one")
+
+
+class OneHeadOf(Predicate):
+    """The loss of quality with one head, the best, left alone in the last module of a type."""
+
+    predicate: Literal["one_head_of_last"]
+    type: Literal["encoder", "cross", "decoder"]
+
+    def parts(self, evidence: Evidence) -> Iterator[Part]:
+        effects = {}
+        for seed, own in module_losses(evidence).items():
+            layers = [layer for kind, layer in own if kind == self.type]
+            if layers:
+                effects[seed] = own[self.type, max(layers)]
+        missing = "" if effects else f"no ablations of kind keep_one of {self.type} heads"
+        yield Part(f"last {self.type} layer with one head", effects, missing)
+
+
+class DropOne(Predicate):
+    """The share of heads without which quality is not significantly lower."""
+
+    predicate: Literal["drop_one"]
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    unit: ClassVar[str] = "share of heads"
+
+    def parts(self, evidence: Evidence) -> Iterator[Part]:
+        table = evidence.ablations
+        table = table[table["kind"] == "drop_one"]
+        sign = evidence.study.quality.sign
+        lower = (table["p_value"] < self.alpha) & (sign * table["value"] < sign * table["unpruned"])
+        effects = {int(str(s)): float(1 - own.mean()) for s, own in lower.groupby(table["seed"])}
+        yield Part("heads that can go alone", effects, "" if effects else "no ablations of kind drop_one")
+
+
+def module_losses(evidence: Evidence) -> dict[int, Mapping[tuple[str, int], float]]:
+    """By seed and (type, layer), the share of the unpruned quality lost with the best head alone in the module."""
+    table = evidence.ablations
+    table = table[table["kind"] == "keep_one"]
+    higher = evidence.study.quality.higher_is_better
+    found: dict[int, dict[tuple[str, int], float]] = {}
+    for (seed, kind, layer), own in table.groupby(["seed", "type", "layer"]) if len(table) else ():
+        ratio = own["value"] / own["unpruned"] if higher else own["unpruned"] / own["value"]
+        found.setdefault(int(str(seed)), {})[str(kind), int(str(layer))] = float(1 - ratio.max())
+    return dict(sorted(found.items()))

@@ -1,0 +1,78 @@
+"""Which claims of the papers the results bear out, as claims.csv, .md and .tex.
+
+python paper_figures/claims.py RESULTS_DIR OUT_DIR
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from captions import caption
+from common import GROUP, Results, ResultsError, run
+from results_table import ABSENT
+from tabling import Column, write
+
+from headprune.analysis.claims import HELD, NO_DATA, NOT_HELD, UNDECIDED, ClaimsError, evaluate, load
+
+NAME = "claims"
+FILE = Path(__file__).with_name("claims.yaml")
+COLUMNS = [
+    Column("claim", right=False, width=0.34),
+    Column("source", right=False, width=0.14),
+    Column("verdict", right=False),
+    Column("effect [interval]"),
+    Column("wanted"),
+    Column("n"),
+    Column("decided by", right=False, width=0.22),
+]
+OPENING = (
+    "Claims of the papers as predicates over the results: {counts}. Held: the interval of the effect lies on the side "
+    "of the margin that is wanted; not held: on the other side; undecided: the margin lies in it, or there is none. "
+    "Effect: {units}. Intervals: Student's t over n seeds at 95 % (of counts of cells: Clopper and Pearson, n cells), "
+    "for the several comparisons of one claim together (Bonferroni), not corrected over claims; shown is the "
+    "comparison that decides. Claims and margins: paper_figures/claims.yaml."
+)
+
+
+def draw(results: Results, out_dir: Path) -> None:
+    """Write the tables."""
+    try:
+        table = evaluate(load(FILE), results)
+    except ClaimsError as error:
+        raise ResultsError(str(error)) from error
+    counts = table["verdict"].value_counts()
+    told = [f"{counts[verdict]} {verdict}" for verdict in (HELD, NOT_HELD, UNDECIDED, NO_DATA) if verdict in counts]
+    units = "; ".join(dict.fromkeys(table["unit"]))
+    text = caption(results, OPENING.format(counts=", ".join(told), units=units))
+    sections = {
+        ", ".join(part for part in group[1:] if part): [_cells(row) for row in own.itertuples(index=False)]
+        for group, own in table.groupby(GROUP, sort=False)
+    }
+    write(out_dir, NAME, table, COLUMNS, sections, text)
+
+
+def _cells(row: Any) -> list[str]:
+    known = row.verdict != NO_DATA
+    verdict = f"**{row.verdict}**" if row.verdict in (HELD, NOT_HELD) else row.verdict
+    decided = "; ".join(part for part in (row.decided_by if known else "", row.note) if part)
+    effect = _interval(row) if known else ABSENT
+    return [row.text, row.source, verdict, effect, row.wanted.replace("-", "−"), str(row.n), decided]
+
+
+def _interval(row: Any) -> str:
+    """`0.12 [0.03, 0.21]`"""
+    interval = "" if pd.isna(row.low) else f" [{row.low:.3g}, {row.high:.3g}]"
+    return f"{row.effect:.3g}{interval}".replace("-", "−")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    return run(draw, __doc__, argv, with_masks=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Every arm against the unpruned model and against random heads, tested, as comparisons.csv, .md and .tex.
+
+python paper_figures/comparisons.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from captions import caption
+from common import Results, in_group, quality_of, run
+from families import line_label
+from results_table import ABSENT
+from tabling import Column, write
+
+from headprune.analysis.comparisons import compare
+from headprune.statistics.seeds import ALPHA
+
+NAME = "comparisons"
+COLUMNS = [
+    Column("K"),
+    Column("method", right=False, width=0.17),
+    Column("quality"),
+    Column("improvement [interval]"),
+    Column("n"),
+    Column("p, seeds (floor)"),
+    Column("across seeds", right=False, width=0.15),
+    Column("p, outputs"),
+    Column("flags", right=False, width=0.17),
+]
+OPENING = (
+    "Differences in test quality, seed by seed; improvement: positive is better, in the units of the metric. Across "
+    "seeds: t interval at 95 % and exact sign-flip permutation test over n seeds (draws of a seed averaged), with the "
+    "smallest p that n seeds and the family allow in brackets; where that is above α = {alpha:g} the comparison is "
+    "undecidable with n seeds. Outputs: paired test of the same segments pooled within seeds, which knows nothing of "
+    "other trainings; {outputs}. All p are corrected by Holm within the families {families}; * p ≤ α. Quality control: "
+    "flags of what lies below random heads, or above the unpruned model, beyond the interval."
+)
+
+
+def draw(results: Results, out_dir: Path) -> None:
+    """Write the tables."""
+    table = compare(results)
+    tests = [f"{test} of {n:g} segments" for test, n in _pairs(table, "outputs_test", "segments")]
+    families = "; ".join(f"{name} ({n})" for name, n in _pairs(table, "family", "family_size"))
+    outputs = "; ".join(tests) or f"{ABSENT}: these results hold no segments"
+    opening = OPENING.format(alpha=ALPHA, outputs=outputs, families=families or "(none)")
+    sections = {}
+    for name, own in table.groupby("family", sort=False):
+        quality = quality_of(in_group(results.cells, tuple(own.iloc[0][:4])))
+        own = own.sort_values("budget", ascending=False, kind="stable")
+        sections[str(name)] = [_cells(row, quality.digits) for row in own.itertuples(index=False)]
+    write(out_dir, NAME, table, COLUMNS, sections or {"": []}, caption(results, opening))
+
+
+def _pairs(table: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
+    return list(table[list(columns)].dropna().drop_duplicates().itertuples(index=False, name=None))
+
+
+def _cells(row: Any, digits: int) -> list[str]:
+    if row.n_seeds == 0:
+        improvement = "no common seed"
+    else:
+        interval = "" if pd.isna(row.low) else f" [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
+        improvement = f"{row.improvement:+.{digits}f}{interval}"
+    flags = [row.flags, f"{row.without_result} without a result" if row.without_result else ""]
+    return [
+        f"{row.budget}",
+        line_label((row.method, row.arm)),
+        ABSENT if pd.isna(row.value) else f"{row.value:.{digits}f}",
+        improvement.replace("-", "−"),
+        f"{row.n_seeds}",
+        ABSENT if pd.isna(row.p_seeds_holm) else f"{_p(row.p_seeds_holm)} ({_p(row.p_floor_holm)})",
+        row.verdict,
+        ABSENT if pd.isna(row.p_outputs_holm) else _p(row.p_outputs_holm) + "*" * (row.p_outputs_holm <= ALPHA),
+        "; ".join(flag for flag in flags if flag),
+    ]
+
+
+def _p(value: float) -> str:
+    """`0.031`, `<0.001`"""
+    return "<0.001" if value < 0.001 else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    return run(draw, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

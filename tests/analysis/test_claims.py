@@ -1,0 +1,228 @@
+"""The file of claims, its errors, and the verdict of every predicate on results made to hold and to fail it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up_cells import GROUP, N_HEADS, rows_of
+from scipy import stats
+
+from headprune.analysis.claims import COLUMNS, KINDS, Claim, ClaimsError, evaluate, load
+from headprune.analysis.tables import read
+
+FILE = Path(__file__).parents[2] / "paper_figures" / "claims.yaml"
+SEEDS = (1, 2, 3)
+
+
+def claim(**check: Any) -> Claim:
+    return Claim(id="a-claim", text="It is so.", source="somebody", track="mt", check=check)
+
+
+def values(qualities: dict[tuple[str, int], tuple[float, ...]]) -> dict:
+    """Qualities by (method.arm, budget), one a seed; the unpruned model at 20."""
+    found = {("unpruned", "", N_HEADS, seed): 20.0 for seed in SEEDS}
+    for (label, budget), own in qualities.items():
+        method, _, arm = label.partition(".")
+        found |= {(method, arm, budget, seed): value for seed, value in zip(SEEDS, own, strict=False)}
+    return found
+
+
+def decided(claim: Claim, folder: Path, with_masks: bool = False) -> dict[str, Any]:
+    (row,) = evaluate([claim], read(folder, with_masks)).to_dict("records")
+    return row
+
+
+def test_file_of_claims_is_valid() -> None:
+    claims = load(FILE)
+    assert len(claims) >= 15
+    sources = " ".join(claim.source for claim in claims)
+    assert all(name in sources for name in ("Li, Cotterell", "Shim", "Voita", "Michel"))
+    assert {claim.check.predicate for claim in claims} == set(KINDS)  # no predicate that nothing uses
+    assert {claim.track for claim in claims} == {"mt", "lm", "nli"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "margin", "verdict"),
+    [
+        ((15.0, 15.1, 14.9), (12.0, 12.1, 12.2), 0.0, "held"),
+        ((12.0, 12.1, 12.2), (15.0, 15.1, 14.9), 0.0, "not held"),
+        ((15.0, 12.0, 17.0), (14.0, 14.0, 14.0), 0.0, "undecided"),
+        ((14.0, 14.0, 14.1), (14.1, 14.1, 14.1), -0.02, "held"),  # no worse by more than 2 % of 20
+        ((15.0,), (12.0,), 0.0, "undecided"),
+    ],
+)
+def test_compare(ours: tuple, theirs: tuple, margin: float, verdict: str, write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", 4): ours, ("l0.joint", 4): theirs})))
+    row = decided(claim(predicate="compare", systems=["dsp.joint"], baselines=["l0.joint"], margin=margin), folder)
+    effects = (np.array(ours) - theirs) / 20
+    assert row["verdict"] == verdict
+    assert row["effect"] == pytest.approx(effects.mean())
+    if len(ours) > 1:
+        interval = stats.t.interval(0.95, 2, effects.mean(), stats.sem(effects))
+        assert (row["low"], row["high"]) == pytest.approx(interval)
+    else:
+        assert row["note"] == "no interval from 1 seed"
+
+
+def test_effect_is_the_mean_over_the_budgets_that_count(write: Callable) -> None:
+    qualities = {("dsp.joint", k): (k / 1.0,) * 3 for k in (2, 6, 9)} | {("l0.joint", k): (1.0,) * 3 for k in (2, 6, 9)}
+    folder = write(rows_of(values(qualities)))
+    check = {"predicate": "compare", "systems": ["dsp.joint"], "baselines": ["l0.joint"]}
+    assert decided(claim(**check), folder)["effect"] == pytest.approx((1 + 5 + 8) / 3 / 20)
+    assert decided(claim(**check, kept=(0.5, 1.0)), folder)["effect"] == pytest.approx((5 + 8) / 2 / 20)
+
+
+def test_the_weakest_comparison_decides(write: Callable) -> None:
+    qualities = {("dsp.joint", 4): (15, 15.1, 15.2), ("a", 4): (12, 12, 12), ("b", 4): (18, 18, 18)}
+    folder = write(rows_of(values(qualities)))
+    row = decided(claim(predicate="compare", systems=["dsp.joint"], baselines=["a", "b", "c"]), folder)
+    assert (row["verdict"], row["decided_by"]) == ("not held", "dsp.joint − b")
+    assert row["note"] == "no data: c is not in the results"
+    assert row["level"] == pytest.approx(0.975)  # two comparisons together at 95 %
+
+
+@pytest.mark.parametrize(("direction", "verdict"), [("below", "held"), ("above", "not held")])
+def test_loss(direction: str, verdict: str, write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", 10): (19.9, 19.8, 19.9)})))
+    row = decided(claim(predicate="loss", systems=["dsp.joint"], direction=direction, margin=0.05), folder)
+    assert row["verdict"] == verdict
+    assert row["effect"] == pytest.approx(1 - np.mean([19.9, 19.8, 19.9]) / 20)
+
+
+def test_saving(write: Callable) -> None:
+    costs = {"parameters": lambda k: 100 + 10 * k, "throughput": lambda k: 1000 - 10 * k}
+    folder = write(rows_of(values({("dsp.joint", 6): (15, 15, 15)}), **costs))
+    row = decided(claim(predicate="saving", systems=["dsp.joint"], metric="parameters"), folder)
+    assert (row["verdict"], row["effect"]) == ("held", pytest.approx(60 / 220))
+    row = decided(claim(predicate="saving", systems=["dsp.joint"], metric="throughput"), folder)
+    assert (row["verdict"], row["effect"]) == ("held", pytest.approx(940 / 880 - 1))
+
+
+@pytest.mark.parametrize(("cost", "verdict"), [(lambda k: 10 * k, "held"), (lambda k: 1 + k**4, "not held")])
+def test_proportional(cost: Callable, verdict: str, write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", k): (15, 15, 15) for k in (2, 5, 8)}), parameters=cost))
+    check = {"predicate": "proportional", "systems": ["dsp.joint"], "metric": "parameters", "margin": 0.01}
+    assert decided(claim(**check), folder)["verdict"] == verdict
+
+
+def test_exact_count(write: Callable) -> None:
+    rows = rows_of(values({("dsp.joint", 4): (15, 15, 15), ("l0.joint", 4): (15, 15, 15)}))
+    for row in rows:
+        if row["method"] == "l0" and row["seed"] == 2:
+            row["heads_kept"] = 5
+    folder = write(rows)
+    exact, off = (decided(claim(predicate="exact_count", systems=[x]), folder) for x in ("dsp.joint", "l0.joint"))
+    assert (exact["verdict"], exact["effect"], exact["n"]) == ("held", 1, 3)
+    assert (off["verdict"], off["effect"]) == ("not held", pytest.approx(2 / 3))
+    interval = stats.binomtest(2, 3).proportion_ci(method="exact")
+    assert (off["low"], off["high"]) == pytest.approx((interval.low, interval.high))
+
+
+def test_survival(write: Callable) -> None:
+    """Cross heads of the upper layer are kept, those of the lower and all decoder heads are not."""
+    qualities = values({("l0.continued", 4): (15, 15, 15)})
+    masks = [
+        GROUP
+        | {"method": "l0", "arm": "continued", "budget": 4, "seed": seed, "head": f"{kind}.{layer}.{i}"}
+        | {"type": kind, "layer": layer, "index": i, "kept": kind == "cross" and (layer == 1 or i < seed % 2)}
+        for seed in SEEDS
+        for kind in ("cross", "decoder")
+        for layer in (0, 1)
+        for i in range(4)
+    ]
+    folder = write(rows_of(qualities), masks)
+    check: dict[str, Any] = {"predicate": "survival", "systems": ["l0.continued"], "more": "cross", "less": "decoder"}
+    row = decided(claim(**check), folder, with_masks=True)
+    assert (row["verdict"], row["effect"]) == ("held", pytest.approx((5 / 8 + 4 / 8 + 5 / 8) / 3))
+    assert decided(claim(**check | {"more": "decoder", "less": "cross"}), folder, True)["verdict"] == "not held"
+    depth = decided(claim(predicate="survival_by_depth", systems=["l0.continued"], type="cross"), folder, True)
+    assert (depth["verdict"], depth["effect"]) == ("held", pytest.approx((0.75 + 1 + 0.75) / 3))
+
+
+def test_ablations(write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", 4): (15, 15, 15)})))
+    rows = []
+    for seed in SEEDS:
+        common = {"profile": "unit", "model": "tiny", "seed": seed, "unpruned_bleu": 20.0, "status": "ok"}
+        for kind, layer, i in [(k, layer, i) for k in ("encoder", "cross") for layer in (0, 1) for i in (0, 1)]:
+            place = {"type": kind, "layer": layer, "index": i, "head": f"{kind}.{layer}.{i}"}
+            cliff = kind == "cross" and layer == 1
+            rows.append(common | place | {"kind": "keep_one", "bleu": 5.0 if cliff else 19.5 - i, "p_value": 0.5})
+            rows.append(common | place | {"kind": "drop_one", "bleu": 19.0, "p_value": 0.001 if cliff and i else 0.5})
+    pd.DataFrame(rows).to_csv(folder / "ablations.csv", index=False)
+    one = decided(claim(predicate="one_head", margin=0.5), folder)
+    assert (one["verdict"], one["effect"]) == ("held", 0.75)  # three of four modules, of the best head 2.5 % lost
+    last = decided(claim(predicate="one_head_of_last", type="cross", margin=0.1), folder)
+    assert (last["verdict"], last["effect"]) == ("held", 0.75)
+    assert decided(claim(predicate="drop_one", margin=0.5), folder)["effect"] == 7 / 8
+
+
+def test_no_data_is_said(write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", 4): (15, 15, 15)})))
+    table = evaluate(load(FILE), read(folder))
+    assert list(table.columns) == COLUMNS
+    assert len(table) == len(load(FILE))
+    missing = table[table["verdict"] == "no data"]
+    assert missing["note"].str.startswith("no data: ").all()
+    assert set(table.loc[table["track"] == "lm", "note"]) == {"no data: track lm is not in the results"}
+    assert table.set_index("id").loc["michel-drop-one", "note"] == "no data: no ablations of kind drop_one"
+    kept = table.set_index("id").loc["dsp-ninety-percent", "note"]
+    assert kept == "no data: dsp.joint has no quality with 0% to 10% of the heads kept"
+
+
+def test_every_model_of_a_track_is_asked(write: Callable) -> None:
+    own = values({("dsp.joint", 4): (15, 15, 15)})
+    other = dict(GROUP) | {"model": "other"}
+    folder = write(rows_of(own) + rows_of(own, other))
+    table = evaluate([claim(predicate="exact_count", systems=["dsp.joint"])], read(folder))
+    assert table["model"].tolist() == ["other", "tiny"]
+
+
+GOOD = """
+- id: fine
+  text: It is so.
+  source: somebody
+  track: mt
+  check: {predicate: compare, systems: [dsp.joint], baselines: [random]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("compare", "comprae", "claim fine: check.predicate: unknown predicate 'comprae'; did you mean 'compare'?"),
+        ("baselines", "baseline", "check.baseline: unknown key 'baseline'; did you mean 'baselines'?"),
+        ("source", "sources", "claim fine: sources: unknown key 'sources'; did you mean 'source'?"),
+        ("track: mt", "track: nil", "claim fine: track: unknown track 'nil'; did you mean 'nli'?"),
+        ("[random]", "[]", "claim fine: check.baselines: []:"),
+        ("[random]}", "[random], kept: [0.5, 0.1]}", "the first share may not be larger"),
+        ("[random]}", "[random], kept: [0.5, 1.5]}", "check.kept.1: 1.5:"),
+        (
+            "predicate: compare, systems: [dsp.joint], baselines: [random]",
+            "predicate: saving, systems: [dsp.joint], metric: parametres",
+            "unknown metric 'parametres'; did you mean 'parameters'?",
+        ),
+        ("- id", "- {}\n- id", "claim [0]: id: this key is required"),
+    ],
+)
+def test_wrong_files_are_explained(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ClaimsError, match=re.escape(message)):
+        load(path)
+
+
+def test_an_id_is_given_once(tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(GOOD * 2, encoding="utf-8")
+    with pytest.raises(ClaimsError, match="claim fine: this id is given twice"):
+        load(path)
+    path.write_text("a: [", encoding="utf-8")
+    with pytest.raises(ClaimsError, match="not a readable YAML file"):
+        load(path)

@@ -1,0 +1,251 @@
+"""Comparisons: hand computations, sacrebleu on the outputs, invariances, calibration, missing cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up_cells import N_HEADS, rows_of, write_hypotheses
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from headprune.analysis.comparisons import COLUMNS, RANDOM, REFERENCE, Study, compare, told_apart
+from headprune.analysis.tables import Results, ResultsError, label_of, line_of, read
+from headprune.statistics import paired_bootstrap
+
+SEEDS = range(1, 10)
+KEY = ["method", "arm", "budget"]
+
+
+def grid(rng: np.random.Generator, effects: dict[str, float], seeds=SEEDS, budgets=(8, 4)) -> dict:
+    """Qualities with seeds that are good and bad for all methods, and noise."""
+    values: dict = {}
+    for seed in seeds:
+        level = rng.normal(20, 1)
+        values["unpruned", "", N_HEADS, seed] = level
+        for budget in budgets:
+            for draw in (1, 2):
+                values["random", f"draw{draw}", budget, seed] = level - 8 + rng.normal(0, 0.3)
+            for method, effect in effects.items():
+                values[method, "", budget, seed] = level - 8 + effect + rng.normal(0, 0.3)
+    return values
+
+
+@pytest.fixture
+def values() -> dict:
+    return grid(np.random.default_rng(0), {"good": 3.0, "bad": -2.0, "same": 0.0})
+
+
+def test_row_equals_a_hand_computation(values: dict, write: Callable) -> None:
+    table = compare(read(write(rows_of(values))))
+    assert list(table.columns) == COLUMNS
+    row = table[(table["method"] == "good") & (table["budget"] == 4) & (table["baseline"] == "random")].iloc[0]
+    ours = np.array([values["good", "", 4, s] for s in SEEDS])
+    theirs = np.array([(values["random", "draw1", 4, s] + values["random", "draw2", 4, s]) / 2 for s in SEEDS])
+    top = np.array([values["unpruned", "", N_HEADS, s] for s in SEEDS])
+    interval = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert (row["improvement"], row["low"], row["high"]) == pytest.approx((np.mean(ours - theirs), *interval), abs=1e-9)
+    assert (row["value"], row["baseline_value"]) == pytest.approx((ours.mean(), theirs.mean()))
+    assert row["p_seeds"] == row["p_floor"] == 2 / 2**9
+    assert row["normalised"] == pytest.approx((ours - theirs).mean() / (top - theirs).mean())
+    assert row["p_wilcoxon"] == pytest.approx(stats.wilcoxon(ours - theirs, method="exact").pvalue)
+    assert row["n_seeds"] == 9
+    assert row["family_size"] == 6  # three methods at two budgets
+    assert row["verdict"] == "significant"
+
+
+def test_families_are_corrected_by_holm(values: dict, write: Callable) -> None:
+    table = compare(read(write(rows_of(values))))
+    assert table["family"].nunique() == 2
+    for _, own in table.groupby("family"):
+        np.testing.assert_allclose(own["p_seeds_holm"], multipletests(own["p_seeds"], method="holm")[1], atol=1e-12)
+        assert (own["family_size"] == len(own)).all()
+
+
+def test_swapping_turns_signs_and_keeps_p(values: dict, write: Callable) -> None:
+    results = read(write(rows_of(values)))
+    there = compare(results, [("good", "")]).set_index(KEY).loc[("bad", "")]
+    back = compare(results, [("bad", "")]).set_index(KEY).loc[("good", "")]
+    np.testing.assert_allclose(there["improvement"], -back["improvement"], atol=1e-12)
+    np.testing.assert_allclose(there["p_seeds"], back["p_seeds"], atol=1e-12)
+
+
+def test_order_of_rows_changes_nothing(values: dict, write: Callable) -> None:
+    folder = write(rows_of(values))
+    before = compare(read(folder))
+    cells = pd.read_parquet(folder / "cells.parquet")
+    cells.sample(frac=1, random_state=1).to_parquet(folder / "cells.parquet")
+    pd.testing.assert_frame_equal(compare(read(folder)), before)
+
+
+def test_an_unrelated_method_changes_no_raw_p(values: dict, write: Callable) -> None:
+    before = compare(read(write(rows_of(values)))).set_index(["baseline", *KEY])
+    more = values | {("other", "", 8, s): 1.0 * s for s in SEEDS}
+    after = compare(read(write(rows_of(more)))).set_index(["baseline", *KEY]).loc[before.index]
+    for column in ("improvement", "low", "high", "p_seeds", "p_wilcoxon", "p_floor"):
+        np.testing.assert_array_equal(before[column], after[column])
+    assert (after["p_seeds_holm"] >= before["p_seeds_holm"]).all()
+
+
+def test_few_seeds_are_undecidable(write: Callable) -> None:
+    values = grid(np.random.default_rng(1), {"good": 9.0}, seeds=(1, 2, 3))
+    table = compare(read(write(rows_of(values))))
+    assert set(table["verdict"]) == {"undecidable with 3 seeds"}
+    assert set(table["p_floor"]) == {0.25}
+
+
+def test_failed_cells_are_counted_and_their_seeds_left_out(values: dict, write: Callable) -> None:
+    values["good", "", 8, 3] = None
+    del values["unpruned", "", N_HEADS, 5]
+    table = compare(read(write(rows_of(values)))).set_index(["baseline", *KEY])
+    random, top = (table.loc[name, "good", "", 8] for name in ("random", "unpruned"))
+    assert (random["n_seeds"], random["seeds_left_out"], random["without_result"]) == (8, "3", 1)
+    assert (top["n_seeds"], top["seeds_left_out"]) == (7, "3 5")
+
+
+def test_one_seed_is_no_test(write: Callable) -> None:
+    table = compare(read(write(rows_of(grid(np.random.default_rng(2), {"good": 3.0}, seeds=(1,))))))
+    assert table["p_seeds"].isna().all()
+    assert set(table["verdict"]) == {"undecidable with 1 seed"}
+
+
+def test_flags(write: Callable) -> None:
+    values = grid(np.random.default_rng(3), {"bad": -3.0, "magic": 12.0, "fine": 3.0}, budgets=(4,))
+    table = compare(read(write(rows_of(values)))).set_index(["baseline", "method"])["flags"]
+    assert table["unpruned"].to_dict() == {
+        "bad": "below matched random",
+        "fine": "",
+        "magic": "above unpruned",
+        "random": "",
+    }
+
+
+def test_own_twins_are_the_matched_random_heads(write: Callable) -> None:
+    values = grid(np.random.default_rng(4), {"fine": 2.0}, budgets=(4,))
+    twins = {("fine", f"+twin-draw{d}", 4, s): values["fine", "", 4, s] + 1 + 0.1 * s for s in SEEDS for d in (1, 2)}
+    table = compare(read(write(rows_of(values | twins)))).set_index(["baseline", "method", "arm"])["flags"]
+    assert table["random", "fine", ""] == "below matched random"
+    assert table["random", "fine", "+twin"] == ""
+
+
+def test_perplexity_improves_downwards(write: Callable) -> None:
+    group = {"profile": "unit", "track": "lm", "dataset": "text", "model": "tiny"}
+    values = {("unpruned", "", N_HEADS, s): 30.0 + s for s in SEEDS}
+    values |= {("random", "draw1", 4, s): 60.0 + s for s in SEEDS} | {("dsp", "", 4, s): 40.0 + s for s in SEEDS}
+    table = compare(read(write(rows_of(values, group, "perplexity")))).set_index("baseline")
+    row = table[table["method"] == "dsp"].loc["random"]
+    assert (row["improvement"], row["value"], row["baseline_value"]) == (20, 45, 65)
+    assert row["normalised"] == pytest.approx(20 / 30)
+
+
+def test_all_pairs_of_a_budget(values: dict, write: Callable) -> None:
+    table = compare(read(write(rows_of(values))), baselines=[], pairs=True)
+    assert table.groupby("family").size().tolist() == [6, 6]  # four lines at each of two budgets
+
+
+def outputs(folder: Path, seeds: tuple[int, ...]) -> tuple[list[str], dict]:
+    """References, and hypotheses of `good` and two draws of `random`."""
+    rng = np.random.default_rng(5)
+    references = [" ".join(f"w{i}" for i in rng.integers(0, 30, rng.integers(4, 9))) for _ in range(50)]
+    (folder / "data/help/raw").mkdir(parents=True)
+    (folder / "data/help/raw/test.tgt").write_text("".join(f"{line}\n" for line in references), encoding="utf-8")
+    lines = {}
+    for seed in seeds:
+        for method, arm, share in (("good", "", 0.2), ("random", "draw1", 0.4), ("random", "draw2", 0.5)):
+            words = [[w if rng.random() > share else "x" for w in line.split()] for line in references]
+            lines[method, arm, seed] = [" ".join(line) for line in words]
+            write_hypotheses(folder, method, arm, 4, seed, lines[method, arm, seed])
+    return references, lines
+
+
+def test_outputs_are_tested_within_seeds(write: Callable) -> None:
+    values = grid(np.random.default_rng(6), {"good": 3.0}, seeds=(1, 2), budgets=(4,))
+    folder = write(rows_of(values))
+    references, lines = outputs(folder, (1, 2))
+    table = compare(read(folder), [RANDOM])
+    (row,) = table.to_dict("records")
+    pairs = [(seed, draw) for seed in (1, 2) for draw in ("draw1", "draw2")]
+    expected = paired_bootstrap(
+        [lines["random", draw, seed] for seed, draw in pairs],
+        [lines["good", "", seed] for seed, _ in pairs],
+        references,
+    )
+    assert row["p_outputs"] == expected.p_value
+    assert (row["outputs_improvement"], row["outputs_low"]) == pytest.approx((expected.difference, expected.low))
+    assert (row["outputs_seeds"], row["segments"], row["outputs_test"]) == (2, 50, "paired bootstrap")
+    assert row["verdict"] == "undecidable with 2 seeds"
+
+
+def test_best_is_told_apart_by_outputs_where_seeds_cannot(write: Callable) -> None:
+    values = grid(np.random.default_rng(7), {"good": 3.0}, seeds=(1, 2), budgets=(4,))
+    folder = write(rows_of(values))
+    best, other = (("good", ""), 4), (RANDOM, 4)
+
+    def apart() -> bool:
+        results = read(folder)
+        return told_apart(Study(results, results.groups()[0]), best, [other])[other]
+
+    assert not apart()
+    outputs(folder, (1, 2))
+    assert apart()
+
+
+def test_damaged_outputs_are_named(write: Callable) -> None:
+    values = grid(np.random.default_rng(8), {"good": 3.0}, seeds=(1,), budgets=(4,))
+    folder = write(rows_of(values))
+    outputs(folder, (1,))
+    path = folder / "segments/tiny/good/k4-s1/hypotheses.test.txt.gz"
+    path.write_bytes(b"not gzip")
+    with pytest.raises(ResultsError, match=r"segments/tiny/good/k4-s1/hypotheses.test.txt.gz cannot be used"):
+        compare(read(folder))
+
+
+@pytest.mark.parametrize(("track", "metric"), [("lm", "perplexity"), ("nli", "accuracy")])
+def test_other_tracks_pair_their_segments(track: str, metric: str, write: Callable) -> None:
+    group = {"profile": "unit", "track": track, "dataset": "text", "model": "tiny"}
+    values = {("unpruned", "", N_HEADS, s): 30.0 for s in (1, 2)} | {("dsp", "", 4, s): 40.0 for s in (1, 2)}
+    folder = write(rows_of(values, group, metric))
+    rng = np.random.default_rng(9)
+    tokens, changes = rng.integers(3, 9, 30), []
+    for seed in (1, 2):
+        one, two = rng.normal(-9, 1, (2, 30)) if track == "lm" else rng.integers(0, 2, (2, 30)).astype(float)
+        changes.append(two - one)
+        for method, budget, own in (("unpruned", N_HEADS, one), ("dsp", 4, two)):
+            place = folder / f"segments/tiny/{method}/k{budget}-s{seed}"
+            place.mkdir(parents=True)
+            if track == "lm":
+                table = {"segment": range(30), "tokens": tokens, "log_likelihood": own}
+                pd.DataFrame(table).iloc[::-1].to_parquet(place / "likelihoods.test.parquet")
+            else:
+                table = {"segment": range(30), "label": 1, "predicted": own.astype(int)}
+                pd.DataFrame(table).to_parquet(place / "labels.test.parquet")
+    (row,) = compare(read(folder), [REFERENCE]).to_dict("records")
+    change = np.mean(changes, axis=0)
+    sizes = tokens if track == "lm" else np.ones(30)
+    assert row["outputs_improvement"] == pytest.approx(change.sum() / sizes.sum(), abs=1e-12)
+    exact = stats.permutation_test((change,), np.mean, permutation_type="samples", rng=1, n_resamples=9999).pvalue
+    assert row["p_outputs"] == pytest.approx(exact, abs=0.05)
+    assert row["outputs_test"] == "paired permutation"
+
+
+def test_familywise_error_of_a_a_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of three methods that are random heads by another name: errors of the family at α or below."""
+    monkeypatch.setattr("gc.collect", lambda: 0)  # statsmodels collects at every correction
+    rng = np.random.default_rng(10)
+    template = pd.DataFrame(rows_of(grid(rng, dict.fromkeys("abc", 0.0), seeds=range(1, 9), budgets=(4,))))
+    cells = template.assign(reason="", line=template["arm"].str.replace(r"draw\d", "", regex=True))
+    wrong, grids = 0, 60
+    for _ in range(grids):
+        level = dict(zip(range(1, 9), rng.normal(20, 1, 8), strict=True))
+        noise = rng.normal(0, 0.3, len(cells)) * np.where(cells["method"] == "random", np.sqrt(2), 1)
+        table = compare(Results(Path(), cells.assign(value=cells["seed"].map(level) + noise), None, ""), [RANDOM])
+        wrong += (table["verdict"] == "significant").any()
+    assert wrong / grids <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / grids)
+
+
+@pytest.mark.parametrize("line", [("dsp", "joint"), ("random", ""), ("magnitude", "+ft"), ("dsp", "joint+ft")])
+def test_labels_read_back(line: tuple[str, str]) -> None:
+    assert line_of(label_of(line)) == line

@@ -1,0 +1,79 @@
+"""The printed tables: signs that LaTeX and Markdown read otherwise, and that LaTeX takes what is written."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from figure_runs import TABLES, Drawn
+
+PRINTED = ["results" if name == "results_table" else name for name in (*TABLES, "estimators")]
+PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "quick"
+DOCUMENT = r"""\documentclass{article}
+\usepackage{booktabs,longtable}
+\usepackage[landscape,margin=2cm]{geometry}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+def compiled(folder: Path, names: list[str], work: Path) -> str:
+    """The log of pdflatex over all tables of a folder in one document."""
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex on this machine (Debian: texlive-latex-recommended)")
+    content = "\n\n".join((folder / f"{name}.tex").read_text(encoding="utf-8") for name in names)
+    (work / "tables.tex").write_text(DOCUMENT % content, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, errors="replace", check=False, timeout=100)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (work / "tables.pdf").stat().st_size > 10_000
+    return done.stdout
+
+
+def test_latex_takes_every_table(everything: Drawn, tmp_path: Path) -> None:
+    compiled(everything.folder, PRINTED, tmp_path)
+
+
+def test_latex_takes_the_tables_of_the_published_results(script, tmp_path: Path) -> None:
+    for name in TABLES:
+        assert script(name).main([str(PUBLISHED), str(tmp_path)]) == 0
+    log = compiled(tmp_path, PRINTED[:-1], tmp_path)
+    assert "Overfull" not in log
+
+
+def test_signs_of_latex(script) -> None:
+    tabling = script("tabling")
+    assert tabling.tex("50 % of a_b & c ≥ −2 {x}") == r"50 \% of a\_b \& c $\geq$ $-$2 \{x\}"
+    columns, sections = [tabling.Column("a|b", right=False), tabling.Column("n")], {"one": [["**x_1**", "<u>2</u>"]]}
+    latex = tabling.latex(columns, sections, "So\nit is.")
+    assert r"\textbf{x\_1} & \underline{2} \\" in latex
+    assert r"\caption{So it is.}" in latex
+    markdown = tabling.markdown(columns, {"": [["a|b", "1"]]}, "So.")
+    assert markdown.splitlines()[2] == r"| a\|b | 1 |"
+
+
+def test_captions_say_test_n_correction_and_data(drawn: Path, results: Path, script) -> None:
+    digest = script("common").read(results).digest
+    for name, words in (
+        ("comparisons", ("sign-flip permutation", "n seeds", "Holm within the families", "random at the same K (")),
+        ("claims", ("Student's t over n seeds", "not corrected over claims")),
+        ("summary", ("bootstrap intervals", "Friedman χ²", "Nemenyi")),
+    ):
+        text = (drawn / f"{name}.txt").read_text(encoding="utf-8")
+        assert digest in text
+        assert "2 of 48 cells without a result" in text
+        for word in words:
+            assert word in text, (name, word)
+
+
+def test_undecidable_is_said_in_the_cell(drawn: Path) -> None:
+    table = pd.read_csv(drawn / "comparisons.csv")
+    assert set(table["verdict"]) <= {"undecidable with 2 seeds", "undecidable with 1 seed"}
+    text = (drawn / "comparisons.md").read_text(encoding="utf-8")
+    assert text.count("undecidable with 2 seeds") == (table["verdict"] == "undecidable with 2 seeds").sum()
+    assert "not significant" not in text
+    assert "1 without a result" in text
