@@ -22,7 +22,7 @@ from pydantic import (
 
 from headprune.data import TranslationRecipe, corpus
 from headprune.heads import HeadSpace, Scope
-from headprune.method import Entry, load_methods
+from headprune.method import Entry, load_methods, unknown
 from headprune.method.registry import BUILT_IN
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -116,7 +116,12 @@ class Training(Section):
     clip_norm: float = Field(0.0, ge=0, description="0: no clipping")
     beta2: float = Field(0.98, gt=0, lt=1, description="Adam's second moment decay")
     precision: Literal["fp32", "bf16"] = "fp32"
-    checkpoint_every: int | None = Field(None, ge=1, description="updates; None: at the end of every epoch")
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="updates between validations, which select the checkpoint; None: every epoch"
+    )
+    workers: int = Field(
+        1, ge=1, description="processes that share a training, a GPU each: `workers` batches of max_tokens per step"
+    )
 
 
 class Model(Section):
@@ -247,6 +252,53 @@ class Speed(Section):
     repeats: int = Field(5, ge=1, description="rounds over all models; median and quartiles over rounds")
 
 
+KINDS = ("data", "dense", "score", "gates", "search", "treat", "retrain", "ablate", "test", "speed")  # of jobs
+TRAININGS = ("dense", "gates", "search", "retrain")
+MINUTES = {"data": 60, "dense": 2880, "gates": 2880, "search": 5760, "retrain": 2880}
+MEMORY = {"data": 2000}
+
+
+class Execution(Section):
+    """How jobs are run. None of it changes a result, so nothing runs again when it is changed."""
+
+    attempts: int = Field(
+        2, ge=1, le=20, description="how often a job may be killed, or exceed its time, before it fails"
+    )
+    minutes: dict[str, Whole] = Field(
+        default_factory=dict, description="time of a first attempt by kind of job; the second has twice as much, …"
+    )
+    memory_mb: dict[str, Whole] = Field(
+        default_factory=dict, description="memory of a first attempt by kind of job; the second has twice as much, …"
+    )
+    gpus: Literal["none", "training", "all"] = Field(
+        "none", description="jobs that ask for GPUs: those that train, one per worker, or all, one each"
+    )
+    checkpoint_updates: int = Field(1000, ge=1, description="updates between two states of a training to resume from")
+    checkpoint_minutes: float = Field(10, gt=0, description="minutes between two such states, if that comes first")
+
+    @field_validator("minutes", "memory_mb")
+    @classmethod
+    def _kinds(cls, values: dict[str, int]) -> dict[str, int]:
+        for kind, value in values.items():
+            if kind not in KINDS:
+                raise ValueError(unknown("kind of job", kind, KINDS))
+            if value < 1:
+                raise ValueError(f"{kind}: {value} must be at least 1")
+        return values
+
+    def minutes_of(self, kind: str) -> int:
+        return self.minutes.get(kind, MINUTES.get(kind, 720))
+
+    def memory_of(self, kind: str) -> int:
+        return self.memory_mb.get(kind, MEMORY.get(kind, 4000))
+
+    def gpus_of(self, kind: str, workers: int) -> int:
+        """:param workers: of a training"""
+        if kind == "data" or self.gpus == "none":
+            return 0
+        return workers if kind in TRAININGS else int(self.gpus == "all")
+
+
 class Config(Section):
     """A profile."""
 
@@ -266,6 +318,7 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     calibration: Calibration = Calibration()
     speed: Speed = Speed()
+    execution: Execution = Execution()
 
     @field_validator("seeds", "budgets")
     @classmethod

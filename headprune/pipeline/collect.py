@@ -111,8 +111,8 @@ def trial_rows(plan: Plan) -> Iterator[Record]:
                 seen.add(signature)
                 record = read_json(trial_path(plan.folder, cell.model, cell.method, cell.seed, signature))
                 common = {"profile": plan.config.profile, "model": cell.model, "n_heads": cell.n_heads}
-                spent = {key: record["cost"][key] for key in ("updates", "seconds")}
-                yield common | {key: record[key] for key in keys} | spent
+                spent = {key: record.get("cost", {}).get(key) for key in ("updates", "seconds")}
+                yield common | {key: record.get(key) for key in keys} | spent
 
 
 def ablation_rows(plan: Plan) -> Iterator[Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 from headprune.pipeline.plan import PRUNING
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.store import failure, read_json, write_json
+from headprune.pipeline.store import failure, ledger, read_json, write_json
 
 TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "ablations.csv", "manifest.json")
 KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
@@ -34,6 +35,8 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
 
     torch.set_num_threads(1)  # small models gain nothing from a second thread; the result depends on the number
     torch.use_deterministic_algorithms(not torch.cuda.is_available())
+    if folder := os.environ.get("HEADPRUNE_SUPERVISED"):
+        ledger.open(Path(folder))
     reporter = Reporter(Path(spec["results"]), spec["job"])
     try:
         record = getattr(stages, kind)(spec, reporter)

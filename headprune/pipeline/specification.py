@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from headprune.config import Evaluation, Method, Treatment
+from headprune.config import Evaluation, Execution, Method, Treatment
 from headprune.evaluation.corpus import TranslationCorpus
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
-from headprune.pipeline.cells import Cell
+from headprune.pipeline.cells import Cell, execution_path
 from headprune.pipeline.store import Record, read_json, require_ok, write_json
 from headprune.provenance import digest, environment, file_sha256
 
@@ -47,6 +47,12 @@ def entry_of(spec: Spec, method: Method) -> Entry:
 
 def evaluation_of(spec: Spec) -> Evaluation:
     return Evaluation(**spec["evaluation"])
+
+
+def execution_of(spec: Spec) -> Execution:
+    """What the configuration said when the run was started; no part of the specification, as no result depends on it."""
+    path = execution_path(folder_of(spec))
+    return Execution(**read_json(path)) if path.exists() else Execution()
 
 
 def corpus_of(spec: Spec) -> TranslationCorpus:
