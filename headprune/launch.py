@@ -10,8 +10,10 @@ ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", 
 
 
 def main() -> None:
-    """Runs `headprune`. A job of the DAG gets a parent that supervises it, and the allocator's variables, which are read
-    before the program is."""
+    """Runs `headprune`; a job of the DAG in a process of its own, under a parent that supervises it.
+
+    That process gets the allocator's variables, which are read before the program is.
+    """
     if sys.argv[1:2] == ["job"] and "--spec" in sys.argv and "--receipt" in sys.argv:
         from headprune import stopping, supervision
 

@@ -1,7 +1,7 @@
 """Points from which a training goes on: saved by updates, by time and when the process is asked to end.
 
-They are fairseq's own checkpoints, `checkpoint_last.pt`, at the end of any update; saving one validates nothing, so that
-it changes neither the training nor the checkpoint that is selected. What the training has cost so far is in them too.
+They are fairseq's own checkpoints, `checkpoint_last.pt`, at the end of any update; saving one validates nothing, so
+that it changes neither the training nor the checkpoint that is selected. They hold what the training has cost, too.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Spent:
 
     def __add__(self, other: Spent) -> Spent:
         """One after the other."""
-        sums = (getattr(self, name) + getattr(other, name) for name in ("seconds", "forward", "backward"))
-        return Spent(*sums, memory=max(self.memory, other.memory))
+        seconds, memory = self.seconds + other.seconds, max(self.memory, other.memory)
+        return Spent(seconds, self.forward + other.forward, self.backward + other.backward, memory)
 
 
 @dataclass(frozen=True)

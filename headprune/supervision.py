@@ -8,8 +8,8 @@ process that computes nothing. A grid must end as complete tables, so the attemp
 - One more closes the books. What was being computed when the last attempt died is given up: its record says why. The
   rest of the job is computed, and what kills it then is given up in turn. It ends with a receipt.
 
-That one comes also when a parent was killed with its job, by a node's failure or a scheduler: what happened before is in
-the folder of the job under `attempts/`. An attempt that was only asked to stop is no failure of what it computed.
+That one comes also when a parent was killed with its job, by a node's failure or a scheduler: what happened before is
+in the folder of the job under `attempts/`. An attempt that was only asked to stop is no failure of what it computed.
 """
 
 from __future__ import annotations

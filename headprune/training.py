@@ -1,8 +1,8 @@
 """Runs fairseq's own trainer on one model, in this process, resumable.
 
 The loop is fairseq's, closed. What is trained is told by command-line arguments, the same that `fairseq-train
---user-dir headprune` takes; a run that was stopped or killed goes on from its last checkpoint when called again with the
-same folder, and ends bit for bit like an undisturbed one (on CPU).
+--user-dir headprune` takes; a run that was stopped or killed goes on from its last checkpoint when called again with
+the same folder, and ends bit for bit like an undisturbed one (on CPU).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,7 +186,7 @@ class _Loop:
 
     def __call__(self, cfg: Any) -> None:
         first = cfg.distributed_training.distributed_rank in (0, None)
-        curve = _Curve(self.folder / CURVE, cfg, self.on_progress) if first else suppress()
+        curve = _Curve(self.folder / CURVE, cfg, self.on_progress) if first else nullcontext()
         with counted_passes() as passes, peak_memory(), curve:
             keeper = resuming.Keeper(self.points, passes, self.before.spent if self.before else Spent())
             with compat.around_updates(keeper):

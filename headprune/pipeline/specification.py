@@ -50,7 +50,7 @@ def evaluation_of(spec: Spec) -> Evaluation:
 
 
 def execution_of(spec: Spec) -> Execution:
-    """What the configuration said when the run was started; no part of the specification, as no result depends on it."""
+    """What the configuration said when the run started; no part of the specification, as no result depends on it."""
     path = execution_path(folder_of(spec))
     return Execution(**read_json(path)) if path.exists() else Execution()
 
