@@ -270,6 +270,8 @@ class Execution(Section):
     memory_mb: dict[str, Whole] = Field(
         default_factory=dict, description="memory of a first attempt by kind of job; the second has twice as much, …"
     )
+    max_minutes: int | None = Field(None, ge=1, description="most time that any attempt gets; trainings resume")
+    max_memory_mb: int | None = Field(None, ge=1, description="most memory that any attempt gets")
     gpus: Literal["none", "training", "all"] = Field(
         "none", description="jobs that ask for GPUs: those that train, one per worker, or all, one each"
     )
@@ -286,11 +288,13 @@ class Execution(Section):
                 raise ValueError(f"{kind}: {value} must be at least 1")
         return values
 
-    def minutes_of(self, kind: str) -> int:
-        return self.minutes.get(kind, MINUTES.get(kind, 720))
+    def minutes_of(self, kind: str, attempt: int = 1) -> int:
+        wanted = attempt * self.minutes.get(kind, MINUTES.get(kind, 720))
+        return wanted if self.max_minutes is None else min(wanted, self.max_minutes)
 
-    def memory_of(self, kind: str) -> int:
-        return self.memory_mb.get(kind, MEMORY.get(kind, 4000))
+    def memory_of(self, kind: str, attempt: int = 1) -> int:
+        wanted = attempt * self.memory_mb.get(kind, MEMORY.get(kind, 4000))
+        return wanted if self.max_memory_mb is None else min(wanted, self.max_memory_mb)
 
     def gpus_of(self, kind: str, workers: int) -> int:
         """:param workers: of a training"""

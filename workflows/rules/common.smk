@@ -73,11 +73,11 @@ def attempt_number(wildcards, attempt):
 
 def minutes(kind):
     """A later attempt gets more time, and more memory."""
-    return lambda wildcards, attempt: attempt * plan.config.execution.minutes_of(kind)
+    return lambda wildcards, attempt: plan.config.execution.minutes_of(kind, attempt)
 
 
 def memory(kind):
-    return lambda wildcards, attempt: attempt * plan.config.execution.memory_of(kind)
+    return lambda wildcards, attempt: plan.config.execution.memory_of(kind, attempt)
 
 
 def workers(kind):
