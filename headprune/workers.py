@@ -50,7 +50,6 @@ def run(cfg: Any, main: Callable[[Any], None]) -> None:
     with rendezvous() as url:
         cfg.distributed_training.distributed_init_method = url
         cfg.distributed_training.distributed_rank = None  # each takes its own
-        # one process after another has the seed of the first, and the threads of this one
         context = torch.multiprocessing.spawn(_work, (cfg, main, torch.get_num_threads()), workers, join=False)
         try:
             _wait(context)
@@ -89,6 +88,7 @@ def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int) -> No
     stopping.die_with_parent()
     stopping.listen()
     compat.reset_process_state()
+    compat.allow_data_parallel_on_cpu()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(not torch.cuda.is_available())
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")  # a dead peer is an error, not a silence

@@ -50,10 +50,11 @@ def test_two_workers_train_like_one_that_accumulates_their_batches(prepared: Any
     one = train(argv(prepared, update_freq=2), tmp_path / "one", seed=1)
     for name, value in one.model.state_dict().items():
         torch.testing.assert_close(two.model.state_dict()[name], value, atol=1e-4, rtol=0)
-    last = [[p for p in t.curve if p["split"] == "valid"][-1] for t in (one, two)]
-    assert last[1] == pytest.approx(last[0], rel=1e-4)
+    losses = [[p["nll_loss"] for p in t.curve if p["split"] == "valid"] for t in (one, two)]
+    assert losses[0]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     assert two.spent.backward == one.spent.backward
-    assert two.spent.forward == one.spent.forward
+    assert 0 <= two.spent.forward - one.spent.forward < 100  # a worker without a batch to validate repeats one
     assert two.spent.memory > 50
 
 

@@ -8,6 +8,7 @@
 - hydra prints deprecation warnings on every start.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
 - Where a batch does not fit into memory fairseq skips it, for ever if none does; `around_updates` has it raise.
+- It gives torch's data-parallel wrapper a GPU's number even where there is none; `allow_data_parallel_on_cpu`.
 - There is no hook at the end of an update; `around_updates` is one.
 - The best validation score, the counts of early stopping and the meters live in function attributes and module
   globals; `reset_process_state` makes one process fit for several trainings.
@@ -105,6 +106,18 @@ def reset_process_state() -> None:
             if hasattr(function, name):
                 delattr(function, name)
     _metrics.reset()
+
+
+def allow_data_parallel_on_cpu() -> None:
+    """Lets fairseq's data-parallel training run in this process without a GPU, with the wrapper that it uses on one."""
+    import fairseq.models.distributed_fairseq_model as module
+    from torch.nn.parallel import DistributedDataParallel
+
+    def wrap(module: Any, device_ids: Any = None, output_device: Any = None, **arguments: Any) -> Any:
+        return DistributedDataParallel(module, **arguments)
+
+    if not torch.cuda.is_available():
+        module.DistributedDataParallel = wrap
 
 
 @contextmanager
