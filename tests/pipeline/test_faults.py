@@ -1,4 +1,4 @@
-"""Jobs as Snakemake starts them, with methods that go wrong in every way there is: each is a row, the others are done."""
+"""Jobs as Snakemake starts them, with methods that go wrong in every way: each is a row, the others are done."""
 
 from __future__ import annotations
 
