@@ -14,3 +14,25 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus") / "lohelp-de-en"
     prepare(corpus("lohelp-de-en"), TranslationRecipe(vocabulary=400, max_words=3), folder)
     return TranslationCorpus(folder)
+
+
+@pytest.fixture(scope="session")
+def text_folder(tmp_path_factory):
+    """The first paragraphs of the embedded text corpus, prepared with 300 BPE pieces; about 4,000 valid tokens."""
+    from headprune.data import LanguageModellingRecipe, prepare, read_lines, text_corpus
+
+    own = tmp_path_factory.mktemp("text") / "novels"
+    own.mkdir()
+    for split, lines in (("train", 300), ("valid", 40), ("test", 30)):
+        text = "".join(f"{line}\n" for line in read_lines(text_corpus("austen"), split)[:lines])
+        (own / f"{split}.txt").write_text(text, encoding="utf-8")
+    prepare(text_corpus(own), LanguageModellingRecipe(vocabulary=300), own.parent / "prepared")
+    return own.parent / "prepared"
+
+
+@pytest.fixture(scope="session")
+def language_corpus(text_folder):
+    """`text_folder` for evaluation."""
+    from headprune.evaluation.text import LanguageCorpus
+
+    return LanguageCorpus(text_folder)

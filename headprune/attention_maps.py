@@ -55,7 +55,7 @@ def attention_maps(model: Any, batch: Mapping[str, Any]) -> list[AttentionMap]:
         asked = "decoder" if point.type == "decoder" else "encoder"
         queries = tokens[asking].ne(_dictionary(model, asking).pad())
         end = tokens[asked].eq(_dictionary(model, asked).eos())
-        weights = seen[0].double().view(len(queries), point.module.num_heads, *seen[0].shape[-2:])
+        weights = seen[-1].double().view(len(queries), point.module.num_heads, *seen[-1].shape[-2:])
         if end.shape[1] != weights.shape[-1]:  # keys that are no tokens: a memory, persistent vectors
             end = end.new_zeros(len(end), weights.shape[-1])
         maps.append(AttentionMap(point, weights, queries, end))

@@ -106,14 +106,22 @@ def show(folder: RunFolder) -> None:
 
 
 @app.command()
-def data(name: Annotated[str, typer.Argument(help="an embedded corpus or the folder of your own")]) -> None:
-    """Find a corpus and verify its checksums."""
-    from headprune.data import corpus, read_pairs
+def data(
+    name: Annotated[
+        str | None, typer.Argument(help="an embedded or standard corpus, or the folder of your own")
+    ] = None,
+) -> None:
+    """Fetch a corpus where that is needed, verify it and count it; without a name, list what there is.
 
-    found = corpus(name)
-    for split in ("train", "valid", "test"):
-        console.print(f"{found.name} {split}: {len(read_pairs(found, split)):,} pairs, verified")
-    console.print(f"licence: {found.licence}")
+    Fetched corpora are kept in $HEADPRUNE_CACHE (default: ~/.cache/headprune). $HEADPRUNE_MIRROR, a folder or a web
+    address, is asked first.
+    """
+    from headprune.data import display
+
+    if name is None:
+        display.known(console)
+    else:
+        display.obtained(console, name)
 
 
 @app.command()
@@ -165,6 +173,6 @@ def main() -> Any:
     """Runs a command: errors of the user are one line, everything else keeps its trace."""
     try:
         return app()
-    except (ConfigError, FileExistsError, FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)

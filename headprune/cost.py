@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headprune.heads import attention_points
+
+EMBEDDINGS = ("embed_tokens", "output_projection", "adaptive_softmax")  # by the names that fairseq gives them
 
 
 def parameters(model: nn.Module, embeddings: bool = True) -> int:
     """Number of parameters, shared ones counted once.
 
-    :param embeddings: count the embedding tables and the output projection, too
+    :param embeddings: count the tables of words and positions, and the output layer with its projections, too
     """
     left_out = set()
     if not embeddings:
         tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-        tables += [m for n, m in model.named_modules() if n.endswith("output_projection")]
+        tables += [module for name, module in model.named_modules() if name.rpartition(".")[2] in EMBEDDINGS]
         left_out = {id(parameter) for table in tables for parameter in table.parameters()}
     return sum(p.numel() for p in {id(p): p for p in model.parameters()}.values() if id(p) not in left_out)
 
@@ -53,6 +55,42 @@ def macs(model: Any, source: int, target: int) -> int:
         if isinstance(module, nn.Linear) and not name.startswith(attended):
             total += (source if name.startswith("encoder.") else target) * module.weight.numel()
     return total
+
+
+def segment_macs(model: Any, tokens: int, cached: bool = False, output: bool = True) -> int:
+    """Multiply-accumulates of an All-Attention or Transformer-XL language model for one row of a segment.
+
+    Counted as Shim et al. do, for whole matrices of scores over the S = memory + tokens keys, masked or not:
+
+        h·(2·d·d_h·T + 2·S·d·d_h + 3·S·T·d_h + 2·N·T·d_h) + 2·d·F·T    for each layer with h heads
+
+    Not counted: W_R ρ, which depends on weights alone; softmax, norms, additions, table look-ups; the tails of an
+    adaptive softmax, which few words need.
+
+    :param tokens: T, the length of the segment
+    :param cached: keys and values of the memory are not computed again, as in evaluation and generation
+    :param output: count the output layer, too
+    """
+    total, src = 0, tokens + model.cfg.memory_length
+    for point in attention_points(model):
+        if point.indices:
+            attention = point.module
+            total += tokens * (attention.q_proj.weight.numel() + attention.out_proj.weight.numel())
+            total += (tokens if cached else src) * (attention.k_proj.weight.numel() + attention.v_proj.weight.numel())
+            total += 3 * src * tokens * attention.num_heads * attention.head_dim
+            total += tokens * (attention.persistent_keys.numel() + attention.persistent_values.numel())
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and ".feed_forward." in name:
+            total += tokens * module.weight.numel()
+    return total + (tokens * _output_weights(model.decoder) if output else 0)
+
+
+def _output_weights(decoder: Any) -> int:
+    """Weights of the output layer that every token meets."""
+    if decoder.adaptive_softmax is None:
+        return int(decoder.output_projection.weight.numel())
+    head = decoder.adaptive_softmax.head
+    return int(head.out_dim * decoder.adaptive_softmax.input_dim)
 
 
 @dataclass(frozen=True)
@@ -87,16 +125,54 @@ def measure(
     :returns: by model, milliseconds per sentence at batch size 1, and target tokens per second
     """
     tokens = int(batch["ntokens"])
-    latency: dict[str, list[float]] = {name: [] for name in models}
-    throughput: dict[str, list[float]] = {name: [] for name in models}
-    for round_number in range(repeats + 1):
+
+    def run(model: Any) -> tuple[float, float]:
+        single = sum(_seconds(model, task, one, beam) for one in singles) / len(singles)
+        return 1000 * single, tokens / _seconds(model, task, batch, beam)
+
+    return in_turn(models, run, repeats)
+
+
+def measure_streams(
+    models: Mapping[str, Any], tokens: Tensor, batch: Sequence[Mapping[str, Any]], repeats: int
+) -> dict[str, tuple[Timing, Timing]]:
+    """Latency and throughput of language models with a memory, the models in turn in every round.
+
+    :param tokens: one row, read token by token as in generation, for latency [1, tgt]
+    :param batch: mini-batches to read one after the other, for throughput
+    :returns: by model, milliseconds per token at one row, and tokens per second
+    """
+    size = sum(int(segment["ntokens"]) for segment in batch)
+    steps = [{"src_tokens": tokens[:, i : i + 1], "start": i == 0} for i in range(tokens.shape[1])]
+    segments = [segment["net_input"] for segment in batch]
+    return in_turn(models, lambda m: (1000 * _reading(m, steps) / len(steps), size / _reading(m, segments)), repeats)
+
+
+def in_turn(
+    models: Mapping[str, Any], run: Callable[[Any], tuple[float, float]], repeats: int
+) -> dict[str, tuple[Timing, Timing]]:
+    """Times every model once in every round, so that drift hits all alike; the first round warms up.
+
+    :param run: latency and throughput of a model
+    """
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
+    for _ in range(repeats + 1):
         for name, model in models.items():
-            single = sum(_seconds(model, task, one, beam) for one in singles) / len(singles)
-            whole = _seconds(model, task, batch, beam)
-            if round_number:  # the first round warms up
-                latency[name].append(1000 * single)
-                throughput[name].append(tokens / whole)
-    return {name: (Timing.of(latency[name]), Timing.of(throughput[name])) for name in models}
+            found[name].append(run(model))
+    columns = {name: list(zip(*pairs[1:], strict=True)) for name, pairs in found.items()}
+    return {name: (Timing.of(latency), Timing.of(throughput)) for name, (latency, throughput) in columns.items()}
+
+
+def _reading(model: Any, inputs: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds for some forward passes, one after the other."""
+    model.eval()
+    _wait()
+    start = time.perf_counter()
+    with torch.no_grad():
+        for each in inputs:
+            model(**each)
+    _wait()
+    return time.perf_counter() - start
 
 
 def _seconds(model: nn.Module, task: Any, batch: Mapping[str, Any], beam: int) -> float:

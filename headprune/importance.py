@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headprune.gates import probing
@@ -32,10 +33,40 @@ def example_losses(model: Any, batch: Mapping[str, Any]) -> Tensor:
 
 def output_losses(model: Any, output: Any, target: Tensor) -> Tensor:
     """`example_losses` of an output that `model` has computed."""
-    log_probabilities = model.get_normalized_probs(output, log_probs=True)
-    target = target.reshape(log_probabilities.shape[:-1])  # (batch, tgt)
-    losses = -log_probabilities.gather(-1, target.unsqueeze(-1)).squeeze(-1)
-    return losses.masked_fill(target.eq(padding_index(model)), 0).unsqueeze(-1).flatten(1).sum(1)
+    return token_losses(model, output, target).unsqueeze(-1).flatten(1).sum(1)
+
+
+def token_losses(model: Any, output: Any, target: Tensor) -> Tensor:
+    """Cross-entropy of every target in nats, of the shape of `target`; padding counts 0.
+
+    A model with an adaptive softmax gives hidden states; of each token only the probabilities of its own clusters are
+    computed then, never those of the whole vocabulary.
+    """
+    softmax = getattr(getattr(model, "decoder", model), "adaptive_softmax", None)
+    if softmax is not None:
+        losses = adaptive_losses(softmax, output[0], target)
+    else:
+        log_probabilities = model.get_normalized_probs(output, log_probs=True)
+        target = target.reshape(log_probabilities.shape[:-1])  # (batch, tgt)
+        losses = -log_probabilities.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+    return losses.masked_fill(target.eq(padding_index(model)), 0)
+
+
+def adaptive_losses(softmax: Any, hidden: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy under fairseq's adaptive softmax (Grave et al. 2017), in nats, of the shape of `target`.
+
+    :param hidden: (batch, tgt, model)
+    :param target: (batch, tgt)
+    """
+    flat = target.flatten()
+    logits, targets = softmax(hidden, flat)
+    losses = F.cross_entropy(logits[0].float(), targets[0], reduction="none")
+    for cluster in range(1, len(logits)):
+        if targets[cluster] is not None:
+            inside = flat.ge(softmax.cutoff[cluster - 1]) & flat.lt(softmax.cutoff[cluster])
+            tail = F.cross_entropy(logits[cluster].float(), targets[cluster], reduction="none")
+            losses = losses.index_add(0, inside.nonzero().squeeze(1), tail)
+    return losses.view_as(target)
 
 
 def padding_index(model: Any) -> int:
@@ -55,7 +86,7 @@ def gate_gradients(model: nn.Module, batch: Mapping[str, Any]) -> list[Tensor]:
     """
     with probing(model) as points, torch.enable_grad():
         loss = example_losses(model, batch).sum()
-        probes = [point.module.out_proj.probes[0] for point in points]
+        probes = [point.module.out_proj.probes[-1] for point in points]
     return list(torch.autograd.grad(loss, probes))
 
 

@@ -56,8 +56,9 @@ def hardware() -> str:
     return name
 
 
+@cache
 def git_commit() -> Mapping[str, Any]:
-    """Commit of the working tree and whether it has changes; empty outside a repository."""
+    """Commit of the working tree and whether it has changes, when first asked; empty outside a repository."""
     root = PACKAGE.parent
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)

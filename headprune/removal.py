@@ -9,8 +9,8 @@ import copy
 import json
 import pickle
 from argparse import Namespace
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,40 @@ from headprune.files import replacing
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.method import OutputProjection
-from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
-from headprune.surgery import shrink
+from headprune.models import AllAttentionLanguageModel, HeadpruneTransformer
+from headprune.surgery import head_tensors, shrink
 
 FORMAT = 1
-KINDS = ("encoder", "decoder")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Models of one class, as their checkpoints describe them."""
+
+    architecture: str  # the name by which fairseq knows it
+    model: Any
+    parts: tuple[str, ...]  # those with a dictionary: source and target, or the one of both
+    task: Mapping[str, Any]  # what fairseq wants to know of the task
+
+    def build(self, arguments: Mapping[str, Any], dictionaries: Sequence[Any]) -> Any:
+        """A new model; `dictionaries` are those of `parts`."""
+        task = Namespace(source_dictionary=dictionaries[0], target_dictionary=dictionaries[-1])
+        return self.model.build_model(Namespace(**arguments), task)
+
+
+TRANSLATION = Kind(
+    "headprune_transformer",
+    HeadpruneTransformer,
+    ("encoder", "decoder"),
+    {"_name": "translation", "left_pad_source": True, "left_pad_target": False},
+)
+LANGUAGE_MODEL = Kind("all_attention_lm", AllAttentionLanguageModel, ("decoder",), {"_name": "streaming_lm"})
+KINDS = (TRANSLATION, LANGUAGE_MODEL)
+
+
+def kind_of(model: Any) -> Kind:
+    """A fairseq Transformer without gate points is of the kind of those with them."""
+    return next((kind for kind in KINDS if isinstance(model, kind.model)), TRANSLATION)
 
 
 def remove_heads(model: nn.Module, mask: HeadMask) -> nn.Module:
@@ -71,46 +100,42 @@ def regrown(model: Any) -> Any:
 
     Under the mask of the heads that `model` has, it computes what `model` computes.
     """
-    arguments = _arguments(model.cfg) | {"keep_heads": None}
-    task = Namespace(source_dictionary=model.encoder.dictionary, target_dictionary=model.decoder.dictionary)
-    whole = HeadpruneTransformer.build_model(Namespace(**arguments), task)
+    dictionaries = [getattr(model, part).dictionary for part in kind_of(model).parts]
+    whole = kind_of(model).build(_arguments(model.cfg) | {"keep_heads": None}, dictionaries)
     state, own = whole.state_dict(), model.state_dict()
     for point in attention_points(whole):
-        width = point.module.head_dim
-        kept = next(p.indices for p in attention_points(model) if p.name == point.name)
-        rows = torch.tensor([i * width + j for i in kept for j in range(width)], dtype=torch.long)
-        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            for kind in ("weight", "bias"):
-                key = f"{point.path}.{name}.{kind}"
-                if key in own:
-                    dim = 1 if name == "out_proj" else 0
-                    whole_head = name == "out_proj" and kind == "bias"
-                    state[key] = own[key] if whole_head else state[key].index_copy(dim, rows, own[key].cpu())
-                    own.pop(key)
+        heads = point.module.num_heads
+        kept = torch.tensor(next(p.indices for p in attention_points(model) if p.name == point.name), dtype=torch.long)
+        for name, dim in head_tensors(point.module).items():
+            key = f"{point.path}.{name}"
+            if key in own:
+                blocks = own.pop(key).cpu().unflatten(dim, (len(kept), -1))
+                grown = state[key].unflatten(dim, (heads, -1)).index_copy(dim, kept, blocks)
+                state[key] = grown.flatten(dim, dim + 1)
     whole.load_state_dict(state | own)
     return whole.eval().to(next(model.parameters()).device)
 
 
 def save(model: Any, path: str | Path) -> None:
-    """Writes a pruned (or whole) translation model as a fairseq checkpoint of plain data, atomically.
+    """Writes a pruned (or whole) model as a fairseq checkpoint of plain data, atomically.
 
-    `load` reads it without fairseq's task; `fairseq-generate --user-dir headprune --path …` reads it too.
+    `load` reads it without fairseq's task; `fairseq-generate --user-dir headprune --path …`, and for a language model
+    `fairseq-eval-lm`, read it too.
 
-    :param model: a fairseq Transformer, its heads removed or not, in training or evaluation mode
+    :param model: a fairseq Transformer or an All-Attention language model, its heads removed or not, in any mode
     """
+    kind = kind_of(model)
     kept = {point.name: list(point.indices) for point in attention_points(model)}
     arguments = _arguments(model.cfg)
-    arguments |= {"_name": ARCHITECTURE, "arch": ARCHITECTURE, "keep_heads": json.dumps(kept)}
+    dictionaries = {part: _symbols(getattr(model, part).dictionary) for part in kind.parts}
+    arguments |= {"_name": kind.architecture, "arch": kind.architecture, "keep_heads": json.dumps(kept)}
     state = {
         "args": None,
-        "cfg": {
-            "model": arguments,
-            "task": {"_name": "translation", "left_pad_source": True, "left_pad_target": False},
-        },
+        "cfg": {"model": arguments, "task": dict(kind.task)},
         "model": {k: v.detach().cpu().clone() for k, v in model.state_dict().items() if "gate_method." not in k},
         "optimizer_history": [{"optimizer_name": "", "criterion_name": "", "lr_scheduler_state": {}, "num_updates": 0}],
         "extra_state": {"train_iterator": {"epoch": 1}},
-        "headprune": {"format": FORMAT, "dictionaries": {k: _symbols(getattr(model, k).dictionary) for k in KINDS}},
+        "headprune": {"format": FORMAT, "dictionaries": dictionaries},
     }
     with replacing(path) as temporary:
         torch.save(state, temporary)
@@ -130,9 +155,12 @@ def load(path: str | Path) -> Any:
     known = state.get("headprune") if isinstance(state, dict) else None
     if not isinstance(known, dict) or known.get("format") != FORMAT:
         raise ValueError(f"{path} is not a pruned checkpoint of format {FORMAT}; write one with headprune.removal.save")
-    dictionaries = [_dictionary(state["headprune"]["dictionaries"][kind]) for kind in KINDS]
-    task = Namespace(source_dictionary=dictionaries[0], target_dictionary=dictionaries[1])
-    model = HeadpruneTransformer.build_model(Namespace(**state["cfg"]["model"]), task)
+    arguments = state["cfg"]["model"]
+    kind = next((kind for kind in KINDS if kind.architecture == arguments["arch"]), None)
+    if kind is None:
+        known_names = ", ".join(kind.architecture for kind in KINDS)
+        raise ValueError(f"{path} is a checkpoint of architecture {arguments['arch']!r}; available: {known_names}")
+    model = kind.build(arguments, [_dictionary(known["dictionaries"][part]) for part in kind.parts])
     model.load_state_dict(state["model"])
     return model.eval()
 

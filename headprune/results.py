@@ -85,6 +85,8 @@ UNITS = {
     "bleu_tokenized_lower": "BLEU",
     "chrf": "chrF2",
     "perplexity": "per token",
+    "perplexity_one_row": "per token",
+    "bits_per_byte": "bits",
     "masked_vs_removed_max_abs": "logit",
     "masked_vs_removed_hypotheses": "sentences",
     "parameters": "count",
@@ -99,6 +101,8 @@ UNITS = {
     "prune_updates": "updates",
     "peak_memory_mib": "MiB",
 }
+# By track the metric of the test set that stands for quality.
+QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib")
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
@@ -170,6 +174,12 @@ def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
             name = "/".join(str(part) for part in first[: len(cell)])
             raise ValueError(f"cell {name} occurs {what.format(counts.max())}; merge only one of them")
     return merged.drop_duplicates(rows).sort_values(ROW_KEY, kind="stable", ignore_index=True)
+
+
+def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:
+    """The folder of a cell below `cells/` and `segments/`; the arm as in the tables, with draw and treatment."""
+    separator = "." if arm and not arm.startswith("+") else ""
+    return f"{model}/{method}{separator}{arm}/k{budget}-s{seed}"
 
 
 def to_csv(table: pd.DataFrame) -> bytes:

@@ -100,7 +100,8 @@ class Keeper:
 
     def __call__(self, proceed: Callable[[], Any], cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
         update = trainer.get_num_updates()
-        task.get_checkpoint_dict = lambda: self.state(update)
+        own: Callable[[Any], dict[str, Any]] = getattr(type(task), "get_checkpoint_dict", lambda task: {})
+        task.get_checkpoint_dict = lambda: {**own(task), **self.state(update)}
         result = proceed()
         workers = trainer.data_parallel_world_size
         ask, due = stopping.requested(), time.monotonic() - self.saved_at > 60 * self.points.minutes

@@ -1,8 +1,8 @@
 """Cutting heads out of attention modules, in place.
 
-Removing the heads of a module cuts the rows of W_Q, W_K, W_V and the columns of W_O that belong to them; head width
-and softmax scale stay (METHODS.md 1.5). A module without a head outputs its output bias; its layer norm and residual
-stay.
+Removing the heads of a module cuts the rows of W_Q, W_K, W_V, the columns of W_O and whatever else belongs to them;
+head width and softmax scale stay (METHODS.md 1.5). A module without a head outputs its output bias; its layer norm and
+residual stay.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from headprune.gates import GatedProjection, install
+
+MULTIHEAD_ATTENTION = {f"{name}_proj.{kind}": 0 for name in "qkv" for kind in ("weight", "bias")}
+MULTIHEAD_ATTENTION["out_proj.weight"] = 1
 
 
 class EmptyAttention(nn.Module):
@@ -68,24 +71,27 @@ def shrink(model: nn.Module, kept: Mapping[str, tuple[int, ...]]) -> None:
             _cut(point.module, [point.indices.index(i) for i in sorted(indices)], tuple(sorted(indices)))
 
 
+def head_tensors(attention: Any) -> dict[str, int]:
+    """The parameters of a module that are made of one block per head, and along which dimension.
+
+    A module says so itself in `head_tensors`; without one it is taken for a fairseq MultiheadAttention.
+    """
+    own = getattr(attention, "head_tensors", MULTIHEAD_ATTENTION)
+    present = dict(attention.named_parameters())
+    return {name: dim for name, dim in own.items() if name in present}
+
+
 def _cut(attention: Any, positions: list[int], indices: tuple[int, ...]) -> None:
-    """Keeps the heads at `positions` of one fairseq attention module."""
-    width = attention.head_dim
-    rows = torch.cat([torch.arange(p * width, (p + 1) * width) for p in positions])
-    for name in ("q_proj", "k_proj", "v_proj"):
-        linear = getattr(attention, name)
-        setattr(attention, name, _linear(linear.weight[rows], None if linear.bias is None else linear.bias[rows]))
-    out = _linear(attention.out_proj.weight[:, rows], attention.out_proj.bias)
-    attention.num_heads, attention.embed_dim = len(positions), len(rows)
+    """Keeps the heads at `positions` of one attention module."""
+    for name, dim in head_tensors(attention).items():
+        path, _, kind = name.rpartition(".")
+        owner = attention.get_submodule(path)
+        blocks = getattr(owner, kind).detach().unflatten(dim, (attention.num_heads, -1))
+        chosen = blocks.index_select(dim, torch.tensor(positions, device=blocks.device)).flatten(dim, dim + 1)
+        setattr(owner, kind, nn.Parameter(chosen.clone()))
+        if isinstance(owner, nn.Linear):
+            owner.out_features, owner.in_features = owner.weight.shape
+    attention.num_heads, attention.embed_dim = len(positions), len(positions) * attention.head_dim
     attention.head_indices = indices
-    attention.out_proj = GatedProjection.of(out, len(positions))
-    attention._set_skip_embed_dim_check()
-
-
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    linear = nn.Linear(1, 1, bias=bias is not None, device="meta")
-    linear.out_features, linear.in_features = weight.shape
-    linear.weight = nn.Parameter(weight.detach().clone())
-    if bias is not None:
-        linear.bias = nn.Parameter(bias.detach().clone())
-    return linear
+    attention.out_proj = GatedProjection.of(attention.out_proj, len(positions))
+    attention.skip_embed_dim_check = True  # fairseq's attention has another width than the model now

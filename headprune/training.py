@@ -24,7 +24,7 @@ from fairseq import checkpoint_utils, options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from headprune import resuming, stopping, workers
-from headprune.config import Architecture, Training
+from headprune.config import Architecture, Optimisation, Training
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, Scope
 from headprune.memory import peak_memory
@@ -90,16 +90,23 @@ def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, tra
         argv += [f"--{side}-normalize-before"] if a.normalize_before else []
     argv += ["--share-all-embeddings"] if a.share_embeddings else ["--share-decoder-input-output-embed"]
     argv += ["--criterion", "gated_label_smoothed_cross_entropy", "--label-smoothing", t.label_smoothing]
-    argv += ["--optimizer", "gated_adam", "--adam-betas", f"(0.9, {t.beta2})", "--weight-decay", t.weight_decay]
-    argv += ["--lr", t.learning_rate, "--clip-norm", t.clip_norm, *_schedule(t)]
-    argv += ["--max-tokens", t.max_tokens, "--update-freq", t.update_freq, "--max-update", t.updates]
+    argv += ["--max-tokens", t.max_tokens]
     argv += ["--required-batch-size-multiple", 1]  # the default silently drops sentences, of valid and test too
+    return [str(argument) for argument in [*argv, *optimisation_arguments(t)]]
+
+
+def optimisation_arguments(t: Optimisation) -> list[Any]:
+    """The arguments that all tracks share."""
+    argv: list[Any] = ["--optimizer", f"gated_{t.optimiser}", "--weight-decay", t.weight_decay]
+    argv += [f"--{t.optimiser}-betas", f"(0.9, {t.beta2})", "--lr", t.learning_rate, "--clip-norm", t.clip_norm]
+    argv += [*schedule_arguments(t), "--update-freq", t.update_freq, "--max-update", t.updates]
     argv += ["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else []
-    argv += workers.arguments(t.workers)
-    return [str(argument) for argument in argv]
+    return [*argv, *workers.arguments(t.workers)]
 
 
-def _schedule(t: Training) -> list[Any]:
+def schedule_arguments(t: Optimisation) -> list[Any]:
+    if t.schedule == "constant":
+        return ["--lr-scheduler", "fixed", "--warmup-updates", t.warmup]
     if t.schedule == "linear":
         argv: list[Any] = ["--lr-scheduler", "polynomial_decay", "--warmup-updates", t.warmup]
         return [*argv, "--total-num-update", t.updates, "--end-learning-rate", 0]

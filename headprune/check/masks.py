@@ -57,7 +57,7 @@ def _faulty_scores(run: Run) -> Failure | None:
     return None
 
 
-@check("runs on encoder-decoder, decoder-only and classifier")
+@check("runs on encoder-decoder, decoder-only, classifier and all-attention")
 def families(subject: Subject) -> str | None:
     """The method asks the model for its heads, and takes encoder, cross and decoder attention as they come."""
     for family in FAMILIES:

@@ -1,20 +1,20 @@
 """The configuration of a profile: one schema, checked before anything runs."""
 
 from headprune.config.loading import ConfigError, load
-from headprune.config.schema import (
-    Ablation,
+from headprune.config.models import (
     Architecture,
-    Calibration,
-    Config,
     Dataset,
-    Evaluation,
-    Execution,
-    Method,
+    LanguageArchitecture,
+    LanguageModel,
     Model,
-    Speed,
+    Optimisation,
+    StreamTraining,
+    TextDataset,
     Training,
-    Treatment,
+    dataset_from,
+    model_from,
 )
+from headprune.config.schema import Ablation, Calibration, Config, Evaluation, Execution, Grid, Method, Speed, Treatment
 
 __all__ = [
     "Ablation",
@@ -25,10 +25,18 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Execution",
+    "Grid",
+    "LanguageArchitecture",
+    "LanguageModel",
     "Method",
     "Model",
+    "Optimisation",
     "Speed",
+    "StreamTraining",
+    "TextDataset",
     "Training",
     "Treatment",
+    "dataset_from",
     "load",
+    "model_from",
 ]

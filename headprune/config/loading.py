@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
+from headprune.config.models import TRACKS, track_of
 from headprune.config.rules import check
 from headprune.config.schema import Config
 from headprune.method import unknown
@@ -47,19 +48,43 @@ def _explain(error: ValidationError) -> str:
     """pydantic's findings, one a line: key, value, rule, nearest name."""
     lines = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
+        key = ".".join(str(part) for part in _walk(item["loc"])[0])
         if item["type"] == "extra_forbidden":
             lines.append(f"{key}: " + unknown("key", str(item["loc"][-1]), _known_keys(item["loc"][:-1])))
         elif item["type"] == "missing":
             lines.append(f"{key}: this key is required")
+        elif item["type"] == "union_tag_invalid":
+            track = track_of(item["input"])
+            lines.append(f"{key}.track: " + unknown("track", track, TRACKS))
         else:
             lines.append(f"{key}: {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
     return "the configuration is not valid:\n  " + "\n  ".join(lines)
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    return list(_walk(location)[1].model_fields)
+
+
+def _walk(location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
+    """The keys of a location, without the names by which pydantic tells the kinds of a section apart, and the type of
+    what is found there."""
     kind: Any = Config
-    for part in location:  # a field of a section, a key of a dict, or a position in a list
-        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[str(part)].annotation if is_section else get_args(kind)[-1]
-    return list(kind.model_fields)
+    keys: list[int | str] = []
+    for part in location:  # a field of a section, a key of a dict, a position in a list, or a kind of section
+        kinds = _kinds(kind)
+        if part in kinds:
+            kind = kinds[part]
+            continue
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(part)].annotation if part in kind.model_fields else None
+        else:
+            kind = (get_args(kind) or (None,))[-1]
+        keys.append(part)
+    return keys, kind
+
+
+def _kinds(kind: Any) -> dict[int | str, Any]:
+    """By its tag, every member of a union of sections; nothing for any other type."""
+    union = get_args(kind)[0] if get_origin(kind) is Annotated else None
+    members = [get_args(option) for option in get_args(union)]
+    return {member[1].tag: member[0] for member in members if len(member) == 2 and isinstance(member[1], Tag)}

@@ -36,6 +36,15 @@ def _check_models(config: Config) -> None:
     for name, model in config.models.items():
         if model.dataset not in config.datasets:
             raise ValueError(f"models.{name}.dataset: " + unknown("dataset", model.dataset, config.datasets))
+        if (track := config.datasets[model.dataset].track) != model.track:
+            raise ValueError(
+                f"models.{name}.dataset is {model.dataset!r}, of track {track!r}; the model is of track {model.track!r}"
+            )
+    for kind in ("methods", "treatments", "ablations"):
+        for position, entry in enumerate(getattr(config, kind)):
+            for name in entry.models or ():
+                if name not in config.models:
+                    raise ValueError(f"{kind}[{position}].models: " + unknown("model", name, config.models))
 
 
 def _check_method(where: str, method: Method, entry: Entry) -> None:
@@ -44,7 +53,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
         _refuse(
             where,
             method,
-            ("updates", "mode", "learning_rate", "trials"),
+            ("updates", "mode", "learning_rate", "schedule", "update_freq", "trials"),
             f"{method.name!r} is a score method and trains nothing",
         )
         return
@@ -53,7 +62,12 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
     if method.mode not in modes:
         raise ValueError(f"{where}.mode is {method.mode!r}; {method.name!r} knows {', '.join(modes)}")
     if method.mode != "continued":
-        _refuse(where, method, ("learning_rate",), f"mode {method.mode!r} trains the weights as the model's or not")
+        _refuse(
+            where,
+            method,
+            ("learning_rate", "schedule"),
+            f"mode {method.mode!r} trains the weights as the model's or not",
+        )
     if method.mode == "joint":
         _refuse(where, method, ("updates",), "joint training takes the updates of the model's training")
     searched = entry.method.coefficient  # type: ignore[attr-defined]
@@ -67,7 +81,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
 
 # The keys of a treatment that mean something to it, beside name, of, arm, budgets and seeds.
 USES = {
-    "fine_tune": {"updates", "learning_rate", "distillation", "temperature"},
+    "fine_tune": {"updates", "learning_rate", "schedule", "distillation", "temperature"},
     "bias_compensation": set(),
     "matched_random": {"draws"},
     "from_scratch": set(),
@@ -84,7 +98,7 @@ def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
                 raise ValueError(f"{where}.of: " + unknown("method", label, labels))
             if not prunes(registry[labels[label].name]):
                 raise ValueError(f"{where}.of: {label!r} prunes nothing, there is no mask to treat")
-        spare = {"draws", "updates", "learning_rate", "distillation", "temperature"} - USES[treatment.name]
+        spare = {"draws", "updates", "learning_rate", "schedule", "distillation", "temperature"} - USES[treatment.name]
         _refuse(where, treatment, sorted(spare), f"{treatment.name!r} has no use for it")
         if not treatment.distillation:
             _refuse(where, treatment, ("temperature",), "it belongs to `distillation`, which is 0")
@@ -119,18 +133,27 @@ def _refuse(where: str, section: Method | Treatment, keys: Iterable[str], why: s
 
 
 def _check_budgets(config: Config) -> None:
-    lists = {"budgets": config.budgets}
-    for kind, sections in (("methods", config.methods), ("treatments", config.treatments)):
-        lists |= {f"{kind}[{i}].budgets": s.budgets for i, s in enumerate(sections) if s.budgets}  # type: ignore[attr-defined]
     for name, model in config.models.items():
         space = model.architecture.head_space
+        lists: dict[str, Iterable[int]] = {}
+        for kind, sections in (("methods", config.methods), ("treatments", config.treatments)):
+            for position, section in enumerate(sections):
+                if section.budgets is not None and section.covers(name):  # type: ignore[attr-defined]
+                    lists[f"{kind}[{position}].budgets"] = section.budgets  # type: ignore[attr-defined]
+        lists["budgets" if model.budgets is None else f"models.{name}.budgets"] = config.budgets_of(name)
         for key, budgets in lists.items():
             for budget in budgets:
                 if not 0 <= budget <= len(space):
                     raise ValueError(f"{key}: budget {budget} is outside 0…{len(space)}, the heads of model {name!r}")
         for position, method in enumerate(config.methods):
+            if not method.covers(name):
+                continue
+            if not method.scope.candidates(space):
+                raise ValueError(
+                    f"methods[{position}].types: {', '.join(method.types)}: model {name!r} has no heads of such types"
+                )
             least = method.scope.smallest(space)
-            for budget in method.budgets if method.budgets is not None else config.budgets:
+            for budget in method.budgets if method.budgets is not None else config.budgets_of(name):
                 if budget < least:
                     raise ValueError(
                         f"methods[{position}]: budget {budget} is less than the {least} heads of model {name!r} that "

@@ -11,17 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     Strict,
     field_validator,
-    model_validator,
 )
 
-from headprune.data import TranslationRecipe, corpus
-from headprune.heads import HeadSpace, Scope
+from headprune.config.models import AnyDataset, AnyModel, Section
+from headprune.heads import Scope
 from headprune.method import Entry, load_methods, unknown
 from headprune.method.registry import BUILT_IN
 
@@ -45,94 +42,6 @@ def distinct(values: list[int]) -> list[int]:
     return values
 
 
-class Section(BaseModel):
-    """A part of the configuration: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Dataset(Section):
-    """A corpus and how it is prepared."""
-
-    corpus: str = Field(description="an embedded corpus, or a folder of {train,valid,test}.tsv[.gz] ending in -xx-yy")
-    vocabulary: int = Field(2000, ge=100, description="subword units, source and target joined")
-    max_words: int | None = Field(None, ge=1, description="train pairs longer on either side are left out")
-
-    @field_validator("corpus")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        corpus(value)
-        return value
-
-    def recipe(self) -> TranslationRecipe:
-        return TranslationRecipe(vocabulary=self.vocabulary, max_words=self.max_words)
-
-
-class Architecture(Section):
-    """The Transformer; defaults are fairseq's `transformer` except where smaller."""
-
-    width: int = Field(512, ge=1, description="model dimension d")
-    feed_forward: int = Field(2048, ge=1, description="inner dimension of the feed-forward sublayers")
-    encoder_layers: int = Field(6, ge=1)
-    decoder_layers: int = Field(6, ge=1)
-    heads: int = Field(8, ge=1, description="heads of every attention module")
-    normalize_before: bool = Field(False, description="pre-norm instead of post-norm")
-    share_embeddings: bool = Field(True, description="one embedding for encoder, decoder and output")
-    dropout: float = Field(0.1, ge=0, lt=1)
-    attention_dropout: float = Field(0.0, ge=0, lt=1)
-    activation_dropout: float = Field(0.0, ge=0, lt=1)
-    activation: Literal["relu", "gelu"] = "relu"
-
-    @model_validator(mode="after")
-    def _divisible(self) -> Architecture:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        return self
-
-    @property
-    def head_space(self) -> HeadSpace:
-        """One encoder module per encoder layer, a cross and a decoder module per decoder layer."""
-        layers = {"encoder": self.encoder_layers, "cross": self.decoder_layers, "decoder": self.decoder_layers}
-        return HeadSpace.from_names(
-            f"{t}.{i}.{h}" for t, n in layers.items() for i in range(n) for h in range(self.heads)
-        )
-
-    @property
-    def n_heads(self) -> int:
-        return self.heads * (self.encoder_layers + 2 * self.decoder_layers)
-
-
-class Training(Section):
-    """How the unpruned model is trained; joint gate methods train the same way."""
-
-    updates: int = Field(ge=1, description="optimiser updates")
-    max_tokens: int = Field(4096, ge=1, description="target tokens per batch and device, padding included")
-    update_freq: int = Field(1, ge=1, description="batches accumulated per update")
-    learning_rate: float = Field(5e-4, gt=0, description="peak")
-    warmup: int = Field(4000, ge=0, description="updates of linear warm-up")
-    schedule: Literal["inverse_sqrt", "linear", "cosine"] = Field("inverse_sqrt", description="decay after warm-up")
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
-    clip_norm: float = Field(0.0, ge=0, description="0: no clipping")
-    beta2: float = Field(0.98, gt=0, lt=1, description="Adam's second moment decay")
-    precision: Literal["fp32", "bf16"] = "fp32"
-    checkpoint_every: int | None = Field(
-        None, ge=1, description="updates between validations, which select the checkpoint; None: every epoch"
-    )
-    workers: int = Field(
-        1, ge=1, description="processes that share a training, a GPU each: `workers` batches of max_tokens per step"
-    )
-
-
-class Model(Section):
-    """A model to prune: task, data, architecture and training."""
-
-    track: Literal["mt"] = "mt"
-    dataset: str = Field(description="a key of `datasets`")
-    architecture: Architecture
-    training: Training
-
-
 def plain_arm(value: str) -> str:
     """:raises ValueError: a name that cannot be part of a file name, or that reads like a draw's."""
     if value and not NAME.fullmatch(value):
@@ -149,8 +58,16 @@ class Grid(Section):
     draws: int = Field(1, ge=1, description="independent repetitions, each an arm of its own (`draw1`, …)")
     budgets: list[Whole] | None = Field(None, description="instead of the profile's")
     seeds: list[Whole] | None = Field(None, description="instead of the profile's")
+    models: list[str] | None = Field(None, min_length=1, description="keys of `models`, instead of all")
     updates: int | None = Field(None, ge=1, description="of a training that starts from a trained model; None: as it")
     learning_rate: float | None = Field(None, gt=0, description="peak, of weights that train on; None: as the model's")
+    schedule: Literal["inverse_sqrt", "linear", "cosine", "constant"] | None = Field(
+        None, description="of the learning rate of weights that train on; None: as the model's"
+    )
+
+    def covers(self, model: str) -> bool:
+        """Whether the entry is for a model."""
+        return self.models is None or model in self.models
 
     @field_validator("seeds", "budgets")
     @classmethod
@@ -173,6 +90,9 @@ class Method(Grid):
         description="attention types whose heads may be removed; the others keep all",
     )
     min_per_module: int = Field(0, ge=0, description="heads that every attention module keeps at least")
+    update_freq: int | None = Field(
+        None, ge=1, description="batches per update, each with gates of its own; None: as the model's"
+    )
     trials: int = Field(8, ge=1, description="most trainings to search for one budget, beyond the first bracket")
 
     @property
@@ -217,6 +137,7 @@ class Ablation(Section):
 
     kind: Literal["drop_one", "keep_one"]
     seeds: list[Whole] | None = Field(None, description="instead of the profile's")
+    models: list[str] | None = Field(None, min_length=1, description="keys of `models`, instead of all")
     samples: int = Field(1000, ge=1, description="resamples of the paired bootstrap")
 
     @field_validator("seeds")
@@ -226,7 +147,7 @@ class Ablation(Section):
 
 
 class Evaluation(Section):
-    """How hypotheses are made."""
+    """How models are measured: translations are made, text is read."""
 
     beam: int = Field(5, ge=1)
     length_penalty: float = 1.0
@@ -235,12 +156,15 @@ class Evaluation(Section):
     max_tokens: int = Field(4000, ge=1, description="source tokens per batch, padding included")
     translate_valid: bool = Field(False, description="BLEU on the validation set too (perplexity is always measured)")
     checked_sentences: int = Field(32, ge=0, description="validation sentences translated masked and removed")
+    rows: int = Field(64, ge=1, description="language models: streams that a split is read in (paper: 64)")
+    one_row: bool = Field(True, description="language models: read the test set as one stream, too")
 
 
 class Calibration(Section):
-    """The train sentences that score methods see."""
+    """The train examples that score methods see: sentences, or windows of text."""
 
     sentences: int = Field(1000, ge=1)
+    windows: int = Field(64, ge=1, description="language models: each of two segments, T + T tokens")
     max_tokens: int = Field(4000, ge=1, description="target tokens per batch, padding included")
 
 
@@ -308,11 +232,12 @@ class Config(Section):
 
     profile: str = Field(description="names the results folder")
     results: str = Field("results", description="folder of all results")
+    mirror: str = Field("", description="folder or web address asked first for corpora; $HEADPRUNE_MIRROR wins over it")
     methods_directories: list[str] = Field(default_factory=list, description="further folders with method files")
     seeds: list[Whole] = Field(min_length=1)
     budgets: list[Whole] = Field(min_length=1, description="heads kept, K")
-    datasets: dict[str, Dataset] = Field(min_length=1)
-    models: dict[str, Model] = Field(min_length=1)
+    datasets: dict[str, AnyDataset] = Field(min_length=1)
+    models: dict[str, AnyModel] = Field(min_length=1)
     methods: list[Method] = Field(min_length=1)
     treatments: list[Treatment] = Field(default_factory=list)
     ablations: list[Ablation] = Field(default_factory=list)
@@ -332,6 +257,11 @@ class Config(Section):
     @property
     def folder(self) -> Path:
         return Path(self.results) / self.profile
+
+    def budgets_of(self, model: str) -> list[int]:
+        """The budgets of a model."""
+        own = self.models[model].budgets
+        return self.budgets if own is None else own
 
     def registry(self) -> dict[str, Entry]:
         """The methods of the repository and of `methods_directories`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headprune.data.corpora import SPLITS
+from headprune.data.splits import SPLITS
 
 
 def binarise(pieces: Path, destination: Path, source: str, target: str, joined: bool) -> None:
@@ -19,8 +19,28 @@ def binarise(pieces: Path, destination: Path, source: str, target: str, joined: 
     :param joined: one dictionary of both languages (written under both names) instead of one for each
     """
     prefixes = [word for split in SPLITS for word in (f"--{split}pref", str(pieces / split))]
-    words = [*prefixes, "--source-lang", source, "--target-lang", target, "--destdir", str(destination)]
-    words += ["--workers", "1", *(["--joined-dictionary"] if joined else [])]
+    words = [*prefixes, "--source-lang", source, "--target-lang", target]
+    _preprocess([*words, *(["--joined-dictionary"] if joined else [])], destination)
+
+
+def binarise_text(pieces: Path, destination: Path, minimum_count: int = 1, most: int | None = None) -> None:
+    """Write dict.txt and <split>.{bin,idx} into `destination`; every line, blank ones too, ends in `</s>`.
+
+    The dictionary holds the units of the train split, the most frequent first, and nothing of valid and test.
+
+    :param pieces: folder with <split>.txt, space-separated units
+    :param minimum_count: units that the train split has less often are left out
+    :param most: units in the dictionary at most; None: no limit
+    """
+    prefixes = [word for split in SPLITS for word in (f"--{split}pref", str(pieces / f"{split}.txt"))]
+    words = [*prefixes, "--only-source", "--thresholdsrc", str(minimum_count)]
+    # fairseq's limit includes its four special symbols, and -1 means none.
+    _preprocess([*words, "--nwordssrc", str(-1 if most is None else most + 4)], destination)
+
+
+def _preprocess(words: list[str], destination: Path) -> None:
+    """Runs fairseq-preprocess with these arguments."""
+    words = [*words, "--destdir", str(destination), "--workers", "1"]
     with contained_logging():
         from fairseq import options
         from fairseq_cli import preprocess

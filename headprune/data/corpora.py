@@ -1,4 +1,4 @@
-"""Parallel corpora: the embedded ones, a user's own, and their verified sentence pairs.
+"""Parallel corpora: the embedded ones, the standard ones that are fetched, a user's own; verified pairs.
 
 A corpus is a folder with train.tsv, valid.tsv and test.tsv, each possibly gzipped (.tsv.gz): UTF-8, one pair
 a line, source and target separated by a tab. The folder's name ends in the language pair (`talks-de-en`). A
@@ -7,20 +7,15 @@ file SHA256SUMS in it, as sha256sum writes it, is optional and verified where pr
 
 from __future__ import annotations
 
-import difflib
-import gzip
-import hashlib
-import os
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Pairs = list[tuple[str, str]]  # (source, target)
+from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
+from headprune.data.standard import STANDARD, folder_of, standard_names
 
-SPLITS = ("train", "valid", "test")
-EMBEDDED = Path(__file__).resolve().parent / "embedded"
+Pairs = list[tuple[str, str]]  # (source, target)
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _PAIR = re.compile(r"-([a-z]{2,3})-([a-z]{2,3})$")
@@ -29,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
 
 @dataclass(frozen=True)
-class Corpus:
+class Corpus(SplitFiles):
     """A parallel corpus on disk. Raises ValueError on language codes that are malformed or equal."""
 
     name: str
@@ -47,21 +42,8 @@ class Corpus:
         if self.source == self.target:
             raise ValueError(f"source and target language of {self.name} are both {self.source!r}")
 
-    def path(self, split: str) -> Path:
-        """The file of one split.
-
-        :raises ValueError: the split is not one of SPLITS, or both the plain and the gzipped file exist
-        :raises FileNotFoundError: neither exists
-        """
-        if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; available: {', '.join(SPLITS)}")
-        candidates = (self.folder / f"{split}.tsv", self.folder / f"{split}.tsv.gz")
-        found = [path for path in candidates if path.is_file()]
-        if not found:
-            raise FileNotFoundError(f"{self.name}: neither {split}.tsv nor {split}.tsv.gz in {self.folder}")
-        if len(found) == 2:
-            raise ValueError(f"{self.name}: both {split}.tsv and {split}.tsv.gz in {self.folder}: remove one")
-        return found[0]
+    def candidates(self, split: str) -> tuple[str, ...]:
+        return f"{split}.tsv", f"{split}.tsv.gz"
 
 
 CORPORA: dict[str, Corpus] = {
@@ -93,50 +75,37 @@ CORPORA: dict[str, Corpus] = {
 
 
 def corpus(name_or_path: str | Path, source: str | None = None, target: str | None = None) -> Corpus:
-    """Find an embedded corpus by name, or a user's own by its folder.
+    """Find an embedded or a standard corpus by name, or a user's own by its folder. Nothing is fetched.
 
-    :param name_or_path: a key of CORPORA, or a folder; a name in CORPORA wins over a folder of that name
+    :param name_or_path: a key of CORPORA, a standard corpus, or a folder; a known name wins over a folder of that name
     :param source: source language of a folder; default: the end of the folder's name, as in `talks-de-en`
     :param target: target language of a folder; likewise
     :raises ValueError: unknown name (with the nearest known one), a folder without a split, unknown languages
     """
-    known = CORPORA.get(str(name_or_path))
+    known = CORPORA.get(str(name_or_path)) or _standard(str(name_or_path))
     if known is not None:
         if (source or known.source, target or known.target) != (known.source, known.target):
             raise ValueError(f"dataset {known.name!r} is {known.source}-{known.target}, not {source}-{target}")
         return known
     folder = Path(name_or_path)
     if not folder.is_dir():
-        raise ValueError(_unknown(str(name_or_path)))
+        raise ValueError(unknown_dataset(str(name_or_path), [*CORPORA, *standard_names("pairs")]))
     pair = _PAIR.search(folder.resolve().name)
     if pair is None and not (source and target):
         raise ValueError(f"dataset {folder}: the folder's name must end in the language pair, as in talks-de-en")
     ends = pair.groups() if pair else ("", "")
-    own = Corpus(folder.resolve().name, source or ends[0], target or ends[1], folder, _checksums(folder))
-    try:
-        for split in SPLITS:
-            own.path(split)
-    except FileNotFoundError as error:
-        raise ValueError(f"not a corpus: {error}") from None
+    own = Corpus(folder.resolve().name, source or ends[0], target or ends[1], folder, checksums(folder))
+    own.require_every_split()
     return own
 
 
-def _unknown(name: str) -> str:
-    """The message for a name that is neither known nor a folder."""
-    if os.sep in name:
-        return f"unknown dataset {name!r}: no such folder; embedded ones: {', '.join(CORPORA)}"
-    nearest = difflib.get_close_matches(name, CORPORA, n=1, cutoff=0.4)
-    guess = f" did you mean {nearest[0]!r}?" if nearest else ""
-    return f"unknown dataset {name!r};{guess} available: {', '.join(CORPORA)}, or a folder of your own"
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    """Digests by file name from the folder's SHA256SUMS; {} where there is none."""
-    path = folder / "SHA256SUMS"
-    if not path.is_file():
-        return {}
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.removeprefix("*"): digest.lower() for digest, name in lines}
+def _standard(name: str) -> Corpus | None:
+    """A standard corpus of pairs as it lies, or will lie, in the cache; read once it has been obtained."""
+    standard = STANDARD.get(name)
+    if standard is None or standard.languages is None:
+        return None
+    folder = folder_of(standard)
+    return Corpus(name, *standard.languages, folder, checksums(folder), standard.licence)
 
 
 def read_pairs(corpus: Corpus, split: str) -> Pairs:
@@ -146,19 +115,7 @@ def read_pairs(corpus: Corpus, split: str) -> Pairs:
     :raises ValueError: checksum mismatch, undecodable or malformed line (with file, line and rule), no pairs
     :raises FileNotFoundError: the split has no file
     """
-    path = corpus.path(split)
-    content = path.read_bytes()
-    expected, actual = corpus.sha256.get(path.name), hashlib.sha256(content).hexdigest()
-    if expected is not None and actual != expected:
-        raise ValueError(f"{path}: checksum differs: expected sha256 {expected}, actual {actual}")
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: not a complete gzip file ({error})") from None
-    lines = content.removesuffix(b"\n").split(b"\n") if content else []
-    if not lines:
-        raise ValueError(f"{path}: empty; expected one pair a line")
+    path, lines = read_verified(corpus, split, unit="pair")
     return [_parse(line, path, number) for number, line in enumerate(lines, start=1)]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.data.corpora import Corpus, Pairs
+from headprune.data.splits import SplitFiles
 
 FAIRSEQ_SPECIAL = 4  # <s>, <pad>, </s>, <unk>: in every dictionary, but not in its file
 
@@ -27,18 +28,16 @@ def describe(
     :param binarised: folder with the dictionaries
     :return: a JSON-able dict, of which only `splits.test` and `sha256.test` depend on the test split:
 
-        - `corpus`: name, source, target, licence
-        - `sha256`: of each split's file, and under `train+valid` of the text of these two, which is all that
-          a trained model depends on
+        - `corpus`: name, source, target, licence; `sha256`: see `identify`
         - `vocabulary`: symbols in the dictionary by language, fairseq's special and padding symbols included
         - `splits`: by split `pairs_before_filter` and what `count` returns
     """
     languages = (corpus.source, corpus.target)
     symbols = {language: read_symbols(binarised / f"dict.{language}.txt") for language in languages}
-    digests = {split: hashlib.sha256(corpus.path(split).read_bytes()).hexdigest() for split in before}
     return {
-        "corpus": {name: getattr(corpus, name) for name in ("name", "source", "target", "licence")},
-        "sha256": {**digests, "train+valid": text_digest([*before["train"], *before["valid"]])},
+        **identify(
+            corpus, ("name", "source", "target", "licence"), {split: as_text(pairs) for split, pairs in before.items()}
+        ),
         "vocabulary": {language: len(known) + FAIRSEQ_SPECIAL for language, known in symbols.items()},
         "splits": {
             split: {"pairs_before_filter": len(before[split]), **count(after[split], pieces[split], symbols)}
@@ -77,6 +76,22 @@ def read_symbols(path: Path) -> set[str]:
     return {line.rsplit(" ", 1)[0] for line in path.read_text(encoding="utf-8").split("\n") if line}
 
 
-def text_digest(pairs: Pairs) -> str:
-    """The sha256 of `source<tab>target<newline>` of every pair in UTF-8: independent of compression."""
-    return hashlib.sha256("".join(f"{a}\t{b}\n" for a, b in pairs).encode("utf-8")).hexdigest()
+def identify(corpus: SplitFiles, attributes: tuple[str, ...], text: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What tells one corpus from another.
+
+    :param attributes: of the corpus, to be told
+    :param text: by split
+    :return: `corpus`: the attributes; `sha256`: of each split's file, and under `train+valid` of the text of these
+        two, which is all that a trained model depends on and is independent of compression
+    """
+    digests = {split: hashlib.sha256(corpus.path(split).read_bytes()).hexdigest() for split in text}
+    learned_from = hashlib.sha256((text["train"] + text["valid"]).encode("utf-8")).hexdigest()
+    return {
+        "corpus": {name: getattr(corpus, name) for name in attributes},
+        "sha256": {**digests, "train+valid": learned_from},
+    }
+
+
+def as_text(pairs: Pairs) -> str:
+    """`source<tab>target<newline>` of every pair."""
+    return "".join(f"{source}\t{target}\n" for source, target in pairs)

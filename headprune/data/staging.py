@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+STATISTICS = "statistics.json"  # marks a prepared corpus as complete
+
+
+def write_statistics(folder: Path, **statistics: Any) -> dict[str, Any]:
+    """Write statistics.json into `folder`; returns its content."""
+    (folder / STATISTICS).write_text(json.dumps(statistics, indent=2) + "\n", encoding="utf-8")
+    return statistics
 
 
 @contextmanager

@@ -6,19 +6,17 @@ dictionary are learned on the train split alone, and no filter touches the valid
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from headprune.data.binarise import binarise
-from headprune.data.corpora import SPLITS, Corpus, Pairs, read_pairs
+from headprune.data.corpora import Corpus, Pairs, read_pairs
 from headprune.data.describe import describe
-from headprune.data.staging import staged_folder
+from headprune.data.splits import SPLITS
+from headprune.data.staging import STATISTICS, staged_folder, write_statistics
 from headprune.data.subwords import encode, learn
-
-STATISTICS = "statistics.json"
 
 
 @dataclass(frozen=True)
@@ -73,12 +71,8 @@ def prepare(corpus: Corpus, recipe: TranslationRecipe, folder: Path | str) -> di
         binarise(work / "pieces", work / "bin", corpus.source, corpus.target, recipe.joined)
         shutil.rmtree(work / "pieces")
 
-        statistics = {
-            "recipe": asdict(recipe),
-            **describe(corpus, corpus_splits, splits, pieces, work / "bin"),
-        }
-        (work / STATISTICS).write_text(json.dumps(statistics, indent=2) + "\n", encoding="utf-8")
-    return statistics
+        description = describe(corpus, corpus_splits, splits, pieces, work / "bin")
+        return write_statistics(work, recipe=asdict(recipe), **description)
 
 
 def within(pairs: Pairs, max_words: int | None) -> Pairs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,15 @@ from headprune.importance import example_losses, padding_index
 Batches = Sequence[Mapping[str, Any]]
 
 
-def perplexity(model: nn.Module, batches: Batches) -> float:
+def perplexity(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> float:
     """exp of the mean cross-entropy per target token, end of sentence included, no label smoothing."""
     model.eval()
+    nats, tokens = 0.0, 0
     with torch.no_grad():
-        nats = sum(example_losses(model, batch).double().sum().item() for batch in batches)
-    return math.exp(nats / sum(int(batch["ntokens"]) for batch in batches))
+        for batch in batches:
+            nats += example_losses(model, batch).double().sum().item()
+            tokens += int(batch["ntokens"])
+    return math.exp(nats / tokens)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import headprune.models.compat  # noqa: F401
 
 import sacrebleu
 import torch
-from sacrebleu.significance import PairedTest
 from torch import nn
 
+from headprune import statistics
 from headprune.config import Evaluation
 from headprune.data import decode
 from headprune.evaluation.corpus import TranslationCorpus
@@ -104,24 +104,17 @@ class Paired:
 def paired_bootstrap(
     hypotheses: Mapping[str, Sequence[str]], references: Sequence[str], samples: int
 ) -> dict[str, Paired]:
-    """sacrebleu's paired bootstrap test of BLEU, two-sided, every system against the first.
-
-    Where the scores are equal p is 1: sacrebleu counts resamples with a larger difference than the one observed, and
-    gives its smallest p to identical outputs, which differ in no resample.
+    """The paired bootstrap test of BLEU, every system against the first (`headprune.statistics.paired_bootstrap`).
 
     :param hypotheses: of every system, by name
     :param samples: resamples of the segments
     """
-    names = list(hypotheses)
-    systems: Any = [(name or "baseline", list(hypotheses[name])) for name in names]
-    metrics: Any = {"BLEU": sacrebleu.metrics.BLEU(references=[list(references)])}
-    test = PairedTest(systems, metrics, references=None, test_type="bs", n_samples=samples)
-    scores: Any = test()[1]["BLEU"]
-    equal = {name: score.score == scores[0].score for name, score in zip(names[1:], scores[1:], strict=True)}
-    return {
-        name: Paired(float(score.score), 1.0 if equal.get(name) else score.p_value)
-        for name, score in zip(names, scores, strict=True)
-    }
+    (first, *others) = hypotheses
+    found = {first: Paired(bleu(hypotheses[first], references).value, None)}
+    for name in others:
+        test = statistics.paired_bootstrap(hypotheses[first], hypotheses[name], references, "bleu", samples)
+        found[name] = Paired(test.system, test.p_value)
+    return found
 
 
 def _score(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> Score:

@@ -11,7 +11,8 @@ from headprune.method.base import (
     ScoreMethod,
     option,
 )
-from headprune.method.registry import Entry, load_files, load_methods, register, unknown
+from headprune.method.registry import Entry, load_files, load_methods, register
+from headprune.naming import unknown
 
 __all__ = [
     "Batches",

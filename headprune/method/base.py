@@ -190,6 +190,14 @@ class GateMethod(nn.Module):
         """The hard mask that evaluation uses: exactly `budget` ones, unless `exact` is false."""
         raise TypeError(f"{type(self).__name__} does not override `keep`")
 
+    def gates(self, mask: HeadMask) -> Tensor:
+        """What evaluation during training multiplies the heads of `self.space` with (N,), differentiation aside.
+
+        The mask itself, unless the method scales what is left; then `masks` returns a `Pruning` whose output
+        projections do the same.
+        """
+        return torch.tensor(mask.keep, dtype=torch.float32)
+
     @property
     def exact(self) -> bool:
         """Whether `keep` hits its budget by construction; if not, the count it achieved is what is reported."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from headprune.method.base import GateMethod, ScoreMethod
+from headprune.naming import unknown
 
 MethodType = TypeVar("MethodType", bound=type)
 BUILT_IN = Path(__file__).resolve().parents[2] / "methods"
@@ -120,14 +120,6 @@ def load_files(*files: Path) -> dict[str, Entry]:
     for file in files:
         _import(file)
     return {name: entry for name, entry in sorted(_REGISTRY.items()) if entry.file in files}
-
-
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """`unknown method 'dps'; did you mean 'dsp'? available: …`"""
-    names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what} {name!r}; {hint}available: {', '.join(names) or 'none'}"
 
 
 def _import(file: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headprune.gates import install, set_gates, set_mask
+from headprune.gates import install, set_gates
 from headprune.heads import TYPES, HeadMask, HeadSpace, Scope
 from headprune.method import GateMethod, Progress, load_methods, unknown
 
@@ -43,6 +43,15 @@ def add_gate_arguments(parser: Any) -> None:
     parser.add_argument("--gate-types", metavar="TYPES", help="attention types with gates, separated by `,`")
     parser.add_argument("--gate-min-per-module", type=int, metavar="N", help="heads that every module keeps at least")
     parser.add_argument("--gate-methods", metavar="DIRS", help="directories of methods, separated by `:`")
+
+
+def set_hard_gates(model: nn.Module, method: GateMethod, scope: Scope) -> None:
+    """Gates of the mask that a method keeps at its budget; heads outside its scope are open."""
+    mask = method.keep(method.budget)
+    gates = method.gates(mask).detach().float().cpu()
+    whole = dict(zip(mask.space.heads, gates.tolist(), strict=True))
+    everywhere = torch.tensor([whole.get(head, 1.0) for head in HeadSpace.of(model)])
+    set_gates(model, None if bool((everywhere == 1).all()) else everywhere)
 
 
 class GateTraining(nn.Module):
@@ -94,8 +103,9 @@ class GateTraining(nn.Module):
         return self
 
     def close_pruned_heads(self) -> None:
-        """Sets the hard mask of the gate method, the one that evaluation uses."""
-        set_mask(self, self.hard_mask())
+        """Sets the gates of the hard mask of the gate method, those that evaluation uses."""
+        assert self.gate_method is not None
+        set_hard_gates(self, self.gate_method, self._scope)
 
     def hard_mask(self) -> HeadMask:
         """The mask of the gate method over all heads; those without gates are kept."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from headprune.results import cell_id
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -29,8 +31,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        separator = "." if self.arm or self.draw else ""
-        return f"{self.model}/{self.method}{separator}{self.full_arm}/k{self.budget}-s{self.seed}"
+        return cell_id(self.model, self.method, self.full_arm, self.budget, self.seed)
 
     @property
     def untreated(self) -> Cell:

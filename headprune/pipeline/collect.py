@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from headprune import results
 from headprune.heads import HeadSpace
+from headprune.pipeline import manifests
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import Record, read_json, write_bytes, write_json
-from headprune.provenance import environment, git_commit
+from headprune.provenance import environment, file_sha256, git_commit
 
+TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "ablations.csv")
 MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
 
 COSTS = (
@@ -48,7 +49,7 @@ def collect(plan: Plan) -> dict[str, int]:
 
 
 def manifest(plan: Plan, signatures: Record) -> Record:
-    """Everything that the numbers of a run depend on."""
+    """Everything that the numbers of a run depend on, how they came about, and the sha256 of the tables."""
     data = {m.dataset for m in plan.config.models.values()}
     return {
         "profile": plan.config.profile,
@@ -56,7 +57,10 @@ def manifest(plan: Plan, signatures: Record) -> Record:
         "data": {name: read_json(plan.folder / "data" / name / "statistics.json") for name in sorted(data)},
         "git": dict(git_commit()),
         "environment": environment(),
-        "python": sys.version.split()[0],
+        "packages": manifests.packages(),
+        **manifests.runtime(),
+        **manifests.history(plan.folder),
+        "files": {name: file_sha256(plan.folder / name) for name in sorted(TABLES)},
         "signatures": signatures,
     }
 
@@ -68,7 +72,8 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
     if pruned["status"] == "ok":
         common |= {"heads_kept": len(pruned["mask"]), "reason": pruned["reason"]}
         for metric in ("perplexity", "masked_vs_removed_max_abs", "masked_vs_removed_hypotheses"):
-            yield common | row("valid", metric, pruned[metric])
+            if metric in pruned:
+                yield common | row("valid", metric, pruned[metric])
         for metric in ("parameters", "parameters_non_embedding", "macs_per_token"):
             yield common | row("", metric, pruned[metric])
         for metric in COSTS:
@@ -80,11 +85,14 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
             t = speed[metric]
             yield common | row("", metric, t["median"]) | {"q25": t["q25"], "q75": t["q75"], "batch_size": batch}
     if bad is None:
-        for metric in ("bleu", "chrf", "bleu_tokenized_lower"):
-            value, signature = test[metric]
+        for metric, (value, signature) in ((m, v) for m, v in test.items() if m in results.UNITS):
             yield common | row("test", metric, value) | {"metric_signature": signature}
     else:
-        yield common | row("test", "bleu", None) | {"status": bad["status"], "reason": bad["reason"]}
+        yield (
+            common
+            | row("test", results.QUALITY[common["track"]], None)
+            | {"status": bad["status"], "reason": bad["reason"]}
+        )
 
 
 def row(split: str, metric: str, value: float | None) -> Record:

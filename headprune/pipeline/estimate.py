@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headprune.config import LanguageModel, Model
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 from headprune.search import BRACKET
@@ -36,7 +37,7 @@ def updates(plan: Plan, job: Job) -> int:
     own = dense if method.mode == "joint" else method.updates or dense
     if job.kind == "gates":
         return own
-    if plan.shares_with(job.label, job.seed or 0):
+    if plan.shares_with(job.model, job.label, job.seed or 0):
         return 0
     searched = plan.entry(job.label).method.coefficient  # type: ignore[attr-defined]
     return own * (len(BRACKET) + 2 * len(plan.budgets(job.label, job.model)) if searched else 1)
@@ -45,8 +46,21 @@ def updates(plan: Plan, job: Job) -> int:
 def update_cost(plan: Plan, model: str) -> float:
     """Seconds of one update."""
     settings = plan.config.models[model]
-    a, training = settings.architecture, settings.training
+    tokens, parameters = _language(settings) if isinstance(settings, LanguageModel) else _translation(plan, settings)
+    return TRAINING_COST * settings.training.update_freq * tokens * parameters
+
+
+def _translation(plan: Plan, settings: Model) -> tuple[int, int]:
+    """Tokens of a batch, and parameters that every token goes through, attention included."""
+    a, dataset = settings.architecture, plan.config.datasets[settings.dataset]
     layer = 4 * a.width**2 + 2 * a.width * a.feed_forward
-    embeddings = plan.config.datasets[settings.dataset].vocabulary * a.width
+    embeddings = (dataset.vocabulary or 0) * a.width
     parameters = a.encoder_layers * layer + a.decoder_layers * (layer + 4 * a.width**2) + 2 * embeddings
-    return TRAINING_COST * training.max_tokens * training.update_freq * parameters
+    return settings.training.max_tokens, parameters
+
+
+def _language(settings: LanguageModel) -> tuple[int, int]:
+    a = settings.architecture
+    seen = (a.segment + a.memory) * a.width * 3  # scores of content and position, and the sum of values
+    layer = 7 * a.width**2 + 2 * a.width * (a.persistent + a.feed_forward) + seen
+    return settings.training.rows * a.segment, a.layers * layer

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from headprune.pipeline import collect, manifests
 from headprune.pipeline.plan import PRUNING
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, ledger, read_json, write_json
 
-TABLES = ("cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "ablations.csv", "manifest.json")
+TABLES = (*collect.TABLES, manifests.NAME)
 KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
 
 
@@ -38,6 +39,7 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
     if folder := os.environ.get("HEADPRUNE_SUPERVISED"):
         ledger.open(Path(folder))
     reporter = Reporter(Path(spec["results"]), spec["job"])
+    started = manifests.now()
     try:
         record = getattr(stages, kind)(spec, reporter)
     except Exception as error:
@@ -45,6 +47,7 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
             raise
         traceback.print_exc()
         record = failure(error)
+    manifests.note(kind, spec, receipt, started, reporter.seconds)
     write_json(receipt, record)
     reporter.finish()
 

@@ -54,6 +54,9 @@ class Plan:
         self._methods = {method.label: method for method in config.methods}
         treated = [Treated(t, base) for t in config.treatments for base in treated_by(config, t, self._registry)]
         self._treated = {entry.label: entry for entry in treated}
+        # Asked for again and again while Snakemake plans; by model and seed.
+        self._labels_of: dict[tuple[str, int], list[str]] = {}
+        self._batches: dict[tuple[str, int], dict[str, list[str]]] = {}
 
     def method(self, label: str) -> Method:
         """The method entry of a label; of a treated one, the entry whose masks it takes."""
@@ -111,7 +114,7 @@ class Plan:
         method, treatment = self.method(label), self.treatment(label)
         if not getattr(self.entry(label).method, "prunes", True):
             return [self.config.models[model].architecture.n_heads]
-        budgets = method.budgets if method.budgets is not None else self.config.budgets
+        budgets = method.budgets if method.budgets is not None else self.config.budgets_of(model)
         if treatment is not None and treatment.budgets is not None:
             budgets = [budget for budget in budgets if budget in treatment.budgets]
         return sorted(budgets, reverse=True)
@@ -125,7 +128,7 @@ class Plan:
         """By model, label and seed."""
         cells = {}
         for model, settings in self.config.models.items():
-            for label in self.labels:
+            for label in self.labels_for(model):
                 m, treatment = self.method(label), self.treatment(label)
                 suffix = treatment.suffix if treatment else ""
                 for seed in self.seeds(label):
@@ -148,21 +151,27 @@ class Plan:
             return treatment.distillation > 0
         return treatment is not None or self.kind(label) == "score" or self.method(label).mode != "joint"
 
-    def shares_with(self, label: str, seed: int) -> str | None:
+    def shares_with(self, model: str, label: str, seed: int) -> str | None:
         """The entry before this one whose trainings a `search` shares: it waits for them instead of repeating them."""
         mine = self._training_of(label)
-        earlier = [other for other in self.labels_of(seed) if self.kind(other) == "search"]
+        earlier = [other for other in self.labels_of(model, seed) if self.kind(other) == "search"]
         earlier = earlier[: earlier.index(label)] if label in earlier else []
         return next((other for other in reversed(earlier) if self._training_of(other) == mine), None)
 
     def _training_of(self, label: str) -> object:
         method = self.method(label)
         options = self.entry(label).training_options(method.options)
-        return method.name, method.mode, method.updates, method.learning_rate, method.scope, options
+        keys = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "scope")
+        return tuple(getattr(method, key) for key in keys), options
 
-    def batches(self, seed: int) -> dict[str, list[str]]:
+    def batches(self, model: str, seed: int) -> dict[str, list[str]]:
         """The labels whose short cells share a process, by the name of the batch."""
-        labels = self.labels_of(seed)
+        if (model, seed) not in self._batches:
+            self._batches[model, seed] = self._find_batches(model, seed)
+        return self._batches[model, seed]
+
+    def _find_batches(self, model: str, seed: int) -> dict[str, list[str]]:
+        labels = self.labels_of(model, seed)
         if self.config.batch == "method":
             return {label: [label] for label in labels}
         kinds = {"score": "all-score", "gates": "all-gate", "search": "all-gate"}
@@ -173,16 +182,16 @@ class Plan:
 
     def batch(self, job: Job) -> list[str]:
         """The labels of the batch that a `score` or `test` job computes."""
-        return self.batches(job.seed or 0)[job.label]
+        return self.batches(job.model, job.seed or 0)[job.label]
 
-    def batch_of(self, label: str, seed: int) -> str:
-        return next(name for name, members in self.batches(seed).items() if label in members)
+    def batch_of(self, model: str, label: str, seed: int) -> str:
+        return next(name for name, members in self.batches(model, seed).items() if label in members)
 
     def jobs_of(self, model: str, label: str, seed: int, budgets: list[int] | None = None) -> list[Job]:
         """The jobs that find the masks of one entry and seed, at some of its budgets or all."""
         kind = self.kind(label)
         if kind == "score":
-            return [Job("score", model, label=self.batch_of(label, seed), seed=seed)]
+            return [Job("score", model, label=self.batch_of(model, label, seed), seed=seed)]
         if kind in ("search", "treat"):
             return [Job(kind, model, label=label, seed=seed)]
         chosen = [budget for budget in self.budgets(label, model) if budgets is None or budget in budgets]
@@ -190,7 +199,7 @@ class Plan:
 
     def pruning_jobs(self, model: str, batch: str, seed: int) -> list[Job]:
         """The jobs that find the masks of a batch."""
-        jobs = [job for label in self.batches(seed)[batch] for job in self.jobs_of(model, label, seed)]
+        jobs = [job for label in self.batches(model, seed)[batch] for job in self.jobs_of(model, label, seed)]
         return list(dict.fromkeys(jobs))
 
     def needs(self, job: Job) -> list[Job]:
@@ -201,7 +210,7 @@ class Plan:
             return [dense]
         data = Job("data", dataset=self.config.models[job.model].dataset)
         jobs = [dense if self.needs_dense(job.label) else data]
-        if job.kind == "search" and (other := self.shares_with(job.label, seed)):
+        if job.kind == "search" and (other := self.shares_with(job.model, job.label, seed)):
             jobs.append(Job("search", job.model, label=other, seed=seed))
         if job.kind in ("treat", "retrain"):
             budgets = None if job.budget is None else [job.budget]
@@ -209,17 +218,31 @@ class Plan:
         return jobs
 
     def dense_seeds(self, model: str) -> list[int]:
-        seeds = {s for label in self.labels if self.needs_dense(label) for s in self.seeds(label)}
-        return sorted(seeds.union(*map(self.ablated_seeds, self.config.ablations)))
+        seeds = {s for label in self.labels_for(model) if self.needs_dense(label) for s in self.seeds(label)}
+        return sorted(seeds.union(*(self.ablated_seeds(model, ablation) for ablation in self.config.ablations)))
 
-    def ablated_seeds(self, ablation: Ablation) -> list[int]:
+    def ablated_seeds(self, model: str, ablation: Ablation) -> list[int]:
+        if ablation.models is not None and model not in ablation.models:
+            return []
         return ablation.seeds if ablation.seeds is not None else self.config.seeds
 
-    def all_seeds(self) -> list[int]:
-        return sorted({seed for label in self.labels for seed in self.seeds(label)})
+    def all_seeds(self, model: str) -> list[int]:
+        return sorted({seed for label in self.labels_for(model) for seed in self.seeds(label)})
 
-    def labels_of(self, seed: int) -> list[str]:
-        return [label for label in self.labels if seed in self.seeds(label)]
+    def labels_for(self, model: str) -> list[str]:
+        """The entries that are for a model."""
+        return [
+            label
+            for label in self.labels
+            if self.method(label).covers(model) and ((t := self.treatment(label)) is None or t.covers(model))
+        ]
+
+    def labels_of(self, model: str, seed: int) -> list[str]:
+        """The entries of a model and seed."""
+        if (model, seed) not in self._labels_of:
+            found = [label for label in self.labels_for(model) if seed in self.seeds(label)]
+            self._labels_of[model, seed] = found
+        return self._labels_of[model, seed]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -230,13 +253,15 @@ class Plan:
     def _model_jobs(self) -> Iterator[Job]:
         for model in self.config.models:
             yield from (Job("dense", model, seed=seed) for seed in self.dense_seeds(model))
-            for seed in self.all_seeds():
-                for batch in self.batches(seed):
+            for seed in self.all_seeds(model):
+                for batch in self.batches(model, seed):
                     yield from self.pruning_jobs(model, batch, seed)
-                yield from (Job("test", model, label=batch, seed=seed) for batch in self.batches(seed))
+                yield from (Job("test", model, label=batch, seed=seed) for batch in self.batches(model, seed))
                 yield Job("speed", model, seed=seed)
             for ablation in self.config.ablations:
-                yield from (Job("ablate", model, label=ablation.kind, seed=s) for s in self.ablated_seeds(ablation))
+                yield from (
+                    Job("ablate", model, label=ablation.kind, seed=s) for s in self.ablated_seeds(model, ablation)
+                )
 
     def topics(self) -> dict[str, bool]:
         """Whether the profile has what a figure or table of a special topic is about, by its name."""
@@ -279,7 +304,7 @@ class Plan:
         """The entries that a job has to do with."""
         if job.kind in PRUNING and job.kind != "score":
             return [job.label]
-        labels = self.labels_of(job.seed or 0) if job.kind == "speed" else self.batch(job)
+        labels = self.labels_of(job.model, job.seed or 0) if job.kind == "speed" else self.batch(job)
         return [label for label in labels if job.kind != "score" or self.kind(label) == "score"]
 
     def cells_in(self, job: Job) -> list[Cell]:

@@ -7,15 +7,17 @@ output, which Snakemake passes on. The plan of the run, written when it starts, 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from headprune.pipeline import estimate
+from headprune.pipeline import estimate, manifests
 from headprune.pipeline.cells import execution_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json, write_json
 
 EVERY = 15.0  # seconds between two lines of one job
+SHARE = 0.02  # of the time of all jobs that may go into looking at thousands of files to say where the run stands
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def start(plan: Plan, cores: int) -> None:
     jobs = {job.receipt: {"name": job.name, "estimate": estimate.seconds(plan, job)} for job in plan.jobs}
     cells = [cell.id for cell in plan.cells]
     write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, "cells": cells, "cores": cores})
+    manifests.start(plan.folder, cores)
 
 
 def overview(folder: Path) -> Overview | None:
@@ -62,6 +65,19 @@ def overview(folder: Path) -> Overview | None:
     return Overview(len(plan["cells"]), cells_done, len(plan["jobs"]), done, left * pace / plan["cores"])
 
 
+def recent_overview(folder: Path) -> str:
+    """Where the run stands, or stood a moment ago: what it takes to find out is shared by all jobs of a large run."""
+    path = folder / "progress" / "overview.json"
+    with suppress(OSError, ValueError):
+        known = read_json(path)
+        if time.time() - path.stat().st_mtime < known["took"] / SHARE:
+            return str(known["text"])
+    started = time.monotonic()
+    text = str(overview(folder) or "")
+    write_json(path, {"text": text, "took": time.monotonic() - started})
+    return text
+
+
 class Reporter:
     """Reports on one job."""
 
@@ -80,8 +96,13 @@ class Reporter:
         current = f" · loss {loss:.3f}" if loss is not None else ""
         self._print(f"{unit} {done}/{total}{current}")
 
+    @property
+    def seconds(self) -> float:
+        """Since the job began."""
+        return time.monotonic() - self.started
+
     def finish(self) -> None:
-        seconds = time.monotonic() - self.started
+        seconds = self.seconds
         self._write(1.0, seconds)
         self._print(f"finished in {format_seconds(seconds)}")
 
@@ -89,7 +110,7 @@ class Reporter:
         write_json(_path(self.folder, self.job), {"fraction": fraction, "seconds": seconds})
 
     def _print(self, text: str) -> None:
-        everything = overview(self.folder)
+        everything = recent_overview(self.folder)
         suffix = f" | {everything}" if everything else ""
         print(f"[{time.strftime('%H:%M:%S')}] {self.job} · {text}{suffix}", flush=True)
 

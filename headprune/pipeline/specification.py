@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from headprune.config import Evaluation, Execution, Method, Treatment
-from headprune.evaluation.corpus import TranslationCorpus
+from headprune.config import Evaluation, Execution, LanguageModel, Method, Model, Treatment, model_from
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
 from headprune.pipeline.cells import Cell, execution_path
 from headprune.pipeline.store import Record, read_json, require_ok, write_json
 from headprune.provenance import digest, environment, file_sha256
+from headprune.tracks import TRACKS, Track
 
 Spec = Mapping[str, Any]
 
@@ -55,13 +54,17 @@ def execution_of(spec: Spec) -> Execution:
     return Execution(**read_json(path)) if path.exists() else Execution()
 
 
-def corpus_of(spec: Spec) -> TranslationCorpus:
-    return _corpus(folder_of(spec) / "data" / spec["dataset"])
+def model_of(spec: Spec) -> Model | LanguageModel:
+    return model_from(spec["settings"])
 
 
-@cache
-def _corpus(folder: Path) -> TranslationCorpus:
-    return TranslationCorpus(folder)
+def track_of(spec: Spec) -> Track:
+    return TRACKS[model_of(spec).track]
+
+
+def corpus_of(spec: Spec) -> Any:
+    """The prepared dataset, as its track reads it."""
+    return track_of(spec).corpus(folder_of(spec) / "data" / spec["dataset"])
 
 
 def trained_record(spec: Spec) -> Record:
@@ -91,7 +94,7 @@ def dense_identity(spec: Spec) -> Record:
 
 def identity(spec: Spec, entry: Entry, method: Method, cell: Cell) -> Record:
     """What the results of a cell depend on; its digest is the signature in the tables."""
-    plain = method.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "draws"})
+    plain = method.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "models", "draws"})
     return dense_identity(spec) | {
         "dataset": spec["dataset"],
         "model": cell.model,
@@ -105,14 +108,14 @@ def identity(spec: Spec, entry: Entry, method: Method, cell: Cell) -> Record:
 
 def training_identity(spec: Spec, entry: Entry, method: Method, options: Mapping[str, Any]) -> Record:
     """What a training that serves all budgets depends on."""
-    keys = ("name", "mode", "updates", "learning_rate", "types", "min_per_module")
+    keys = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "types", "min_per_module")
     chosen = {key: getattr(method, key) for key in keys}
     return dense_identity(spec) | {"training": {**chosen, "options": dict(options), "file_sha256": entry.sha256}}
 
 
 def treated_identity(spec: Spec, treatment: Treatment, cell: Cell, base: Record) -> Record:
     """What the results of a treated cell depend on: the cell whose mask it takes, and what is done with it."""
-    settings = treatment.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "draws", "of"})
+    settings = treatment.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "models", "draws", "of"})
     keys = ("settings", "dataset", "evaluation", "calibration")
     plain = {key: spec[key] for key in keys} | {"seed": cell.seed, "budget": cell.budget, "draw": cell.treatment_draw}
     return {"base": base["signature"], "treatment": settings, **plain, **environment()}

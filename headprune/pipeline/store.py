@@ -5,7 +5,6 @@ What a supervisor must know should the process be killed is noted in `ledger`: w
 
 from __future__ import annotations
 
-import gzip
 import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -31,11 +30,6 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_lines(path: Path, lines: list[str]) -> None:
-    """One line a sentence, gzipped without a time stamp: equal lines give equal bytes."""
-    write_bytes(path, gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
 
 
 TRACE_LINES = 12  # of a failure, that its record keeps

@@ -22,6 +22,7 @@ def test_head_types_of_each_family() -> None:
         "encoder-decoder": {"encoder", "cross", "decoder"},
         "decoder-only": {"decoder"},
         "classifier": {"encoder"},
+        "all-attention": {"decoder"},
     }
 
 

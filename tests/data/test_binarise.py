@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headprune.data.binarise import binarise, contained_logging
-from headprune.data.corpora import SPLITS
+from headprune.data.splits import SPLITS
 
 
 @pytest.fixture

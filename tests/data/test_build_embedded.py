@@ -64,3 +64,10 @@ def test_bible_drops_superscriptions_bad_lengths_and_texts_of_train(tool: Module
 def test_compressed_bytes_hold_no_time(tool: ModuleType) -> None:
     assert tool.compress(b"text") == tool.compress(b"text")
     assert tool.compress(b"text")[4:8] == bytes(4)
+
+
+def test_austen_paragraphs_by_novel(tool: ModuleType) -> None:
+    """Headings go, the novels of train keep the order of their names, one novel is halved."""
+    lines = ["CHAPTER I", "", "It was", "  a day. ", "", " ", "The end came.", "", "FINIS", ""]
+    built = tool.build_austen({"persuasion": lines, "emma": ["One", "", "Two"], "a": ["Nought"]})
+    assert built == {"train": ["Nought", "One", "Two"], "valid": ["It was a day."], "test": ["The end came."]}

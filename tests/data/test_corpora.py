@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from headprune.data import CORPORA, Corpus, corpus, read_pairs
-from headprune.data.corpora import SPLITS
+from headprune.data.splits import SPLITS
 
 SIZES = {"lohelp-de-en": (21_934, 463, 1_047), "bible-fr-en": (29_769, 523, 443)}  # train, valid, test
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headprune.data import corpus, decode, encode, read_pairs
-from headprune.data.corpora import SPLITS
+from headprune.data.splits import SPLITS
 from headprune.data.subwords import learn, normalise
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2581"), max_size=40)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headprune.data import Corpus, TranslationRecipe, encode, prepare, translation
-from headprune.data.corpora import SPLITS
+from headprune.data.splits import SPLITS
 
 Splits = dict[str, list[tuple[str, str]]]
 

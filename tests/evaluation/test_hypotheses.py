@@ -17,7 +17,7 @@ from headprune import removal
 from headprune.config import Architecture, Evaluation, Training
 from headprune.evaluation import likelihood, translation
 from headprune.heads import HeadSpace
-from headprune.pipeline.store import write_lines
+from headprune.tracks import Translation
 from headprune.training import arguments, train
 
 SETTINGS = Evaluation(beam=3, max_len_a=0.5, max_len_b=6)
@@ -77,14 +77,13 @@ def test_fairseq_generate_reads_a_pruned_checkpoint_and_translates_alike(prepare
 
 
 def test_bleu_is_that_of_the_sacrebleu_command_line(prepared, model, tmp_path):
-    hypotheses = translation.translate(model, prepared, "test", SETTINGS)
-    write_lines(tmp_path / "h.txt.gz", hypotheses)
-    (tmp_path / "h.txt").write_bytes(gzip.decompress((tmp_path / "h.txt.gz").read_bytes()))
+    outcome = Translation().evaluate(model, prepared, "test", SETTINGS)
+    (tmp_path / "h.txt").write_bytes(gzip.decompress(outcome.segments["hypotheses.test.txt.gz"]))
     reference = prepared.folder / "raw" / "test.tgt"
     command = [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(tmp_path / "h.txt"), "-w", "10"]
-    for metric, ours in (("bleu", translation.bleu), ("chrf", translation.chrf)):
+    for metric in ("bleu", "chrf"):
         printed = subprocess.run([*command, "-m", metric, "-b"], capture_output=True, text=True, check=True).stdout
-        assert f"{ours(hypotheses, prepared.references('test')).value:.10f}" == printed.strip()
+        assert f"{outcome.scores[metric].value:.10f}" == printed.strip()
 
 
 def test_tokenised_bleu_says_how_it_was_made():

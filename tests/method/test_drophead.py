@@ -16,7 +16,8 @@ from headprune.gates import clear_mask
 from headprune.heads import HeadSpace, Scope, attention_points
 from headprune.importance import head_importance
 from headprune.method import Progress, load_methods
-from headprune.models.training_plugins import GatedAdam, GatedLabelSmoothedCrossEntropy
+from headprune.models.criteria import GatedLabelSmoothedCrossEntropy
+from headprune.models.optimisers import GatedAdam
 
 METHODS = load_methods()
 DROPHEAD = METHODS["drophead"]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from headprune.heads import HeadSpace, Scope
 from headprune.method import Progress, load_methods
-from headprune.models.training_plugins import GatedLabelSmoothedCrossEntropy
+from headprune.models.criteria import GatedLabelSmoothedCrossEntropy
 from headprune.relaxations import effective_penalty, hard_concrete, open_probability
 
 L0 = load_methods()["l0"]

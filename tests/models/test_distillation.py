@@ -16,7 +16,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from headprune import removal
 from headprune.heads import HeadSpace
-from headprune.models.training_plugins import DistilledCrossEntropy
+from headprune.models.criteria import DistilledCrossEntropy
 
 SMOOTHING = 0.1
 

@@ -17,7 +17,8 @@ from headprune import removal
 from headprune.gates import set_mask
 from headprune.heads import HeadSpace, attention_points
 from headprune.method import registry as registry_module
-from headprune.models.training_plugins import GatedAdam, GatedLabelSmoothedCrossEntropy
+from headprune.models.criteria import GatedLabelSmoothedCrossEntropy
+from headprune.models.optimisers import GatedAdam
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]

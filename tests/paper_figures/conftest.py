@@ -49,9 +49,9 @@ def start_again(results: Path, out: Path) -> subprocess.Popen[str]:
         "import importlib, sys\n"
         f"for name in {NAMES!r}:\n"
         "    assert importlib.import_module(name).main(sys.argv[1:]) == 0\n"
-        "assert not {'torch', 'fairseq', 'headprune'} & set(sys.modules)\n"
+        "assert not {'torch', 'fairseq'} & set(sys.modules)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": "7"}
+    environment = os.environ | {"PYTHONPATH": f"{SCRIPTS}{os.pathsep}{SCRIPTS.parent}", "PYTHONHASHSEED": "7"}
     command = [sys.executable, "-c", code, str(results), str(out)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 

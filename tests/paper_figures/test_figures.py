@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -73,14 +72,6 @@ def test_runs_as_a_command_and_refuses_an_empty_table(tmp_path: Path, results: P
     assert "cells.parquet holds no rows" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-def test_scripts_read_tables_only() -> None:
-    for path in SCRIPTS.glob("*.py"):
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-        names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-        assert not {name.split(".")[0] for name in names} & {"torch", "fairseq", "headprune"}, path.name
 
 
 def test_second_run_is_byte_identical(everything: Drawn) -> None:

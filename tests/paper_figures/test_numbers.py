@@ -99,20 +99,6 @@ def test_kept_shares_add_up_to_the_budget(results: Path, script) -> None:
         np.testing.assert_allclose(totals, totals.index.get_level_values("budget"), atol=1e-9)
 
 
-def test_pareto_front_equals_brute_force(script) -> None:
-    rng = np.random.default_rng(5)
-    for _ in range(50):
-        cost, quality = rng.integers(0, 6, 12), rng.integers(0, 6, 12)
-        front = script("pareto").pareto_front(cost, quality)
-        points = set(zip(cost.tolist(), quality.tolist(), strict=True))
-        best = {
-            (cheap, good)
-            for cheap, good in points
-            if not any((c, q) != (cheap, good) and c <= cheap and q >= good for c, q in points)
-        }
-        assert [(cost[i], quality[i]) for i in front] == sorted(best)
-
-
 @pytest.mark.parametrize(
     ("arm", "pooled"),
     [("draw1", ""), ("draw_12", ""), ("draw2+ft", "+ft"), ("one_shot", "one_shot"), ("", "")],

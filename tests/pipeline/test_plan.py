@@ -189,10 +189,10 @@ def test_treating_all_budgets_waits_for_all_trainings() -> None:
 def test_searches_wait_for_the_last_of_their_seed_that_trains_the_same() -> None:
     """Never two of them at once: the second would repeat what the first has under way."""
     whole = plan()
-    assert [whole.shares_with(label, 1) for label in ("l0", "l0.once", "l0.at_k")] == [None, "l0", "l0.once"]
-    assert whole.shares_with("l0.at_k", 2) == "l0"  # seed 2 has no `once`
-    assert whole.shares_with("l0.longer", 1) is whole.shares_with("drophead", 3) is None
-    assert whole.shares_with("magnitude", 1) is whole.shares_with("l0.at_k+twin", 1) is None
+    assert [whole.shares_with("tiny", label, 1) for label in ("l0", "l0.once", "l0.at_k")] == [None, "l0", "l0.once"]
+    assert whole.shares_with("tiny", "l0.at_k", 2) == "l0"  # seed 2 has no `once`
+    assert whole.shares_with("tiny", "l0.longer", 1) is whole.shares_with("tiny", "drophead", 3) is None
+    assert whole.shares_with("tiny", "magnitude", 1) is whole.shares_with("tiny", "l0.at_k+twin", 1) is None
     waits = {seed: names(whole.needs(Job("search", "tiny", label="l0.at_k", seed=seed))) for seed in (1, 2)}
     assert waits == {
         1: ["dense/tiny/s1", "search/tiny/l0.once/s1"],
@@ -209,16 +209,18 @@ def test_searches_wait_for_the_last_of_their_seed_that_trains_the_same() -> None
         {"types": ["cross"], "budgets": [16]},
         {"min_per_module": 1, "budgets": [16]},
         {"options": {"warmup": 0.5}},
+        {"schedule": "constant"},
+        {"update_freq": 4},
     ],
 )
 def test_what_trains_otherwise_is_not_shared(change: dict[str, Any]) -> None:
     methods = [entry("l0", mode="continued"), entry("l0", arm="other", mode="continued") | change]
-    assert plan(methods=methods, treatments=[]).shares_with("l0.other", 1) is None
+    assert plan(methods=methods, treatments=[]).shares_with("tiny", "l0.other", 1) is None
 
 
 def test_an_option_spelt_out_at_its_default_is_shared() -> None:
     methods = [entry("l0", mode="continued"), entry("l0", arm="other", mode="continued", options={"warmup": 0.0})]
-    assert plan(methods=methods, treatments=[]).shares_with("l0.other", 1) == "l0"
+    assert plan(methods=methods, treatments=[]).shares_with("tiny", "l0.other", 1) == "l0"
 
 
 @pytest.mark.parametrize(
@@ -281,3 +283,37 @@ def test_estimates_count_the_trainings() -> None:
     assert updates("search", "drophead", 3) == 30
     assert updates("retrain", "magnitude+scratch", 1, 16) == 30
     assert all(estimate.seconds(whole, job) > 0 for job in whole.jobs)
+
+
+LANGUAGE: dict[str, Any] = {
+    "track": "lm",
+    "dataset": "text",
+    "budgets": [6, 2],
+    "architecture": {"width": 16, "layers": 2, "heads": 4, "persistent": 4, "segment": 8, "memory": 8},
+    "training": {"updates": 10},
+}
+
+
+def test_entries_and_budgets_may_belong_to_one_model() -> None:
+    both = plan(
+        datasets=CONFIG["datasets"] | {"text": {"track": "lm", "corpus": "austen"}},
+        models={"tiny": MODEL, "text": LANGUAGE},
+        methods=[entry("unpruned"), entry("magnitude"), entry("dsp", mode="joint", models=["tiny"], budgets=[16])],
+        treatments=[entry("matched_random", of=["magnitude"], models=["text"])],
+        ablations=[{"kind": "drop_one", "models": ["tiny"], "seeds": [1]}],
+        seeds=[1],
+    )
+    found = {(cell.model, cell.method, cell.treatment): set() for cell in both.cells}
+    for cell in both.cells:
+        found[cell.model, cell.method, cell.treatment].add(cell.budget)
+    assert found == {
+        ("tiny", "unpruned", ""): {16},
+        ("tiny", "magnitude", ""): set(CONFIG["budgets"]),
+        ("tiny", "dsp", ""): {16},
+        ("text", "unpruned", ""): {8},
+        ("text", "magnitude", ""): {6, 2},
+        ("text", "magnitude", "twin"): {6, 2},
+    }
+    assert {job.model for job in both.jobs if job.kind in ("gates", "ablate")} == {"tiny"}
+    assert {job.model for job in both.jobs if job.kind == "treat"} == {"text"}
+    assert both.batches("tiny", 1) == {"all-score": ["unpruned", "magnitude"], "all-gate": ["dsp"]}

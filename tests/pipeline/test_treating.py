@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from headprune.evaluation import likelihood
+from headprune.evaluation.corpus import TranslationCorpus
 from headprune.heads import HeadMask, HeadSpace
-from headprune.pipeline.specification import corpus_of
 from headprune.pipeline.stages.pruned import calibration
 from headprune.pipeline.stages.treating import matched
 from headprune.pipeline.store import write_json
@@ -126,7 +126,7 @@ def test_fine_tuning_changes_weights_and_no_heads(start: Start, mask: MaskOf) ->
     assert record["prune_updates"] == base["prune_updates"] + 3
     assert record["train_seconds"] == base["train_seconds"]
     assert record["prune_seconds"] > base["prune_seconds"]
-    validated = corpus_of({"results": run.plan.folder, "dataset": "help"}).batches("valid", 4000)
+    validated = TranslationCorpus(run.plan.folder / "data" / "help").batches("valid", 4000)
     assert record["perplexity"] == pytest.approx(likelihood.perplexity(after, validated), rel=1e-6)
 
 

@@ -1,6 +1,7 @@
 """The plan of the profile, and the wildcards it allows. An invalid configuration ends here, before anything runs."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -26,6 +27,9 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
+if plan.config.mirror:
+    os.environ.setdefault("HEADPRUNE_MIRROR", plan.config.mirror)
+
 RESULTS = str(plan.folder)
 FIGURES = ROOT / "paper_figures"
 
@@ -38,7 +42,7 @@ wildcard_constraints:
     dataset=either(plan.config.datasets),
     model=either(plan.config.models),
     label=either(plan.labels),
-    batch=either({name for seed in plan.all_seeds() for name in plan.batches(seed)}),
+    batch=either({job.label for job in plan.jobs if job.kind == "test"}),
     seed=r"\d+",
     budget=r"\d+",
 
@@ -133,7 +137,7 @@ def test_receipts(wildcards):
     seed = int(wildcards.seed)
     return receipts(
         Job("test", wildcards.model, label=batch, seed=seed)
-        for batch in plan.batches(seed)
+        for batch in plan.batches(wildcards.model, seed)
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from headprune import removal
 from headprune.config import Ablation
-from headprune.evaluation import translation
 from headprune.heads import HeadMask, HeadSpace
 from headprune.pipeline.cells import ablation_path
 from headprune.pipeline.progress import Reporter
@@ -18,6 +18,7 @@ from headprune.pipeline.specification import (
     device,
     evaluation_of,
     folder_of,
+    track_of,
     trained_record,
 )
 from headprune.pipeline.store import Record, kept_or_computed
@@ -31,14 +32,16 @@ def ablate(spec: Spec, reporter: Reporter) -> Record:
 
     def compute() -> Record:
         trained_record(spec)
-        model, corpus, settings = removal.load(dense_path(spec)).to(device()), corpus_of(spec), evaluation_of(spec)
+        model = removal.load(dense_path(spec)).to(device())
         masks = dict(masks_of(HeadSpace.of(model), ablation.kind))
-        hypotheses = {"": translation.translate(model, corpus, "valid", settings)}
-        for position, (head, mask) in enumerate(masks.items()):
-            pruned = removal.remove_heads(model, mask)
-            hypotheses[head] = translation.translate(pruned, corpus, "valid", settings)
-            reporter.update(position + 1, len(masks), None)
-        tests = translation.paired_bootstrap(hypotheses, corpus.references("valid"), ablation.samples)
+
+        def models() -> Iterator[tuple[str, Any]]:
+            yield "", model
+            for position, (head, mask) in enumerate(masks.items()):
+                yield head, removal.remove_heads(model, mask)
+                reporter.update(position + 1, len(masks), None)
+
+        tests = track_of(spec).compare(models(), corpus_of(spec), evaluation_of(spec), ablation.samples)
         return {"bleu": tests[""].score, "heads": {head: vars(tests[head]) for head in masks}}
 
     path = ablation_path(folder_of(spec), spec["model"], ablation.kind, spec["seed"])

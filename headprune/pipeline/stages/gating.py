@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from headprune import removal
-from headprune.config import Method, Model
+from headprune.config import LanguageModel, Method, Model
 from headprune.evaluation import likelihood
-from headprune.gates import clear_mask, set_mask
+from headprune.gates import clear_mask
 from headprune.heads import HeadSpace
 from headprune.method import Entry, GateMethod, Pruning
 from headprune.method.registry import BUILT_IN
+from headprune.models.gate_training import set_hard_gates
 from headprune.pipeline.cells import Cell, trial_path
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import (
@@ -30,7 +31,9 @@ from headprune.pipeline.specification import (
     evaluation_of,
     folder_of,
     methods_of,
+    model_of,
     signature_of,
+    track_of,
     trained_record,
     training_identity,
 )
@@ -179,8 +182,9 @@ def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, r
         assert gate_method is not None
         removal.save(model, path.with_suffix(".pt"))
         mask = method.scope.embed(gate_method.keep(total), HeadSpace.of(model))
-        set_mask(model, mask)
-        validated = corpus_of(spec).batches("valid", evaluation_of(spec).max_tokens)
+        set_hard_gates(model, gate_method, method.scope)
+        architecture, settings = model_of(spec).architecture, evaluation_of(spec)
+        validated = track_of(spec).validation(corpus_of(spec), architecture, settings)
         perplexity = likelihood.perplexity(model, validated)
         clear_mask(model)
         state = {name: value.tolist() for name, value in gate_method.state_dict().items()}
@@ -230,7 +234,7 @@ def masks_of(
 
 
 def space_of(spec: Spec) -> HeadSpace:
-    return Model(**spec["settings"]).architecture.head_space
+    return model_of(spec).architecture.head_space
 
 
 def protected(spec: Spec, method: Method) -> int:
@@ -244,7 +248,7 @@ def gate_run(spec: Spec, entry: Entry, method: Method, budget: int, options: Map
 
     :param budget: over all heads of the model
     """
-    settings, chosen = Model(**spec["settings"]), entry.options(options)
+    settings, chosen = model_of(spec), entry.options(options)
     updates = updates_of(settings, method)
     space = method.scope.subspace(settings.architecture.head_space)
     inside = budget - protected(spec, method)
@@ -262,14 +266,14 @@ def gate_run(spec: Spec, entry: Entry, method: Method, budget: int, options: Map
     )
 
 
-def updates_of(settings: Model, method: Method) -> int:
+def updates_of(settings: Model | LanguageModel, method: Method) -> int:
     return settings.training.updates if method.mode == "joint" else method.updates or settings.training.updates
 
 
 def train_gates(spec: Spec, method: Method, run: GateRun, signature: str, reporter: Reporter) -> tuple[Trained, Cost]:
     """One training of a gate method, with the data order and initial weights of the dense model of its seed."""
-    updates = updates_of(Model(**spec["settings"]), method)
-    argv = arguments_of(spec, None if method.mode == "joint" else updates, method.learning_rate)
+    updates = updates_of(model_of(spec), method)
+    argv = arguments_of(spec, method, None if method.mode == "joint" else updates, update_freq=method.update_freq)
     start = None if method.mode == "joint" else dense_path(spec)
     return run_training(spec, [*argv, *gate_arguments(run, updates)], signature, reporter, start)
 

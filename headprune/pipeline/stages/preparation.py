@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from headprune import removal
-from headprune.config import Dataset
-from headprune.data import corpus as find_corpus
-from headprune.data import prepare
+from headprune.config import dataset_from
+from headprune.data import ensure, prepare
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import Spec, dense_identity, dense_path, folder_of
 from headprune.pipeline.stages.trainings import arguments_of, run_training, scratch_of
@@ -14,9 +13,10 @@ from headprune.provenance import digest, file_sha256
 
 
 def data(spec: Spec, reporter: Reporter) -> Record:
-    """Prepares a dataset."""
-    dataset = Dataset(**spec["recipe"])
-    statistics = prepare(find_corpus(dataset.corpus), dataset.recipe(), folder_of(spec) / "data" / spec["dataset"])
+    """Fetches a corpus where that is needed, and prepares it."""
+    dataset = dataset_from(spec["recipe"])
+    ensure(dataset.corpus)
+    statistics = prepare(dataset.source(), dataset.recipe(), folder_of(spec) / "data" / spec["dataset"])
     return {"status": "ok", "reason": "", "statistics": statistics}
 
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from headprune import cost, removal
-from headprune.config import Calibration, Evaluation
-from headprune.evaluation import likelihood, translation
-from headprune.evaluation.corpus import TranslationCorpus
+from headprune.config import Calibration
 from headprune.heads import HeadMask
 from headprune.method import Batches, Pruning
 from headprune.pipeline.cells import Cell
-from headprune.pipeline.specification import Spec, cell_folder, corpus_of, device, evaluation_of, folder_of
-from headprune.pipeline.store import Record, read_json, write_lines
+from headprune.pipeline.specification import (
+    Spec,
+    cell_folder,
+    corpus_of,
+    device,
+    evaluation_of,
+    folder_of,
+    model_of,
+    track_of,
+)
+from headprune.pipeline.store import Record, read_json, write_bytes
 
 
 def calibration(spec: Spec) -> Batches:
-    """The train sentences that methods see: the same for all methods of a seed."""
+    """The train examples that methods see: the same for all methods of a seed."""
     settings = Calibration(**spec["calibration"])
-    return corpus_of(spec).sample_train(settings.sentences, spec["seed"], settings.max_tokens)
+    return track_of(spec).calibration(corpus_of(spec), model_of(spec).architecture, settings, spec["seed"])
 
 
 def prune(spec: Spec, cell: Cell, model: Any, pruning: Pruning) -> Record:
@@ -31,40 +38,31 @@ def prune(spec: Spec, cell: Cell, model: Any, pruning: Pruning) -> Record:
 
 def measure(spec: Spec, cell: Cell, model: Any, mask: HeadMask) -> Record:
     """Compares the saved model of a cell with `model` under `mask`, and measures it."""
-    corpus, settings = corpus_of(spec), evaluation_of(spec)
+    track, corpus, settings = track_of(spec), corpus_of(spec), evaluation_of(spec)
     pruned = removal.load(cell_folder(spec, cell) / "model.pt").to(device())
-    validated = corpus.batches("valid", settings.max_tokens)
-    agreed = likelihood.agreement(model, mask, pruned, corpus, validated, settings)
-    lengths = corpus.statistics["splits"]["valid"]["mean_tokens"]
-    source, target = (round(lengths[language]) + 1 for language in corpus.pair)
+    agreed = track.agreement(model, mask, pruned, corpus, settings)
     record: Record = {
         "mask": list(mask.names()),
         "heads": list(mask.space.names),
         "perplexity": agreed.perplexity,
         "masked_vs_removed_max_abs": agreed.max_abs,
-        "masked_vs_removed_hypotheses": agreed.hypotheses_different,
         "parameters": cost.parameters(pruned),
         "parameters_non_embedding": cost.parameters(pruned, embeddings=False),
-        "macs_per_token": cost.macs(pruned, source, target) / target,
+        "macs_per_token": track.macs_per_token(pruned, corpus),
     }
-    if settings.translate_valid:
-        record["valid"] = translate(spec, cell, pruned, corpus, "valid", settings)
+    if agreed.hypotheses_compared:
+        record["masked_vs_removed_hypotheses"] = agreed.hypotheses_different
+    if settings.translate_valid and track.name == "mt":
+        record["valid"] = evaluate(spec, cell, pruned, "valid")
     return record
 
 
-def translate(
-    spec: Spec, cell: Cell, model: Any, corpus: TranslationCorpus, split: str, settings: Evaluation
-) -> Record:
-    """Hypotheses of a split, saved, and their scores."""
-    hypotheses = translation.translate(model, corpus, split, settings)
-    write_lines(folder_of(spec) / "segments" / cell.id / f"hypotheses.{split}.txt.gz", hypotheses)
-    references = corpus.references(split)
-    scores = {
-        "bleu": translation.bleu(hypotheses, references),
-        "chrf": translation.chrf(hypotheses, references),
-        "bleu_tokenized_lower": translation.bleu_tokenized_lower(hypotheses, references, corpus.pair[1]),
-    }
-    return {name: [s.value, s.signature] for name, s in scores.items()}
+def evaluate(spec: Spec, cell: Cell, model: Any, split: str) -> Record:
+    """The scores of a cell on a split; what the paired tests read is saved."""
+    outcome = track_of(spec).evaluate(model, corpus_of(spec), split, evaluation_of(spec))
+    for name, content in outcome.segments.items():
+        write_bytes(folder_of(spec) / "segments" / cell.id / name, content)
+    return {name: [score.value, score.signature] for name, score in outcome.scores.items()}
 
 
 def receipt(spec: Spec, cells: list[Cell], name: str = "pruned.json") -> Record:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from headprune import cost, removal
+from headprune import removal
 from headprune.config import Speed
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.specification import Spec, cell_folder, cells_of, corpus_of, device, evaluation_of
-from headprune.pipeline.stages.pruned import receipt, translate
+from headprune.pipeline.specification import (
+    Spec,
+    cell_folder,
+    cells_of,
+    corpus_of,
+    device,
+    evaluation_of,
+    track_of,
+)
+from headprune.pipeline.stages.pruned import evaluate, receipt
 from headprune.pipeline.store import Record, kept_or_computed, read_json, require_ok, write_json
 from headprune.provenance import digest
 
 
 def test(spec: Spec, reporter: Reporter) -> Record:
-    """Translates the test set with every pruned model of a job: the only place that reads it."""
-    cells, settings, corpus = cells_of(spec), evaluation_of(spec), corpus_of(spec)
+    """Reads the test set with every pruned model of a job: the only place that does."""
+    cells, corpus = cells_of(spec), corpus_of(spec)
     for position, cell in enumerate(cells):
         pruned = read_json(cell_folder(spec, cell) / "pruned.json")
 
         def compute(cell: Cell = cell, pruned: Record = pruned) -> Record:
             require_ok(pruned, "pruning")
             model = removal.load(cell_folder(spec, cell) / "model.pt").to(device())
-            return translate(spec, cell, model, corpus, "test", settings)
+            return evaluate(spec, cell, model, "test")
 
         test_hash = corpus.statistics["sha256"]["test"]
         signature = digest([pruned["signature"], test_hash, spec["evaluation"]])
@@ -32,14 +40,10 @@ def test(spec: Spec, reporter: Reporter) -> Record:
 
 def speed(spec: Spec, reporter: Reporter) -> Record:
     """Measures all pruned models of a seed in turn, in one process that has the machine to itself."""
-    settings, corpus = Speed(**spec["speed"]), corpus_of(spec)
+    settings = Speed(**spec["speed"])
     ready = [c for c in cells_of(spec) if read_json(cell_folder(spec, c) / "pruned.json")["status"] == "ok"]
     models = {cell.id: removal.load(cell_folder(spec, cell) / "model.pt").to(device()) for cell in ready}
-    order = sorted(range(len(corpus.dataset("valid"))), key=lambda i: (corpus.dataset("valid").num_tokens(i), i))
-    middle = len(order) // 2
-    singles = [corpus.batches("valid", 10_000, [i])[0] for i in order[middle : middle + settings.sentences]]
-    (batch,) = corpus.batches("valid", 10**9, order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size])
-    timings = cost.measure(models, corpus.task, singles, batch, evaluation_of(spec).beam, settings.repeats)
+    timings = track_of(spec).time(models, corpus_of(spec), settings, evaluation_of(spec))
     for cell in ready:
         latency, throughput = timings[cell.id]
         record = {"latency_ms": latency.__dict__, "throughput": throughput.__dict__, "batch_size": settings.batch_size}

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from headprune.config import Model
+from headprune.config import Grid
 from headprune.files import discard
 from headprune.memory import peak_memory
 from headprune.passes import counted_passes
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.specification import Spec, corpus_of, execution_of, folder_of
+from headprune.pipeline.specification import Spec, corpus_of, execution_of, folder_of, model_of, track_of
 from headprune.pipeline.store import Record
 from headprune.resuming import ResumePoints
-from headprune.training import DivergedError, Trained, arguments, train
+from headprune.training import DivergedError, Trained, train
 
 
 @dataclass
@@ -62,20 +63,26 @@ def costed(updates: int = 0) -> Iterator[Cost]:
     cost.memory, cost.forward, cost.backward = peak.mib, passes.forward, passes.backward
 
 
-def arguments_of(spec: Spec, updates: int | None = None, learning_rate: float | None = None) -> list[str]:
+def arguments_of(
+    spec: Spec, entry: Grid | None = None, updates: int | None = None, update_freq: int | None = None
+) -> list[str]:
     """fairseq's arguments for the model of a job.
 
+    :param entry: its learning rate and schedule instead of the model's own
     :param updates: instead of the model's own; the warm-up shrinks in proportion
-    :param learning_rate: instead of the model's own
+    :param update_freq: likewise
     """
-    settings = Model(**spec["settings"])
-    training, corpus = settings.training, corpus_of(spec)
-    change: dict[str, float] = {}
+    settings = model_of(spec)
+    training = settings.training
+    change: dict[str, Any] = {"update_freq": update_freq or training.update_freq}
     if updates is not None:
         change |= {"updates": updates, "warmup": round(training.warmup * updates / training.updates)}
-    if learning_rate is not None:
-        change["learning_rate"] = learning_rate
-    return arguments(corpus.binarised, corpus.pair, settings.architecture, training.model_copy(update=change))
+    if entry is not None and entry.learning_rate is not None:
+        change["learning_rate"] = entry.learning_rate
+    if entry is not None and entry.schedule is not None:
+        change["schedule"] = entry.schedule
+    changed = training.model_copy(update=change)
+    return track_of(spec).arguments(corpus_of(spec), settings.architecture, changed)
 
 
 def scratch_of(spec: Spec, signature: str) -> Path:
@@ -87,7 +94,7 @@ def run_training(
     spec: Spec, argv: list[str], signature: str, reporter: Reporter, start: Path | None = None
 ) -> tuple[Trained, Cost]:
     """Trains in a folder of its own, which stays until the record of what became of the model is written."""
-    settings, execution = Model(**spec["settings"]).training, execution_of(spec)
+    settings, execution = model_of(spec).training, execution_of(spec)
     points = ResumePoints(execution.checkpoint_updates, execution.checkpoint_minutes)
     scratch = scratch_of(spec, signature)
     try:

@@ -91,7 +91,7 @@ def bias_compensation(spec: Spec, treatment: Treatment, cell: Cell, base: Record
 
 def fine_tune(spec: Spec, treatment: Treatment, cell: Cell, base: Record, reporter: Reporter) -> Record:
     """The pruned model trains on, its heads fixed."""
-    argv = arguments_of(spec, treatment.updates, treatment.learning_rate)
+    argv = arguments_of(spec, treatment, treatment.updates)
     if treatment.distillation:
         argv += distillation_arguments(dense_path(spec), treatment.distillation, treatment.temperature)
     return trained_on(spec, cell, base, argv, reporter, cell_folder(spec, cell.untreated) / "model.pt")

@@ -1,9 +1,10 @@
-"""Criterion and optimiser of gate training.
+"""Criteria of gate training.
 
 Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +12,15 @@ import torch
 import torch.nn.functional as F
 from fairseq import checkpoint_utils, utils
 from fairseq.criterions import register_criterion
+from fairseq.criterions.cross_entropy import CrossEntropyCriterion, CrossEntropyCriterionConfig
 from fairseq.criterions.label_smoothed_cross_entropy import (
     LabelSmoothedCrossEntropyCriterion,
     LabelSmoothedCrossEntropyCriterionConfig,
 )
-from fairseq.optim import register_optimizer
-from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
+from fairseq.logging import metrics
 from torch import Tensor
+
+from headprune.importance import token_losses
 
 
 @register_criterion("gated_label_smoothed_cross_entropy", dataclass=LabelSmoothedCrossEntropyCriterionConfig)
@@ -33,6 +36,43 @@ class GatedLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
         if model.training and hasattr(model, "gate_penalty"):
             loss = loss + sample_size * model.gate_penalty()
         return loss, sample_size, logging_output
+
+
+@register_criterion("gated_cross_entropy", dataclass=CrossEntropyCriterionConfig)
+class GatedCrossEntropy(CrossEntropyCriterion):
+    """Cross-entropy of a language model, of its adaptive softmax if it has one, plus the penalty of the gate method.
+
+    The penalty is added as in `GatedLabelSmoothedCrossEntropy`, in training only, and logged apart: `loss` is the
+    cross-entropy alone, so that it compares between methods. Models with an adaptive softmax leave parameters without
+    a gradient when a batch has no rare word; with several workers they need `--ddp-backend legacy_ddp`.
+    """
+
+    def forward(self, model: Any, sample: Mapping[str, Any], reduce: bool = True) -> Any:
+        output = model(**sample["net_input"])
+        losses = token_losses(model, output, sample["target"])
+        loss = losses.sum() if reduce else losses
+        sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
+        counts = {"ntokens": sample["ntokens"], "nsentences": sample["target"].size(0), "sample_size": sample_size}
+        logged = {"loss": loss.data, "nll_loss": loss.data, **counts}
+        if model.training and reduce and hasattr(model, "gate_penalty"):
+            penalty = sample_size * model.gate_penalty()
+            loss = loss + penalty
+            logged["gate_penalty"] = penalty.data if isinstance(penalty, Tensor) else penalty
+        return loss, sample_size, logged
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
+        """Logs `loss` per sample and `nll_loss` per token in bits, `ppl`, and the penalty of a gate method."""
+        total = {
+            key: utils.item(sum(log.get(key, 0) for log in logging_outputs))
+            for key in ("loss", "nll_loss", "ntokens", "sample_size", "gate_penalty")
+        }
+        size, tokens = total["sample_size"], total["ntokens"]
+        metrics.log_scalar("loss", total["loss"] / size / math.log(2), size, round=3)
+        metrics.log_scalar("nll_loss", total["nll_loss"] / tokens / math.log(2), tokens, round=3)
+        metrics.log_derived("ppl", lambda meters: utils.get_perplexity(meters["nll_loss"].avg))
+        if total["gate_penalty"]:
+            metrics.log_scalar("gate_penalty", total["gate_penalty"] / size, size, round=4)
 
 
 @dataclass
@@ -84,42 +124,3 @@ class DistilledCrossEntropy(LabelSmoothedCrossEntropyCriterion):
         found = torch.log_softmax(logits / self.temperature, -1)
         each = F.kl_div(found, wanted, reduction="none", log_target=True).sum(-1)  # (batch, tgt)
         return self.temperature**2 * each.masked_fill(sample["target"].eq(self.padding_idx), 0).sum()
-
-
-@dataclass
-class GatedAdamConfig(FairseqAdamConfig):
-    gate_lr: float = field(default=0.2, metadata={"help": "constant learning rate of the gate parameters"})
-    gate_clip_norm: float = field(default=1.0, metadata={"help": "clip the gates' gradient apart at this norm"})
-
-
-@register_optimizer("gated_adam", dataclass=GatedAdamConfig)
-class GatedAdam(FairseqAdam):
-    """fairseq's Adam with a second group for gate parameters (`parameter.param_group == "gates"`).
-
-    Theirs is a constant learning rate, no weight decay (D11) and a norm of their own to clip at (D12); gradients that
-    are not finite count as 0 for them, and stay an error for the weights.
-    """
-
-    def __init__(self, cfg: GatedAdamConfig, params: Any) -> None:
-        params = list(params)
-        self.gates = [p for p in params if getattr(p, "param_group", None) == "gates"]
-        self.weights = [p for p in params if getattr(p, "param_group", None) != "gates"]
-        groups = [{"params": self.weights, "gates": False}] if self.weights else []
-        if self.gates:
-            groups.append({"params": self.gates, "gates": True, "lr": cfg.gate_lr, "weight_decay": 0.0})
-        super().__init__(cfg, groups)
-
-    def set_lr(self, lr: float) -> None:
-        for group in self.param_groups:
-            group["lr"] = self.cfg.gate_lr if group["gates"] else lr
-
-    def get_lr(self) -> float:
-        return float(self.param_groups[0]["lr"])
-
-    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Tensor:
-        """Clips both groups, each at its own norm; returns the weights' norm (the gates' if alone)."""
-        for gate in self.gates:
-            if gate.grad is not None:
-                torch.nan_to_num_(gate.grad, nan=0.0, posinf=0.0, neginf=0.0)
-        gate_norm = torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
-        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm.float()

@@ -1,0 +1,69 @@
+"""Corpora in the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from headprune.data.corpora import CORPORA, Corpus, corpus, read_pairs
+from headprune.data.splits import SPLITS
+from headprune.data.standard import RECORD, STANDARD, Standard, folder_of, obtain
+from headprune.data.text import TEXT_CORPORA, TextCorpus, read_lines, text_corpus
+
+
+def known(console: Console) -> None:
+    """All corpora that have a name, and whether they are there."""
+    table = Table("corpus", "kind", "where", "licence")
+    for kind, embedded in (("pairs", CORPORA), ("text", TEXT_CORPORA)):
+        for name, each in embedded.items():  # type: ignore[attr-defined]
+            table.add_row(name, kind, "embedded", each.licence)
+    for standard in STANDARD.values():
+        there = (folder_of(standard) / RECORD).is_file()
+        table.add_row(standard.name, standard.kind, "fetched" if there else "to be fetched", standard.licence)
+    console.print(table)
+
+
+def obtained(console: Console, name: str) -> None:
+    """Fetches a corpus if it is a standard one that is not there; says where it is and what it holds.
+
+    :raises ValueError, OSError: the corpus is unknown or damaged, or cannot be had
+    """
+    if name in STANDARD:
+        _standard(console, STANDARD[name])
+    else:
+        _own(console, _find(name))
+
+
+def _standard(console: Console, standard: Standard) -> None:
+    folder = obtain(standard, tell=lambda line: _say(console, line))
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    unit = "pairs" if standard.kind == "pairs" else "tokens with an end for every line"
+    _say(console, f"{standard.name} is in {folder}")
+    for split, number in record["counts"].items():
+        _say(console, f"{standard.name} {split}: {number:,} {unit}, verified")
+    _say(console, f"licence: {standard.licence}; see {standard.home}")
+
+
+def _own(console: Console, found: Corpus | TextCorpus) -> None:
+    for split in SPLITS:
+        checked = "verified" if found.path(split).name in found.sha256 else "no checksum known"
+        lines = read_pairs(found, split) if isinstance(found, Corpus) else read_lines(found, split)
+        unit = "pairs" if isinstance(found, Corpus) else "lines"
+        _say(console, f"{found.name} {split}: {len(lines):,} {unit}, {checked}")
+    _say(console, f"licence: {found.licence}")
+
+
+def _find(name: str) -> Corpus | TextCorpus:
+    """A corpus of pairs, or of text where the name or the folder is of one."""
+    folder = Path(name)
+    texts = any((folder / f"train{suffix}").is_file() for suffix in (".txt", ".txt.gz"))
+    texts = texts or (folder / "wiki.train.tokens").is_file()
+    return text_corpus(name) if name in TEXT_CORPORA or texts else corpus(name)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(escape(line), highlight=False, soft_wrap=True)

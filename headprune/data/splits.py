@@ -1,0 +1,99 @@
+"""What all corpora have in common: a folder with a file for each split, verified by checksum when it is read."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from headprune.data.cache import cache_folder
+
+SPLITS = ("train", "valid", "test")
+EMBEDDED = Path(__file__).resolve().parent / "embedded"
+
+
+class SplitFiles:
+    """A corpus on disk, base of the kinds of corpora.
+
+    `sha256` holds hex digests by file name; a file that is not named there is not verified.
+    """
+
+    name: str
+    folder: Path
+    sha256: Mapping[str, str]
+
+    def candidates(self, split: str) -> tuple[str, ...]:
+        """Names that the file of a split may have."""
+        raise NotImplementedError
+
+    def path(self, split: str) -> Path:
+        """The file of one split.
+
+        :raises ValueError: the split is not one of SPLITS, or more than one candidate exists
+        :raises FileNotFoundError: none exists
+        """
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}; available: {', '.join(SPLITS)}")
+        names = self.candidates(split)
+        found = [name for name in names if (self.folder / name).is_file()]
+        if not found:
+            fetched = self.folder.parent == cache_folder() / "corpora"
+            remedy = f": not fetched yet; fetch it with: headprune data {self.name}" if fetched else ""
+            raise FileNotFoundError(f"{self.name}: neither {' nor '.join(names)} in {self.folder}{remedy}")
+        if len(found) > 1:
+            both = "both " if len(found) == 2 else ""
+            raise ValueError(f"{self.name}: {both}{' and '.join(found)} in {self.folder}: remove one")
+        return self.folder / found[0]
+
+    def require_every_split(self) -> None:
+        """Raises ValueError where a split has no file, or several."""
+        try:
+            for split in SPLITS:
+                self.path(split)
+        except FileNotFoundError as error:
+            raise ValueError(f"not a corpus: {error}") from None
+
+
+def read_verified(corpus: SplitFiles, split: str, unit: str = "line") -> tuple[Path, list[bytes]]:
+    """The file of a split and its lines, decompressed, after its checksum was found right.
+
+    :param unit: what stands on a line, for the error message
+    :raises ValueError: checksum mismatch, a damaged gzip file, no lines
+    :raises FileNotFoundError: the split has no file
+    """
+    path = corpus.path(split)
+    content = path.read_bytes()
+    expected, actual = corpus.sha256.get(path.name), hashlib.sha256(content).hexdigest()
+    if expected is not None and actual != expected:
+        raise ValueError(f"{path}: checksum differs: expected sha256 {expected}, actual {actual}")
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: not a complete gzip file ({error})") from None
+    if not content:
+        raise ValueError(f"{path}: empty; expected one {unit} a line")
+    return path, content.removesuffix(b"\n").split(b"\n")
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Digests by file name from the folder's SHA256SUMS; {} where there is none."""
+    path = folder / "SHA256SUMS"
+    if not path.is_file():
+        return {}
+    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return {name.removeprefix("*"): digest.lower() for digest, name in lines}
+
+
+def unknown_dataset(name: str, known: Iterable[str]) -> str:
+    """The message for a name that is neither known nor a folder."""
+    known = list(known)
+    if os.sep in name:
+        return f"unknown dataset {name!r}: no such folder; known ones: {', '.join(known)}"
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    guess = f" did you mean {nearest[0]!r}?" if nearest else ""
+    return f"unknown dataset {name!r};{guess} available: {', '.join(known)}, or a folder of your own"

@@ -1,0 +1,72 @@
+"""Text from a language model that reads a stream, one token at a time through its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def generate(
+    model: Any,
+    prefix: Sequence[int],
+    length: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    generator: torch.Generator | None = None,
+) -> list[int]:
+    """Continues `prefix` by `length` sampled tokens; the end of a line is a token as any other.
+
+    Padding and the beginning-of-sentence symbol are never drawn. The evaluation memory of the model is reset before and
+    after; the training mode is what it was.
+
+    :param prefix: at least one token, of any length
+    :param temperature: of the softmax; 0 takes the likeliest token
+    :param top_k: draw from the k likeliest tokens only; None: from all
+    :param generator: of the CPU; None: torch's own
+    :raises ValueError: an empty prefix, a negative temperature, a top_k or a length out of range.
+    """
+    words = len(model.decoder.dictionary)
+    if not prefix:
+        raise ValueError("prefix is empty; give at least one token, such as the end-of-sentence symbol")
+    if temperature < 0:
+        raise ValueError(f"temperature is {temperature}; it must not be negative")
+    if top_k is not None and not 1 <= top_k <= words:
+        raise ValueError(f"top_k is {top_k}; it must be within 1…{words}, the vocabulary")
+    if length < 0:
+        raise ValueError(f"length is {length}; it must not be negative")
+    device, training = next(model.parameters()).device, model.training
+    model.eval()
+    tokens, seen = list(prefix), 0
+    try:
+        for _ in range(length):
+            segment = torch.tensor([tokens[seen:]], device=device)
+            output = model(segment, start=seen == 0)
+            scores = model.get_normalized_probs((output[0][:, -1:], output[1]), log_probs=True)[0, 0]
+            seen = len(tokens)
+            tokens.append(_draw(scores.float().cpu(), _never(model), temperature, top_k, generator))
+    finally:
+        model.decoder.forget()
+        model.train(training)
+    return tokens[len(prefix) :]
+
+
+def _never(model: Any) -> list[int]:
+    dictionary = model.decoder.dictionary
+    return [dictionary.pad(), dictionary.bos()]
+
+
+def _draw(
+    scores: Tensor, never: list[int], temperature: float, top_k: int | None, generator: torch.Generator | None
+) -> int:
+    """One token from log-probabilities (vocabulary,)."""
+    scores = scores.index_fill(0, torch.tensor(never), -torch.inf)
+    if temperature == 0:
+        return int(scores.argmax())
+    if top_k is not None:
+        likeliest = scores.topk(top_k)
+        scores = torch.full_like(scores, -torch.inf).index_copy(0, likeliest.indices, likeliest.values)
+    return int(torch.multinomial((scores / temperature).softmax(0), 1, generator=generator))

@@ -1,0 +1,118 @@
+"""Likelihood of a split under a language model with a memory (ALL_ATTENTION.md 5.4).
+
+The protocol of the paper: rows and segments stated (T = M), the memory of every row empty at its beginning, the mean
+over all tokens, ends of lines included. The more rows, the more beginnings without context, so perplexities compare
+at equal rows only; one row is what no choice of rows can flatter. Here no token is left out unless asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from headprune.evaluation.likelihood import Agreement
+from headprune.evaluation.text import LanguageCorpus, placed
+from headprune.gates import clear_mask, set_mask
+from headprune.heads import HeadMask
+from headprune.importance import padding_index, token_losses
+
+SEGMENT = 64  # tokens of a segment for paired tests
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihood:
+    """Cross-entropy of every token of a split, and what it is the mean of."""
+
+    split: str
+    rows: int
+    length: int  # tokens of a segment of the model, T
+    nats: np.ndarray  # (tokens,) float64, in the order of the corpus
+    dropped: int  # tokens at the end of the corpus that were not scored
+    bytes: int  # of the text of the whole split in UTF-8, newlines included
+    unknown_tokens: int  # of the whole split; they cost less than what they stand for
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were scored, ends of lines included."""
+        return len(self.nats)
+
+    @property
+    def nats_per_token(self) -> float:
+        return math.fsum(self.nats) / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean cross-entropy per token; compares between models with equal tokens."""
+        return math.exp(self.nats_per_token)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Compares between tokenisations, as long as they leave no token unknown. Dropped tokens count as the mean."""
+        return self.nats_per_token * (self.tokens + self.dropped) / math.log(2) / self.bytes
+
+    def segments(self, tokens: int = SEGMENT) -> pd.DataFrame:
+        """What paired tests resample: runs of so many consecutive tokens of the corpus, the last one perhaps shorter.
+
+        They are places of the corpus, the same for all models with these tokens, whatever their rows and segments.
+
+        :return: `segment` (number), `tokens`, `nats` (sum); exp(Σ nats / Σ tokens) is the perplexity
+        """
+        starts = np.arange(0, self.tokens, tokens)
+        counts = np.diff(np.append(starts, self.tokens))
+        return pd.DataFrame({"segment": starts // tokens, "tokens": counts, "nats": np.add.reduceat(self.nats, starts)})
+
+
+def likelihood(
+    model: nn.Module, corpus: LanguageCorpus, split: str, rows: int, length: int, drop_remainder: bool = False
+) -> Likelihood:
+    """Scores a split, every token of it once.
+
+    :param rows: read side by side, each from an empty memory; 1: one pass over the whole corpus
+    :param length: tokens of a segment; the paper has them as many as the memory's
+    :param drop_remainder: leave out the last tokens, fewer than `rows`, that do not fill all rows, as the paper does
+    :raises ValueError: the tokens scored are not those of the corpus less the dropped ones.
+    """
+    segments = corpus.segments(split, rows, length, drop_remainder)
+    nats = np.full(len(segments.stream) - segments.dropped, np.nan)
+    model.eval()
+    with torch.no_grad():
+        for index in range(len(segments)):
+            batch, positions = placed(segments[index]), segments.positions(index)
+            losses = token_losses(model, model(**batch["net_input"]), batch["target"]).double().cpu()
+            inside = positions >= 0
+            nats[positions[inside].numpy()] = losses[inside].numpy()
+    counts = corpus.statistics["splits"][split]
+    if np.isnan(nats).any() or len(nats) + segments.dropped != counts["tokens"]:
+        scored = int((~np.isnan(nats)).sum())
+        raise ValueError(
+            f"split {split}: {scored} of {counts['tokens']} tokens were scored, {segments.dropped} dropped"
+        )
+    return Likelihood(split, rows, length, nats, segments.dropped, counts["bytes"], counts["unknown_tokens"])
+
+
+def agreement(model: nn.Module, mask: HeadMask, pruned: nn.Module, batches: Iterable[Mapping[str, Any]]) -> Agreement:
+    """Compares `model` under `mask` with `pruned`: outputs (logits; hidden states before an adaptive softmax) at all
+    places that are not padding, in the order in which the batches carry the models' memories."""
+    model.eval()
+    pruned.eval()
+    worst, nats, tokens = 0.0, 0.0, 0
+    set_mask(model, mask)
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                outputs = [each(**batch["net_input"]) for each in (model, pruned)]  # of (rows, tgt, …)
+                padding = batch["target"].eq(padding_index(model))
+                difference = (outputs[0][0] - outputs[1][0]).float().abs().amax(-1).masked_fill(padding, 0)
+                worst = max(worst, float(difference.max()))
+                nats += float(token_losses(pruned, outputs[1], batch["target"]).double().sum())
+                tokens += int(batch["ntokens"])
+    finally:
+        clear_mask(model)
+    return Agreement(max_abs=worst, hypotheses_compared=0, hypotheses_different=0, perplexity=math.exp(nats / tokens))

@@ -1,0 +1,7 @@
+"""The All-Attention language model, `--arch all_attention_lm`."""
+
+from headprune.models.all_attention.architecture import Architecture
+from headprune.models.all_attention.attention import AllAttention
+from headprune.models.all_attention.model import AllAttentionLanguageModel
+
+__all__ = ["AllAttention", "AllAttentionLanguageModel", "Architecture"]

@@ -1,0 +1,63 @@
+"""`--arch all_attention_lm`: the All-Attention language model, or a Transformer-XL of the same size, for fairseq."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import Any
+
+from fairseq.dataclass.utils import gen_parser_from_dataclass
+from fairseq.models import FairseqLanguageModel, register_model, register_model_architecture
+from torch import Tensor
+
+from headprune.models.all_attention.architecture import Architecture
+from headprune.models.all_attention.decoder import AllAttentionDecoder
+from headprune.models.gate_training import GateTraining, add_gate_arguments
+from headprune.surgery import shrink
+
+ARCHITECTURE = "all_attention_lm"
+
+
+@register_model(ARCHITECTURE)
+class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
+    """Shim et al. 2021 on Sukhbaatar et al. 2019 and Transformer-XL.
+
+    `--keep-heads` rebuilds the shape of a pruned model; `--gate-…` attach a gate method.
+    """
+
+    cfg: Architecture
+    decoder: AllAttentionDecoder
+
+    @classmethod
+    def add_args(cls, parser: Any) -> None:
+        gen_parser_from_dataclass(parser, Architecture(), delete_default=True)
+        add_gate_arguments(parser)
+        parser.add_argument(
+            "--keep-heads",
+            metavar="JSON",
+            help='heads of every attention module, {"decoder.0": [0, 3], …}; modules left out keep all',
+        )
+
+    @classmethod
+    def build_model(cls, args: Namespace, task: Any) -> AllAttentionLanguageModel:
+        """:raises ValueError: see `Architecture.check`"""
+        architecture = Architecture.of(args)
+        model = cls(AllAttentionDecoder(architecture, task.target_dictionary))
+        model.cfg = architecture
+        if getattr(args, "keep_heads", None):
+            shrink(model, {name: tuple(kept) for name, kept in json.loads(args.keep_heads).items()})
+        model.attach_gates(args)
+        return model
+
+    def training_memory(self) -> list[Tensor] | None:
+        """For `streaming_lm`, which puts it into fairseq's checkpoints."""
+        return self.decoder.training_memory()
+
+    def restore_training_memory(self, memory: list[Tensor] | None) -> None:
+        self.decoder.restore_training_memory(memory)
+
+
+@register_model_architecture(ARCHITECTURE, ARCHITECTURE)
+def all_attention_lm(args: Namespace) -> None:
+    """Values that the command line leaves out are those of `Architecture`."""
+    args.keep_heads = getattr(args, "keep_heads", None)

@@ -1,0 +1,97 @@
+"""Optimisers with a group of their own for gate parameters (`parameter.param_group == "gates"`).
+
+Theirs is a constant learning rate, no weight decay (D11) and a norm of their own to clip at (D12); gradients that are
+not finite count as 0 for them, and stay an error for the weights.
+
+Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from fairseq import utils
+from fairseq.dataclass import FairseqDataclass
+from fairseq.optim import FairseqOptimizer, register_optimizer
+from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
+from omegaconf import II
+from pytorch_optimizer import Lamb
+from torch import Tensor
+
+GATE_LR: Any = field(default=0.2, metadata={"help": "constant learning rate of the gate parameters"})
+GATE_CLIP_NORM: Any = field(default=1.0, metadata={"help": "clip the gates' gradient apart at this norm"})
+
+
+class GateGroup(FairseqOptimizer):
+    """Mixin before one of fairseq's optimisers."""
+
+    def split(self, cfg: Any, params: Iterable[Any]) -> list[dict[str, Any]]:
+        """The parameter groups, weights first; a group without members is left out."""
+        params = list(params)
+        self.gates = [p for p in params if getattr(p, "param_group", None) == "gates"]
+        self.weights = [p for p in params if getattr(p, "param_group", None) != "gates"]
+        groups: list[dict[str, Any]] = [{"params": self.weights, "gates": False}] if self.weights else []
+        if self.gates:
+            groups.append({"params": self.gates, "gates": True, "lr": cfg.gate_lr, "weight_decay": 0.0})
+        return groups
+
+    def set_lr(self, lr: float) -> None:
+        for group in self.param_groups:
+            group["lr"] = self.cfg.gate_lr if group["gates"] else lr
+
+    def get_lr(self) -> float:
+        return float(self.param_groups[0]["lr"])
+
+    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Tensor:
+        """Clips both groups, each at its own norm; returns the weights' norm (the gates' if alone)."""
+        for gate in self.gates:
+            if gate.grad is not None:
+                torch.nan_to_num_(gate.grad, nan=0.0, posinf=0.0, neginf=0.0)
+        gate_norm = torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
+        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm.float()
+
+
+@dataclass
+class GatedAdamConfig(FairseqAdamConfig):
+    gate_lr: float = GATE_LR
+    gate_clip_norm: float = GATE_CLIP_NORM
+
+
+@register_optimizer("gated_adam", dataclass=GatedAdamConfig)
+class GatedAdam(GateGroup, FairseqAdam):
+    """fairseq's Adam."""
+
+    def __init__(self, cfg: GatedAdamConfig, params: Any) -> None:
+        super().__init__(cfg, self.split(cfg, params))
+
+
+@dataclass
+class GatedLambConfig(FairseqDataclass):
+    lamb_betas: str = field(default="(0.9, 0.999)", metadata={"help": "decay rates of the two moments"})
+    lamb_eps: float = field(default=1e-8, metadata={"help": "added to the denominators"})
+    weight_decay: float = field(default=0.0, metadata={"help": "weight decay, part of the update"})
+    gate_lr: float = GATE_LR
+    gate_clip_norm: float = GATE_CLIP_NORM
+    lr: list[float] = II("optimization.lr")  # noqa: RUF009  # fairseq resolves it
+
+
+@register_optimizer("gated_lamb", dataclass=GatedLambConfig)
+class GatedLamb(GateGroup):
+    """LAMB (You et al. 2020) as Shim et al. use it: no bias correction, weight norms clipped at 10, one trust ratio per
+    tensor; ALL_ATTENTION.md 5.1. fairseq's own needs apex and a GPU."""
+
+    def __init__(self, cfg: GatedLambConfig, params: Any) -> None:
+        super().__init__(cfg)
+        self._optimizer = Lamb(self.split(cfg, params), **self.optimizer_config)
+
+    @property
+    def optimizer_config(self) -> dict[str, Any]:
+        return {
+            "lr": self.cfg.lr[0] if isinstance(self.cfg.lr, list | tuple) else self.cfg.lr,
+            "betas": tuple(float(beta) for beta in self.cfg.lamb_betas.strip("() ").split(",")),
+            "eps": self.cfg.lamb_eps,
+            "weight_decay": self.cfg.weight_decay,
+            "weight_decouple": False,
+            "adam_debias": True,  # despite its name: the library divides by 1 − β1ᵗ without it
+        }

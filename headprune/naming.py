@@ -1,0 +1,14 @@
+"""Names that nobody knows, and the nearest that somebody does."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """`unknown method 'dps'; did you mean 'dsp'? available: …`"""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {what} {name!r}; {hint}available: {', '.join(names) or 'none'}"

@@ -1,0 +1,106 @@
+"""How every result came about: a `manifest.json` beside each, and what there is to say of the whole run.
+
+A manifest holds one entry for every step that wrote into its folder (`pruned`, `test`, `speed`; `prepared` of data;
+`trained` of models), with the sha256 of every file the step left. A step whose record is the same as before, because a
+repeated job kept it, keeps its entry.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from headprune.pipeline.cells import Cell
+from headprune.pipeline.plan import PRUNING
+from headprune.pipeline.store import Record, read_json, write_json
+from headprune.provenance import digest, environment, file_sha256, git_commit
+
+NAME = "manifest.json"
+STEPS = dict.fromkeys(PRUNING, "pruned") | {"test": "test", "speed": "speed"}  # what a kind of job adds to a cell
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def note(kind: str, spec: Mapping[str, Any], receipt: Path, started: str, seconds: float) -> None:
+    """Writes or completes the manifests of everything that a job has computed.
+
+    :param started: when the job began, as `now` says it
+    :param seconds: wall time of the job
+    """
+    results = Path(spec["results"])
+    command = f"headprune job {kind} --spec {digest(spec)} --receipt {shlex.quote(str(receipt))}"
+    step: Record = {"job": spec["job"], "spec": digest(spec), "command": command, "started": started}
+    step |= {"seconds": round(seconds, 3), "seed": spec.get("seed"), "git": git_commit(), **environment(), **runtime()}
+    for path, name, files in written(kind, spec, results):
+        hashes = {_relative(file, results): file_sha256(file) for file in files if file.is_file()}
+        if hashes:
+            _add(path, name, step | {"files": hashes})
+
+
+def written(kind: str, spec: Mapping[str, Any], results: Path) -> Iterator[tuple[Path, str, list[Path]]]:
+    """Of every manifest that a job adds to: its path, the name of the step, the files of the step."""
+    if kind == "data":
+        folder = results / "data" / spec["dataset"]
+        files = sorted(path for path in folder.rglob("*") if path.name != NAME)
+        yield folder / NAME, "prepared", files
+    elif kind == "dense":
+        folder, name = results / "dense" / spec["model"], f"s{spec['seed']}"
+        yield folder / f"{name}.{NAME}", "trained", [folder / f"{name}.json", folder / f"{name}.pt"]
+    elif kind in STEPS:
+        for cell in (Cell(**cell) for cell in spec["cells"]):
+            folder, segments = results / "cells" / cell.id, results / "segments" / cell.id
+            files = [folder / f"{STEPS[kind]}.json"]
+            if kind in PRUNING:
+                files += [folder / "identity.json", folder / "model.pt", *sorted(segments.glob("*.valid.*"))]
+            elif kind == "test":
+                files += sorted(segments.glob("*.test.*"))
+            yield folder / NAME, STEPS[kind], files
+
+
+def _add(path: Path, name: str, step: Record) -> None:
+    known = read_json(path) if path.is_file() else {"steps": {}}
+    if known["steps"].get(name, {}).get("files") == step["files"]:
+        return
+    identity = path.with_name("identity.json")
+    known["identity"] = read_json(identity) if identity.is_file() else {}
+    known["steps"][name] = step
+    write_json(path, known)
+
+
+def _relative(path: Path, results: Path) -> str:
+    return path.relative_to(results).as_posix()
+
+
+def runtime() -> Record:
+    """What runs the code."""
+    return {"python": platform.python_version(), "platform": platform.platform()}
+
+
+def packages() -> dict[str, str]:
+    """Every installed distribution with its version."""
+    found = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
+    return dict(sorted(found.items(), key=lambda item: str(item[0]).lower()))
+
+
+def start(folder: Path, cores: int) -> None:
+    """Notes a call of Snakemake: its command, when it began, and the state of the code."""
+    call = {"command": shlex.join(sys.argv), "started": now(), "cores": cores, "git": git_commit()}
+    path = folder / "progress" / "calls.json"
+    write_json(path, [*(read_json(path) if path.is_file() else []), call])
+
+
+def history(folder: Path) -> Record:
+    """The calls of Snakemake that made a run, and the wall time of its jobs together, in seconds."""
+    path = folder / "progress" / "calls.json"
+    states = (read_json(state) for state in sorted((folder / "progress").glob("*.json")) if state != path)
+    seconds = sum(state.get("seconds") or 0.0 for state in states if isinstance(state, dict))
+    return {"calls": read_json(path) if path.is_file() else [], "job_seconds": round(seconds, 1), "collected": now()}

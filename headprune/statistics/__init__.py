@@ -1,0 +1,19 @@
+"""Statistics of result tables: pure functions of numbers, thin over scipy, statsmodels and sacrebleu."""
+
+from headprune.statistics.base import Estimate
+from headprune.statistics.frontiers import hypervolume, pareto_front
+from headprune.statistics.multiple import Family, holm
+from headprune.statistics.paired import Paired, approximate_randomization, paired_bootstrap
+from headprune.statistics.seeds import iqm
+
+__all__ = [
+    "Estimate",
+    "Family",
+    "Paired",
+    "approximate_randomization",
+    "holm",
+    "hypervolume",
+    "iqm",
+    "paired_bootstrap",
+    "pareto_front",
+]

@@ -1,0 +1,57 @@
+"""Quality on a scale on which the unpruned model is 1 and random heads are 0, and what is odd on it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from headprune.statistics.base import LEVEL, Array
+from headprune.statistics.seeds import across
+
+BELOW_RANDOM = "below matched random"
+ABOVE_UNPRUNED = "above unpruned"
+UNCERTAIN = " (one seed, no interval)"
+
+
+def normalised(values: ArrayLike, unpruned: ArrayLike, random: ArrayLike) -> Array:
+    """(value − random) / (unpruned − random); NaN where random heads are as good as the unpruned model, or better.
+
+    :param values: more is better, as are the others
+    :param random: of random heads at the same budget
+    """
+    value, top, bottom = (np.asarray(x, dtype=np.float64) for x in (values, unpruned, random))
+    span = top - bottom
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(span > 0, (value - bottom) / np.where(span > 0, span, np.nan), np.nan)
+
+
+def relative(values: ArrayLike, unpruned: ArrayLike, higher_is_better: bool) -> Array:
+    """The share of the unpruned quality that is left: value / unpruned, or unpruned / value where less is better."""
+    value, top = np.asarray(values, dtype=np.float64), np.asarray(unpruned, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = value / top if higher_is_better else top / value
+    return np.where(np.isfinite(share), share, np.nan)
+
+
+def flags(
+    values: Mapping[Hashable, float],
+    random: Mapping[Hashable, float],
+    unpruned: Mapping[Hashable, float],
+    level: float = LEVEL,
+) -> tuple[str, ...]:
+    """What the quality control has to say of a method at one budget; the values by seed, more is better.
+
+    A method is flagged where it lies below random heads, or above the unpruned model, beyond the interval of the
+    difference within seeds. One seed has no interval: it is flagged by its sign, and the flag says so.
+    """
+    found = []
+    for name, other, sign in ((BELOW_RANDOM, random, -1), (ABOVE_UNPRUNED, unpruned, 1)):
+        difference = across(values, other, level).difference
+        bounds = sign * np.array([difference.low, difference.high])
+        if difference.has_interval and bounds.min() > 0:
+            found.append(name)
+        elif difference.n == 1 and sign * difference.value > 0:
+            found.append(name + UNCERTAIN)
+    return tuple(found)

@@ -1,0 +1,338 @@
+"""Standard corpora: what is made of the files they come in, and that only whole and right ones are kept."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headprune.cli import app
+from headprune.data import corpus, ensure, read_pairs, text_corpus
+from headprune.data.download import DownloadError
+from headprune.data.sources import Source
+from headprune.data.standard import RECORD, STANDARD, folder_of, iwslt14, multi30k, obtain, tatoeba, wikitext
+from headprune.data.standard.base import Route, Standard, count, plain, read_lines
+from tests.data import loopback
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no mirror."""
+    monkeypatch.setenv("HEADPRUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HEADPRUNE_MIRROR", raising=False)
+    return tmp_path / "cache"
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def pairs_of(folder: Path, split: str) -> list[tuple[str, ...]]:
+    return [tuple(line.split("\t")) for line in read_lines(folder / f"{split}.tsv")]
+
+
+# What fairseq's prepare-iwslt14.sh does, written out by hand for a few lines.
+GERMAN = [
+    "<url>http://www.ted.com</url>",
+    "<title>Al Gore: Die Klimakrise</title>",
+    "<description>TED Talk Subtitles</description>",
+    "<talkid>1</talkid>",
+    "<keywords>talks, culture</keywords>",
+    " Vielen Dank, Chris. ",
+    "Es ist mir wirklich eine Ehre.\u2028Danke",
+    "Nein.",
+    "",
+    "Ja & nein",
+]
+ENGLISH = [
+    "<url>http://www.ted.com</url>",
+    "<title>Al Gore: Averting the climate crisis</title>",
+    "<description>TED Talk Subtitles and Transcript</description>",
+    "<talkid>1</talkid>",
+    "<keywords>talks, culture</keywords>",
+    "Thank you so much, Chris.",
+    "It's truly a great honor. Thanks",
+    "This is much longer than it.",
+    "Nothing.",
+    "Yes & no",
+]
+PREPARED = [
+    ("al gore : die klimakrise", "al gore : averting the climate crisis"),
+    ("vielen dank , chris .", "thank you so much , chris ."),
+    ("es ist mir wirklich eine ehre . danke", "it &apos;s truly a great honor . thanks"),
+    ("ja &amp; nein", "yes &amp; no"),
+]
+
+
+def talks(path: Path, lines: Mapping[str, list[str]]) -> Path:
+    """An archive as the evaluation campaign has it."""
+    with tarfile.open(path, "w:gz") as archive:
+
+        def add(name: str, text: str) -> None:
+            entry = tarfile.TarInfo(f"de-en/{name}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+
+        for language, text in lines.items():
+            add(f"train.tags.de-en.{language}", "".join(f"{line}\n" for line in text))
+            for number, name in enumerate(iwslt14.TESTS):
+                segment = (
+                    f'<doc>\n<title>no</title>\n<seg id="1"> {language.upper()} don\u2019t {number} </seg>\n</doc>\n'
+                )
+                add(f"IWSLT14.{name}.de-en.{language}.xml", segment)
+    return path
+
+
+def test_iwslt14_is_prepared_as_the_script_of_fairseq_does(tmp_path: Path) -> None:
+    archive = talks(tmp_path / "de-en.tgz", {"de": GERMAN, "en": ENGLISH})
+    (tmp_path / "out").mkdir()
+    iwslt14.build({"de-en.tgz": archive}, tmp_path / "out")
+    assert pairs_of(tmp_path / "out", "train") == PREPARED  # of the descriptions, one is 5/3 as long as the other
+    assert pairs_of(tmp_path / "out", "test")[0] == (
+        "de don &apos; t 0",  # an apostrophe belongs to what follows in English only
+        "en don &apos;t 0",
+    )
+    assert [pair[0][-1] for pair in pairs_of(tmp_path / "out", "test")] == ["0", "1", "2", "3", "4"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"train.tsv", "valid.tsv", "test.tsv"}
+
+
+def test_every_23rd_pair_of_iwslt14_that_is_kept_is_valid(tmp_path: Path) -> None:
+    """The empty line is dropped before the pairs are counted."""
+    lines = ["", *(f"line {number}" for number in range(1, 70))]
+    archive = talks(tmp_path / "de-en.tgz", {"de": lines, "en": lines})
+    (tmp_path / "out").mkdir()
+    iwslt14.build({"de-en.tgz": archive}, tmp_path / "out")
+    valid = pairs_of(tmp_path / "out", "valid")
+    assert valid == [(f"line {n}", f"line {n}") for n in (23, 46, 69)]
+    assert len(pairs_of(tmp_path / "out", "train")) == 66
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "kept"),
+    [
+        ("a b", "a b c", True),  # 1.5
+        ("a b", "a b c d", False),
+        ("a b c", "a b", True),
+        ("", "", False),
+        ("a", "", False),
+        (" ".join("a" * 175), " ".join("a" * 175), True),
+        (" ".join("a" * 176), " ".join("a" * 175), False),
+        ("a" * 1000, "a", True),
+        ("a" * 1001, "a", False),
+    ],
+)
+def test_what_is_cleaned_away(source: str, target: str, kept: bool) -> None:
+    assert iwslt14.fits(source, target) is kept
+
+
+def test_tatoeba_keeps_translations_of_a_sentence_together_and_off_the_test_set(tmp_path: Path) -> None:
+    lines = [f"Sentence {n}.\tSatz {n}.\tCC-BY" for n in range(2000)]
+    lines += [f"Sentence {n}.\tAnderer Satz {n}." for n in range(2000)]
+    tested = next(n for n in range(2000) if tatoeba.split_of(f"Sentence {n}.") == "test")
+    train = next(n for n in range(5000, 6000) if tatoeba.split_of(f"Sentence {n}.") == "train")
+    lines.append(f"Sentence {train}.\tSatz {tested}.")  # German side of the test set
+    with zipfile.ZipFile(tmp_path / "deu-eng.zip", "w") as archive:
+        archive.writestr("_about.txt", "about")
+        archive.writestr("deu.txt", "".join(f"{line}\n" for line in lines))
+    (tmp_path / "out").mkdir()
+    tatoeba.build({"deu-eng.zip": tmp_path / "deu-eng.zip"}, tmp_path / "out")
+    splits = {split: pairs_of(tmp_path / "out", split) for split in ("train", "valid", "test")}
+    sides = {split: [{pair[side] for pair in pairs} for side in (0, 1)] for split, pairs in splits.items()}
+    for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
+        assert not sides[one][0] & sides[other][0]
+        assert not sides[one][1] & sides[other][1]
+    assert sum(map(len, splits.values())) == 4000
+    assert splits["train"][0] == ("Satz 0.", "Sentence 0.")
+    assert 10 <= len(sides["test"][1]) <= 30 and 10 <= len(sides["valid"][1]) <= 30  # 1 % of 2,000 each
+
+
+def test_the_split_of_a_sentence_never_changes() -> None:
+    """sha256 of these sentences, its first eight bytes modulo 100, by hand."""
+    assert int(hashlib.sha256(b"Hi.").hexdigest()[:16], 16) % 100 >= 2
+    assert tatoeba.split_of("Hi.") == "train"
+
+
+def test_wikitext_is_taken_as_it_is(tmp_path: Path) -> None:
+    text = {split: f" \n = {split} = \n a <unk> b \n" for split in ("train", "valid", "test")}
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        for split, content in text.items():
+            archive.writestr(f"wikitext-2/wiki.{split}.tokens", content)
+    (tmp_path / "out").mkdir()
+    wikitext.from_archive("w.zip", {"w.zip": tmp_path / "w.zip"}, tmp_path / "out")
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
+        f"{split}.txt": content for split, content in text.items()
+    }
+    assert count(tmp_path / "out" / "train.txt", "text") == 0 + 3 + 3 + 3  # words and an end for every line
+
+
+def test_multi30k_takes_the_captions_as_they_are(tmp_path: Path) -> None:
+    files = {}
+    for name in multi30k.SHA256:
+        files[name] = tmp_path / name
+        files[name].write_bytes(gzip.compress(f" Zwei {name}\u0085 Hunde.\nDrei.\n".encode()))
+    (tmp_path / "out").mkdir()
+    multi30k.build(files, tmp_path / "out")
+    assert pairs_of(tmp_path / "out", "valid") == [
+        ("Zwei val.de.gz Hunde.", "Zwei val.en.gz Hunde."),
+        ("Drei.", "Drei."),
+    ]
+
+
+def test_plain_text_is_one_line_for_everybody() -> None:
+    assert plain("\ufeff a\u2028b\x85c\td\x00e\u00a0 ") == "a b c d e"
+    assert plain(" ") == ""
+
+
+@pytest.mark.parametrize("standard", STANDARD.values(), ids=STANDARD)
+def test_every_standard_corpus_is_told_whole(standard: Standard) -> None:
+    assert standard.licence and standard.home.startswith("https://")
+    assert (standard.languages is None) == (standard.kind == "text")
+    for route in standard.routes:
+        names = [source.name for source in route.sources]
+        assert len(set(names)) == len(names)
+        assert all(source.addresses for source in route.sources)
+
+
+# A corpus of two files on the loopback server.
+TEXT = {split: f"{split} ein\t{split} one\n" for split in ("train", "valid", "test")}
+
+
+def build(files: Mapping[str, Path], folder: Path) -> None:
+    for split, text in json.loads(files["all.json"].read_text()).items():
+        (folder / f"{split}.tsv").write_text(text)
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Standard]:
+    """`make(address)`: a registered standard corpus from one address."""
+
+    def make(*addresses: str, **changes: object) -> Standard:
+        content = json.dumps(TEXT).encode()
+        source = Source("all.json", addresses, len(content), {"sha256": hashlib.sha256(content).hexdigest()})
+        routes = tuple(Route((replace(source, addresses=(address,)),), build) for address in addresses)
+        counts = {"train": 1, "valid": 1, "test": 1}
+        made = Standard("tiny", "pairs", routes, "none", "https://x", ("de", "en"), counts)
+        made = replace(made, **changes)  # type: ignore[arg-type]
+        monkeypatch.setitem(STANDARD, "tiny", made)
+        return made
+
+    return make
+
+
+def test_a_corpus_is_fetched_built_and_kept(make: Callable[..., Standard]) -> None:
+    with loopback.running() as site:
+        standard = make(site.serve("a", json.dumps(TEXT).encode()))
+        folder = obtain(standard, tell=quiet)
+        assert obtain(standard, tell=quiet) == folder
+        assert len(site.requests) == 1
+    assert {path.name for path in folder.iterdir()} == {"train.tsv", "valid.tsv", "test.tsv", "SHA256SUMS", RECORD}
+    record = json.loads((folder / RECORD).read_text())
+    assert record["counts"] == {"train": 1, "valid": 1, "test": 1}
+    assert record["files"]["all.json"]["from"].startswith("http://127.0.0.1")
+    found = corpus("tiny")
+    assert (found.source, found.target) == ("de", "en")
+    assert read_pairs(found, "test") == [("test ein", "test one")]
+
+
+def test_the_next_route_is_tried(make: Callable[..., Standard]) -> None:
+    with loopback.running() as site:
+        obtain(make(site.serve("gone", loopback.status(404)), site.serve("a", json.dumps(TEXT).encode())), tell=quiet)
+
+
+def test_files_that_lie_here_are_preferred(
+    make: Callable[..., Standard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a mirror, in a folder of the corpus' name."""
+    (tmp_path / "mirror" / "tiny").mkdir(parents=True)
+    (tmp_path / "mirror" / "tiny" / "all.json").write_text(json.dumps(TEXT))
+    monkeypatch.setenv("HEADPRUNE_MIRROR", str(tmp_path / "mirror"))
+    assert obtain(make("http://127.0.0.1:1/gone"), tell=quiet).is_dir()
+
+
+def test_a_mirror_that_is_not_there_is_an_error(make: Callable[..., Standard], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADPRUNE_MIRROR", "/no/such/folder")
+    with pytest.raises(ValueError, match="HEADPRUNE_MIRROR is '/no/such/folder'"):
+        obtain(make("http://127.0.0.1:1/gone"), tell=quiet)
+
+
+def test_wrong_counts_are_refused_and_nothing_is_kept(make: Callable[..., Standard]) -> None:
+    with loopback.running() as site:
+        standard = make(site.serve("a", json.dumps(TEXT).encode()), counts={"train": 2})
+        with pytest.raises(ValueError, match="tiny: train has 1 pairs, expected 2"):
+            obtain(standard, tell=quiet)
+        assert not folder_of(standard).exists()
+        told: list[str] = []
+        assert obtain(replace(standard, exact=False), tell=told.append).exists()
+        assert "tiny: train has 1 pairs, expected 2" in told
+
+
+def test_a_corpus_that_was_damaged_since_is_built_again(make: Callable[..., Standard]) -> None:
+    with loopback.running() as site:
+        standard = make(site.serve("a", json.dumps(TEXT).encode()))
+        folder = obtain(standard, tell=quiet)
+        (folder / "test.tsv").write_text("other\tother\n")
+        with pytest.raises(ValueError, match="checksum differs"):
+            read_pairs(corpus("tiny"), "test")
+        obtain(standard, tell=quiet)
+        assert len(site.requests) == 1, "the file it is built from was kept"
+    assert read_pairs(corpus("tiny"), "test") == [("test ein", "test one")]
+
+
+def test_a_build_that_fails_leaves_nothing(make: Callable[..., Standard], cache: Path) -> None:
+    def fail(files: Mapping[str, Path], folder: Path) -> None:
+        (folder / "train.tsv").write_text("half")
+        raise ValueError("broken")
+
+    with loopback.running() as site:
+        standard = make(site.serve("a", json.dumps(TEXT).encode()))
+        standard = replace(standard, routes=(replace(standard.routes[0], build=fail),))
+        with pytest.raises(ValueError, match="broken"):
+            obtain(standard, tell=quiet)
+    assert {path.name for path in (cache / "corpora").iterdir()} == {".tiny.lock"}
+
+
+def test_ensure_fetches_and_corpus_does_not(make: Callable[..., Standard]) -> None:
+    with loopback.running() as site:
+        make(site.serve("a", json.dumps(TEXT).encode()))
+        with pytest.raises(FileNotFoundError, match="not fetched yet; fetch it with: headprune data tiny"):
+            read_pairs(corpus("tiny"), "train")
+        ensure("lohelp-de-en")  # is not its business
+        ensure("tiny")
+        assert len(read_pairs(corpus("tiny"), "train")) == 1
+
+
+def test_without_any_address_the_error_names_the_mirror(make: Callable[..., Standard]) -> None:
+    with loopback.running() as site, pytest.raises(DownloadError, match="HEADPRUNE_MIRROR"):
+        obtain(make(site.serve("a", loopback.status(404))), tell=quiet)
+
+
+def test_the_command_line_tells_what_it_did(
+    make: Callable[..., Standard], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with loopback.running() as site:
+        make(site.serve("a", json.dumps(TEXT).encode()))
+        for arguments in (["data", "tiny"], ["data"]):
+            app(arguments, standalone_mode=False)
+    out = capsys.readouterr().out
+    assert "all.json: downloaded from http://127.0.0.1" in out
+    assert "tiny test: 1 pairs, verified" in out
+    assert "licence: none" in out
+    assert "lohelp-de-en" in out and "iwslt14-de-en" in out
+
+
+def test_text_corpora_are_found_like_pairs(cache: Path) -> None:
+    assert text_corpus("wikitext2").folder == cache / "corpora" / "wikitext2"
+    with pytest.raises(ValueError, match="did you mean 'wikitext2'"):
+        text_corpus("wikitext-2")
+    with pytest.raises(ValueError, match="did you mean 'multi30k'"):
+        corpus("multi30")
+    with pytest.raises(ValueError, match="unknown dataset 'wikitext2'"):
+        corpus("wikitext2")
