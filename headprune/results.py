@@ -73,9 +73,10 @@ ABLATION_COLUMNS = {
     "type": "string",
     "layer": "Int64",
     "index": "Int64",
-    "bleu": "Float64",  # on the validation set
-    "unpruned_bleu": "Float64",
-    "p_value": "Float64",  # paired bootstrap, two-sided
+    "metric": "string",
+    "value": "Float64",  # on the validation set
+    "unpruned": "Float64",
+    "p_value": "Float64",  # of a paired test of the track, two-sided
     "status": "string",
     "reason": "string",
     "signature": "string",

@@ -1,6 +1,6 @@
 """What single heads are worth: Michel et al.'s tables of heads taken away one by one, and of heads left alone.
 
-Writes ablations.csv, .md and .tex. * marks p < 0.01 by the paired bootstrap on the validation set, uncorrected.
+Writes ablations.csv, .md and .tex. * marks p < 0.01 by a paired test on the validation set, uncorrected.
 
 python paper_figures/ablations.py RESULTS_DIR OUT_DIR
 """
@@ -18,15 +18,17 @@ from results_table import ABSENT, escape, tabular
 
 NAME = "ablations"
 ALPHA = 0.01
+NAMES = {"bleu": "BLEU"}
+LOWER_IS_BETTER = ("perplexity",)
 TYPES = ("encoder", "cross", "decoder")
 TITLES = {
-    "drop_one": "Without one head: difference in BLEU to the unpruned model",
-    "keep_one": "One head alone in its module: difference in BLEU, the best head of each module",
+    "drop_one": "Without one head: difference in {metric} to the unpruned model",
+    "keep_one": "One head alone in its module: difference in {metric}, the best head of each module",
 }
 OPENING = (
     "Heads of the unpruned model taken away one at a time (drop one), and all but one of a module taken away (keep "
-    "one; the best head is chosen on the sentences it is scored on). Validation BLEU; * p < 0.01, paired bootstrap, "
-    "two-sided, each head for itself, without correction for their number."
+    "one; the best head is chosen on the text it is scored on). Validation set; * p < 0.01, paired bootstrap for BLEU, "
+    "paired permutation for perplexity, two-sided, each head for itself, without correction for their number."
 )
 NOTHING = "No ablations in these results: the profile asks for none."
 
@@ -41,7 +43,7 @@ def draw(results: Results, out_dir: Path) -> None:
         write_text(out_dir / f"{NAME}.md", NOTHING + "\n")
         write_text(out_dir / f"{NAME}.tex", f"% {NOTHING}\n")
         return
-    table = table.assign(difference=table["bleu"] - table["unpruned_bleu"])
+    table = table.assign(difference=table["value"] - table["unpruned"])
     markdown, latex = [], []
     for heading, header, body in tables(table):
         rule = ["---", *["---:"] * (len(header) - 1)]
@@ -56,9 +58,12 @@ def draw(results: Results, out_dir: Path) -> None:
 def tables(table: pd.DataFrame) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Heading, header and rows of every table: drop one by type and layer × head, keep one by layer × type."""
     for (model, seed, kind), part in table.groupby(["model", "seed", "kind"]):
-        base = f"{TITLES[str(kind)]} ({part['unpruned_bleu'].iloc[0]:.2f}; {model}, seed {seed})"
+        metric = str(part["metric"].iloc[0])
+        title = TITLES[str(kind)].format(metric=NAMES.get(metric, metric))
+        base = f"{title} ({part['unpruned'].iloc[0]:.2f}; {model}, seed {seed})"
         if kind == "keep_one":
-            best = part.loc[part.groupby(["type", "layer"])["bleu"].idxmax()]
+            by_layer = part.groupby(["type", "layer"])["value"]
+            best = part.loc[by_layer.idxmin() if metric in LOWER_IS_BETTER else by_layer.idxmax()]
             types = [name for name in TYPES if name in set(best["type"])]
             yield base, ["layer", *types], grid(best, "layer", "type", types)
             continue

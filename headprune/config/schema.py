@@ -138,7 +138,7 @@ class Ablation(Section):
     kind: Literal["drop_one", "keep_one"]
     seeds: list[Whole] | None = Field(None, description="instead of the profile's")
     models: list[str] | None = Field(None, min_length=1, description="keys of `models`, instead of all")
-    samples: int = Field(1000, ge=1, description="resamples of the paired bootstrap")
+    samples: int = Field(1000, ge=1, description="resamples of the paired test")
 
     @field_validator("seeds")
     @classmethod

@@ -135,9 +135,8 @@ def ablation_rows(plan: Plan) -> Iterator[Record]:
         for head in HeadSpace.from_names(record["heads"]):
             place = {"head": head.name, "type": head.type, "layer": head.layer, "index": head.index}
             found = record["heads"][head.name]
-            yield (
-                common | place | {"bleu": found["score"], "p_value": found["p_value"], "unpruned_bleu": record["bleu"]}
-            )
+            values = {"value": found["score"], "p_value": found["p_value"], "unpruned": record["unpruned"]}
+            yield common | place | values | {"metric": results.QUALITY[plan.config.models[job.model].track]}
 
 
 def _common(plan: Plan, cell: Cell) -> dict[str, Any]:

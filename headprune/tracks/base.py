@@ -69,4 +69,4 @@ class Track(ABC):
     def compare(
         self, models: Iterable[tuple[str, Any]], corpus: Any, settings: Evaluation, samples: int
     ) -> dict[str, Paired]:
-        """Quality of models on the validation set, each with a paired bootstrap test against the first."""
+        """Quality of models on the validation set, each with a paired test against the first."""

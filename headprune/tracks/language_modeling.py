@@ -21,6 +21,7 @@ from headprune.evaluation.text import LanguageCorpus
 from headprune.evaluation.translation import Paired, Score
 from headprune.heads import HeadMask
 from headprune.method import Batches
+from headprune.statistics.paired import paired_means
 from headprune.tracks.base import Outcome, Track
 from headprune.training import optimisation_arguments
 
@@ -110,7 +111,16 @@ class LanguageModeling(Track):
     def compare(
         self, models: Iterable[tuple[str, Any]], corpus: LanguageCorpus, settings: Evaluation, samples: int
     ) -> dict[str, Paired]:
-        raise NotImplementedError
+        """Perplexity of validation text, with permutation tests of the log-likelihoods of its runs of tokens."""
+        reads = {name: likelihood(m, corpus, "valid", settings.rows, length_of(m)) for name, m in models}
+        first = next(iter(reads))
+        found = {first: Paired(reads[first].perplexity, None)}
+        base = reads.pop(first).segments()
+        for name, read in reads.items():
+            nats = read.segments()["nats"]
+            test = paired_means(-base["nats"], -nats, base["tokens"], samples)
+            found[name] = Paired(read.perplexity, test.p_value)
+        return found
 
 
 def length_of(model: Any) -> int:

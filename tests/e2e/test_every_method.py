@@ -28,6 +28,7 @@ METHODS = [
     {"name": "lagrangian_l0", **CONTINUED, "budgets": [4]},
     {"name": "l0", **CONTINUED, "trials": 1},
     {"name": "l0", "arm": "at_k", **CONTINUED, "trials": 1, "options": {"at_k": True}},
+    {"name": "layerwise_l0", **CONTINUED, "trials": 1, "options": {"learning_rate": 0.2}},
     {"name": "drophead", "mode": "joint"},
 ]
 TREATMENTS = [
@@ -66,7 +67,7 @@ def test_every_method_of_the_repository_takes_part(heads_kept):
 
 
 def test_budgets_are_hit_or_the_count_is_reported(heads_kept):
-    searched = heads_kept.index.get_level_values("method").isin(["l0", "lagrangian_l0"])
+    searched = heads_kept.index.get_level_values("method").isin(["l0", "layerwise_l0", "lagrangian_l0"])
     natural = searched & (heads_kept.index.get_level_values("arm") != "at_k")
     exact = heads_kept[~natural]
     assert (exact == exact.index.get_level_values("budget")).all()
@@ -128,7 +129,7 @@ def test_ablations_have_a_row_per_head(every):
     table = pd.read_csv(every.results / "ablations.csv")
     assert table.groupby("kind").size().to_dict() == {"drop_one": 12, "keep_one": 12}
     assert table["p_value"].between(0, 1).all()
-    same = table["bleu"] == table["unpruned_bleu"]
+    same = table["value"] == table["unpruned"]
     assert (table.loc[same, "p_value"] == 1).all()
 
 

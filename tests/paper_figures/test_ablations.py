@@ -23,11 +23,11 @@ ROWS = [
 
 
 def rows() -> pd.DataFrame:
-    table = pd.DataFrame(ROWS, columns=["kind", "head", "bleu", "p_value"])
+    table = pd.DataFrame(ROWS, columns=["kind", "head", "value", "p_value"])
     place = table["head"].str.split(".", expand=True)
     table = table.assign(type=place[0], layer=place[1].astype(int), index=place[2].astype(int))
-    table = table.assign(model="m", seed=1, unpruned_bleu=20.0)
-    return table.assign(difference=table["bleu"] - table["unpruned_bleu"])
+    table = table.assign(model="m", seed=1, unpruned=20.0, metric="bleu")
+    return table.assign(difference=table["value"] - table["unpruned"])
 
 
 def test_drop_one_is_layer_by_head_and_keep_one_the_best_of_each_module() -> None:

@@ -26,7 +26,7 @@ from headprune.provenance import digest
 
 
 def ablate(spec: Spec, reporter: Reporter) -> Record:
-    """BLEU on the validation set of the unpruned model under every mask of a kind, with paired bootstrap tests."""
+    """Quality on the validation set of the unpruned model under every mask of a kind, with paired tests."""
     ablation = Ablation(**spec["ablation"])
     identity = dense_identity(spec) | {"ablation": spec["ablation"], "evaluation": spec["evaluation"]}
 
@@ -42,7 +42,7 @@ def ablate(spec: Spec, reporter: Reporter) -> Record:
                 reporter.update(position + 1, len(masks), None)
 
         tests = track_of(spec).compare(models(), corpus_of(spec), evaluation_of(spec), ablation.samples)
-        return {"bleu": tests[""].score, "heads": {head: vars(tests[head]) for head in masks}}
+        return {"unpruned": tests[""].score, "heads": {head: vars(tests[head]) for head in masks}}
 
     path = ablation_path(folder_of(spec), spec["model"], ablation.kind, spec["seed"])
     return kept_or_computed(path, digest(identity), compute)
