@@ -4,13 +4,18 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: quick test lint install smoke clean
+.PHONY: quick test test-slurm lint install smoke clean
 
 quick: install
 	snakemake --cores $(CORES)
 
 test: install lint
 	python -m pytest -q -n $(CORES) --dist loadfile
+
+# Starts a real Slurm of one node from the system's packages, as root or by sudo, and stops it again.
+test-slurm: install
+	pip install -q -c constraints.txt -e '.[dev,slurm]'
+	HEADPRUNE_TEST_SLURM=1 python -m pytest -q tests/slurm
 
 smoke: install
 	snakemake --cores $(CORES) --configfile workflows/config/smoke.yaml

@@ -134,6 +134,18 @@ def verify(
 
 
 @app.command()
+def failures(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    lines: Annotated[int, typer.Option(min=0, help="of the trace or the log, to show of each")] = 5,
+) -> None:
+    """List what failed, diverged, timed out or is missing, with its reason and the end of its trace or log."""
+    from headprune.pipeline import display
+    from headprune.pipeline.failures import failures as found
+
+    display.failures(console, folder, found(folder), lines)
+
+
+@app.command()
 def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> None:
     """Forget the failed cells of a run, so that the next `snakemake` computes them again."""
     from headprune.pipeline.jobs import forget_failures
@@ -147,6 +159,8 @@ def job(
     kind: str,
     spec: Annotated[str, typer.Option(help="JSON of Plan.specification")],
     receipt: Annotated[Path, typer.Option(help="file to write when done")],
+    attempt: Annotated[int, typer.Option(help="counted from 1; the parent of the job reads it")] = 1,
+    minutes: Annotated[float | None, typer.Option(help="time limit; the parent of the job keeps it")] = None,
 ) -> None:
     """Run one job of the DAG."""
     from headprune.pipeline.jobs import run

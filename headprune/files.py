@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,3 +25,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Removes a folder; no half of it stays to be taken for a whole."""
+    if folder.exists():
+        doomed = folder.with_name(f".{folder.name}.{os.getpid()}")
+        os.replace(folder, doomed)
+        shutil.rmtree(doomed)

@@ -10,10 +10,18 @@ ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", 
 
 
 def main() -> None:
-    """Runs `headprune`; a job of the DAG starts again with the allocator's variables, read before the program is."""
-    missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
-    if sys.argv[1:2] == ["job"] and missing and sys.platform == "linux":
-        os.execve(sys.executable, [sys.executable, "-m", "headprune.launch", *sys.argv[1:]], {**os.environ, **missing})
+    """Runs `headprune`; a job of the DAG in a process of its own, under a parent that supervises it.
+
+    That process gets the allocator's variables, which are read before the program is.
+    """
+    if sys.argv[1:2] == ["job"] and "--spec" in sys.argv and "--receipt" in sys.argv:
+        from headprune import stopping, supervision
+
+        if supervision.FOLDER not in os.environ:
+            missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
+            sys.exit(supervision.job_supervisor(sys.argv[1:], missing).run())
+        stopping.die_with_parent()
+        stopping.listen()
     from headprune.cli import main as command_line
 
     command_line()

@@ -1,14 +1,15 @@
 """The search for the coefficient of a penalty that leaves a given number of heads (METHODS.md 6.5). Pure.
 
 More penalty leaves fewer heads, by and large: counts are noisy and need not fall everywhere. The search brackets the
-budget on a logarithmic grid and bisects in log λ; every training is kept and serves all later budgets.
+budget on a logarithmic grid and bisects in log λ; every training is kept and serves all later budgets. A training that
+fails says nothing about the count; the search goes round it.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 BRACKET = (1e-5, 1e-4, 1e-3, 1e-2)  # where the search starts
 LIMITS = (1e-8, 1e3)  # where it gives up
@@ -17,27 +18,40 @@ RESOLUTION = 1.01  # neighbours on the grid that are nearer, as a ratio, have no
 
 
 def search(
-    count: Callable[[float], int], budget: int, known: Mapping[float, int] | None = None, trials: int = 8
+    count: Callable[[float], int | None],
+    budget: int,
+    known: Mapping[float, int] | None = None,
+    trials: int = 8,
+    unusable: Collection[float] = (),
 ) -> list[float]:
     """The coefficients that were looked at for `budget`, the one whose count is nearest first.
 
-    :param count: trains with a coefficient; returns the heads that are left
+    :param count: trains with a coefficient; returns the heads that are left, None if the training failed
     :param known: counts of earlier trainings, which cost nothing
     :param trials: most calls of `count` after those of the bracket, which are all made unless known
+    :param unusable: coefficients of earlier trainings that failed
     :returns: by distance from the budget, of equal ones the smaller penalty first; `count` is within `TOLERANCE` of the
-        budget for the first of them, or no better one was found
+        budget for the first of them, or no better one was found; none if all trainings failed
     """
-    counts = dict(known or {})
+    counts, failed = dict(known or {}), set(unusable)
+
+    def look(coefficient: float) -> None:
+        found = count(coefficient)
+        if found is None:
+            failed.add(coefficient)
+        else:
+            counts[coefficient] = found
+
     for coefficient in BRACKET:
-        if coefficient not in counts:
-            counts[coefficient] = count(coefficient)
+        if coefficient not in counts and coefficient not in failed:
+            look(coefficient)
     for _ in range(trials):
-        if abs(counts[nearest(counts, budget)[0]] - budget) <= TOLERANCE:
+        if counts and abs(counts[nearest(counts, budget)[0]] - budget) <= TOLERANCE:
             break
-        proposed = propose(counts, budget)
+        proposed = propose(counts, budget, failed)
         if proposed is None:
             break
-        counts[proposed] = count(proposed)
+        look(proposed)
     return nearest(counts, budget)
 
 
@@ -46,17 +60,36 @@ def nearest(counts: Mapping[float, int], budget: int) -> list[float]:
     return sorted(counts, key=lambda coefficient: (abs(counts[coefficient] - budget), coefficient))
 
 
-def propose(counts: Mapping[float, int], budget: int) -> float | None:
+def propose(counts: Mapping[float, int], budget: int, unusable: Collection[float] = ()) -> float | None:
     """The next coefficient to try: the geometric mean of the tightest bracket of the budget, or, while there is none,
     outwards by a factor of 10.
 
+    Coefficients whose training failed divide a bracket like any other, but bound none: the wider part of it comes next.
+    Outwards they are walls, which are approached by halves. Where all failed, smaller penalties may not.
+
     :returns: None where the limits, or the resolution of 1 % in λ, are reached
     """
-    grid = sorted(counts)
+    grid, tried = sorted(counts), sorted({*counts, *unusable})
+    if not grid:
+        return _within_limits(tried[0] / 10)
     pairs = [pair for pair in itertools.pairwise(grid) if counts[pair[0]] > budget >= counts[pair[1]]]
-    pairs = [(low, high) for low, high in pairs if high / low > RESOLUTION]
-    if pairs:
-        low, high = min(pairs, key=lambda pair: counts[pair[0]] - counts[pair[1]])
-        return math.sqrt(low * high)
-    outward = grid[0] / 10 if counts[grid[0]] < budget else grid[-1] * 10 if counts[grid[-1]] > budget else None
-    return outward if outward is not None and LIMITS[0] <= outward <= LIMITS[1] else None
+    for low, high in sorted(pairs, key=lambda pair: counts[pair[0]] - counts[pair[1]]):
+        parts = list(itertools.pairwise([c for c in tried if low <= c <= high]))
+        wide = max(parts, key=lambda part: part[1] / part[0])  # the first of equal ones
+        if wide[1] / wide[0] > RESOLUTION:
+            return math.sqrt(wide[0] * wide[1])
+    if counts[grid[0]] < budget:
+        walls = [c for c in unusable if c < grid[0]]
+        return _between(max(walls), grid[0]) if walls else _within_limits(grid[0] / 10)
+    if counts[grid[-1]] > budget:
+        walls = [c for c in unusable if c > grid[-1]]
+        return _between(grid[-1], min(walls)) if walls else _within_limits(grid[-1] * 10)
+    return None
+
+
+def _between(low: float, high: float) -> float | None:
+    return math.sqrt(low * high) if high / low > RESOLUTION else None
+
+
+def _within_limits(coefficient: float) -> float | None:
+    return coefficient if LIMITS[0] <= coefficient <= LIMITS[1] else None

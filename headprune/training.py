@@ -1,16 +1,17 @@
 """Runs fairseq's own trainer on one model, in this process, resumable.
 
 The loop is fairseq's, closed. What is trained is told by command-line arguments, the same that `fairseq-train
---user-dir headprune` takes; a killed run goes on from its last checkpoint when called again with the same folder.
+--user-dir headprune` takes; a run that was stopped or killed goes on from its last checkpoint when called again with
+the same folder, and ends bit for bit like an undisturbed one (on CPU).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
-import time
+import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,24 @@ import torch
 from fairseq import checkpoint_utils, options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
+from headprune import resuming, stopping, workers
 from headprune.config import Architecture, Optimisation, Training
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, Scope
+from headprune.memory import peak_memory
 from headprune.method import GateMethod
 from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
+from headprune.passes import counted_passes
+from headprune.resuming import ResumePoints, Spent
 
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
 
+EXPLOSION = 4  # a training loss of as many times that of guessing every word has no way back
+CURVE = "curve.jsonl"
+
 
 class DivergedError(RuntimeError):
-    """The loss or a gradient stopped being a finite number."""
+    """The loss or a gradient stopped being a finite number, or the loss exploded."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class Trained:
     gates: GateMethod | None  # the trained gate method, if there was one
     updates: int
     curve: list[dict[str, Any]] = field(default_factory=list)
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def mask(self) -> HeadMask | None:
@@ -91,7 +100,8 @@ def optimisation_arguments(t: Optimisation) -> list[Any]:
     argv: list[Any] = ["--optimizer", f"gated_{t.optimiser}", "--weight-decay", t.weight_decay]
     argv += [f"--{t.optimiser}-betas", f"(0.9, {t.beta2})", "--lr", t.learning_rate, "--clip-norm", t.clip_norm]
     argv += [*schedule_arguments(t), "--update-freq", t.update_freq, "--max-update", t.updates]
-    return [*argv, *(["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else [])]
+    argv += ["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else []
+    return [*argv, *workers.arguments(t.workers)]
 
 
 def schedule_arguments(t: Optimisation) -> list[Any]:
@@ -134,14 +144,22 @@ def train(
     start: Path | None = None,
     checkpoint_every: int | None = None,
     on_progress: OnProgress | None = None,
+    points: ResumePoints | None = None,
 ) -> Trained:
-    """Trains until the updates are done, resuming from `folder` if it holds a checkpoint, then empties it.
+    """Trains until the updates are done, resuming from `folder` if it holds a checkpoint.
+
+    The folder stays, so that a kill before the caller has kept the model costs no training; remove it with
+    `files.discard`.
 
     :param argv: of `arguments` and `gate_arguments`
     :param folder: scratch space for checkpoints; nothing else may use it
     :param start: a model to start from, as `removal.save` writes it
-    :param checkpoint_every: updates; None: at the end of every epoch
-    :raises DivergedError: loss or gradient norm is NaN or infinite.
+    :param checkpoint_every: updates between validations, each of which may select a checkpoint; None: at the end of
+        every epoch
+    :param on_progress: picklable where the training has several workers
+    :param points: when the state is saved, which selects nothing
+    :raises DivergedError: the loss or a gradient norm is NaN or infinite, or the loss exploded.
+    :raises Stopped: the process was asked to end, and the state is saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
     argv = [*argv, "--save-dir", str(folder), "--seed", str(seed), "--no-epoch-checkpoints", "--num-workers", "0"]
@@ -151,18 +169,47 @@ def train(
     if checkpoint_every is not None:
         argv += ["--save-interval-updates", str(checkpoint_every), "--keep-interval-updates", "1"]
     cfg = configuration(argv)
-    compat.reset_process_state()
-    curve = _Curve(folder / "curve.jsonl", cfg.optimization.max_update, on_progress)
-    with curve:
-        try:
-            train_cli.main(cfg)
-        except Exception as error:
-            if cause := floating_point_error(error):
-                raise DivergedError(str(cause)) from error
-            raise
-    trained = _best(folder, curve, cfg)
-    shutil.rmtree(folder)
-    return trained
+    before = resuming.newest(folder)
+    if before is None or before.updates < cfg.optimization.max_update:  # fairseq would do one update too many
+        compat.reset_process_state()
+        with stopping.deferred():
+            try:
+                workers.run(cfg, _Loop(folder, points or ResumePoints(), before, on_progress))
+            except Exception as error:
+                raise _diagnosed(error) from error
+    done = resuming.newest(folder)
+    assert done is not None
+    return _best(folder, cfg, done.spent)
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """fairseq's training loop, watched; goes to other processes as a pickle."""
+
+    folder: Path
+    points: ResumePoints
+    before: resuming.Saved | None
+    on_progress: OnProgress | None
+
+    def __call__(self, cfg: Any) -> None:
+        first = cfg.distributed_training.distributed_rank in (0, None)
+        curve = _Curve(self.folder / CURVE, cfg, self.on_progress) if first else nullcontext()
+        with counted_passes() as passes, peak_memory(), curve:
+            keeper = resuming.Keeper(self.points, passes, self.before.spent if self.before else Spent())
+            with compat.around_updates(keeper):
+                train_cli.main(cfg)
+
+
+def _diagnosed(error: Exception) -> Exception:
+    """A divergence for what it is, of this process or a worker's; any other error as it came."""
+    if isinstance(error, DivergedError):
+        return error
+    if cause := floating_point_error(error):
+        return DivergedError(str(cause))
+    for name in (DivergedError.__name__, FloatingPointError.__name__):  # the trace of a worker
+        if f"{name}: " in str(error):
+            return DivergedError(str(error).rsplit(f"{name}: ", 1)[1].splitlines()[0])
+    return error
 
 
 def floating_point_error(error: BaseException | None) -> FloatingPointError | None:
@@ -183,7 +230,7 @@ def configuration(argv: list[str]) -> Any:
     return cfg
 
 
-def _best(folder: Path, curve: _Curve, cfg: Any) -> Trained:
+def _best(folder: Path, cfg: Any, spent: Spent) -> Trained:
     models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
         [str(folder / "checkpoint_best.pt")], arg_overrides={"data": cfg.task.data}
     )
@@ -192,17 +239,29 @@ def _best(folder: Path, curve: _Curve, cfg: Any) -> Trained:
     clear_mask(model)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    return Trained(model, gates, int(cfg.optimization.max_update), curve.points)
+    return Trained(model, gates, int(cfg.optimization.max_update), read_curve(folder / CURVE), spent)
+
+
+def read_curve(path: Path) -> list[dict[str, Any]]:
+    """The points that were logged, of repeated ones the last; what a resumed run did again replaces what was lost."""
+    points: list[dict[str, Any]] = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with suppress(json.JSONDecodeError):  # the last line of a killed process
+            point = json.loads(line)
+            points = [p for p in points if p["update"] < point["update"] or p["split"] != point["split"]] + [point]
+    return points
 
 
 class _Curve(logging.Handler):
-    """Collects the statistics that fairseq logs as JSON; keeps them beside the checkpoints, so that a resumed run has
-    the whole curve."""
+    """Keeps the statistics that fairseq logs as JSON beside the checkpoints, and looks at the loss.
 
-    def __init__(self, path: Path, total: int, on_progress: OnProgress | None) -> None:
+    :raises DivergedError: the loss is not finite, or far above that of guessing.
+    """
+
+    def __init__(self, path: Path, cfg: Any, on_progress: OnProgress | None) -> None:
         super().__init__(logging.INFO)
-        self.path, self.total, self.on_progress = path, total, on_progress
-        self.points = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        self.path, self.total, self.on_progress = path, cfg.optimization.max_update, on_progress
+        self.limit = EXPLOSION * math.log2(_vocabulary(cfg))
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name not in ("train_inner", "valid"):
@@ -212,15 +271,20 @@ class _Curve(logging.Handler):
         point: dict[str, Any] = {"split": record.name.removesuffix("_inner")}
         point |= {"update": int(stats[f"{prefix}num_updates"])}
         point |= {key: float(stats[f"{prefix}{key}"]) for key in ("loss", "nll_loss")}
-        self.points = [p for p in self.points if p["update"] < point["update"] or p["split"] != point["split"]]
-        self.points.append(point)
         with self.path.open("a") as file:
             file.write(json.dumps(point) + "\n")
+        self.check(point)
         if self.on_progress:
             self.on_progress(point["update"], self.total, point["nll_loss"])
 
+    def check(self, point: Mapping[str, Any]) -> None:
+        loss, where = point["nll_loss"], f"the {point['split']} loss at update {point['update']}"
+        if not math.isfinite(loss):
+            raise DivergedError(f"{where} is {loss}")
+        if point["split"] == "train" and loss > self.limit:
+            raise DivergedError(f"{where} is {loss:.1f} bits per token, {EXPLOSION} times that of guessing or more")
+
     def __enter__(self) -> _Curve:
-        self.started = time.monotonic()
         bar = logging.getLogger("fairseq.logging.progress_bar")
         self.level_before = bar.level
         bar.setLevel(logging.INFO)
@@ -231,3 +295,8 @@ class _Curve(logging.Handler):
         bar = logging.getLogger("fairseq.logging.progress_bar")
         bar.removeHandler(self)
         bar.setLevel(self.level_before)
+
+
+def _vocabulary(cfg: Any) -> int:
+    """Words that a training can guess: lines of the largest dictionary."""
+    return max(len(path.read_text(encoding="utf-8").splitlines()) for path in Path(cfg.task.data).glob("dict*.txt"))

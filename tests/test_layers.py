@@ -15,6 +15,8 @@ PACKAGE = ROOT / "headprune"
 # A module imports from its own package and from those before it.
 ORDER = (
     "files",
+    "stopping",
+    "memory",
     "naming",
     "statistics",
     "heads",
@@ -31,6 +33,9 @@ ORDER = (
     "cost",
     "data",
     "config",
+    "passes",
+    "resuming",
+    "workers",
     "training",
     "evaluation",
     "tracks",
@@ -40,6 +45,7 @@ ORDER = (
     "search",
     "pipeline",
     "verification",
+    "supervision",
     "check",
     "cli",
     "launch",

@@ -152,6 +152,57 @@ def test_proposals_by_hand(counts: dict[float, int], budget: int, expected: floa
     assert found == (None if expected is None else pytest.approx(expected, rel=1e-12))
 
 
+@pytest.mark.parametrize(
+    ("counts", "unusable", "budget", "expected"),
+    [
+        ({1e-3: 20, 1e-1: 2}, {1e-2}, 10, math.sqrt(1e-5)),  # the halves of a bracket, the smaller penalty first
+        ({1e-3: 20, 1e-1: 2}, {1e-2, math.sqrt(1e-5)}, 10, math.sqrt(1e-3)),
+        ({1e-3: 20}, {1e-2, 1e-1}, 10, math.sqrt(1e-5)),  # towards a wall
+        ({1e-3: 8}, {1e-5, 1e-4}, 10, math.sqrt(1e-7)),
+        ({1e-3: 20}, {1.005e-3}, 10, None),
+        ({}, set(BRACKET), 10, 1e-6),  # smaller penalties may not fail
+        ({}, {1e-8}, 10, None),
+    ],
+)
+def test_proposals_beside_trainings_that_failed(
+    counts: dict[float, int], unusable: set[float], budget: int, expected: float | None
+) -> None:
+    found = propose(counts, budget, unusable)
+    assert found == (None if expected is None else pytest.approx(expected, rel=1e-12))
+
+
+@given(falling(), budgets, st.sets(st.sampled_from(BRACKET)), st.floats(-8, 3))
+def test_trainings_that_fail_are_gone_round(
+    function: tuple[Callable[[float], int], list[int]], budget: int, failing: set[float], limit: float
+) -> None:
+    """Single ones, and all above some penalty: none is asked for twice, and only usable ones are returned."""
+
+    def usable(coefficient: float) -> bool:
+        return coefficient not in failing and math.log10(coefficient) < limit
+
+    asked = list[float]()
+
+    def count(coefficient: float) -> int | None:
+        asked.append(coefficient)
+        return function[0](coefficient) if usable(coefficient) else None
+
+    found = search(count, budget, trials=12)
+    assert len(asked) == len(set(asked)) <= len(BRACKET) + 12
+    assert sorted(found) == sorted(c for c in asked if usable(c))
+    again = search(count, budget, {c: function[0](c) for c in found}, 0, [c for c in asked if not usable(c)])
+    assert again == found
+
+
+def test_a_single_failure_does_not_keep_a_search_from_its_budget() -> None:
+    def count(coefficient: float) -> int | None:
+        return None if coefficient in (1e-3, 10**-3.5) else round(TOTAL / (1 + (coefficient / 3e-4) ** 0.8))
+
+    for budget in range(2, TOTAL - 1):
+        found = count(search(count, budget, trials=10)[0])
+        assert found is not None
+        assert abs(found - budget) <= TOLERANCE
+
+
 @pytest.mark.parametrize(("level", "budget", "limit"), [(20, 3, LIMITS[1]), (3, 20, LIMITS[0])])
 def test_out_of_reach_it_goes_to_the_limit_and_stops(level: int, budget: int, limit: float) -> None:
     count = Trainings(lambda coefficient: level)

@@ -99,7 +99,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(prepared, tmp_path, gates, tr
 def test_runs_of_one_process_do_not_influence_each_other(prepared, tmp_path):
     first = train(argv(prepared), tmp_path / "a", seed=1)
     train(argv(prepared, dsp()), tmp_path / "b", seed=2)
-    again = train(argv(prepared), tmp_path / "a", seed=1)
+    again = train(argv(prepared), tmp_path / "c", seed=1)
     assert_equal(weights(first.model), weights(again.model))
 
 

@@ -14,7 +14,7 @@ from headprune.config.models import (
     dataset_from,
     model_from,
 )
-from headprune.config.schema import Ablation, Calibration, Config, Evaluation, Grid, Method, Speed, Treatment
+from headprune.config.schema import Ablation, Calibration, Config, Evaluation, Execution, Grid, Method, Speed, Treatment
 
 __all__ = [
     "Ablation",
@@ -24,6 +24,7 @@ __all__ = [
     "ConfigError",
     "Dataset",
     "Evaluation",
+    "Execution",
     "Grid",
     "LanguageArchitecture",
     "LanguageModel",

@@ -196,7 +196,10 @@ class Optimisation(Section):
     clip_norm: float = Field(0.0, ge=0, description="0: no clipping")
     beta2: float = Field(0.98, gt=0, lt=1, description="decay of the optimiser's second moment")
     precision: Literal["fp32", "bf16"] = "fp32"
-    checkpoint_every: int | None = Field(None, ge=1, description="updates; None: at the end of every epoch")
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="updates between validations, which select the checkpoint; None: every epoch"
+    )
+    workers: int = Field(1, ge=1, description="processes that share a training, each with a GPU and batches of its own")
 
 
 class Training(Optimisation):

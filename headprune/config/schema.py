@@ -19,7 +19,7 @@ from pydantic import (
 
 from headprune.config.models import AnyDataset, AnyModel, Section
 from headprune.heads import Scope
-from headprune.method import Entry, load_methods
+from headprune.method import Entry, load_methods, unknown
 from headprune.method.registry import BUILT_IN
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -185,6 +185,57 @@ class Speed(Section):
     repeats: int = Field(5, ge=1, description="rounds over all models; median and quartiles over rounds")
 
 
+KINDS = ("data", "dense", "score", "gates", "search", "treat", "retrain", "ablate", "test", "speed")  # of jobs
+TRAININGS = ("dense", "gates", "search", "retrain")
+MINUTES = {"data": 60, "dense": 2880, "gates": 2880, "search": 5760, "retrain": 2880}
+MEMORY = {"data": 2000}
+
+
+class Execution(Section):
+    """How jobs are run. None of it changes a result, so nothing runs again when it is changed."""
+
+    attempts: int = Field(
+        2, ge=1, le=20, description="how often a job may be killed, or exceed its time, before it fails"
+    )
+    minutes: dict[str, Whole] = Field(
+        default_factory=dict, description="time of a first attempt by kind of job; the second has twice as much, …"
+    )
+    memory_mb: dict[str, Whole] = Field(
+        default_factory=dict, description="memory of a first attempt by kind of job; the second has twice as much, …"
+    )
+    max_minutes: int | None = Field(None, ge=1, description="most time that any attempt gets; trainings resume")
+    max_memory_mb: int | None = Field(None, ge=1, description="most memory that any attempt gets")
+    gpus: Literal["none", "training", "all"] = Field(
+        "none", description="jobs that ask for GPUs: those that train, one per worker, or all, one each"
+    )
+    checkpoint_updates: int = Field(1000, ge=1, description="updates between two states of a training to resume from")
+    checkpoint_minutes: float = Field(10, gt=0, description="minutes between two such states, if that comes first")
+
+    @field_validator("minutes", "memory_mb")
+    @classmethod
+    def _kinds(cls, values: dict[str, int]) -> dict[str, int]:
+        for kind, value in values.items():
+            if kind not in KINDS:
+                raise ValueError(unknown("kind of job", kind, KINDS))
+            if value < 1:
+                raise ValueError(f"{kind}: {value} must be at least 1")
+        return values
+
+    def minutes_of(self, kind: str, attempt: int = 1) -> int:
+        wanted = attempt * self.minutes.get(kind, MINUTES.get(kind, 720))
+        return wanted if self.max_minutes is None else min(wanted, self.max_minutes)
+
+    def memory_of(self, kind: str, attempt: int = 1) -> int:
+        wanted = attempt * self.memory_mb.get(kind, MEMORY.get(kind, 4000))
+        return wanted if self.max_memory_mb is None else min(wanted, self.max_memory_mb)
+
+    def gpus_of(self, kind: str, workers: int) -> int:
+        """:param workers: of a training"""
+        if kind == "data" or self.gpus == "none":
+            return 0
+        return workers if kind in TRAININGS else int(self.gpus == "all")
+
+
 class Config(Section):
     """A profile."""
 
@@ -205,6 +256,7 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     calibration: Calibration = Calibration()
     speed: Speed = Speed()
+    execution: Execution = Execution()
 
     @field_validator("seeds", "budgets")
     @classmethod

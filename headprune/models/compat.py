@@ -7,6 +7,9 @@
   are imported when one of the scores is asked for.
 - hydra prints deprecation warnings on every start.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
+- Where a batch does not fit into memory fairseq skips it, for ever if none does; `around_updates` has it raise.
+- It gives torch's data-parallel wrapper a GPU's number even where there is none; `allow_data_parallel_on_cpu`.
+- There is no hook at the end of an update; `around_updates` is one.
 - The best validation score, the counts of early stopping and the meters live in function attributes and module
   globals; `reset_process_state` makes one process fit for several trainings.
 """
@@ -19,7 +22,7 @@ import importlib.metadata
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -103,3 +106,40 @@ def reset_process_state() -> None:
             if hasattr(function, name):
                 delattr(function, name)
     _metrics.reset()
+
+
+def allow_data_parallel_on_cpu() -> None:
+    """Lets fairseq's data-parallel training run in this process without a GPU, with the wrapper that it uses on one."""
+    import fairseq.models.distributed_fairseq_model as module
+    from torch.nn.parallel import DistributedDataParallel
+
+    def wrap(module: Any, device_ids: Any = None, output_device: Any = None, **arguments: Any) -> Any:
+        return DistributedDataParallel(module, **arguments)
+
+    if not torch.cuda.is_available():
+        module.DistributedDataParallel = wrap
+
+
+@contextmanager
+def around_updates(hook: Callable[..., Any]) -> Iterator[None]:
+    """Within the context, trainings call `hook(proceed, cfg, trainer, task, epoch_itr)` at the end of every update.
+
+    `proceed()` validates and saves as fairseq would; the hook returns its result. A batch that does not fit into memory
+    is an error.
+    """
+    import fairseq_cli.train as train_cli
+    from fairseq.trainer import Trainer
+
+    validate_and_save, train_step = train_cli.validate_and_save, Trainer.train_step
+
+    def hooked(cfg: Any, trainer: Any, task: Any, epoch_itr: Any, *rest: Any) -> Any:
+        return hook(lambda: validate_and_save(cfg, trainer, task, epoch_itr, *rest), cfg, trainer, task, epoch_itr)
+
+    def strict(self: Any, samples: Any, raise_oom: bool = True) -> Any:
+        return train_step(self, samples, raise_oom=True)
+
+    train_cli.validate_and_save, Trainer.train_step = hooked, strict
+    try:
+        yield
+    finally:
+        train_cli.validate_and_save, Trainer.train_step = validate_and_save, train_step

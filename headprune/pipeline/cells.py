@@ -79,3 +79,8 @@ def trial_path(folder: Path, model: str, method: str, seed: int, signature: str)
 def ablation_path(folder: Path, model: str, kind: str, seed: int) -> Path:
     """Of what an ablation found."""
     return folder / "ablations" / model / f"{kind}-s{seed}.json"
+
+
+def execution_path(folder: Path) -> Path:
+    """Of how the jobs of a run are to be run."""
+    return folder / "progress" / "execution.json"

@@ -139,13 +139,16 @@ def trial_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
     keys = ("method", "label", "seed", "coefficient", "heads_kept", "perplexity", "status", "reason", "signature")
     for cell, record in trials:
         common = {"profile": plan.config.profile, "model": cell.model, "n_heads": cell.n_heads}
-        yield common | {key: record[key] for key in keys} | {key: record["cost"][key] for key in ("updates", "seconds")}
+        spent = {key: record.get("cost", {}).get(key) for key in ("updates", "seconds")}
+        yield common | {key: record.get(key) for key in keys} | spent
 
 
 def trial_mask_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
     """One row per head of such a training, under its own mask."""
     keys = ("method", "label", "seed", "coefficient", "signature")
     for cell, record in trials:
+        if record["status"] != "ok":
+            continue
         common = {"profile": plan.config.profile, "model": cell.model} | {key: record[key] for key in keys}
         kept = set(record["mask"])
         for head in plan.config.models[cell.model].architecture.head_space:
@@ -167,6 +170,8 @@ def curve_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
                 options = plan.method(label).options if plan.kind(label) == "gates" else None
                 yield from _curve(plan, model, record, place | {"budget": cell.budget}, options)
     for cell, record in trials:
+        if record["status"] != "ok":
+            continue
         label = record["label"]
         place = {"method": cell.method, "arm": label.partition(".")[2], "label": label, "seed": cell.seed}
         known = label in plan.labels and record.get("options") is not None

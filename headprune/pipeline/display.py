@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from headprune.heads import TYPES, HeadSpace
+from headprune.pipeline.failures import Failure
 from headprune.pipeline.progress import overview
 from headprune.pipeline.store import read_json
 from headprune.results import UNITS
@@ -26,6 +28,23 @@ def run(console: Console, folder: Path) -> None:
     done = sorted(path.parent.relative_to(folder) for path in folder.glob("cells/**/test.json"))
     if done:
         console.print(f"{len(done)} cells; look at one with: headprune show {folder / done[0]}")
+
+
+def failures(console: Console, folder: Path, found: list[Failure], lines: int) -> None:
+    """Every failure with its reason and the last lines of its trace or log; those that others caused without."""
+    for failure in found:
+        console.print(
+            f"[bold]{escape(failure.what)}[/bold]: {failure.status}: {escape(failure.reason)}", soft_wrap=True
+        )
+        for line in failure.last_lines(0 if failure.upstream else lines):
+            console.print(f"    {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        if failure.log is not None and failure.log.exists() and not failure.upstream:
+            console.print(f"    log: {failure.log}", markup=False, highlight=False, soft_wrap=True)
+    counts = {status: sum(f.status == status for f in found) for status in sorted({f.status for f in found})}
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing failed"
+    console.print(f"{folder}: {summary}", highlight=False, soft_wrap=True)
+    if set(counts) - {"missing"}:
+        console.print(f"to try again: headprune retry {folder}, then snakemake as before", soft_wrap=True)
 
 
 def cell(console: Console, folder: Path) -> None:

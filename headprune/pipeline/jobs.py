@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from headprune.pipeline import collect, manifests
 from headprune.pipeline.plan import PRUNING
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.store import failure, read_json, write_json
+from headprune.pipeline.store import failure, ledger, read_json, write_json
 
 TABLES = (*collect.TABLES, manifests.NAME)
 KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
@@ -35,6 +36,8 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
 
     torch.set_num_threads(1)  # small models gain nothing from a second thread; the result depends on the number
     torch.use_deterministic_algorithms(not torch.cuda.is_available())
+    if folder := os.environ.get("HEADPRUNE_SUPERVISED"):
+        ledger.open(Path(folder))
     reporter = Reporter(Path(spec["results"]), spec["job"])
     started = manifests.now()
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headprune.pipeline import estimate, manifests
+from headprune.pipeline.cells import execution_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json, write_json
 
@@ -35,7 +36,8 @@ class Overview:
 
 
 def start(plan: Plan, cores: int) -> None:
-    """Writes what a run has to do; called once when it starts."""
+    """Writes what a run has to do, and how; called once when it starts."""
+    write_json(execution_path(plan.folder), plan.config.execution.model_dump())
     jobs = {job.receipt: {"name": job.name, "estimate": estimate.seconds(plan, job)} for job in plan.jobs}
     cells = [cell.id for cell in plan.cells]
     write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, "cells": cells, "cores": cores})

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from headprune.config import Evaluation, LanguageModel, Method, Model, Treatment, model_from
+from headprune.config import Evaluation, Execution, LanguageModel, Method, Model, Treatment, model_from
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
-from headprune.pipeline.cells import Cell
+from headprune.pipeline.cells import Cell, execution_path
 from headprune.pipeline.store import Record, read_json, require_ok, write_json
 from headprune.provenance import digest, environment, file_sha256
 from headprune.tracks import TRACKS, Track
@@ -46,6 +46,12 @@ def entry_of(spec: Spec, method: Method) -> Entry:
 
 def evaluation_of(spec: Spec) -> Evaluation:
     return Evaluation(**spec["evaluation"])
+
+
+def execution_of(spec: Spec) -> Execution:
+    """What the configuration said when the run started; no part of the specification, as no result depends on it."""
+    path = execution_path(folder_of(spec))
+    return Execution(**read_json(path)) if path.exists() else Execution()
 
 
 def model_of(spec: Spec) -> Model | LanguageModel:

@@ -73,7 +73,7 @@ def check_against_records(report: Report, cells: pd.DataFrame, masks: pd.DataFra
     if masks is not None:
         compare_rows(report, "masks.parquet", masks, results.masks_table(heads), MASK_KEY)
     others: dict[str, Callable[[], pd.DataFrame]] = {
-        "trials.csv": lambda: results.trials_table(collect.trial_rows(plan)),
+        "trials.csv": lambda: results.trials_table(collect.trial_rows(plan, list(collect.trials_of(plan)))),
         "ablations.csv": lambda: results.ablations_table(collect.ablation_rows(plan)),
     }
     for name, made in others.items():

@@ -49,13 +49,13 @@ class Trainings:
     def __init__(self) -> None:
         self.penalties = list[float]()
         self.interrupt_at: int | None = None
-        self.diverge_at: float | None = None
+        self.diverge_at = set[float]()
 
     def __call__(self, spec: Any, method: Any, run: Any, signature: str, reporter: Any) -> tuple[Trained, Cost]:
         if self.interrupt_at == len(self.penalties):
             raise KeyboardInterrupt
         self.penalties.append(run.options["penalty"])
-        if self.diverge_at == run.options["penalty"]:
+        if any(math.isclose(run.options["penalty"], c) for c in self.diverge_at):
             raise DivergedError("loss is nan")
         model = removal.load(dense_path(spec))
         entry = load_methods()[run.method]
@@ -188,19 +188,39 @@ def test_a_killed_search_ends_like_an_undisturbed_one(start: Start, trainings: T
     assert trainings.penalties == expected
 
 
-def test_a_training_that_diverges_is_the_result_of_its_cells(start: Start, trainings: Trainings) -> None:
-    """And is tried again by a later run, which repeats nothing else."""
+def test_a_training_that_diverges_is_an_unusable_point_of_the_search(start: Start, trainings: Trainings) -> None:
+    """The search goes round it; it stands in the table of trainings with its reason."""
     run = start([L0], budgets=[8])
-    trainings.diverge_at = 1e-3
-    receipt = run.job("search", "l0")
-    (cell,) = receipt["cells"].values()
-    assert (receipt["status"], cell["status"]) == ("ok", "failed")
-    assert "training of the gates diverged" in cell["reason"]
-    assert "loss is nan" in cell["reason"]
-    trainings.diverge_at = None
+    trainings.diverge_at = {1e-3}
     (cell,) = run.job("search", "l0")["cells"].values()
     assert cell["status"] == "ok"
-    assert trainings.penalties == [1e-5, 1e-4, 1e-3, 1e-3, 1e-2]
+    assert trainings.penalties == [*BRACKET]
+    record = run.record(run.cells("l0")[0])
+    assert record["coefficient"] == 1e-4
+    assert len(record["trials"]) == 4
+    assert record["prune_updates"] == 15
+    collect.collect(run.plan)
+    trials = pd.read_csv(run.plan.folder / "trials.csv").set_index("coefficient")
+    assert trials["status"].to_dict() == {c: "diverged" if c == 1e-3 else "ok" for c in BRACKET}
+    assert trials.loc[1e-3, "reason"] == "DivergedError: loss is nan"
+    assert trials.loc[1e-3, ["method", "label", "seed"]].tolist() == ["l0", "l0", 1]
+    assert trials.loc[1e-3, ["heads_kept", "updates", "seconds"]].isna().all()
+
+
+def test_where_all_trainings_diverge_the_cells_have(start: Start, trainings: Trainings) -> None:
+    """And a later run tries again, repeating nothing that was trained."""
+    run = start([L0], budgets=[8])
+    trainings.diverge_at = {*BRACKET, 1e-6, 1e-7, 1e-8}
+    receipt = run.job("search", "l0")
+    (cell,) = receipt["cells"].values()
+    assert (receipt["status"], cell["status"]) == ("ok", "diverged")
+    assert "all 7 trainings of the gates diverged: DivergedError: loss is nan" in cell["reason"]
+    assert trainings.penalties == pytest.approx([*BRACKET, 1e-6, 1e-7, 1e-8])
+    trainings.diverge_at = set()
+    trainings.penalties.clear()
+    (cell,) = run.job("search", "l0")["cells"].values()
+    assert cell["status"] == "ok"
+    assert trainings.penalties == [*BRACKET]
 
 
 def test_a_budget_counts_the_heads_outside_the_scope(start: Start, trainings: Trainings) -> None:

@@ -12,7 +12,10 @@ rule collect:
     conda:
         "../envs/headprune.yaml"
     params:
-        config=json.dumps(plan.config.model_dump(exclude_defaults=True), sort_keys=True),
+        config=json.dumps(
+            plan.config.model_dump(exclude_defaults=True, exclude={"execution"}),
+            sort_keys=True,
+        ),
     shell:
         "headprune collect --config {params.config:q} 2> {log:q}"
 

@@ -69,6 +69,40 @@ def specification(kind):
     return function
 
 
+# Retries come after a first attempt: there is one more than attempts may fail, and it closes the books.
+RETRIES = plan.config.execution.attempts
+
+
+def attempt_number(wildcards, attempt):
+    return attempt
+
+
+def minutes(kind):
+    """A later attempt gets more time, and more memory."""
+    return lambda wildcards, attempt: plan.config.execution.minutes_of(kind, attempt)
+
+
+def memory(kind):
+    return lambda wildcards, attempt: plan.config.execution.memory_of(kind, attempt)
+
+
+def workers(kind):
+    """Processes that share a training, a core each."""
+    return lambda wildcards: plan.config.models[wildcards.model].training.workers
+
+
+def gpus(kind):
+    """What an executor calls `gpu`."""
+
+    def function(wildcards):
+        model = plan.config.models.get(wildcards.get("model"))
+        return plan.config.execution.gpus_of(
+            kind, model.training.workers if model else 1
+        )
+
+    return function
+
+
 def receipts(jobs):
     return [f"{RESULTS}/{job.receipt}" for job in jobs]
 

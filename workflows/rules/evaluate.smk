@@ -5,16 +5,20 @@ rule test:
         f"{RESULTS}/jobs/test/{{model}}/{{batch}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/test/{{model}}/{{batch}}/s{{seed}}.log",
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=memory("test"),
+        runtime=minutes("test"),
+        gpu=gpus("test"),
+        attempt=attempt_number,
     params:
         spec=specification("test"),
     shell:
-        "headprune job test --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "headprune job test --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
 
 
 rule speed:
@@ -24,16 +28,20 @@ rule speed:
         f"{RESULTS}/jobs/speed/{{model}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/speed/{{model}}/s{{seed}}.log",
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
     threads: workflow.cores or 1  # nothing runs beside a measurement of time
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=memory("speed"),
+        runtime=minutes("speed"),
+        gpu=gpus("speed"),
+        attempt=attempt_number,
     params:
         spec=specification("speed"),
     shell:
-        "OMP_NUM_THREADS=1 headprune job speed --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "OMP_NUM_THREADS=1 headprune job speed --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
 
 
 rule ablate:
@@ -45,13 +53,17 @@ rule ablate:
         f"{RESULTS}/logs/ablate/{{model}}/{{kind}}/s{{seed}}.log",
     wildcard_constraints:
         kind="drop_one|keep_one",
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=memory("ablate"),
+        runtime=minutes("ablate"),
+        gpu=gpus("ablate"),
+        attempt=attempt_number,
     params:
         spec=specification("ablate"),
     shell:
-        "headprune job ablate --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "headprune job ablate --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"

@@ -7,16 +7,20 @@ rule score:
     log:
         f"{RESULTS}/logs/score/{{model}}/{{batch}}/s{{seed}}.log",
     priority: 15  # what others treat waits for it
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=memory("score"),
+        runtime=minutes("score"),
+        gpu=gpus("score"),
+        attempt=attempt_number,
     params:
         spec=specification("score"),
     shell:
-        "headprune job score --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "headprune job score --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
 
 
 rule gates:
@@ -28,16 +32,20 @@ rule gates:
     log:
         f"{RESULTS}/logs/gates/{{model}}/{{label}}/k{{budget}}/s{{seed}}.log",
     priority: 10  # the long ones first, so that the short ones fill the gaps
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
-    threads: 1
+    threads: workers("gates")
     resources:
-        mem_mb=4000,
-        runtime=2880,
+        mem_mb=memory("gates"),
+        runtime=minutes("gates"),
+        gpu=gpus("gates"),
+        attempt=attempt_number,
     params:
         spec=specification("gates"),
     shell:
-        "headprune job gates --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "headprune job gates --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
 
 
 rule search:
@@ -49,13 +57,17 @@ rule search:
     log:
         f"{RESULTS}/logs/search/{{model}}/{{label}}/s{{seed}}.log",
     priority: 12  # several trainings, one after the other
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
-    threads: 1
+    threads: workers("search")
     resources:
-        mem_mb=4000,
-        runtime=5760,
+        mem_mb=memory("search"),
+        runtime=minutes("search"),
+        gpu=gpus("search"),
+        attempt=attempt_number,
     params:
         spec=specification("search"),
     shell:
-        "headprune job search --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "headprune job search --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"

@@ -6,13 +6,17 @@ rule dense:
     log:
         f"{RESULTS}/logs/dense/{{model}}/s{{seed}}.log",
     priority: 20  # most jobs wait for it
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
-    threads: 1
+    threads: workers("dense")
     resources:
-        mem_mb=4000,
-        runtime=2880,
+        mem_mb=memory("dense"),
+        runtime=minutes("dense"),
+        gpu=gpus("dense"),
+        attempt=attempt_number,
     params:
         spec=specification("dense"),
     shell:
-        "headprune job dense --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "headprune job dense --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"

@@ -5,16 +5,20 @@ rule treat:
         f"{RESULTS}/jobs/treat/{{model}}/{{label}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/treat/{{model}}/{{label}}/s{{seed}}.log",
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=memory("treat"),
+        runtime=minutes("treat"),
+        gpu=gpus("treat"),
+        attempt=attempt_number,
     params:
         spec=specification("treat"),
     shell:
-        "headprune job treat --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "headprune job treat --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
 
 
 rule retrain:
@@ -24,13 +28,17 @@ rule retrain:
         f"{RESULTS}/jobs/retrain/{{model}}/{{label}}/k{{budget}}/s{{seed}}.json",
     log:
         f"{RESULTS}/logs/retrain/{{model}}/{{label}}/k{{budget}}/s{{seed}}.log",
+    retries: RETRIES
     conda:
         "../envs/headprune.yaml"
-    threads: 1
+    threads: workers("retrain")
     resources:
-        mem_mb=4000,
-        runtime=2880,
+        mem_mb=memory("retrain"),
+        runtime=minutes("retrain"),
+        gpu=gpus("retrain"),
+        attempt=attempt_number,
     params:
         spec=specification("retrain"),
     shell:
-        "headprune job retrain --spec {params.spec:q} --receipt {output:q} 2> {log:q}"
+        "headprune job retrain --spec {params.spec:q} --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"

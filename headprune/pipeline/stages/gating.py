@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,6 @@ from headprune.pipeline.specification import (
     entry_of,
     evaluation_of,
     folder_of,
-    identity,
     methods_of,
     model_of,
     signature_of,
@@ -39,8 +38,8 @@ from headprune.pipeline.specification import (
     training_identity,
 )
 from headprune.pipeline.stages.pruned import calibration, prune, receipt
-from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training
-from headprune.pipeline.store import Record, is_kept, kept_or_computed, require_ok
+from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training, scratch_of
+from headprune.pipeline.store import Record, UpstreamError, is_kept, kept_or_computed
 from headprune.provenance import digest
 from headprune.search import BRACKET, TOLERANCE
 from headprune.search import search as search_coefficient
@@ -57,13 +56,14 @@ def gates(spec: Spec, reporter: Reporter) -> Record:
         before = dense_seconds(spec, method)
         seed = derived_seed(cell.seed, entry.name, cell.full_arm, str(cell.budget)) % 2**31
         run = gate_run(spec, entry, method, cell.budget, method.options, seed)
-        trained, cost = train_gates(spec, method, run, digest(identity(spec, entry, method, cell)), reporter)
+        trained, cost = train_gates(spec, method, run, signature, reporter)
         assert trained.gates is not None
         model = trained.model.to(device())
         pruning = masks_of(spec, method, trained.gates, model, [cell])[cell.budget]
         return prune(spec, cell, model, pruning) | records(method, cost, before) | {"curve": trained.curve}
 
-    kept_or_computed(cell_folder(spec, cell) / "pruned.json", signature, compute)
+    path = cell_folder(spec, cell) / "pruned.json"
+    kept_or_computed(path, signature, compute, scratch=scratch_of(spec, signature))
     return receipt(spec, [cell])
 
 
@@ -72,13 +72,21 @@ class Trial:
     """One training that serves all budgets: kept, and shared by all entries that differ in nothing it depends on."""
 
     record: Record
-    cost: Cost
     coefficient: float | None
 
     @property
-    def count(self) -> int:
-        """Heads that its own mask keeps."""
-        return int(self.record["heads_kept"])
+    def usable(self) -> bool:
+        return bool(self.record["status"] == "ok")
+
+    @property
+    def cost(self) -> Cost:
+        """Nothing is known of that of a training that failed."""
+        return Cost(**self.record.get("cost", {}))
+
+    @property
+    def count(self) -> int | None:
+        """Heads that its own mask keeps; None if the training failed."""
+        return int(self.record["heads_kept"]) if self.usable else None
 
 
 def search(spec: Spec, reporter: Reporter) -> Record:
@@ -129,7 +137,7 @@ def find_trial(
     :param trials: those there are already, by coefficient; new ones are added
     """
 
-    def train_with(coefficient: float | None) -> int:
+    def train_with(coefficient: float | None) -> int | None:
         trials[coefficient] = trial(spec, entry, method, coefficient, reporter)
         return trials[coefficient].count
 
@@ -137,18 +145,28 @@ def find_trial(
     if not entry.method.coefficient:  # type: ignore[attr-defined]
         if not trials:
             train_with(None)
+        require_usable(trials.values())
         return trials[None], [trials[None]]
-    known = {c: found.count for c, found in trials.items() if c is not None}
-    chosen = search_coefficient(train_with, cell.budget, known, method.trials)[0]
-    needed = [c for c in trials if c not in before or c in BRACKET or c == chosen]
-    return trials[chosen], [trials[c] for c in needed]
+    known = {c: found.count for c, found in trials.items() if c is not None and found.count is not None}
+    failed = [c for c, found in trials.items() if c is not None and not found.usable]
+    looked_at = search_coefficient(train_with, cell.budget, known, method.trials, failed)
+    require_usable(trials.values())
+    needed = [c for c in trials if c not in before or c in BRACKET or c == looked_at[0]]
+    return trials[looked_at[0]], [trials[c] for c in needed]
+
+
+def require_usable(trials: Iterable[Trial]) -> None:
+    """:raises UpstreamError: all of these trainings failed."""
+    found = list(trials)
+    if not any(trial.usable for trial in found):
+        statuses, first = {trial.record["status"] for trial in found}, found[0].record
+        status = statuses.pop() if len(statuses) == 1 else "failed"
+        which = "training of the gates" if len(found) == 1 else f"all {len(found)} trainings of the gates"
+        raise UpstreamError(f"{which} {status}: {first['reason']}", status)
 
 
 def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, reporter: Reporter) -> Trial:
-    """Trains with one value of the coefficient, or finds that training done.
-
-    :raises UpstreamError: the training failed.
-    """
+    """Trains with one value of the coefficient, or finds that training done. It may have failed."""
     options = entry.training_options(method.options)
     if coefficient is not None:
         options[entry.method.coefficient] = coefficient  # type: ignore[attr-defined]
@@ -171,10 +189,6 @@ def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, r
         clear_mask(model)
         state = {name: value.tolist() for name, value in gate_method.state_dict().items()}
         return {
-            "method": entry.name,
-            "label": method.label,
-            "seed": spec["seed"],
-            "coefficient": coefficient,
             "heads_kept": mask.count,
             "mask": list(mask.names()),
             "perplexity": perplexity,
@@ -184,9 +198,8 @@ def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, r
             "curve": trained.curve,
         }
 
-    record = kept_or_computed(path, signature, compute)
-    require_ok(record, "training of the gates")
-    return Trial(record, Cost(**record["cost"]), coefficient)
+    about = {"method": entry.name, "label": method.label, "seed": spec["seed"], "coefficient": coefficient}
+    return Trial(kept_or_computed(path, signature, compute, about, scratch_of(spec, signature)), coefficient)
 
 
 def restored(spec: Spec, entry: Entry, method: Method, chosen: Trial) -> tuple[Any, GateMethod]:

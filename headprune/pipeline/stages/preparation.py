@@ -7,7 +7,7 @@ from headprune.config import dataset_from
 from headprune.data import ensure, prepare
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import Spec, dense_identity, dense_path, folder_of
-from headprune.pipeline.stages.trainings import arguments_of, run_training
+from headprune.pipeline.stages.trainings import arguments_of, run_training, scratch_of
 from headprune.pipeline.store import Record, kept_or_computed
 from headprune.provenance import digest, file_sha256
 
@@ -36,4 +36,4 @@ def dense(spec: Spec, reporter: Reporter) -> Record:
             "sha256": file_sha256(path),
         }
 
-    return kept_or_computed(path.with_suffix(".json"), signature, compute)
+    return kept_or_computed(path.with_suffix(".json"), signature, compute, scratch=scratch_of(spec, signature))

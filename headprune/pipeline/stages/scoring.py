@@ -27,7 +27,7 @@ from headprune.pipeline.specification import (
 )
 from headprune.pipeline.stages.pruned import calibration, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, costed
-from headprune.pipeline.store import Record, is_kept, kept_or_computed
+from headprune.pipeline.store import Record, is_kept, kept_or_computed, underway
 
 
 def score(spec: Spec, reporter: Reporter) -> Record:
@@ -53,10 +53,11 @@ def score_once(spec: Spec, method: Method, cells: list[Cell]) -> None:
     error: Exception | None = None
     costs: Record = {}
     try:
-        seconds = trained_record(spec)["seconds"]
-        model = removal.load(dense_path(spec)).to(device())
-        found, cost = find_masks(spec, entry, method, model, cells)
-        costs = cost.record(train_seconds=seconds)
+        with underway({paths[cell.id]: signatures[cell.id] for cell in cells}):
+            seconds = trained_record(spec)["seconds"]
+            model = removal.load(dense_path(spec)).to(device())
+            found, cost = find_masks(spec, entry, method, model, cells)
+            costs = cost.record(train_seconds=seconds)
     except Exception as caught:
         traceback.print_exc()
         error = caught

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from headprune.config import Grid
-from headprune.pipeline.memory import peak_memory
-from headprune.pipeline.passes import counted_passes
+from headprune.files import discard
+from headprune.memory import peak_memory
+from headprune.passes import counted_passes
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.specification import Spec, corpus_of, folder_of, model_of, track_of
+from headprune.pipeline.specification import Spec, corpus_of, execution_of, folder_of, model_of, track_of
 from headprune.pipeline.store import Record
-from headprune.training import Trained, train
+from headprune.resuming import ResumePoints
+from headprune.training import DivergedError, Trained, train
 
 
 @dataclass
@@ -83,13 +85,22 @@ def arguments_of(
     return track_of(spec).arguments(corpus_of(spec), settings.architecture, changed)
 
 
+def scratch_of(spec: Spec, signature: str) -> Path:
+    """The folder of a training, named by its signature, so that nothing but the same run resumes from it."""
+    return folder_of(spec) / "training" / f"{spec['job'].replace('/', '-')}-{signature}"
+
+
 def run_training(
     spec: Spec, argv: list[str], signature: str, reporter: Reporter, start: Path | None = None
 ) -> tuple[Trained, Cost]:
-    """Trains in a folder of its own, named by the signature, so that nothing but the same run resumes from it."""
-    settings = model_of(spec).training
-    scratch = folder_of(spec) / "training" / f"{spec['job'].replace('/', '-')}-{signature}"
-    with costed() as cost:
-        trained = train(argv, scratch, spec["seed"], start, settings.checkpoint_every, reporter.update)
-    cost.updates = trained.updates
-    return trained, cost
+    """Trains in a folder of its own, which stays until the record of what became of the model is written."""
+    settings, execution = model_of(spec).training, execution_of(spec)
+    points = ResumePoints(execution.checkpoint_updates, execution.checkpoint_minutes)
+    scratch = scratch_of(spec, signature)
+    try:
+        trained = train(argv, scratch, spec["seed"], start, settings.checkpoint_every, reporter.update, points)
+    except DivergedError:
+        discard(scratch)  # nothing is to be had from where it stopped
+        raise
+    spent = trained.spent
+    return trained, Cost(spent.seconds, spent.memory, spent.forward, spent.backward, trained.updates)

@@ -24,7 +24,7 @@ from headprune.pipeline.specification import (
     treated_identity,
 )
 from headprune.pipeline.stages.pruned import calibration, measure, prune, receipt
-from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training
+from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training, scratch_of
 from headprune.pipeline.store import Record, kept_or_computed, read_json, require_ok, write_json
 from headprune.provenance import digest
 from headprune.reconstruction import compensate_bias, context_moments
@@ -55,7 +55,9 @@ def each_cell(spec: Spec, reporter: Reporter, kinds: dict[str, Compute]) -> Reco
             require_ok(base, "pruning")
             return kinds[treatment.name](spec, treatment, cell, base, reporter)
 
-        kept_or_computed(cell_folder(spec, cell) / "pruned.json", digest(identity), compute)
+        signature = digest(identity)
+        path = cell_folder(spec, cell) / "pruned.json"
+        kept_or_computed(path, signature, compute, scratch=scratch_of(spec, signature))
         if treatment.name in ("matched_random", "bias_compensation"):
             reporter.update(position + 1, len(cells), None)
     return receipt(spec, cells)

@@ -14,7 +14,7 @@ from headprune.ablation import masked_losses
 from headprune.heads import HeadSpace
 from headprune.importance import example_losses
 from headprune.method import load_methods
-from headprune.pipeline.passes import Passes, counted_passes
+from headprune.passes import Passes, counted_passes
 from headprune.removal import remove_heads
 
 Build = Callable[..., Any]

@@ -23,8 +23,7 @@ def peak_memory() -> Iterator[Peak]:
     Linux lets a process reset its high-water mark; elsewhere the peak since its start is reported.
     """
     peak = Peak()
-    gpu = torch.cuda.is_available()
-    if gpu:
+    if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     else:
         with suppress(OSError):
@@ -32,7 +31,12 @@ def peak_memory() -> Iterator[Peak]:
     try:
         yield peak
     finally:
-        peak.mib = torch.cuda.max_memory_allocated() / 2**20 if gpu else _resident_mib()
+        peak.mib = high_water()
+
+
+def high_water() -> float:
+    """The peak since the start of the innermost `peak_memory`, or of the process, in MiB."""
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else _resident_mib()
 
 
 def _resident_mib() -> float:

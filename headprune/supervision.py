@@ -1,0 +1,256 @@
+"""The parent of a job: passes requests to stop on, keeps its time limit, and makes rows of what died.
+
+A job that raises writes its own rows. One that is killed, or does not end in time, cannot; its parent does, a small
+process that computes nothing. A grid must end as complete tables, so the attempts that Snakemake makes go like this:
+
+- Attempts up to `execution.attempts` end with a status that lets Snakemake try again, with more time and memory. They
+  resume: what is done is kept.
+- One more closes the books. What was being computed when the last attempt died is given up: its record says why. The
+  rest of the job is computed, and what kills it then is given up in turn. It ends with a receipt.
+
+That one comes also when a parent was killed with its job, by a node's failure or a scheduler: what happened before is
+in the folder of the job under `attempts/`. An attempt that was only asked to stop is no failure of what it computed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headprune import stopping
+from headprune.pipeline.cells import Cell, ablation_path, execution_path
+from headprune.pipeline.store import read_json, write_json
+
+FOLDER = "HEADPRUNE_SUPERVISED"  # environment variable: the folder of the job under `attempts/`
+PATIENCE = 10.0  # seconds between two notes that the job is alive
+RESERVE = 120.0  # seconds before the time limit at which a job is asked to stop, a fifth of shorter limits
+ATTEMPTS = 2  # where the run has not said how many
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process of a job ended."""
+
+    status: str  # ok, stopped, timeout, failed, error
+    reason: str = ""
+    code: int = 0
+
+
+@dataclass
+class Supervisor:
+    """Runs one attempt at a job.
+
+    :param command: of the job's process
+    :param attempt: counted from 1
+    :param seconds: time limit of the attempt; None: none
+    """
+
+    command: list[str]
+    spec: Mapping[str, Any]
+    receipt: Path
+    attempt: int = 1
+    seconds: float | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        results = Path(self.spec["results"])
+        self.folder = results / "attempts" / self.spec["job"].replace("/", "-")
+        path = execution_path(results)
+        self.attempts = int(read_json(path)["attempts"]) if path.exists() else ATTEMPTS
+        self.started = time.monotonic()
+        self.stopped = False
+        self.child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def last(self) -> bool:
+        """Whether Snakemake will not try again."""
+        return self.attempt > self.attempts
+
+    def run(self) -> int:
+        """The exit status for Snakemake."""
+        for number in stopping.SIGNALS:
+            signal.signal(number, self._pass_on)
+        before = self._open()
+        if self.last and before is not None:
+            self._give_up(before)
+        while True:
+            ending = self._run_child()
+            self._note("ended", {"status": ending.status, "reason": ending.reason})
+            if ending.status == "ok":
+                shutil.rmtree(self.folder, ignore_errors=True)
+                return 0
+            print(f"attempt {self.attempt} of {self.attempts}: {ending.reason}", file=sys.stderr, flush=True)
+            if ending.status == "error":
+                return ending.code
+            if ending.status == "stopped" or not self.last:
+                return stopping.EXIT_STATUS
+            if not self._give_up(ending) or self._left() == 0:
+                self._give_up_all(ending)
+                shutil.rmtree(self.folder, ignore_errors=True)
+                return 0
+
+    def _open(self) -> Ending | None:
+        """How the attempt before ended, if it was at fault; a first attempt knows of none."""
+        if self.attempt <= 1:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path, before = self.folder / "attempt.json", None
+        if path.exists():
+            note = read_json(path)
+            ended = note.get("ended", {"status": "failed", "reason": _vanished(note)})
+            before = None if ended["status"] == "stopped" else Ending(ended["status"], ended["reason"])
+        write_json(path, {"attempt": self.attempt, "host": socket.gethostname(), "started": time.time()})
+        return before
+
+    def _note(self, key: str, value: Any) -> None:
+        path = self.folder / "attempt.json"
+        write_json(path, read_json(path) | {key: value})
+
+    def _left(self) -> float | None:
+        """Seconds until the job is asked to stop; None without a limit."""
+        if self.seconds is None:
+            return None
+        reserve = min(RESERVE, self.seconds / 5)
+        return max(0.0, self.started + self.seconds - reserve - time.monotonic())
+
+    def _run_child(self) -> Ending:
+        for name in ("underway.json", "settled.txt"):
+            (self.folder / name).unlink(missing_ok=True)
+        killed_before = _out_of_memory_kills()
+        environment = {**os.environ, **self.environment, FOLDER: str(self.folder.absolute())}
+        self.child = subprocess.Popen(self.command, env=environment)
+        if self.stopped:  # before there was a child to pass it on to
+            self.child.terminate()
+        timeout = not self._wait()
+        code = self.child.returncode
+        if code == 0:
+            return Ending("ok")
+        if timeout:
+            minutes = (self.seconds or 0) / 60
+            return Ending("timeout", f"did not end within its time limit of {minutes:g} minutes")
+        if self.stopped or code == stopping.EXIT_STATUS:
+            return Ending("stopped", "was asked to stop")
+        if self.spec["kind"] == "data" and code > 0:  # there is nothing to go on with
+            return Ending("error", f"failed with exit status {code}", code)
+        if code > 0:
+            return Ending("failed", f"died with exit status {code}")
+        reason = f"killed by {signal.Signals(-code).name}"
+        if _out_of_memory_kills() > killed_before:
+            reason += "; the kernel killed processes that needed more memory than there was"
+        return Ending("failed", reason)
+
+    def _wait(self) -> bool:
+        """Waits for the child; False if its time was over. It is asked to stop, and killed if it does not."""
+        assert self.child is not None
+        deadline = self._left()
+        until = None if deadline is None else time.monotonic() + deadline
+        while True:
+            left = PATIENCE if until is None else min(PATIENCE, until - time.monotonic())
+            if left <= 0:
+                break
+            with suppress(subprocess.TimeoutExpired):
+                self.child.wait(left)
+                return True
+            self._note("alive", time.time())
+        self.child.terminate()
+        try:
+            self.child.wait(min(RESERVE, (self.seconds or 0) / 5) / 2)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        return False
+
+    def _pass_on(self, number: int, frame: Any) -> None:
+        self.stopped = True
+        if self.child is not None:
+            self.child.terminate()
+
+    def _give_up(self, ending: Ending) -> bool:
+        """Writes the records of what was being computed when a process died; False if nothing was."""
+        path = self.folder / "underway.json"
+        underway = read_json(path) if path.exists() else {}
+        given_up = self.folder / "given_up.json"
+        known = read_json(given_up) if given_up.exists() else []
+        for record, signature in underway.items():
+            write_json(Path(record), self._failure(ending, signature))
+        write_json(given_up, sorted({*known, *underway}))
+        path.unlink(missing_ok=True)
+        return bool(underway)
+
+    def _give_up_all(self, ending: Ending) -> None:
+        """Writes the records of all that is not done, and the receipt."""
+        settled = self.folder / "settled.txt"
+        given_up = self.folder / "given_up.json"
+        done = set(settled.read_text().splitlines() if settled.exists() else [])
+        done |= set(read_json(given_up) if given_up.exists() else [])
+        paths = record_paths(self.spec)
+        for path in paths.values():
+            if str(path) not in done:
+                write_json(path, self._failure(ending, ""))
+        keep = ("signature", "status", "reason")
+        found = {name: {key: read_json(path)[key] for key in keep} for name, path in paths.items()}
+        if "" in found:  # the record of the job itself
+            write_json(self.receipt, found[""])
+        elif found:
+            write_json(self.receipt, {"status": "ok", "reason": "", "cells": found})
+        else:
+            write_json(self.receipt, self._failure(ending, ""))
+
+    def _failure(self, ending: Ending, signature: str) -> dict[str, Any]:
+        many = f" (attempt {self.attempts} of {self.attempts})" if self.attempts > 1 else ""
+        return {"signature": signature, "status": ending.status, "reason": f"the job {ending.reason}{many}"}
+
+
+def record_paths(spec: Mapping[str, Any]) -> dict[str, Path]:
+    """The records that a job writes, by cell; `""` for one that is of no cell."""
+    folder, kind = Path(spec["results"]), spec["kind"]
+    if kind == "dense":
+        return {"": folder / "dense" / spec["model"] / f"s{spec['seed']}.json"}
+    if kind == "ablate":
+        return {"": ablation_path(folder, spec["model"], spec["ablation"]["kind"], spec["seed"])}
+    if kind in ("data", "speed"):
+        return {}
+    name = "test.json" if kind == "test" else "pruned.json"
+    cells = [Cell(**cell) for cell in spec["cells"]]
+    return {cell.id: folder / "cells" / cell.id / name for cell in cells}
+
+
+def _vanished(note: Mapping[str, Any]) -> str:
+    """What is known of an attempt that could not say how it ended."""
+    minutes = (note.get("alive", note["started"]) - note["started"]) / 60
+    return f"vanished with its parent on {note['host']} after about {minutes:.0f} minutes: killed, or the node failed"
+
+
+def _out_of_memory_kills() -> int:
+    """Processes that the kernel has killed for want of memory since it started; 0 where it does not say."""
+    with suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def job_supervisor(arguments: list[str], environment: Mapping[str, str]) -> Supervisor:
+    """The supervisor of `headprune job …`, from its arguments, which the command line has checked."""
+    command = [sys.executable, "-m", "headprune.launch", *arguments]
+    values = {name: arguments[i + 1] for i, name in enumerate(arguments[:-1]) if name.startswith("--")}
+    minutes = values.get("--minutes")
+    return Supervisor(
+        command=command,
+        spec=json.loads(values["--spec"]),
+        receipt=Path(values["--receipt"]),
+        attempt=int(values.get("--attempt", 1)),
+        seconds=60 * float(minutes) if minutes else None,
+        environment=environment,
+    )
