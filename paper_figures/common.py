@@ -30,6 +30,7 @@ from headprune.analysis.tables import (
     read_trials,
     split_arm,
 )
+from headprune.analysis.trainings import read_curves, read_trial_masks
 
 __all__ = [
     "CELL",
@@ -50,6 +51,8 @@ __all__ = [
     "pooled_arm",
     "quality_of",
     "read",
+    "read_curves",
+    "read_trial_masks",
     "read_trials",
     "run",
     "split_arm",

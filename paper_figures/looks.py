@@ -13,11 +13,14 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from common import GROUP, UNPRUNED, Line, Quality, Results
 from families import ordered
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -83,6 +86,12 @@ KNOWN: dict[Line, Look] = CORE | {  # colours differ within a family; between fa
     ("lagrangian_l0", ""): Look(ORANGE, "v", LONG),
     ("movement", ""): Look(PURPLE, "p", SHORT),
     ("drophead", ""): Look(BLACK, "8", DOTTED),
+    ("layerwise_l0", "continued"): Look(GREEN, "X"),
+    ("layerwise_l0", "pipelined"): Look(BLUE, "o", SHORT),
+    ("layerwise_l0", "no_warmup"): Look(VERMILLION, "v", DASHED),
+    ("layerwise_l0", "no_initialisation"): Look(PURPLE, "^", DOT_DASHED),
+    ("layerwise_l0", "no_scaling"): Look(ORANGE, "d", LONG),
+    ("layerwise_l0", "at_k"): Look(SKY, "p", DOTTED),
 }
 SPARE_COLORS = [GREEN, BLUE, ORANGE, PURPLE, SKY, VERMILLION]
 SPARE_MARKERS = ["X", "<", ">", "h", "p", "d", "8"]
@@ -140,17 +149,30 @@ def ticks(values: Iterable[float], gap: float = 0.08) -> list[int]:
     return kept[::-1]
 
 
+def some_of(values: Sequence[int], most: int) -> list[int]:
+    """At most so many of the sorted values, evenly chosen; of two and more beyond that, neither end."""
+    inner = list(values[1:-1] if len(values) >= most + 2 else values)
+    places = np.linspace(0, len(inner) - 1, min(most, len(inner))).round().astype(int)
+    return [int(inner[place]) for place in places]
+
+
 def quality_axis(ax: Axes, quality: Quality) -> None:
     """Label the quality axis of a drawn panel; a logarithmic one gets plain numbers for ticks."""
-    ax.set_ylabel(quality.label)
-    low, high = ax.dataLim.intervaly
+    value_axis(ax, "y", quality, ax.dataLim.intervaly)
+
+
+def value_axis(ax: Axes, which: Literal["x", "y"], quality: Quality, limits: Iterable[float]) -> None:
+    """Label the axis that quality lies on, from the first limit to the second."""
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_label_text(quality.label)
+    low, high = limits
     if quality.scale != "log" or not 0 < low <= high:
         return
-    ax.set_yscale("log")
+    (ax.set_xscale if which == "x" else ax.set_yscale)("log")
     subs = (1, 1.5, 2, 3, 5, 7) if high / low < 10 else (1, 2, 5) if high / low < 300 else (1,)
-    ax.yaxis.set_major_locator(LogLocator(subs=subs))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(NullLocator())
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def draw_range(ax: Axes, x: pd.Series, low: pd.Series, high: pd.Series, color: str) -> None:
@@ -192,6 +214,24 @@ def legend_outside(
             break
         legend.remove()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
+
+
+def draw_shares(ax: Axes, shares: pd.DataFrame, texts: pd.DataFrame, bold_diagonal: bool = False) -> QuadMesh:
+    """A table of shares from 0 to 1 as coloured squares with a text in each; its names are the ticks."""
+    mesh = ax.pcolormesh(np.ma.masked_invalid(shares.to_numpy(dtype=float)), cmap="Blues", norm=Normalize(0, 1))
+    mesh.set(edgecolor="white", linewidth=0.8)
+    ax.invert_yaxis()
+    ax.set_xticks(np.arange(shares.shape[1]) + 0.5, [str(name) for name in shares.columns])
+    ax.set_yticks(np.arange(shares.shape[0]) + 0.5, [str(name) for name in shares.index])
+    ax.tick_params(length=0, pad=2)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    for (row, column), text in np.ndenumerate(texts.to_numpy()):
+        ink = "white" if shares.iat[row, column] > 0.6 else "black"
+        weight = "bold" if bold_diagonal and row == column else "normal"
+        label = ax.text(column + 0.5, row + 0.5, text, color=ink, fontsize=7, fontweight=weight)
+        label.set(ha="center", va="center", in_layout=False)  # it stays inside its square
+    return mesh
 
 
 def draw_reference(ax: Axes, values: pd.Series, look: Look, label: str) -> None:

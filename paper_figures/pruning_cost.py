@@ -44,6 +44,7 @@ from looks import (
     legend_outside,
     quality_axis,
     save,
+    some_of,
     styled,
 )
 from matplotlib.axes import Axes
@@ -65,6 +66,7 @@ LOOKS = dict(
             Look(GREEN, "D"),
             Look(VERMILLION, "P"),
             Look(BLUE, "X"),
+            Look(PURPLE, "p"),
             Look(BLACK, "h"),
             Look(BLACK, "d"),
         ),
@@ -158,7 +160,8 @@ def rows_of(results: Results, group: tuple[str, ...]) -> Iterator[Row]:
     unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality)["value"].mean()
     for cost in (SENTENCES, SECONDS):
         if points[cost].notna().any():
-            yield Row(group, cost, points, some_budgets(points), quality, unpruned)
+            budgets = some_of(sorted(points["budget"].unique(), reverse=True), BUDGETS)
+            yield Row(group, cost, points, budgets, quality, unpruned)
 
 
 def costed(cells: pd.DataFrame) -> pd.DataFrame:
@@ -171,14 +174,6 @@ def costed(cells: pd.DataFrame) -> pd.DataFrame:
     # The table books the time of a joint training under training, as it leaves nothing to do afterwards.
     runs[SECONDS] = runs["prune_seconds"].where(runs["prune_seconds"] != 0, runs["train_seconds"])
     return runs.groupby([*LINE, "budget"])[["value", "heads_kept", SENTENCES, SECONDS]].mean().reset_index()
-
-
-def some_budgets(points: pd.DataFrame) -> list[int]:
-    """At most BUDGETS of the budgets, from many to few heads; of five or more, neither the largest nor the smallest."""
-    budgets = sorted(points["budget"].unique(), reverse=True)
-    inner = budgets[1:-1] if len(budgets) >= BUDGETS + 2 else budgets
-    places = np.linspace(0, len(inner) - 1, min(BUDGETS, len(inner))).round().astype(int)
-    return [int(inner[place]) for place in places]
 
 
 def draw_panel(ax: Axes, row: Row, points: pd.DataFrame) -> None:
