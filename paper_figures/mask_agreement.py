@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, Line, Results, ResultsError, run
+from common import UNPRUNED, Line, Results, ResultsError, on_lines, run
 from families import line_label, ordered
 from looks import (
     DOUBLE,
@@ -59,7 +59,7 @@ def draw(results: Results, out_dir: Path) -> None:
         lines = fitting(results, group, every, MOST)
         notes += selection_note(len(lines), len(every))
         kept = set(lines)
-        masks = masks[[pair in kept for pair in zip(masks["method"], masks["line"], strict=True)]]
+        masks = on_lines(masks, kept)
         few = fitting(results, group, lines, MANY)
         notes += [CURVES.format(shown=len(few), all=len(lines))] if len(few) < len(lines) else []
         rows.append((group, agreements(masks), lines, few))

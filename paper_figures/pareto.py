@@ -258,7 +258,7 @@ def spaced(front: pd.DataFrame, pruned: pd.DataFrame) -> list[Any]:
     wide, high = (pruned[axis].max() - pruned[axis].min() for axis in ("x", "y"))
     kept: list[Any] = []
     for row in front.itertuples(index=False):
-        near = kept and abs(row.x - kept[-1].x) < 0.04 * wide and abs(row.y - kept[-1].y) < 0.06 * high
+        near = kept and abs(row.x - kept[-1].x) < 0.075 * wide and abs(row.y - kept[-1].y) < 0.08 * high
         if not near:
             kept.append(row)
     return kept

@@ -63,7 +63,7 @@ OPENING = (
     "Test quality against parameters without embeddings, the models of a dataset together: colour and dashes by model, "
     "markers by method. Large stars: the unpruned models. Points: one per method and number of heads kept, mean over "
     "runs; steps: the best quality that the pruned versions of a model, or itself, reach with so many parameters; band: "
-    "bootstrap over seeds at 95 %, seeds drawn as blocks, absent with one seed{small}. Not a test."
+    "bootstrap over seeds at 95 %, seeds drawn as blocks, absent with one seed{small}. Descriptive: no test."
 )
 Dataset = tuple[str, ...]
 
