@@ -27,10 +27,11 @@ from headprune.statistics.ranks import Ranks
 NAME = "critical_difference"
 STEP, BAR, HEAD = 0.15, 0.09, 0.42  # inches: between names, between bars, for axis and critical difference
 OPENING = (
-    "Critical-difference diagram (Demšar 2006). Methods at their mean rank by test quality over blocks, 1 the best, seeds "
-    "averaged before; a block is one budget K of one model. Bars join methods that Nemenyi's test does not tell apart at "
-    "α = {alpha:g}, their mean ranks no further apart than the critical difference CD. Budgets of one model share their "
-    "trainings, so blocks are not independent and the test is optimistic. Only methods with a result in every block."
+    "Critical-difference diagram (Demšar 2006). Methods at their mean rank by test quality over blocks, 1 the best, "
+    "seeds averaged before; a block is one budget K of one model. Bars join methods that Nemenyi's test does not tell "
+    "apart at α = {alpha:g}, their mean ranks no further apart than the critical difference CD. Budgets of one model "
+    "share their trainings, so blocks are not independent and the test is optimistic. Only methods with a result in "
+    "every block."
 )
 NOTHING = "Too few methods share two budgets:\nFriedman's test needs three methods in two blocks."
 Place = tuple[float, str]

@@ -32,7 +32,8 @@ OPENING = (
     "numbers: heads kept, mean over trainings; colour: share of the module's heads. {columns}"
 )
 BY_PENALTY = (
-    "Panels over λ: every training of a search under its own mask, at the penalty per open head that it was trained with"
+    "Panels over λ: every training of a search under its own mask, at the penalty per open head that it was trained "
+    "with"
 )
 BY_BUDGET = "Panels over K: the masks of the cells, at the number of heads asked for."
 
@@ -91,12 +92,16 @@ def over_penalties(results: Results, group: tuple[str, ...], trials: pd.DataFram
     """One panel per arm that ran trainings at several penalties."""
     own = trials[(trials["profile"] == group[0]) & (trials["model"] == group[3])]
     lines = [(method, str(label).partition(".")[2]) for method, label in zip(own["method"], own["label"], strict=True)]
-    own = own.assign(line=[arm for _, arm in lines], training=own["seed"].astype(str) + "/" + own["coefficient"].map(repr))
+    own = own.assign(
+        line=[arm for _, arm in lines], training=own["seed"].astype(str) + "/" + own["coefficient"].map(repr)
+    )
     asked = set(results.lines()) if results.asked else set(lines)
     for line in ordered(set(lines) & asked):
         masks = lines_of(own)[line]
         names = dict(binned(masks["coefficient"]))
-        yield panel_of(group, line, "λ", masks.assign(column=masks["coefficient"].map(names)), list(dict.fromkeys(names.values())))
+        yield panel_of(
+            group, line, "λ", masks.assign(column=masks["coefficient"].map(names)), list(dict.fromkeys(names.values()))
+        )
 
 
 def over_budgets(group: tuple[str, ...], masks: pd.DataFrame) -> Iterator[Panel]:
@@ -168,7 +173,9 @@ def draw_panels(results: Results, panels: Sequence[Panel]) -> None:
         for ax in axes[len(row) :]:
             ax.axis("off")
     assert mesh is not None
-    bar = figure.colorbar(mesh, ax=grid, fraction=0.02, pad=0.01, aspect=18, shrink=min(1.0, 1.4 / figure.get_figheight()))
+    bar = figure.colorbar(
+        mesh, ax=grid, fraction=0.02, pad=0.01, aspect=18, shrink=min(1.0, 1.4 / figure.get_figheight())
+    )
     bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
     bar.set_label("heads kept (%)")
     bar.ax.spines[:].set_visible(False)

@@ -39,9 +39,10 @@ NAME = "mask_agreement"
 MOST = 14  # methods in a matrix
 OPENING = (
     "Agreement of masks: heads that both keep over heads that one of them keeps (Jaccard). Left: between the seeds of "
-    "one method, lines: mean over pairs of runs, small points: pairs; dotted: expected of two random masks "
-    "of K heads. Right: at the K named, between the methods at the same seed, and on the diagonal between the seeds of "
-    "one; numbers in per cent, mean over pairs of runs; dotted on the colour bar: two random masks. Descriptive: no test."
+    "one method, lines: mean over pairs of runs, small points: pairs; dotted: expected of two random masks of K "
+    "heads. Right: at the K named, between the methods at the same seed, and on the diagonal between the seeds of "
+    "one; numbers in per cent, mean over pairs of runs; dotted on the colour bar: two random masks. Descriptive: no "
+    "test."
 )
 CURVES = "The left panel shows {shown} of {all} methods, the best of every family and the next best."
 ONE_SEED = "One seed: no method can be compared with itself."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from math import comb
 
 import numpy as np
@@ -36,7 +36,7 @@ def usable_masks(results: Results) -> Iterator[tuple[tuple[str, ...], pd.DataFra
         yield group, in_group(results.masks, group).merge(completed, on=CELL)
 
 
-@lru_cache(maxsize=None)
+@cache
 def expected_jaccard(n: int, k: int, other: int | None = None) -> float:
     """Of two independent uniform sets of `k` and `other` of `n` heads: their common heads are hypergeometric."""
     other = k if other is None else other

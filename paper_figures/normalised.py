@@ -30,10 +30,11 @@ LIMITS = (-0.35, 1.25)  # of the axis; what lies beyond is drawn at the edge
 HEIGHT = {True: 2.2, False: 1.6}  # inches of a row, with one panel per group or one per family
 MOST_LISTED = 12
 OPENING = (
-    "Test quality on a scale on which random heads at the same K are 0 and the unpruned model is 1. Lines: mean over the "
-    "seeds that all three have; small points: single seeds. Rings: points that the quality control flags, below matched "
-    "random heads or above the unpruned model beyond the t interval at 95 % of the paired difference, uncorrected; with "
-    "one seed by sign alone. Open triangles: beyond the panel. No point where random heads are as good as the unpruned model."
+    "Test quality on a scale on which random heads at the same K are 0 and the unpruned model is 1. Lines: mean over "
+    "the seeds that all three have; small points: single seeds. Rings: points that the quality control flags, below "
+    "matched random heads or above the unpruned model beyond the t interval at 95 % of the paired difference, "
+    "uncorrected; with one seed by sign alone. Open triangles: beyond the panel. No point where random heads are as "
+    "good as the unpruned model."
 )
 NOTHING = "No random heads beside other methods in these results:\nnothing to normalise quality with."
 QUALITY_CONTROL = (BELOW_RANDOM, ABOVE_UNPRUNED)
@@ -98,7 +99,10 @@ def points_of(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
 
 def by_seed(study: Study, point: Point) -> list[float]:
     """The normalised quality of every seed that the method, random heads and the unpruned model all have."""
-    three = [study.values.get(at, {}) if at else {} for at in (point, study.at(REFERENCE, point[1]), study.at(RANDOM, point[1]))]
+    three = [
+        study.values.get(at, {}) if at else {}
+        for at in (point, study.at(REFERENCE, point[1]), study.at(RANDOM, point[1]))
+    ]
     seeds = sorted(set.intersection(*(set(values) for values in three)))
     found = normalised(*([values[seed] for seed in seeds] for values in three))
     return [float(value) for value in found]
@@ -107,7 +111,8 @@ def by_seed(study: Study, point: Point) -> list[float]:
 def panels_of(results: Results, tables: dict[tuple[str, ...], pd.DataFrame]) -> Iterator[Panel]:
     """One per group where all have few lines, else one per family."""
     lines = {
-        group: ordered((str(m), str(a)) for m, a in table[["method", "line"]].to_numpy()) for group, table in tables.items()
+        group: ordered((str(m), str(a)) for m, a in table[["method", "line"]].to_numpy())
+        for group, table in tables.items()
     }
     many = any(len(own) > MANY for own in lines.values())
     for group, table in tables.items():
@@ -145,7 +150,9 @@ def draw_line(ax: Axes, points: pd.DataFrame, look: Look, label: str) -> None:
         **style,
     )
     for row in points.itertuples():
-        ax.scatter([row.heads] * len(row.single), row.single, s=4, color=look.color, alpha=0.55, linewidths=0, zorder=2.5)
+        ax.scatter(
+            [row.heads] * len(row.single), row.single, s=4, color=look.color, alpha=0.55, linewidths=0, zorder=2.5
+        )
     flagged = points["flags"].map(len) > 0
     ring = {"s": 55, "facecolors": "none", "edgecolors": look.color, "linewidths": 0.9, "zorder": 4}
     ax.scatter(points["heads"][flagged], shown[flagged], **ring)
@@ -153,7 +160,13 @@ def draw_line(ax: Axes, points: pd.DataFrame, look: Look, label: str) -> None:
         out = points["value"] < edge if edge < 0 else points["value"] > edge
         place = edge + 0.05 * (1 if edge < 0 else -1)
         ax.scatter(
-            points["heads"][out], [place] * int(out.sum()), s=16, marker=marker, facecolors="white", edgecolors=look.color, zorder=5
+            points["heads"][out],
+            [place] * int(out.sum()),
+            s=16,
+            marker=marker,
+            facecolors="white",
+            edgecolors=look.color,
+            zorder=5,
         )
 
 

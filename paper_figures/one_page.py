@@ -36,15 +36,15 @@ GROUPS = 3  # models with a row of pictures; the counts and claims are of all
 MARGIN, ROW, PICTURES = 0.45, 0.148, 2.5  # inches: round the page, of a line of text, of a row of pictures
 TEXT = 92  # characters of a claim
 OPENING = (
-    "The results on one page. Per model, left: test quality against the number of heads kept, mean and range over runs; "
-    "middle: against parameters, with the Pareto front of the methods shown and its bootstrap band over seeds; right: "
-    "share of the cells of one method (all its K and seeds) that keep each head. {more}{shown}Below: what the results say to "
-    "the claims of the papers, by the interval of the comparison that decides (t over seeds at 95 %, Bonferroni within a "
-    "claim, not corrected over claims); claims.md has them in full. {counts}"
+    "The results on one page. Per model, left: test quality against the number of heads kept, mean and range over "
+    "runs; middle: against parameters, with the Pareto front of the methods shown and its bootstrap band over seeds; "
+    "right: share of the cells of one method (all its K and seeds) that keep each head. {more}{shown}Below: what the "
+    "results say to the claims of the papers, by the interval of the comparison that decides (t over seeds at 95 %, "
+    "Bonferroni within a claim, not corrected over claims); claims.md has them in full. {counts}"
 )
 MORE = (
-    "Second row: the same over measured latency; realised against theoretical speed-up in large batches; agreement of the "
-    "masks of two seeds (Jaccard; dotted: of random masks). "
+    "Second row: the same over measured latency; realised against theoretical speed-up in large batches; agreement of "
+    "the masks of two seeds (Jaccard; dotted: of random masks). "
 )
 SHOWN = "Up to eight methods of each model: the best of every family, then the next best. "
 
@@ -78,11 +78,15 @@ def draw(results: Results, out_dir: Path) -> None:
     notes = [f"Pictures of {len(pictures)} of {len(rows)} models."] if len(rows) > len(pictures) else []
     notes += [f"{left_out} claims have no room on the page."] if left_out else []
     every = max(len(lines_of(row.runs)) for row in rows) - 1
-    opening = OPENING.format(more=MORE if len(rows) == 1 else "", shown=SHOWN if every > MANY else "", counts=tally(verdicts))
+    opening = OPENING.format(
+        more=MORE if len(rows) == 1 else "", shown=SHOWN if every > MANY else "", counts=tally(verdicts)
+    )
     write_caption(results, out_dir, NAME, opening, notes)
 
 
-def draw_page(results: Results, rows: Sequence[Row], counts: pd.DataFrame, verdicts: pd.DataFrame) -> tuple[Figure, int]:
+def draw_page(
+    results: Results, rows: Sequence[Row], counts: pd.DataFrame, verdicts: pd.DataFrame
+) -> tuple[Figure, int]:
     """The parts of the page from top to bottom; also how many claims have no room."""
     top, bands = 0.5 + ROW * (len(counts) + 1), len(rows) if len(rows) > 1 else 2
     below = PAPER[1] - 2 * MARGIN - top - PICTURES * bands
@@ -128,7 +132,9 @@ def counted(results: Results, group: tuple[str, ...]) -> dict[str, str]:
         "seeds": f"{runs['seed'].nunique()}",
         "cells": f"{len(runs)}",
         "without a result": without or "0",
-        "unpruned": f"{quality.label.removeprefix('test ')} {unpruned.mean():.{quality.digits}f}" if len(unpruned) else "–",
+        "unpruned": f"{quality.label.removeprefix('test ')} {unpruned.mean():.{quality.digits}f}"
+        if len(unpruned)
+        else "–",
     }
 
 
@@ -163,7 +169,9 @@ def draw_pictures(part: SubFigure, results: Results, row: Row) -> None:
     label = group_label(results, row.group)
     left.set_title(label or ", ".join(name for name in row.group[1:] if name), loc="left", fontweight="bold")
     cost = next(cost for cost in pareto.COSTS if cost.metric == "parameters")
-    pareto.draw_panel(middle, on_lines(pareto.runs_with(results, row.group, cost), set(lines)), palette, quality, dim=False)
+    pareto.draw_panel(
+        middle, on_lines(pareto.runs_with(results, row.group, cost), set(lines)), palette, quality, dim=False
+    )
     middle.set_xlabel(cost.label)
     quality_axis(middle, quality)
     middle.set_ylabel("")
@@ -224,7 +232,14 @@ def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, heigh
         ink = {HELD: "black", NOT_HELD: "black"}.get(row.verdict, GREY)
         weight = "bold" if row.verdict in (HELD, NOT_HELD) else "normal"
         ax.text(0, y, row.verdict, va="top", fontsize=7, color=ink, fontweight=weight)
-        ax.text(0.085, y, shortened(where + row.text), va="top", fontsize=7, color=GREY if row.verdict == NO_DATA else "black")
+        ax.text(
+            0.085,
+            y,
+            shortened(where + row.text),
+            va="top",
+            fontsize=7,
+            color=GREY if row.verdict == NO_DATA else "black",
+        )
         if row.verdict != NO_DATA:
             ax.text(0.86, y, effect(row), va="top", fontsize=7, ha="right")
             ax.text(0.94, y, row.wanted.replace("-", "−"), va="top", fontsize=7, ha="right")

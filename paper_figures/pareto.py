@@ -50,20 +50,20 @@ from looks import (
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import PAGE
-from steps import BAND, draw_band, front_steps
+from steps import band_sentence, draw_band, front_steps
 
 from headprune.statistics import pareto_front
 
 NAME = "pareto"
 OPENING = (
-    "Quality against what running a model costs: heads kept, parameters, multiply-accumulates, and measured on physically "
-    "pruned models the median time per sentence at batch size 1 and the time per token in large batches; cheaper is "
-    "left. One point per method, arm and number of heads kept K: the mean over runs. Horizontal bars: quartiles of the "
-    "measurements, averaged over runs. Step line: Pareto front of all pruned models, drawn through the means; numbers "
-    "along it: K. {band}. Star: the unpruned model. The hardware stands in the signature of each row."
+    "Quality against what running a model costs: heads kept, parameters, multiply-accumulates, and measured on "
+    "physically pruned models the median time per sentence at batch size 1 and the time per token in large batches; "
+    "cheaper is left. One point per method, arm and number of heads kept K: the mean over runs. Horizontal bars: "
+    "quartiles of the measurements, averaged over runs. Step line: Pareto front of all pruned models, drawn through "
+    "the means; numbers along it: K. {band}. Star: the unpruned model. The hardware stands in the signature of each "
+    "row."
 )
 DIMMED = "Grey dots: points off the front, of {} lines."
-NARROW = "of {} seeds it is much too narrow"
 COLUMNS, HEIGHT, LEAST = 3, 2.1, 1.5  # panels in a row, and inches of a row
 MOST_LISTED = 15  # entries of a legend in the place of a panel
 
@@ -120,15 +120,13 @@ def draw(results: Results, out_dir: Path) -> None:
         for group, cost, runs in panels
         if runs["x"].isna().any()
     ]
-    write_caption(results, out_dir, NAME, opening(results), [DIMMED.format(len(lines)), *notes] if dim else notes)
-
-
-def opening(results: Results) -> str:
-    """The opening of the caption; it says what a band of few seeds is worth."""
-    seeds = results.cells.loc[results.cells["status"] == "ok", "seed"].nunique()
-    if seeds < 2:
-        return OPENING.format(band="One seed: no band")
-    return OPENING.format(band=f"{BAND}; {NARROW.format(seeds)}" if seeds <= 3 else BAND)
+    write_caption(
+        results,
+        out_dir,
+        NAME,
+        OPENING.format(band=band_sentence(results)),
+        [DIMMED.format(len(lines)), *notes] if dim else notes,
+    )
 
 
 def draw_group(

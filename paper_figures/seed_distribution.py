@@ -16,8 +16,21 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from captions import count_statuses, write_caption
 from common import UNPRUNED, Line, Quality, Results, ResultsError, in_group, lines_of, outcomes, quality_of, run
-from families import line_label, ordered
-from looks import BLACK, BLUE, DOUBLE, GREY, SKY, VERMILLION, group_label, legend_outside, save, some_of, styled, value_axis
+from families import line_label
+from looks import (
+    BLACK,
+    BLUE,
+    DOUBLE,
+    GREY,
+    SKY,
+    VERMILLION,
+    group_label,
+    legend_outside,
+    save,
+    some_of,
+    styled,
+    value_axis,
+)
 from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
 
@@ -27,10 +40,10 @@ from headprune.statistics.seeds import mean
 NAME = "seed_distribution"
 BUDGETS, ROW, FRAME = 3, 0.17, 0.62  # panels side by side at most; inches of a row, and of title and axis
 OPENING = (
-    "Test quality of every run, one panel per number of heads asked for. Circles: runs, one per seed, of random methods "
-    "one per seed and draw; ticks: mean over n seeds, draws averaged before; bars: Student's t interval at 95 % over "
-    "seeds, cut at the edge of the panel, absent with one seed. Dashed: mean of the unpruned model, its runs in the top "
-    "row. Red: cells without a result, left out of the means. Intervals are not corrected for their number."
+    "Test quality of every run, one panel per number of heads asked for. Circles: runs, one per seed, of random "
+    "methods one per seed and draw; ticks: mean over n seeds, draws averaged before; bars: Student's t interval at 95 "
+    "% over seeds, cut at the edge of the panel, absent with one seed. Dashed: mean of the unpruned model, its runs "
+    "in the top row. Red: cells without a result, left out of the means. Intervals are not corrected for their number."
 )
 
 
@@ -93,7 +106,9 @@ def draw_panel(ax: Axes, row: Row, budget: int) -> None:
     by_line = lines_of(runs)
     unpruned = runs.loc[runs["method"] == UNPRUNED, "value"]
     if unpruned.notna().any():
-        ax.axvline(unpruned.mean(), color=GREY, linestyle=(0, (5, 2)), linewidth=1.0, zorder=1.5, label="unpruned, mean")
+        ax.axvline(
+            unpruned.mean(), color=GREY, linestyle=(0, (5, 2)), linewidth=1.0, zorder=1.5, label="unpruned, mean"
+        )
     values = runs["value"].dropna()
     low, high = values.min(), values.max()
     room = 0.08 * (high - low or abs(high) or 1.0)

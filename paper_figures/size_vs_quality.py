@@ -53,7 +53,7 @@ from looks import (
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from pages import fitting, selection_note
-from steps import draw_band, front_steps
+from steps import band_sentence, draw_band, front_steps
 
 NAME = "size_vs_quality"
 METRIC, UNIT = "parameters_non_embedding", 1e-6
@@ -62,8 +62,8 @@ MODELS = (Look(BLUE, "", "-"), Look(VERMILLION, "", DASHED), Look(GREEN, "", SHO
 OPENING = (
     "Test quality against parameters without embeddings, the models of a dataset together: colour and dashes by model, "
     "markers by method. Large stars: the unpruned models. Points: one per method and number of heads kept, mean over "
-    "runs; steps: the best quality that the pruned versions of a model, or itself, reach with so many parameters; band: "
-    "bootstrap over seeds at 95 %, seeds drawn as blocks, absent with one seed{small}. Descriptive: no test."
+    "runs; steps: the best quality that the pruned versions of a model, or itself, reach with so many parameters. "
+    "{band}. Descriptive: no test."
 )
 Dataset = tuple[str, ...]
 
@@ -101,9 +101,7 @@ def draw(results: Results, out_dir: Path) -> None:
     notes = [*savings(panels), *selection_note(len(lines), len(every))]
     if len(lines) < len(every):
         notes.append("Methods that are not shown count in the steps, and are small dots.")
-    seeds = results.cells["seed"].nunique()
-    small = f" and much too narrow with {seeds}" if 1 < seeds <= 3 else ""
-    write_caption(results, out_dir, NAME, OPENING.format(small=small), notes)
+    write_caption(results, out_dir, NAME, OPENING.format(band=band_sentence(results)), notes)
 
 
 def datasets(results: Results) -> list[Dataset]:
@@ -173,7 +171,9 @@ def savings(panels: Sequence[Panel]) -> list[str]:
             means = runs[runs["method"] != UNPRUNED].groupby([*LINE, "budget"])[["x", "y"]].mean()
             as_good = means[panel.quality.sign * (means["y"] - dense["y"]) >= 0]
             least = as_good.loc[as_good["x"].idxmin()] if len(as_good) else None
-            text = f"{model}: {dense['x']:.3g} M parameters, {panel.quality.label} {dense['y']:.{panel.quality.digits}f}"
+            text = (
+                f"{model}: {dense['x']:.3g} M parameters, {panel.quality.label} {dense['y']:.{panel.quality.digits}f}"
+            )
             if least is None:
                 found.append(f"{text}; no pruned version is as good in the mean.")
             else:

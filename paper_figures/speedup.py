@@ -25,10 +25,10 @@ THEORY = "macs_per_token"
 OPENING = (
     "Realised against theoretical speed-up of physically pruned models over the unpruned model of the same seed. "
     "Theoretical: ratio of multiply-accumulates per token. Realised: ratio of median latencies at batch size 1 (left) "
-    "and of median throughputs at the batch size named (right). One point per method and number of heads kept: mean over "
-    "runs; bars: from the lower to the upper quartile of the measurements of the pruned model, averaged over runs; "
-    "diagonal: realised = theoretical; numbers: heads kept, at the mean of the methods. The hardware stands in the "
-    "signature of each row."
+    "and of median throughputs at the batch size named (right). One point per method and number of heads kept: mean "
+    "over runs; bars: from the lower to the upper quartile of the measurements of the pruned model, averaged over "
+    "runs; diagonal: realised = theoretical; numbers: heads kept, at the mean of the methods. The hardware stands in "
+    "the signature of each row."
 )
 NOTHING = "No measured speed of pruned models in these results:\nnothing to compare with the multiply-accumulates."
 MANY_LINES = "Grey: all {} methods; black: their mean at each number of heads asked for."
@@ -81,7 +81,7 @@ def title(speed: Speed, runs: pd.DataFrame) -> str:
 
 
 def ratios(results: Results, group: tuple[str, ...], speed: Speed) -> pd.DataFrame:
-    """Per pruned run: theoretical and realised speed-up over the unpruned model of its seed, and the quartiles' range."""
+    """Per pruned run: theoretical and realised speed-up over the unpruned model of its seed, and the quartiles."""
     cells = in_group(results.cells, group)
     batch = 1 if speed.less_is_faster else None
     found = measured(cells, speed.metric, batch_size=batch)

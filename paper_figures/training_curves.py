@@ -1,6 +1,6 @@
 """Learning curves: the perplexity of unpruned models and of trainings with gates, and what the gates go through.
 
-Per model, left the perplexity on train and valid, beside it every quantity that a gate method changes while it trains: a
+Per model, left the perplexity on train and valid, beside it every quantity that a method changes while it trains: a
 temperature, the weight of a penalty, the heads it asks for. Up to eight methods, the best of every family first.
 
 python paper_figures/training_curves.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
@@ -17,12 +17,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, Line, Quality, Results, in_group, lines_of, on_lines, pooled_arm, read_curves, read_trials, run
+from common import (
+    UNPRUNED,
+    Line,
+    Quality,
+    Results,
+    in_group,
+    lines_of,
+    on_lines,
+    pooled_arm,
+    read_curves,
+    read_trials,
+    run,
+)
 from families import line_label, ordered
 from looks import (
     DOUBLE,
-    GREY,
-    MANY,
     SINGLE,
     Look,
     draw_range,
@@ -93,7 +103,9 @@ def draw(results: Results, out_dir: Path) -> None:
         legend_outside(figure, list(grid.flat), columns=4)
         save(figure, out_dir, NAME)
     shown = {line for row in rows for line in row.curves}
-    notes = [note for row in rows for note in selection_note(len(row.curves) - ((UNPRUNED, "") in row.curves), row.every)]
+    notes = [
+        note for row in rows for note in selection_note(len(row.curves) - ((UNPRUNED, "") in row.curves), row.every)
+    ]
     opening = OPENING.format(trainings=" ".join(sentence(results, row) for row in rows))
     write_caption(results.only(shown), out_dir, NAME, opening, notes, with_metric=False)
 
@@ -116,7 +128,12 @@ def row_of(results: Results, group: tuple[str, ...], curves: pd.DataFrame, trial
     found = lines_of(own[wanted])
     pruned = [line for line in found if line[0] != UNPRUNED]
     lines = fitting(results, group, pruned, MOST)
-    return Row(group, {line: found[line] for line in ordered(found) if line[0] == UNPRUNED or line in lines}, budget, len(pruned))
+    return Row(
+        group,
+        {line: found[line] for line in ordered(found) if line[0] == UNPRUNED or line in lines},
+        budget,
+        len(pruned),
+    )
 
 
 def nearest_trials(trials: pd.DataFrame, group: tuple[str, ...], budget: int | None) -> set[tuple[str, int, float]]:
@@ -198,7 +215,11 @@ def sentence(results: Results, row: Row) -> str:
     """What the panels of one group show: for how many heads, and updates."""
     where = f"{group_label(results, row.group)}: " if len(results.groups()) > 1 else ""
     at = f"trainings for K = {row.budget}, of a search the one that kept nearest to it" if row.budget else "no gates"
-    updates = [f"{line_label(line)} {own['updates'].max():g}" for line, own in row.curves.items() if own["updates"].notna().any()]
+    updates = [
+        f"{line_label(line)} {own['updates'].max():g}"
+        for line, own in row.curves.items()
+        if own["updates"].notna().any()
+    ]
     text = f"{where}{at}; updates: {', '.join(updates)}."
     return text[0].upper() + text[1:]
 

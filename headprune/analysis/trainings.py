@@ -39,7 +39,7 @@ def _read(path: Path) -> pd.DataFrame:
     needed = NEEDED[path.name]
     if not path.is_file():
         return pd.DataFrame(columns=needed)
-    texts = {column: str for column in TEXTS}
+    texts = dict.fromkeys(TEXTS, str)
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={c: [""] for c in _numbers(needed)})
     except (OSError, ValueError) as error:

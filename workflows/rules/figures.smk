@@ -6,7 +6,32 @@ FIGURE_NAMES = [
     "treatments",
     "pruning_cost",
     "penalty_frontier",
+    "normalised",
+    "size_vs_quality",
+    "speedup",
+    "seed_distribution",
+    "critical_difference",
+    "mask_agreement",
+    "heads_per_layer",
+    "training_curves",
+    "one_page",
 ]
+IMPORTED = {  # scripts that a figure takes panels from, beside what all share
+    "size_vs_quality": ["steps"],
+    "pareto": ["steps"],
+    "pruning_cost": ["steps"],
+    "normalised": ["quality_vs_heads"],
+    "one_page": [
+        "claims",
+        "mask_agreement",
+        "pareto",
+        "quality_vs_heads",
+        "results_table",
+        "speedup",
+        "steps",
+        "tabling",
+    ],
+}
 STUDIES = ["estimators", "ablations"]  # tables of one question each
 STATISTICS = ["comparisons", "summary", "claims"]
 PRESENT = plan.topics()  # what a profile has nothing of is not drawn
@@ -22,6 +47,17 @@ SHARED = [
         "style.mplstyle",
     )
 ]
+
+
+def drawn_with(wildcards):
+    """Shared scripts of one figure."""
+    return [
+        *SHARED,
+        *(str(FIGURES / f"{name}.py") for name in IMPORTED.get(wildcards.figure, [])),
+        *([str(FIGURES / "claims.yaml")] if wildcards.figure == "one_page" else []),
+    ]
+
+
 DRAWN = [table for table in TABLES if not table.endswith("manifest.json")]
 
 
@@ -29,7 +65,7 @@ rule figure:
     input:
         DRAWN,
         script=str(FIGURES / "{figure}.py"),
-        shared=[*SHARED, str(FIGURES / "pareto.py")],
+        shared=drawn_with,
     output:
         multiext(f"{RESULTS}/figures/{{figure}}", ".pdf", ".png", ".txt"),
     log:
