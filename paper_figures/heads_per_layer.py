@@ -187,7 +187,7 @@ def draw_panel(ax: Axes, panel: Panel) -> QuadMesh:
     ax.axhline(len(panel.kept) - 1, color=GREY, linewidth=0.8, zorder=3)
     long = max(map(len, panel.kept.columns)) > 3
     ax.tick_params(axis="x", labelrotation=90 if long else 0)
-    ax.set_xlabel("penalty λ" if panel.axis == "λ" else "K", labelpad=1)
+    ax.set_xlabel("penalty λ" if panel.axis == "λ" else "K", labelpad=4 if long else 1)
     return mesh
 
 

@@ -95,6 +95,7 @@ KNOWN: dict[Line, Look] = CORE | {  # colours differ within a family; between fa
 }
 SPARE_COLORS = [GREEN, BLUE, ORANGE, PURPLE, SKY, VERMILLION]
 SPARE_MARKERS = ["X", "<", ">", "h", "p", "d", "8"]
+MARKERS = ["o", "s", "^", "v", "D", "P", *SPARE_MARKERS]
 SPARE_DASHES: list[Dash] = ["-", (0, (6, 1.5)), (0, (2, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1))]
 SPARE = [
     Look(SPARE_COLORS[i % 6], SPARE_MARKERS[i % 7], SPARE_DASHES[i % 4])  # 84 of them
@@ -104,7 +105,7 @@ MANY = 8  # more lines than this are no longer told apart in one panel
 
 
 def looks(lines: Iterable[Line]) -> dict[Line, Look]:
-    """A look for every line of one panel, no two alike, and no two of one colour as long as the colours last."""
+    """A look for every line of one panel, no two alike, no two of one colour or marker as long as these last."""
     found: dict[Line, Look] = {}
     for line in sorted(ordered(lines), key=lambda line: line not in CORE):
         found[line] = _distinct(KNOWN.get(line, KNOWN.get((line[0], ""))), list(found.values()))
@@ -112,11 +113,13 @@ def looks(lines: Iterable[Line]) -> dict[Line, Look]:
 
 
 def _distinct(wish: Look | None, taken: Sequence[Look]) -> Look:
-    """The wish, in a free colour; without one, or where it is taken, a spare look as different as can be."""
+    """The wish, in a free colour and with a free marker; without one a spare look as different as can be."""
     colors, markers = {look.color for look in taken}, {look.marker for look in taken}
     free = [color for color in SPARE_COLORS if color not in colors]
     if wish and wish.color in colors and free:
         wish = replace(wish, color=free[0])
+    if wish and wish.marker in markers and (others := [marker for marker in MARKERS if marker not in markers]):
+        wish = replace(wish, marker=others[0])
     if wish and wish not in taken:
         return wish
     spare = [replace(look, color=free[0]) if free else look for look in SPARE]

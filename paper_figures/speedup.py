@@ -27,7 +27,7 @@ OPENING = (
     "Theoretical: ratio of multiply-accumulates per token. Realised: ratio of median latencies at batch size 1 (left) "
     "and of median throughputs at the batch size named (right). One point per method and number of heads kept: mean "
     "over runs; bars: from the lower to the upper quartile of the measurements of the pruned model, averaged over "
-    "runs; diagonal: realised = theoretical; numbers: heads kept, at the mean of the methods. The hardware stands in "
+    "runs; diagonal: realised = theoretical; numbers: heads asked for, at the mean of the methods. The hardware stands in "
     "the signature of each row."
 )
 NOTHING = "No measured speed of pruned models in these results:\nnothing to compare with the multiply-accumulates."
@@ -147,14 +147,14 @@ def name_budgets(ax: Axes, found: pd.DataFrame, means: pd.DataFrame) -> None:
     span = found["theoretical"].max() - found["theoretical"].min() or 1.0
     last = -np.inf
     for row in means.sort_values("theoretical").itertuples():
-        if row.theoretical - last < 0.06 * span:
+        if row.theoretical - last < 0.09 * span:
             continue
         last = row.theoretical
         ax.axvline(last, color="#DDDDDD", linewidth=0.5, zorder=1)
         ax.text(
             last,
             0.995,
-            f"{row.heads_kept:.3g}",
+            f"{row.Index:g}",
             transform=ax.get_xaxis_transform(),
             ha="center",
             va="top",

@@ -199,6 +199,8 @@ def draw_schedule(ax: Axes, row: Row, quantity: str, palette: dict[Line, Look]) 
             ax.plot(settled, level, "|", color=look.color, markersize=8, markeredgewidth=1.4, zorder=4)
     if quantity == "temperature" and ax.dataLim.intervaly[0] > 0:
         ax.set_yscale("log")
+    else:
+        ax.set_ylim(0, 1.08 * ax.dataLim.intervaly[1] or 1.0)
     ax.set_xlabel("share of the training")
     ax.set_ylabel("penalty λ" if quantity == "penalty" else quantity)
     ax.set_xlim(-0.02, 1.02)

@@ -239,7 +239,9 @@ def trial_mask_rows(plan: Plan) -> Iterator[dict]:
     order = sorted(heads, key=lambda head: (-head[1], head[2], head[0]))
     for trial in trial_rows(plan):
         kept = set(order[: trial["heads_kept"]])
-        common = {key: trial[key] for key in ("profile", "model", "method", "label", "seed", "coefficient", "signature")}
+        common = {
+            key: trial[key] for key in ("profile", "model", "method", "label", "seed", "coefficient", "signature")
+        }
         for kind, layer, index in heads:
             place = {"head": f"{kind}.{layer}.{index}", "type": kind, "layer": layer, "index": index}
             yield common | place | {"kept": (kind, layer, index) in kept}
@@ -256,7 +258,9 @@ def curve_rows(plan: Plan) -> Iterator[dict]:
             joint = {"method": "dsp", "arm": "joint", "label": "dsp.joint", "budget": budget, "updates": 1000}
             yield from curve(common | joint | {"cooldown": 680, "scheduled": "temperature"}, 5.0 + 4 / budget)
     for trial in trial_rows(plan):
-        common = {key: trial[key] for key in ("profile", "model", "seed", "method", "label", "coefficient", "signature")}
+        common = {
+            key: trial[key] for key in ("profile", "model", "seed", "method", "label", "coefficient", "signature")
+        }
         searched = {"arm": trial["label"].partition(".")[2], "updates": 600, "cooldown": 600, "scheduled": "penalty"}
         yield from curve(common | searched, np.log2(trial["perplexity"]) + 2)
 
