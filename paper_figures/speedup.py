@@ -27,8 +27,8 @@ OPENING = (
     "Theoretical: ratio of multiply-accumulates per token. Realised: ratio of median latencies at batch size 1 (left) "
     "and of median throughputs at the batch size named (right). One point per method and number of heads kept: mean "
     "over runs; bars: from the lower to the upper quartile of the measurements of the pruned model, averaged over "
-    "runs; diagonal: realised = theoretical; numbers: heads asked for, at the mean of the methods. The hardware stands in "
-    "the signature of each row."
+    "runs; diagonal: realised = theoretical; numbers: heads asked for, at the mean of the methods. The hardware "
+    "stands in the signature of each row."
 )
 NOTHING = "No measured speed of pruned models in these results:\nnothing to compare with the multiply-accumulates."
 MANY_LINES = "Grey: all {} methods; black: their mean at each number of heads asked for."

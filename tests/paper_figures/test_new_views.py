@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -198,7 +198,7 @@ def test_bars_of_one_level_do_not_meet(script) -> None:
     found = script("critical_difference").levels(cliques)
     assert sorted(clique for level in found for clique in level) == cliques
     for level in found:
-        assert all(before[1] < after[0] for before, after in zip(level, level[1:], strict=False))
+        assert all(before[1] < after[0] for before, after in pairwise(level))
 
 
 def test_too_few_blocks_are_said(script, tmp_path: Path) -> None:
