@@ -24,6 +24,7 @@ ORDER = (
     "relaxations",
     "importance",
     "attention_maps",
+    "prefixes",
     "ablation",
     "method",
     "reconstruction",
