@@ -183,6 +183,7 @@ class Evaluation(Section):
     checked_sentences: int = Field(32, ge=0, description="validation sentences translated masked and removed")
     rows: int = Field(64, ge=1, description="language models: streams that a split is read in (paper: 64)")
     one_row: bool = Field(True, description="language models: read the test set as one stream, too")
+    sample: int = Field(60, ge=0, description="language models: tokens of text that every model writes; 0: none")
 
 
 class Calibration(Section):
