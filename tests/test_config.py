@@ -315,7 +315,12 @@ BAD_TREATED = {
     "trials of a score": ("methods/1/trials", 3, ["methods[1].trials", "3", "'magnitude'", SCORE]),
     "trials without a search": ("methods/2/trials", 3, ["methods[2].trials", "3", "'dsp'", "without a search"]),
     "trials of one training": ("methods/6/trials", 3, ["methods[6].trials", "3", "'drophead'", "without a search"]),
-    "no trials": ("methods/5/trials", 0, ["methods.5.trials", "0", "greater than or equal to 1"]),
+    "negative trials": ("methods/5/trials", -1, ["methods.5.trials", "-1", "greater than or equal to 0"]),
+    "a sweep of a score": ("methods/1/coefficients", [0.1], ["methods[1].coefficients", "'magnitude'", SCORE]),
+    "a sweep without a search": ("methods/2/coefficients", [0.1], ["methods[2].coefficients", "without a search"]),
+    "a falling sweep": ("methods/5/coefficients", [0.1, 0.01], ["methods.5.coefficients", "[0.1, 0.01]", "must rise"]),
+    "a negative sweep": ("methods/5/coefficients", [-1, 1], ["methods.5.coefficients", "[-1.0, 1.0]", "from 0"]),
+    "an empty sweep": ("methods/5/coefficients", [], ["methods.5.coefficients", "at least 1"]),
     "a value for what is searched": (
         "methods/5/options",
         {"penalty": 0.1},

@@ -21,6 +21,7 @@ from headprune.config.models import AnyDataset, AnyModel, Section
 from headprune.heads import Scope
 from headprune.method import Entry, load_methods, unknown
 from headprune.method.registry import BUILT_IN
+from headprune.search import BRACKET
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -102,7 +103,22 @@ class Method(Grid):
     update_freq: int | None = Field(
         None, ge=1, description="batches per update, each with gates of its own; None: as the model's"
     )
-    trials: int = Field(8, ge=1, description="most trainings to search for one budget, beyond the first bracket")
+    coefficients: list[float] | None = Field(
+        None, min_length=1, description="where the search for a budget starts, a sweep; None: 1e-5, 1e-4, 1e-3, 1e-2"
+    )
+    trials: int = Field(8, ge=0, description="most trainings to search for one budget, beyond those it starts from")
+
+    @field_validator("coefficients")
+    @classmethod
+    def _rising(cls, values: list[float] | None) -> list[float] | None:
+        if values is not None and (values != sorted(set(values)) or values[0] < 0):
+            raise ValueError(f"{values} must rise, from 0 at least")
+        return values
+
+    @property
+    def sweep(self) -> tuple[float, ...]:
+        """The coefficients that a search starts from."""
+        return BRACKET if self.coefficients is None else tuple(self.coefficients)
 
     @property
     def label(self) -> str:
@@ -167,6 +183,7 @@ class Evaluation(Section):
     checked_sentences: int = Field(32, ge=0, description="validation sentences translated masked and removed")
     rows: int = Field(64, ge=1, description="language models: streams that a split is read in (paper: 64)")
     one_row: bool = Field(True, description="language models: read the test set as one stream, too")
+    sample: int = Field(60, ge=0, description="language models: tokens of text that every model writes; 0: none")
 
 
 class Calibration(Section):
