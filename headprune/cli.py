@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from headprune.config import ConfigError, load
+from headprune.config import ConfigError, load, read
 from headprune.method import load_methods, unknown
 from headprune.method.registry import BUILT_IN
 
@@ -68,7 +68,12 @@ def new_method(
 
 
 @app.command()
-def plan(config: ConfigFile, cores: Annotated[int, typer.Option(help="cores the run may use")] = 2) -> None:
+def plan(
+    config: ConfigFile,
+    cores: Annotated[int, typer.Option(help="cores the run may use")] = 2,
+    part: Annotated[str, typer.Option(help="of the profile; left out: the whole")] = "",
+    seeds: Annotated[list[int] | None, typer.Option(help="instead of the profile's; may be given again")] = None,
+) -> None:
     """Check a profile and show its cells, jobs and estimated hours. Nothing is written or run.
 
     Hours come from earlier timings of the profile, or of another one in the same results folder, where there are any.
@@ -76,7 +81,8 @@ def plan(config: ConfigFile, cores: Annotated[int, typer.Option(help="cores the 
     from headprune.pipeline import planned
     from headprune.pipeline.plan import Plan
 
-    grid = Plan(load(config))
+    change: dict[str, Any] = ({"part": part} if part else {}) | ({"seeds": seeds} if seeds else {})
+    grid = Plan(load({**read(config), **change} if change else config))
     grid.check_writable()
     planned.show(console, grid, cores)
 
@@ -131,6 +137,21 @@ def verify(
     console.print(f"{folder}: {counts} checked: {verdict}", markup=False, highlight=False, soft_wrap=True)
     if report.differences:
         raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(help="results of runs of one profile: results/PROFILE, or published")
+    ],
+    into: Annotated[Path, typer.Option(help="folder for the tables; must not hold any")],
+    segments: Annotated[bool, typer.Option(help="copy hypotheses and per-segment statistics, too")] = False,
+) -> None:
+    """Join the tables of several runs, such as the parts of a profile, by their signatures; of one, copy them."""
+    from headprune.pipeline.merging import merge as join
+
+    cells = join(folders, into, segments)
+    console.print(f"{into}: {cells} cells of {len(folders)} runs", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -171,6 +171,15 @@ class Ablation(Section):
         return values if values is None else distinct(values)
 
 
+class Part(Section):
+    """Entries that can be run, and make up a table, without the others."""
+
+    name: str
+    entries: list[str] = Field(
+        min_length=1, description="patterns of labels; an entry is in the first part of which one fits"
+    )
+
+
 class Evaluation(Section):
     """How models are measured: translations are made, text is read."""
 
@@ -270,6 +279,8 @@ class Config(Section):
     batch: Literal["seed", "method"] = Field(
         "seed", description="cells that share a process: all short ones of a seed, or of a seed and method"
     )
+    parts: list[Part] = Field(default_factory=list, description="what can be run without the rest")
+    part: str = Field("", description="the part to run; empty: the whole")
     evaluation: Evaluation = Evaluation()
     calibration: Calibration = Calibration()
     speed: Speed = Speed()

@@ -302,7 +302,7 @@ class Plan:
         if job.kind in ("treat", "retrain"):
             treatment = self.treatment(job.label)
             assert treatment is not None
-            spec["treatment"] = _plain(treatment)
+            spec["treatment"] = treatment.model_dump(exclude_defaults=True, exclude={"of"})
         if job.kind == "speed":
             spec["speed"] = _plain(config.speed)
         return spec
