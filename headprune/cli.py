@@ -43,11 +43,15 @@ def methods(
 def check(
     file: Annotated[Path, typer.Argument(help="a file with methods, wherever it lies")],
     factor: Annotated[float | None, typer.Option(help="forward and backward passes that scoring may cost")] = None,
+    options: Annotated[str, typer.Option(help="JSON of hyper-parameters, instead of the defaults")] = "{}",
 ) -> None:
     """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
     from headprune.check import FACTOR, check_file, display
 
-    reports = check_file(file, FACTOR if factor is None else factor)
+    given = json.loads(options)
+    if not isinstance(given, dict):
+        raise ConfigError(f"--options is {options!r}; it takes a JSON object such as '{{\"iterative\": true}}'")
+    reports = check_file(file, FACTOR if factor is None else factor, given)
     for report in reports:
         display.report(console, report)
     if not all(report.passed for report in reports):
