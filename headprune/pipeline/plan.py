@@ -280,6 +280,7 @@ class Plan:
             "treatments": bool(self._treated),
             "penalty_frontier": any(self.kind(label) == "search" for label in self._methods),
             "estimators": len(arms) > 1,
+            "stabilisers": sum(method.name == "layerwise_l0" for method in self.config.methods) > 1,
             "ablations": bool(self.config.ablations),
         }
 
