@@ -180,6 +180,9 @@ class LanguageArchitecture(Section):
     factor: int = Field(4, ge=1, description="by which the width shrinks from band to band")
     share_embeddings: bool = Field(True, description="tie input and output embeddings")
     final_norm: bool = Field(False, description="a layer norm after the last layer (paper: none)")
+    initialisation: Literal["shim", "sukhbaatar"] = Field(
+        "shim", description="of persistent vectors: as small as projections (shim), or of unit variance when scaled"
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> LanguageArchitecture:
