@@ -315,6 +315,8 @@ BAD_TREATED = {
     "trials of a score": ("methods/1/trials", 3, ["methods[1].trials", "3", "'magnitude'", SCORE]),
     "trials without a search": ("methods/2/trials", 3, ["methods[2].trials", "3", "'dsp'", "without a search"]),
     "trials of one training": ("methods/6/trials", 3, ["methods[6].trials", "3", "'drophead'", "without a search"]),
+    "repeated seed of a model": ("models/tiny/seeds", [1, 1], ["models.tiny", "seeds", "[1, 1]", "distinct"]),
+    "repeated budget of a model": ("models/tiny/budgets", [4, 4], ["models.tiny", "budgets", "[4, 4]", "distinct"]),
     "negative trials": ("methods/5/trials", -1, ["methods.5.trials", "-1", "greater than or equal to 0"]),
     "a sweep of a score": ("methods/1/coefficients", [0.1], ["methods[1].coefficients", "'magnitude'", SCORE]),
     "a sweep without a search": ("methods/2/coefficients", [0.1], ["methods[2].coefficients", "without a search"]),

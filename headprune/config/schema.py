@@ -11,38 +11,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
-    Strict,
     field_validator,
 )
 
-from headprune.config.models import AnyDataset, AnyModel, Section
+from headprune.config.models import AnyDataset, AnyModel, Section, Whole, distinct
 from headprune.heads import Scope
 from headprune.method import Entry, load_methods, unknown
 from headprune.method.registry import BUILT_IN
 from headprune.search import BRACKET
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-
-def whole(value: Any) -> Any:
-    """A whole number; its digits as text, too, which is what snakemake makes of `--config seeds=[1,2]`."""
-    if isinstance(value, str) and re.fullmatch(r"-?\d+", value.strip()):
-        return int(value)
-    return value
-
-
-Whole = Annotated[int, Strict(), BeforeValidator(whole)]
-
-
-def distinct(values: list[int]) -> list[int]:
-    """:raises ValueError: no values, a repeated, a negative or a huge one."""
-    if not values or len(set(values)) != len(values) or min(values) < 0:
-        raise ValueError(f"{values} must be distinct, not negative, and at least one")
-    if max(values) >= 2**31:
-        raise ValueError(f"{max(values)} must be less than 2^31")
-    return values
 
 
 def plain_folder(value: str) -> str:

@@ -51,7 +51,7 @@ class LanguageModeling(Track):
         a, t = architecture, training
         argv: list[Any] = [corpus.binarised, "--task", "streaming_lm", "--tokens-per-sample", a.segment]
         argv += ["--arch", "all_attention_lm", "--layers", a.layers, "--width", a.width, "--heads", a.heads]
-        argv += ["--persistent", a.persistent, "--ffn-dim", a.feed_forward]
+        argv += ["--persistent", a.persistent, "--ffn-dim", a.feed_forward, "--initialisation", a.initialisation]
         argv += ["--memory-length", a.memory, "--max-relative", a.memory + 1]
         argv += ["--dropout", a.dropout, "--attention-dropout", a.attention_dropout]
         argv += ["--input-dropout", a.input_dropout, "--output-dropout", a.output_dropout]
