@@ -206,11 +206,19 @@ def read_cells(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     path = path / "cells.parquet" if path.is_dir() else path
-    table = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    missing, strange = set(CELL_COLUMNS) - set(table.columns), set(table.columns) - set(CELL_COLUMNS)
+    return read_table(path, CELL_COLUMNS)
+
+
+def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Reads a parquet or CSV file with these columns and types.
+
+    :raises ValueError: its columns are others.
+    """
+    table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
+    missing, strange = set(columns) - set(table.columns), set(table.columns) - set(columns)
     if missing or strange:
         raise ValueError(f"{path} has another schema: missing {sorted(missing)}, unknown {sorted(strange)}")
-    return table.astype(CELL_COLUMNS)[list(CELL_COLUMNS)]
+    return table.astype(dict(columns))[list(columns)]
 
 
 def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -249,9 +257,9 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    texts = [column for column, kind in CELL_COLUMNS.items() if kind == "string"]
-    numbers = {column: [""] for column in CELL_COLUMNS if column not in texts}
+def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    texts = [column for column, kind in columns.items() if kind == "string"]
+    numbers = {column: [""] for column in columns if column not in texts}
     return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers)
 
 

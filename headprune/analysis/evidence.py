@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from headprune.analysis.comparisons import REFERENCE, Point, Study
-from headprune.analysis.tables import CELL, LINE, Line, Results, in_group, measured
+from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured
+from headprune.results import ABLATION_COLUMNS
 from headprune.statistics.normalised import relative
 
 BySeed = dict[int, float]
@@ -65,19 +66,21 @@ class Evidence:
 
     @cached_property
     def ablations(self) -> pd.DataFrame:
-        """Rows of ablations.csv of this model that have a result; empty without the file."""
+        """Rows of ablations.csv of this model that have a result; empty without the file.
+
+        :raises ResultsError: ablations.csv is unreadable or lacks a column
+        """
         path = self.results.folder / "ablations.csv"
         if not path.is_file():
-            return pd.DataFrame(columns=["kind", "seed", "type", "layer", "value", "unpruned", "p_value"])
-        table = pd.read_csv(path)
-        # what is measured is named by the track's metric: `bleu`, `unpruned_bleu`
-        metric = next((c for c in table.columns if f"unpruned_{c}" in table.columns), None)
-        table = table[
-            (table["model"] == self.group[3]) & (table["profile"] == self.group[0]) & (table["status"] == "ok")
-        ]
-        if metric is None:
-            return table.iloc[:0]
-        return table.rename(columns={metric: "value", f"unpruned_{metric}": "unpruned"})
+            return pd.DataFrame(columns=list(ABLATION_COLUMNS))
+        try:
+            table = pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
+        if absent := [column for column in ABLATION_COLUMNS if column not in table.columns]:
+            raise ResultsError(f"{path.name} lacks the columns {', '.join(absent)}")
+        own = (table["profile"] == self.group[0]) & (table["model"] == self.group[3])
+        return table[own & (table["metric"] == self.study.quality.metric) & (table["status"] == "ok")]
 
     @cached_property
     def _masks(self) -> pd.DataFrame:
