@@ -26,8 +26,8 @@ from headprune.analysis.tables import (
     seed_values,
     split_arm,
 )
-from headprune.statistics import Family, Paired
-from headprune.statistics.normalised import flags, normalised
+from headprune.statistics import Estimate, Family, Paired
+from headprune.statistics.normalised import flags, normalised_interval
 from headprune.statistics.seeds import ALPHA, Across, across, verdict
 
 REFERENCE: Line = (UNPRUNED, "")
@@ -163,13 +163,13 @@ class Study:
         missed = () if np.isnan(heads) or heads == budget else (f"keeps {heads:.1f} heads",)
         return (*found, *missed)
 
-    def normalised(self, point: Point) -> float:
+    def normalised(self, point: Point) -> Estimate:
         """Mean quality with random heads at 0 and the unpruned model at 1, over the seeds that all three have."""
         points = (point, self.at(REFERENCE, point[1]), self.at(RANDOM, point[1]))
         three = [self.values.get(at, {}) if at else {} for at in points]
         seeds = sorted(set.intersection(*(set(values) for values in three)))
-        means = [np.mean([values[seed] for seed in seeds]) if seeds else np.nan for values in three]
-        return float(normalised(*means))
+        own, top, bottom = ([values[seed] for seed in seeds] for values in three)
+        return normalised_interval(own, top, bottom)
 
 
 def compare(
@@ -259,7 +259,7 @@ def _row(study: Study, pair: Pair, seeds: Across, outputs: Paired | None) -> dic
         "metric": study.quality.metric,
         "value": sign * float(np.mean(values)) if values else np.nan,
         "baseline_value": sign * float(np.mean(references)) if references else np.nan,
-        "normalised": study.normalised(pair.system),
+        "normalised": study.normalised(pair.system).value,
         "improvement": seeds.difference.value,
         "low": seeds.difference.low,
         "high": seeds.difference.high,

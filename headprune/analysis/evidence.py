@@ -25,6 +25,7 @@ class Evidence:
         self.study = Study(results, group)
         self.cells = in_group(results.cells, group)
         self.n_heads = int(self.cells["n_heads"].max())
+        self._kept_costs: dict[str, dict[Point, BySeed]] = {}
 
     def budgets(self, line: Line, kept: tuple[float, float]) -> list[int]:
         """Budgets of a line whose share of all heads lies in a range, ends included."""
@@ -47,6 +48,17 @@ class Evidence:
         table = self._costs(metric)
         own, top = table.get((line, budget), {}), table.get((REFERENCE, self.n_heads), {})
         return {seed: own[seed] / top[seed] for seed in sorted(set(own) & set(top)) if top[seed] > 0}
+
+    def spent(self, metric: str, line: Line, budget: int) -> BySeed:
+        """A cost as it was measured, mean over the draws of a seed."""
+        return self._costs(metric).get((line, budget), {})
+
+    def heads(self, line: Line, budget: int) -> BySeed:
+        """Heads that were kept, mean over the draws of a seed."""
+        runs = self.study.runs
+        own = runs[(runs["method"] == line[0]) & (runs["line"] == line[1]) & (runs["budget"] == budget)]
+        means = own.dropna(subset=["heads_kept"]).groupby("seed")["heads_kept"].mean()
+        return {int(str(seed)): float(heads) for seed, heads in means.items()}
 
     def exact(self, line: Line, kept: tuple[float, float]) -> list[bool]:
         """Of every cell with a result, whether it keeps as many heads as were asked for."""
@@ -90,6 +102,11 @@ class Evidence:
         return in_group(self.results.masks, self.group).merge(completed, on=CELL)
 
     def _costs(self, metric: str) -> dict[Point, BySeed]:
+        if metric not in self._kept_costs:
+            self._kept_costs[metric] = self._read_costs(metric)
+        return self._kept_costs[metric]
+
+    def _read_costs(self, metric: str) -> dict[Point, BySeed]:
         rows = measured(self.cells, metric, batch_size=LATENCY_BATCH.get(metric))
         means: Any = rows.groupby([*LINE, "budget", "seed"])["value"].mean()
         found: dict[Point, BySeed] = {}

@@ -95,6 +95,14 @@ def test_loss(direction: str, verdict: str, write: Callable) -> None:
     assert row["effect"] == pytest.approx(1 - np.mean([19.9, 19.8, 19.9]) / 20)
 
 
+def test_cells_without_a_result_are_counted(write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", 4): (15, 15.2, None), ("l0.joint", 4): (12, 12.1, 12.2)})))
+    row = decided(claim(predicate="compare", systems=["dsp.joint"], baselines=["l0.joint"]), folder)
+    assert (row["n"], row["note"]) == (2, "1 cell without a result left out")
+    row = decided(claim(predicate="exact_count", systems=["dsp.joint"]), folder)
+    assert (row["n"], row["note"]) == (2, "1 cell without a result left out")
+
+
 def test_saving(write: Callable) -> None:
     costs = {"parameters": lambda k: 100 + 10 * k, "throughput": lambda k: 1000 - 10 * k}
     folder = write(rows_of(values({("dsp.joint", 6): (15, 15, 15)}), **costs))

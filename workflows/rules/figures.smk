@@ -11,7 +11,7 @@ FIGURE_NAMES = [
     "penalty_frontier",
 ]
 STUDIES = ["estimators", "ablations"]  # tables of one question each
-TABLED = ["comparisons", "summary"]
+TABLED = ["comparisons", "normalised", "frontiers", "summary"]
 STATISTICS = [*TABLED, "claims"]
 SHARED = [
     str(FIGURES / name)
