@@ -27,7 +27,8 @@ OPENING = (
     "that all three have, with Fieller's interval at 95 %, which is left out where it has no end or n is 1; no scale: "
     "random heads are as good as the unpruned model. Quality control: † below matched random, ‡ above unpruned, beyond "
     "the interval of the difference within seeds ((†), (‡): by one seed, which has no interval); of a method with "
-    "random twins of its own masks, below these. {flagged} of {points} points are flagged. – marks what was not planned."
+    "random twins of its own masks, below these. {flagged} of {points} points are flagged. – marks what was not "
+    "planned."
 )
 
 
