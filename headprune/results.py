@@ -114,6 +114,16 @@ ABLATION_COLUMNS = {
     "reason": "string",
     "signature": "string",
 }
+# The files of a results folder that `collect` writes, beside manifest.json.
+TABLES = (
+    "cells.parquet",
+    "cells.csv",
+    "masks.parquet",
+    "trials.csv",
+    "trial_masks.csv",
+    "curves.csv",
+    "ablations.csv",
+)
 UNITS = {
     "bleu": "BLEU",
     "bleu_tokenized_lower": "BLEU",
@@ -210,9 +220,9 @@ def read_cells(path: str | Path) -> pd.DataFrame:
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Reads a table of this schema.
+    """Reads a parquet or CSV file with these columns and types.
 
-    :raises ValueError: the columns are others.
+    :raises ValueError: its columns are others.
     """
     table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
     missing, strange = set(columns) - set(table.columns), set(table.columns) - set(columns)
@@ -238,26 +248,6 @@ def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
             name = "/".join(str(part) for part in first[: len(cell)])
             raise ValueError(f"cell {name} occurs {what.format(counts.max())}; merge only one of them")
     return merged.drop_duplicates(rows).sort_values(ROW_KEY, kind="stable", ignore_index=True)
-
-
-def merge_others(name: str, tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """The same of `masks.parquet`, `trials.csv`, …; a row that repeats another is taken once.
-
-    :raises ValueError: two rows for one key under two signatures.
-    """
-    columns, key = OTHERS[name]
-    found = [table for table in tables if len(table)]
-    if not found:
-        return _table([], columns, key)
-    merged = pd.concat(found, ignore_index=True)
-    if "head" in key and "status" in columns:  # what failed in one run and not in another
-        cell = key[: key.index("head")]
-        finished = merged[merged["status"] == "ok"].set_index(cell).index
-        merged = merged[(merged["status"] == "ok") | ~merged.set_index(cell).index.isin(finished)]
-    counts = merged.groupby(key, sort=False, dropna=False)["signature"].nunique()
-    if (counts > 1).any():
-        raise ValueError(f"{name}: {counts[counts > 1].index[0]} occurs under {counts.max()} signatures")
-    return merged.drop_duplicates(key).sort_values(key, kind="stable", ignore_index=True)
 
 
 def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:

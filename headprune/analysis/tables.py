@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from headprune import results
+from headprune.naming import unknown
 
 GROUP = ["profile", "track", "dataset", "model"]
 LINE = ["method", "line"]  # `line` is the arm with repeated draws pooled
@@ -28,8 +29,8 @@ UNPRUNED = "unpruned"
 Line = tuple[str, str]
 
 
-class ResultsError(Exception):
-    """The results folder cannot be evaluated; the message says why."""
+class ResultsError(ValueError):
+    """The results cannot be evaluated; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ QUALITY = {
     "lm": Quality(results.QUALITY["lm"], "test perplexity", higher_is_better=False, scale="log"),
     "nli": Quality(results.QUALITY["nli"], "test accuracy", digits=3),
 }
+
+
+CHRF = Quality("chrf", "test chrF")
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,18 @@ def in_group(table: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
 def quality_of(cells: pd.DataFrame) -> Quality:
     """The quality metric of one group's track; an unknown track falls back on BLEU."""
     return QUALITY.get(cells["track"].iloc[0], QUALITY["mt"])
+
+
+def quality_named(track: str, metric: str | None) -> Quality:
+    """The quality of a track by its metric; None: the one that stands for it.
+
+    :raises ResultsError: the track has no such metric whose outputs can be tested in pairs
+    """
+    usual = QUALITY.get(track, QUALITY["mt"])
+    known = {quality.metric: quality for quality in ((usual, CHRF) if track == "mt" else (usual,))}
+    if metric is not None and metric not in known:
+        raise ResultsError(unknown(f"metric of track {track}", metric, known))
+    return known[metric or usual.metric]
 
 
 def lines_of(table: pd.DataFrame) -> dict[Line, pd.DataFrame]:
