@@ -114,6 +114,16 @@ ABLATION_COLUMNS = {
     "reason": "string",
     "signature": "string",
 }
+# The files of a results folder that `collect` writes, beside manifest.json.
+TABLES = (
+    "cells.parquet",
+    "cells.csv",
+    "masks.parquet",
+    "trials.csv",
+    "trial_masks.csv",
+    "curves.csv",
+    "ablations.csv",
+)
 UNITS = {
     "bleu": "BLEU",
     "bleu_tokenized_lower": "BLEU",

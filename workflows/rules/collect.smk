@@ -1,4 +1,5 @@
 TABLES = [f"{RESULTS}/{name}" for name in jobs.TABLES]
+RUNS = {RESULTS: {"tables": TABLES, "topics": plan.topics()}}
 
 
 rule collect:
@@ -18,11 +19,3 @@ rule collect:
         ),
     shell:
         "headprune collect --config {params.config:q} 2> {log:q}"
-
-
-rule tables:
-    input:
-        TABLES,
-        f"{RESULTS}/tables/results.md",
-        f"{RESULTS}/tables/comparisons.md",
-        f"{RESULTS}/tables/summary.md",

@@ -33,7 +33,6 @@ if plan.config.mirror:
     os.environ.setdefault("HEADPRUNE_MIRROR", plan.config.mirror)
 
 RESULTS = str(plan.folder)
-FIGURES = ROOT / "paper_figures"
 
 
 def either(names):
@@ -143,9 +142,5 @@ def test_receipts(wildcards):
     )
 
 
-def input_folder(wildcards, input):
-    return str(Path(input[0]).parent)
-
-
-def output_folder(wildcards, output):
-    return str(Path(output[0]).parent)
+onstart:
+    progress.start(plan, workflow.cores or 1)
