@@ -44,6 +44,7 @@ ORDER = (
     "analysis",
     "provenance",
     "pipeline",
+    "report",
     "verification",
     "supervision",
     "check",
@@ -60,7 +61,7 @@ FOR_METHODS = {
     "reconstruction",
     "relaxations",
 }
-FOR_FIGURES = {"analysis", "files", "naming", "results", "statistics"}
+FOR_FIGURES = {"analysis", "files", "naming", "report", "results", "statistics"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
@@ -132,6 +133,6 @@ def test_fairseq_is_imported_after_the_remedies_for_it(path: Path) -> None:
 
 
 def test_heads_and_results_need_no_torch() -> None:
-    light = "headprune.heads, headprune.results, headprune.statistics, headprune.analysis.tables"
+    light = "headprune.heads, headprune.results, headprune.statistics, headprune.analysis.tables, headprune.report"
     code = f"import sys, {light}; assert not {{'torch', 'fairseq'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
