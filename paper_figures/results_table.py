@@ -110,7 +110,8 @@ def _tied(points: pd.DataFrame, study: Study) -> pd.Series:
         first, *_ = _points(own[own["best"]])
         others = own[~own["best"]]
         apart = told_apart(study, first, _points(others), ALPHA)
-        tied[others.index] = [not apart[point] for point in _points(others)]
+        for row, point in zip(others.index, _points(others), strict=True):
+            tied[row] = not apart[point]
     return tied
 
 
