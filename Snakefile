@@ -19,4 +19,4 @@ rule all:
 
 
 onstart:
-    progress.start(plan, workflow.cores or 1)
+    progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))
