@@ -1,0 +1,24 @@
+"""What is shared by runs that are killed: an undisturbed one, and Slurm where it was asked for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.conftest import slurm
+
+HERE = Path(__file__).parent
+sys.path += [str(HERE), str(HERE.parent / "e2e")]  # killing, smoke_run
+__all__ = ["slurm", "undisturbed"]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory):
+    """The smoke profile's tables, nothing killed."""
+    from smoke_run import Run
+
+    run = Run(tmp_path_factory.mktemp("undisturbed"))
+    run.snakemake("tables")
+    return run
