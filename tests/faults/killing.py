@@ -24,7 +24,7 @@ from smoke_run import ROOT, SMOKE, Run
 
 TRAININGS = ("dense", "gates")
 # States of trainings are saved often, so that most kills find one; attempts are many, as every kill costs one.
-EXECUTION = {"attempts": 30, "checkpoint_updates": 2, "minutes": dict.fromkeys(("dense", "gates", "speed"), 60)}
+EXECUTION = {"attempts": 20, "checkpoint_updates": 2, "minutes": dict.fromkeys(("dense", "gates", "speed"), 60)}
 POLL = 0.05  # seconds
 PATIENCE = 1800.0  # seconds, of a whole disturbed run
 
@@ -197,7 +197,8 @@ def disturb(
     while not disturbed.complete:
         assert time.monotonic() - began < PATIENCE, f"no end in sight: see {disturbed.run.directory}/output.txt"
         if not disturbed.running:
-            assert disturbed.restarts < 5 * len(blows) + 5, f"see {disturbed.run.directory}/output.txt"
+            began_well = (disturbed.run.results / "progress/calls.json").exists()
+            assert began_well and disturbed.restarts < 2 * len(blows) + 2, f"see {disturbed.run.directory}/output.txt"
             time.sleep(rng.uniform(0, 3))
             disturbed.resume()
             due = time.monotonic() + rng.uniform(0, span)
