@@ -140,6 +140,7 @@ UNITS = {
 QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib")
+DAMAGED = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError)  # pandas' and pyarrow's, of tables
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
 CELL_KEY = ["profile", "track", "dataset", "model", "method", "arm", "budget", "seed"]
 ROW_KEY = [*CELL_KEY, "split", "metric"]
@@ -192,15 +193,22 @@ def reproducible(cells: pd.DataFrame) -> pd.DataFrame:
 def read_cells(path: str | Path) -> pd.DataFrame:
     """Reads `cells.parquet` or `cells.csv`, or the one in a folder.
 
-    :raises ValueError: the columns are not those of the schema.
+    :raises ValueError: it is no table, or its columns are not those of the schema.
+    :raises OSError: it cannot be read.
     """
     path = Path(path)
     path = path / "cells.parquet" if path.is_dir() else path
-    table = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    missing, strange = set(CELL_COLUMNS) - set(table.columns), set(table.columns) - set(CELL_COLUMNS)
+    try:
+        table = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except DAMAGED as error:
+        raise ValueError(f"{path} is not a readable table: {error}") from error
+    missing, strange = set(CELL_COLUMNS) - set(table.columns), set(map(str, table.columns)) - set(CELL_COLUMNS)
     if missing or strange:
         raise ValueError(f"{path} has another schema: missing {sorted(missing)}, unknown {sorted(strange)}")
-    return table.astype(CELL_COLUMNS)[list(CELL_COLUMNS)]
+    try:
+        return table.astype(CELL_COLUMNS)[list(CELL_COLUMNS)]
+    except DAMAGED as error:
+        raise ValueError(f"{path} holds values of other types than the schema's: {error}") from error
 
 
 def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -11,15 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headprune import results
+from headprune.analysis import tables
 from headprune.cli import main
 from headprune.config import ConfigError, load
 from headprune.pipeline.plan import Plan
+from tests.analysis.made_up_cells import rows_of
 from tests.test_config import VALID, changed
 
 # What is wrong, the key, its value, and what the error must say.
@@ -226,6 +230,35 @@ def test_any_file(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> N
     path.write_bytes(content)
     with pytest.raises(ConfigError):
         load(path)
+
+
+ROWS = rows_of({("unpruned", "", 12, 1): 20.0, ("magnitude", "", 4, 1): 9.0, ("dsp", "joint", 4, 1): None})
+TABLE = results.cells_table(ROWS).astype(object)
+JUNK = [None, "x", "", "\0", b"b", 2**70, 3.7, float("inf"), float("nan"), True, [1], {"a": 1}, np.datetime64("now")]
+
+
+@given(
+    changes=st.lists(st.tuples(st.sampled_from(sorted(TABLE)), st.sampled_from(JUNK), st.booleans()), max_size=3),
+    dropped=st.none() | st.sampled_from(sorted(TABLE)),
+)
+def test_any_change_of_a_table(changes: list[Any], dropped: str | None, tmp_path_factory: Any) -> None:
+    """Both readers, that of the results and that of the figures, take a changed table or say what is wrong with it."""
+    folder, table = tmp_path_factory.getbasetemp(), TABLE.copy()
+    for column, value, everywhere in changes:
+        old = table[column].tolist()
+        table[column] = pd.Series([value] * len(old) if everywhere else [old[0], value, *old[2:]], dtype=object)
+    table = table.drop(columns=[dropped] if dropped else [])
+    table.to_csv(folder / "cells.csv", index=False)
+    with suppress(ValueError):
+        results.read_cells(folder / "cells.csv")
+    try:
+        table.to_parquet(folder / "cells.parquet")
+    except (ValueError, TypeError, OverflowError):
+        return
+    with suppress(ValueError):
+        results.read_cells(folder)
+    with suppress(tables.ResultsError):
+        tables.read(folder)
 
 
 HEADER = ",".join(results.CELL_COLUMNS)
