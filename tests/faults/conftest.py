@@ -10,8 +10,7 @@ import pytest
 
 from tests.slurm.conftest import slurm
 
-HERE = Path(__file__).parent
-sys.path += [str(HERE), str(HERE.parent / "e2e")]  # killing, smoke_run
+sys.path.append(str(Path(__file__).parents[1] / "e2e"))  # killing, smoke_run
 __all__ = ["slurm", "undisturbed"]
 
 

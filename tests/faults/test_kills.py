@@ -41,7 +41,6 @@ def cancel(disturbed: Disturbed, rng: random.Random) -> str:
     jobs = queue("R")
     if not jobs:
         return ""
-    disturbed.note()
     number, comment = rng.choice(jobs).split(maxsplit=1)
     subprocess.run(["scancel", number], check=True)
     return f"job {number}, {comment}"
@@ -51,7 +50,6 @@ def restart_controller(disturbed: Disturbed, rng: random.Random) -> str:
     """SIGKILL of slurmctld, which comes back after a while."""
     if not (jobs := queue("R,PD")):
         return ""
-    disturbed.note()
     folder = Path(os.environ.get("SLURM_DIR", "/tmp/headprune-slurm"))
     pid, away = int((folder / "run/slurmctld.pid").read_text()), rng.uniform(2, 25)
     subprocess.run(["kill", "-KILL", str(pid)], check=True)
@@ -64,7 +62,6 @@ def drain(disturbed: Disturbed, rng: random.Random) -> str:
     """The node is drained and resumed after a while."""
     if not (jobs := queue("R,PD")):
         return ""
-    disturbed.note()
     node, away = os.uname().nodename.split(".")[0], rng.uniform(5, 30)
     subprocess.run(["scontrol", "update", f"nodename={node}", "state=drain", "reason=test"], check=True)
     time.sleep(away)
@@ -79,20 +76,27 @@ def queue(states: str) -> list[str]:
     return [line for line in found if len(line.split()) > 1]
 
 
-LOCAL: list[tuple[str, Blow]] = [
-    *[("SIGKILL of a training", kill_training)] * 4,
-    ("SIGKILL of a job", kill_job),
-    ("SIGKILL of a job's parent", kill_parent),
-    *[("SIGKILL of Snakemake", kill_snakemake)] * 3,
-    ("SIGKILL of everything", kill_everything),
-]
-THROUGH_SLURM: list[tuple[str, Blow]] = [
-    *[("scancel of a job", cancel)] * 3,
-    *[("slurmctld killed and restarted", restart_controller)] * 2,
-    *[("node drained and resumed", drain)] * 2,
-    ("SIGKILL of a training under Slurm", kill_training),
-    *[("SIGKILL of Snakemake under Slurm", kill_snakemake)] * 2,
-]
+TRAINING = 0.3  # share of the steps after which nothing trains any more
+
+
+def on_one_machine() -> list[Blow]:
+    return [
+        *(Blow("SIGKILL of a training", kill_training, TRAINING) for _ in range(4)),
+        Blow("SIGKILL of a job", kill_job),
+        Blow("SIGKILL of a job's parent", kill_parent),
+        *(Blow("SIGKILL of Snakemake", kill_snakemake) for _ in range(3)),
+        Blow("SIGKILL of everything", kill_everything),
+    ]
+
+
+def through_slurm() -> list[Blow]:
+    return [
+        *(Blow("scancel of a job", cancel) for _ in range(3)),
+        *(Blow("slurmctld killed and restarted", restart_controller) for _ in range(2)),
+        *(Blow("node drained and resumed", drain) for _ in range(2)),
+        Blow("SIGKILL of a training under Slurm", kill_training, TRAINING),
+        *(Blow("SIGKILL of Snakemake under Slurm", kill_snakemake) for _ in range(2)),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -101,45 +105,31 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_there_are_twenty() -> None:
-    assert len(LOCAL) + len(THROUGH_SLURM) >= 20
+    assert len(on_one_machine()) + len(through_slurm()) >= 20
 
 
 def test_kills_on_one_machine(undisturbed: Run, tmp_path: Path, report: Report) -> None:
-    strike(LOCAL, (), 2.0, undisturbed, tmp_path, report)
+    strike(on_one_machine(), (), undisturbed, tmp_path, report)
 
 
 @pytest.mark.usefixtures("slurm")
 def test_kills_through_slurm(undisturbed: Run, tmp_path: Path, report: Report) -> None:
-    strike(THROUGH_SLURM, SLURM, 4.0, undisturbed, tmp_path, report)
+    strike(through_slurm(), SLURM, undisturbed, tmp_path, report)
 
 
-def strike(
-    blows: list[tuple[str, Blow]],
-    options: tuple[str, ...],
-    stretch: float,
-    undisturbed: Run,
-    folder: Path,
-    report: Report,
-) -> None:
-    """Lets blows fall on as many runs as it takes, and compares every one of these with the undisturbed run.
-
-    :param stretch: the longest time between two blows, where 1 would spread them evenly over the undisturbed run
-    """
-    times = undisturbed.receipts().values()
-    span = stretch * (max(times) - min(times)) / len(blows)
-    rng = random.Random(SEED)
-    left = rng.sample(blows, len(blows))
+def strike(left: list[Blow], options: tuple[str, ...], undisturbed: Run, folder: Path, report: Report) -> None:
+    """Lets blows fall on as many runs as it takes, and compares every one of these with the undisturbed run."""
+    rng, steps = random.Random(SEED), Disturbed(undisturbed).note()
     while left:
         disturbed = Disturbed(Run(folder / str(len(left))), options)
         disturbed.run.directory.mkdir()
-        waiting = disturb(disturbed, left, rng, span, report)
+        waiting = disturb(disturbed, left, rng, steps, report)
         fallen, left = len(left) - len(waiting), waiting
-        different = differences(disturbed.run, undisturbed)
-        again = disturbed.rewritten()
-        known = len(disturbed.finished)
-        report(kills=fallen, restarts=disturbed.restarts, different=different, finished=known, again=again)
+        different, again = differences(disturbed.run, undisturbed), disturbed.rewritten()
+        report(kills=fallen, restarts=disturbed.restarts, different=different, steps=steps, again=again)
         assert different == []
         assert again == []
+        assert fallen
 
 
 def differences(run: Run, expected: Run) -> list[str]:

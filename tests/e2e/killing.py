@@ -25,8 +25,9 @@ from smoke_run import ROOT, SMOKE, Run
 TRAININGS = ("dense", "gates")
 # States of trainings are saved often, so that most kills find one; attempts are many, as every kill costs one.
 EXECUTION = {"attempts": 20, "checkpoint_updates": 2, "minutes": dict.fromkeys(("dense", "gates", "speed"), 60)}
-POLL = 0.05  # seconds
-PATIENCE = 1800.0  # seconds, of a whole disturbed run
+POLL = 0.1  # seconds
+DELAY = 15.0  # seconds, at most, from a step to the blow that waits for it
+PATIENCE = 7200.0  # seconds, of a whole disturbed run
 
 
 @dataclass
@@ -127,7 +128,30 @@ class Disturbed:
         ]
 
 
-Blow = Callable[[Disturbed, random.Random], str]  # what it hit; empty: there was nothing to hit
+Strike = Callable[["Disturbed", random.Random], str]  # what it hit; empty: there was nothing to hit
+
+
+@dataclass
+class Blow:
+    """Something that happens to a run at a random moment.
+
+    :param latest: share of the run by which it must have begun, so that there is still something to hit
+    """
+
+    name: str
+    strike: Strike
+    latest: float = 0.95
+    share: float = 0.0
+    due: float | None = None  # when the run got as far as that, and a moment more
+
+    def aim(self, rng: random.Random) -> None:
+        """Chooses a moment: a share of the steps of a run, and later some seconds after these have finished."""
+        self.share, self.due = rng.uniform(0, self.latest), None
+
+    def falls(self, progress: float, rng: random.Random) -> bool:
+        if self.due is None and progress >= self.share:
+            self.due = time.monotonic() + rng.uniform(0, DELAY)
+        return self.due is not None and time.monotonic() > self.due
 
 
 def kill_training(disturbed: Disturbed, rng: random.Random) -> str:
@@ -150,7 +174,6 @@ def _kill(disturbed: Disturbed, rng: random.Random, wanted: Callable[[Process], 
     if not victims:
         return ""
     victim = rng.choice(victims)
-    disturbed.note()
     os.kill(victim.pid, signal.SIGKILL)
     return f"process {victim.pid} of {victim.receipt}"
 
@@ -161,7 +184,6 @@ def kill_snakemake(disturbed: Disturbed, rng: random.Random) -> str:
     jobs = [process.receipt for process in disturbed.processes() if process.kind]
     if not disturbed.running or not (disturbed.run.results / "progress/calls.json").exists():
         return ""
-    disturbed.note()
     disturbed.snakemake.kill()
     disturbed.snakemake.wait()
     return f"process {disturbed.snakemake.pid}, {len(jobs)} jobs live on"
@@ -172,7 +194,6 @@ def kill_everything(disturbed: Disturbed, rng: random.Random) -> str:
     processes = list(disturbed.processes())
     if not disturbed.running or not (disturbed.run.results / "progress/calls.json").exists():
         return ""
-    disturbed.note()
     for process in processes:
         try:
             os.kill(process.pid, signal.SIGKILL)
@@ -184,16 +205,17 @@ def kill_everything(disturbed: Disturbed, rng: random.Random) -> str:
 
 
 def disturb(
-    disturbed: Disturbed, blows: list[tuple[str, Blow]], rng: random.Random, span: float, tell: Callable[..., None]
-) -> list[tuple[str, Blow]]:
-    """Runs a run to its end while blows fall, each at a random moment after the one before.
+    disturbed: Disturbed, blows: list[Blow], rng: random.Random, steps: int, tell: Callable[..., None]
+) -> list[Blow]:
+    """Runs a run to its end while blows fall.
 
-    :param span: seconds, the longest time between two blows
-    :return: the blows that the run was too short for
+    :param steps: that `note` knows of at the end of such a run
+    :return: the blows that found nothing to hit
     """
     left, began = list(blows), time.monotonic()
+    for blow in left:
+        blow.aim(rng)
     disturbed.start()
-    due = time.monotonic() + rng.uniform(0, span)
     while not disturbed.complete:
         assert time.monotonic() - began < PATIENCE, f"no end in sight: see {disturbed.run.directory}/output.txt"
         if not disturbed.running:
@@ -201,14 +223,12 @@ def disturb(
             assert began_well and disturbed.restarts < 2 * len(blows) + 2, f"see {disturbed.run.directory}/output.txt"
             time.sleep(rng.uniform(0, 3))
             disturbed.resume()
-            due = time.monotonic() + rng.uniform(0, span)
-        if left and time.monotonic() > due:
-            name, blow = left[0]
-            at = time.monotonic() - began
-            if hit := blow(disturbed, rng):
-                left.pop(0)
-                tell(kill=name, seconds=round(at, 1), hit=hit, finished_before=len(disturbed.finished))
-                due = time.monotonic() + rng.uniform(0, span)
+        progress = disturbed.note() / steps
+        for blow in [blow for blow in left if blow.falls(progress, rng)]:
+            at = round(time.monotonic() - began, 1)
+            if disturbed.running and (hit := blow.strike(disturbed, rng)):
+                left.remove(blow)
+                tell(kill=blow.name, seconds=at, progress=round(progress, 2), hit=hit)
         time.sleep(POLL)
     return left
 
