@@ -43,7 +43,7 @@ def tree(plan: Plan) -> Tree:
         title = f"{name}: {model.track} on {model.dataset} (corpus {dataset.corpus}), N = {heads}"
         branch = root.add(Text(f"{title}, {model.training.updates} updates"))
         for label in plan.labels_for(name):
-            seeds = plan.seeds(label)
+            seeds = plan.seeds(label, name)
             cells = sum(len(plan.cells_of(name, label, seed)) for seed in seeds)
             budgets = " ".join(map(str, plan.budgets(label, name)))
             where = f"K = {budgets or 'none'}, {_seeds(seeds)}"

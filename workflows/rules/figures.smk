@@ -7,7 +7,7 @@ FIGURE_NAMES = [
     "pruning_cost",
     "penalty_frontier",
 ]
-STUDIES = ["estimators", "ablations"]  # tables of one question each
+STUDIES = ["estimators", "ablations", "stabilisers"]  # tables of one question each
 STATISTICS = ["comparisons", "summary", "claims"]
 PRESENT = plan.topics()  # what a profile has nothing of is not drawn
 SHARED = [
@@ -104,7 +104,11 @@ rule study:
     input:
         DRAWN,
         script=str(FIGURES / "{study}.py"),
-        shared=[*SHARED, str(FIGURES / "results_table.py")],
+        shared=[
+            *SHARED,
+            str(FIGURES / "results_table.py"),
+            str(FIGURES / "tabling.py"),
+        ],
     output:
         multiext(f"{RESULTS}/tables/{{study}}", ".csv", ".md", ".tex"),
     log:
