@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,27 +159,39 @@ def test_a_profile_that_is_a_folder_or_leads_back_to_itself(tmp_path: Path) -> N
             load(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A small file system in memory; the test is skipped where it cannot be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; see the file system that is read-only")
 def test_a_folder_that_must_not_be_written(plan: Plan_, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     assert "cannot be written" in plan(VALID | {"results": str(locked)})
 
 
+def test_a_read_only_file_system(plan: Plan_, tmp_path: Path) -> None:
+    with mounted(tmp_path / "locked", "ro,size=64k") as locked:
+        assert "Read-only file system" in plan(VALID | {"results": str(locked / "deeper")})
+        assert list(locked.iterdir()) == []
+
+
 def test_a_full_disk(plan: Plan_, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a small file system")
-    try:
+    with mounted(tmp_path / "small", "size=64k") as small:
         assert "cannot be written" in plan(VALID | {"results": str(small)})
         assert list(small.iterdir()) == []
         (small / "full").write_bytes(bytes(64 * 1024))
         assert "cannot be written" in plan(VALID | {"results": str(small / "deeper")})
         assert [path.name for path in small.iterdir()] == ["full"]
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 Usage = namedtuple("Usage", "total used free")
