@@ -217,6 +217,17 @@ def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> No
         console.print(f"removed {path}")
 
 
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    elsewhere: Annotated[bool, typer.Option("--elsewhere", help="the last call, on another machine, is over")] = False,
+) -> None:
+    """Go on with a run, whatever ended it: its last snakemake command again, unlocked, its Slurm jobs cancelled."""
+    from headprune.pipeline import calls
+
+    calls.resume(folder, elsewhere, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+
+
 @app.command(hidden=True)
 def job(
     kind: str,

@@ -150,6 +150,7 @@ UNITS = {
 QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib")
+DAMAGED = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError)  # pandas' and pyarrow's, of tables
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
 CELL_KEY = ["profile", "track", "dataset", "model", "method", "arm", "budget", "seed"]
 ROW_KEY = [*CELL_KEY, "split", "metric"]
@@ -212,7 +213,8 @@ def reproducible(cells: pd.DataFrame) -> pd.DataFrame:
 def read_cells(path: str | Path) -> pd.DataFrame:
     """Reads `cells.parquet` or `cells.csv`, or the one in a folder.
 
-    :raises ValueError: the columns are not those of the schema.
+    :raises ValueError: it is no table, or its columns are not those of the schema.
+    :raises OSError: it cannot be read.
     """
     path = Path(path)
     path = path / "cells.parquet" if path.is_dir() else path
@@ -222,13 +224,19 @@ def read_cells(path: str | Path) -> pd.DataFrame:
 def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     """Reads a parquet or CSV file with these columns and types.
 
-    :raises ValueError: its columns are others.
+    :raises ValueError: it is damaged, or its columns or their types are others.
     """
-    table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
-    missing, strange = set(columns) - set(table.columns), set(table.columns) - set(columns)
+    try:
+        table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
+    except DAMAGED as error:
+        raise ValueError(f"{path} is not a readable table: {error}") from error
+    missing, strange = set(columns) - set(table.columns), set(map(str, table.columns)) - set(columns)
     if missing or strange:
         raise ValueError(f"{path} has another schema: missing {sorted(missing)}, unknown {sorted(strange)}")
-    return table.astype(dict(columns))[list(columns)]
+    try:
+        return table.astype(dict(columns))[list(columns)]
+    except DAMAGED as error:
+        raise ValueError(f"{path} holds values of other types than the schema's: {error}") from error
 
 
 def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
