@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from headprune.config import ConfigError, load
-from headprune.method import load_methods, unknown
-from headprune.method.registry import BUILT_IN
+from headprune.naming import unknown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 console = Console()
@@ -28,13 +26,14 @@ def methods(
     directory: Annotated[list[Path] | None, typer.Option(help="further folders with method files")] = None,
 ) -> None:
     """List the pruning methods, or show one with its options and fidelity card."""
-    from headprune.method import display
+    from headprune.method import display, load_methods
+    from headprune.method.registry import BUILT_IN
 
     known = load_methods(BUILT_IN, *(directory or []))
     if name is None:
         display.methods(console, known.values())
     elif name not in known:
-        raise ConfigError(unknown("method", name, known))
+        raise ValueError(unknown("method", name, known))
     else:
         display.method(console, known[name])
 
@@ -43,11 +42,15 @@ def methods(
 def check(
     file: Annotated[Path, typer.Argument(help="a file with methods, wherever it lies")],
     factor: Annotated[float | None, typer.Option(help="forward and backward passes that scoring may cost")] = None,
+    options: Annotated[str, typer.Option(help="JSON of hyper-parameters, instead of the defaults")] = "{}",
 ) -> None:
     """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
     from headprune.check import FACTOR, check_file, display
 
-    reports = check_file(file, FACTOR if factor is None else factor)
+    given = json.loads(options)
+    if not isinstance(given, dict):
+        raise ValueError(f"--options is {options!r}; it takes a JSON object such as '{{\"iterative\": true}}'")
+    reports = check_file(file, FACTOR if factor is None else factor, given)
     for report in reports:
         display.report(console, report)
     if not all(report.passed for report in reports):
@@ -68,15 +71,22 @@ def new_method(
 
 
 @app.command()
-def plan(config: ConfigFile, cores: Annotated[int, typer.Option(help="cores the run may use")] = 2) -> None:
+def plan(
+    config: ConfigFile,
+    cores: Annotated[int, typer.Option(help="cores the run may use")] = 2,
+    part: Annotated[str, typer.Option(help="of the profile; left out: the whole")] = "",
+    seeds: Annotated[list[int] | None, typer.Option(help="instead of the profile's; may be given again")] = None,
+) -> None:
     """Check a profile and show its cells, jobs and estimated hours. Nothing is written or run.
 
     Hours come from earlier timings of the profile, or of another one in the same results folder, where there are any.
     """
+    from headprune.config import load, read
     from headprune.pipeline import planned
     from headprune.pipeline.plan import Plan
 
-    grid = Plan(load(config))
+    change: dict[str, Any] = ({"part": part} if part else {}) | ({"seeds": seeds} if seeds else {})
+    grid = Plan(load({**read(config), **change} if change else config))
     grid.check_writable()
     planned.show(console, grid, cores)
 
@@ -87,13 +97,66 @@ def show(folder: RunFolder) -> None:
     from headprune.pipeline import display
 
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is not a folder; runs lie under results/")
+        raise ValueError(f"{folder} is not a folder; runs lie under results/")
     if (folder / "pruned.json").exists():
         display.cell(console, folder)
     elif (folder / "cells").is_dir() or (folder / "progress").is_dir():
         display.run(console, folder)
     else:
-        raise ConfigError(f"{folder} is neither a results folder nor a cell of one (no cells/, no pruned.json)")
+        raise ValueError(f"{folder} is neither a results folder nor a cell of one (no cells/, no pruned.json)")
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="a method, dsp.joint; or results: a folder, cells.parquet")],
+    second: Annotated[str, typer.Argument(metavar="B", help="what it is compared with, of the same kind")],
+    results: Annotated[Path | None, typer.Option(help="folder with the results of both; default: the newest")] = None,
+    metric: Annotated[str | None, typer.Option(help="of translations: bleu or chrf")] = None,
+    test: Annotated[
+        Literal["bootstrap", "randomisation"], typer.Option(help="of the outputs of translations, in pairs")
+    ] = "bootstrap",
+) -> None:
+    """Compare two methods, across seeds and on their outputs, or two result tables, cell by cell."""
+    from headprune.analysis import display
+    from headprune.analysis.differences import differences
+    from headprune.analysis.tables import read
+    from headprune.analysis.versus import newest, versus
+    from headprune.results import read_cells
+
+    paths = [Path(first), Path(second)]
+    if all(path.exists() for path in paths):
+        display.changes(console, paths[0], paths[1], differences(*(read_cells(path) for path in paths)))
+        return
+    if any(path.exists() and "/" in str(path) for path in paths):
+        raise ValueError(f"{first} and {second} are not of one kind: give two methods, or two results that exist")
+    folder = results or newest()
+    found = versus(read(folder), first, second, metric, "bs" if test == "bootstrap" else "ar")
+    display.comparison(console, folder, first, second, found)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="folder for the merged results; it does not exist yet")],
+    parts: Annotated[list[Path], typer.Argument(help="results folders; of one, its tables are copied")],
+    shared: Annotated[
+        bool, typer.Option("--shared", help="cells that several have under one signature count once")
+    ] = False,
+    outputs: Annotated[bool, typer.Option(help="hypotheses and likelihoods, too, which paired tests read")] = True,
+) -> None:
+    """Merge results of several machines, or of the parts of a profile: tables, manifest and outputs.
+
+    Different data, configurations or schemas, and cells with a result in two of them, are named and nothing is written.
+    """
+    from headprune.merging import merge as merge_folders
+
+    merged = merge_folders(out, parts, shared, outputs)
+    for note in merged.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(merged.cells.items()))
+    console.print(f"{out}: {sum(merged.cells.values())} cells: {counts}", highlight=False, soft_wrap=True)
+    console.print(
+        f"to draw them: snakemake --config published={out if '/' in str(out) else f'./{out}'}", highlight=False
+    )
 
 
 @app.command()
@@ -154,6 +217,17 @@ def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> No
         console.print(f"removed {path}")
 
 
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    elsewhere: Annotated[bool, typer.Option("--elsewhere", help="the last call, on another machine, is over")] = False,
+) -> None:
+    """Go on with a run, whatever ended it: its last snakemake command again, unlocked, its Slurm jobs cancelled."""
+    from headprune.pipeline import calls
+
+    calls.resume(folder, elsewhere, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+
+
 @app.command(hidden=True)
 def job(
     kind: str,
@@ -171,6 +245,7 @@ def job(
 @app.command(hidden=True)
 def collect(config: Annotated[str, typer.Option(help="JSON of the whole configuration")]) -> None:
     """Gather all cells into the result tables."""
+    from headprune.config import load
     from headprune.pipeline.collect import collect as gather
     from headprune.pipeline.plan import Plan
 

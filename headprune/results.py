@@ -114,6 +114,16 @@ ABLATION_COLUMNS = {
     "reason": "string",
     "signature": "string",
 }
+# The files of a results folder that `collect` writes, beside manifest.json.
+TABLES = (
+    "cells.parquet",
+    "cells.csv",
+    "masks.parquet",
+    "trials.csv",
+    "trial_masks.csv",
+    "curves.csv",
+    "ablations.csv",
+)
 UNITS = {
     "bleu": "BLEU",
     "bleu_tokenized_lower": "BLEU",
@@ -140,9 +150,21 @@ UNITS = {
 QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib")
+DAMAGED = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError)  # pandas' and pyarrow's, of tables
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
 CELL_KEY = ["profile", "track", "dataset", "model", "method", "arm", "budget", "seed"]
 ROW_KEY = [*CELL_KEY, "split", "metric"]
+# Of every table but that of the cells: its columns, and those that tell its rows apart.
+OTHERS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "masks.parquet": (MASK_COLUMNS, [*CELL_KEY, "head"]),
+    "trials.csv": (TRIAL_COLUMNS, ["model", "method", "seed", "signature"]),
+    "trial_masks.csv": (TRIAL_MASK_COLUMNS, ["model", "method", "seed", "signature", "head"]),
+    "curves.csv": (
+        CURVE_COLUMNS,
+        ["model", "method", "arm", "label", "budget", "coefficient", "seed", "signature", "split", "update"],
+    ),
+    "ablations.csv": (ABLATION_COLUMNS, ["model", "kind", "seed", "head"]),
+}
 
 
 def cells_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -160,28 +182,27 @@ def cells_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per cell and head."""
-    return _table(rows, MASK_COLUMNS, [*CELL_KEY, "head"])
+    return _table(rows, *OTHERS["masks.parquet"])
 
 
 def trials_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per training of a gate method that serves several budgets."""
-    return _table(rows, TRIAL_COLUMNS, ["model", "method", "seed", "signature"])
+    return _table(rows, *OTHERS["trials.csv"])
 
 
 def trial_masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per head and training of a gate method that serves several budgets."""
-    return _table(rows, TRIAL_MASK_COLUMNS, ["model", "method", "seed", "signature", "head"])
+    return _table(rows, *OTHERS["trial_masks.csv"])
 
 
 def curves_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per training and update at which fairseq logged its losses."""
-    cell = ["model", "method", "arm", "label", "budget", "coefficient", "seed", "signature"]
-    return _table(rows, CURVE_COLUMNS, [*cell, "split", "update"])
+    return _table(rows, *OTHERS["curves.csv"])
 
 
 def ablations_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per head and kind of ablation."""
-    return _table(rows, ABLATION_COLUMNS, ["model", "kind", "seed", "head"])
+    return _table(rows, *OTHERS["ablations.csv"])
 
 
 def reproducible(cells: pd.DataFrame) -> pd.DataFrame:
@@ -192,15 +213,30 @@ def reproducible(cells: pd.DataFrame) -> pd.DataFrame:
 def read_cells(path: str | Path) -> pd.DataFrame:
     """Reads `cells.parquet` or `cells.csv`, or the one in a folder.
 
-    :raises ValueError: the columns are not those of the schema.
+    :raises ValueError: it is no table, or its columns are not those of the schema.
+    :raises OSError: it cannot be read.
     """
     path = Path(path)
     path = path / "cells.parquet" if path.is_dir() else path
-    table = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    missing, strange = set(CELL_COLUMNS) - set(table.columns), set(table.columns) - set(CELL_COLUMNS)
+    return read_table(path, CELL_COLUMNS)
+
+
+def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Reads a parquet or CSV file with these columns and types.
+
+    :raises ValueError: it is damaged, or its columns or their types are others.
+    """
+    try:
+        table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
+    except DAMAGED as error:
+        raise ValueError(f"{path} is not a readable table: {error}") from error
+    missing, strange = set(columns) - set(table.columns), set(map(str, table.columns)) - set(columns)
     if missing or strange:
         raise ValueError(f"{path} has another schema: missing {sorted(missing)}, unknown {sorted(strange)}")
-    return table.astype(CELL_COLUMNS)[list(CELL_COLUMNS)]
+    try:
+        return table.astype(dict(columns))[list(columns)]
+    except DAMAGED as error:
+        raise ValueError(f"{path} holds values of other types than the schema's: {error}") from error
 
 
 def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -239,9 +275,9 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    texts = [column for column, kind in CELL_COLUMNS.items() if kind == "string"]
-    numbers = {column: [""] for column in CELL_COLUMNS if column not in texts}
+def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    texts = [column for column, kind in columns.items() if kind == "string"]
+    numbers = {column: [""] for column in columns if column not in texts}
     return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers)
 
 

@@ -275,7 +275,7 @@ def test_normalised_quality_by_hand(script, results: Path, tmp_path: Path, unsav
     common, values = script("common"), cell_values(results)
     read = common.read(results)
     (group,) = read.groups()
-    table = script("normalised").points_of(read, group).set_index(["method", "budget"])
+    table = script("normalised_quality").points_of(read, group).set_index(["method", "budget"])
     assert set(table.index.get_level_values(0)) == {"magnitude", "dsp", "cluster_merge"}
     per_seed = []
     for seed in (1, 2):
@@ -289,9 +289,9 @@ def test_normalised_quality_by_hand(script, results: Path, tmp_path: Path, unsav
     assert table.loc[("magnitude", 16), "value"] == pytest.approx((own - random) / (top - random), rel=1e-12)
     expected = [(o - r) / (t - r) for o, t, r in per_seed]
     np.testing.assert_allclose(table.loc[("magnitude", 16), "single"], expected)
-    drawn(script, "normalised", results, tmp_path, unsaved)
+    drawn(script, "normalised_quality", results, tmp_path, unsaved)
     flagged = int((table["flags"].map(len) > 0).sum())
-    text = (tmp_path / "normalised.txt").read_text()
+    text = (tmp_path / "normalised_quality.txt").read_text()
     assert (f"{flagged} of {len(table)} points are flagged: " if flagged else f"None of {len(table)} points") in text
 
 
@@ -306,8 +306,8 @@ def test_what_lies_below_random_is_flagged_and_ringed(script, tmp_path: Path, un
     cells.assign(value=cells["value"].mask(mine, 1 + 0.001 * cells["seed"].astype(float))).to_parquet(
         folder / "cells.parquet"
     )
-    drawn(script, "normalised", folder, tmp_path, unsaved)
-    text = (tmp_path / "normalised.txt").read_text()
+    drawn(script, "normalised_quality", folder, tmp_path, unsaved)
+    text = (tmp_path / "normalised_quality.txt").read_text()
     assert "1 of 1 points are flagged: magnitude K = 16 below matched random" in text
     assert "1 points lie beyond their panel." in text
 
