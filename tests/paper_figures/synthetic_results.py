@@ -209,7 +209,15 @@ def pruning_cost(method: str, arm: str, budget: int) -> tuple[int, int, float]:
     if method in ("unpruned", "random", "random_balanced", "magnitude") and "+" not in arm:
         return 0, 0, 0.003
     passes = {"greedy": 600, "evolutionary": 1500, "drop_one": 36, "keep_one": 36}.get(method, 1)
-    trained = {"dsp": 40, "ste": 38, "l0": 240, "lagrangian_l0": 42, "movement": 41, "drophead": 90}.get(method, 0)
+    trained = {
+        "dsp": 40,
+        "ste": 38,
+        "l0": 240,
+        "layerwise_l0": 230,
+        "lagrangian_l0": 42,
+        "movement": 41,
+        "drophead": 90,
+    }.get(method, 0)
     trained *= 2 if arm.startswith("joint") else 1
     trained += 20 * ("+" in arm)
     backward = 2000 * trained + 2000 * (method in ("gradient_importance", "fisher")) * (9 if arm == "iterative" else 1)
