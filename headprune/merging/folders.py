@@ -122,12 +122,18 @@ def _copy_outputs(part: Part, out: Path, cells: pd.Index) -> None:
 def _manifest(parts: Sequence[Part]) -> dict[str, Any]:
     """The manifests as one: the first, with the data and signatures of all, and of every part what is its own."""
     known = [part for part in parts if part.manifest]
-    own = [{key: value for key, value in part.manifest.items() if key != "signatures"} for part in known]
+    own = [
+        {key: value for key, value in part.manifest.items() if key not in ("signatures", "merged")} for part in known
+    ]
     whole: dict[str, Any] = {key: value for key, value in (own[0] if own else {}).items() if key != "given"}
     for section in ("data", "signatures"):
         whole[section] = {name: value for part in known for name, value in part.manifest.get(section, {}).items()}
     whole["config"] = _union([manifest.get("config", {}) for manifest in own])
-    whole["merged"] = [{"folder": str(part.folder)} | manifest for part, manifest in zip(known, own, strict=True)]
+    whole["merged"] = [
+        each  # what was merged before is not named itself, but its parts are
+        for part, manifest in zip(known, own, strict=True)
+        for each in part.manifest.get("merged", [{"folder": str(part.folder)} | manifest])
+    ]
     return whole
 
 
