@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from headprune.config import ConfigError, load, read
-from headprune.method import load_methods, unknown
-from headprune.method.registry import BUILT_IN
+from headprune.naming import unknown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 console = Console()
@@ -28,13 +26,14 @@ def methods(
     directory: Annotated[list[Path] | None, typer.Option(help="further folders with method files")] = None,
 ) -> None:
     """List the pruning methods, or show one with its options and fidelity card."""
-    from headprune.method import display
+    from headprune.method import display, load_methods
+    from headprune.method.registry import BUILT_IN
 
     known = load_methods(BUILT_IN, *(directory or []))
     if name is None:
         display.methods(console, known.values())
     elif name not in known:
-        raise ConfigError(unknown("method", name, known))
+        raise ValueError(unknown("method", name, known))
     else:
         display.method(console, known[name])
 
@@ -50,7 +49,7 @@ def check(
 
     given = json.loads(options)
     if not isinstance(given, dict):
-        raise ConfigError(f"--options is {options!r}; it takes a JSON object such as '{{\"iterative\": true}}'")
+        raise ValueError(f"--options is {options!r}; it takes a JSON object such as '{{\"iterative\": true}}'")
     reports = check_file(file, FACTOR if factor is None else factor, given)
     for report in reports:
         display.report(console, report)
@@ -82,6 +81,7 @@ def plan(
 
     Hours come from earlier timings of the profile, or of another one in the same results folder, where there are any.
     """
+    from headprune.config import load, read
     from headprune.pipeline import planned
     from headprune.pipeline.plan import Plan
 
@@ -97,13 +97,66 @@ def show(folder: RunFolder) -> None:
     from headprune.pipeline import display
 
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is not a folder; runs lie under results/")
+        raise ValueError(f"{folder} is not a folder; runs lie under results/")
     if (folder / "pruned.json").exists():
         display.cell(console, folder)
     elif (folder / "cells").is_dir() or (folder / "progress").is_dir():
         display.run(console, folder)
     else:
-        raise ConfigError(f"{folder} is neither a results folder nor a cell of one (no cells/, no pruned.json)")
+        raise ValueError(f"{folder} is neither a results folder nor a cell of one (no cells/, no pruned.json)")
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="a method, dsp.joint; or results: a folder, cells.parquet")],
+    second: Annotated[str, typer.Argument(metavar="B", help="what it is compared with, of the same kind")],
+    results: Annotated[Path | None, typer.Option(help="folder with the results of both; default: the newest")] = None,
+    metric: Annotated[str | None, typer.Option(help="of translations: bleu or chrf")] = None,
+    test: Annotated[
+        Literal["bootstrap", "randomisation"], typer.Option(help="of the outputs of translations, in pairs")
+    ] = "bootstrap",
+) -> None:
+    """Compare two methods, across seeds and on their outputs, or two result tables, cell by cell."""
+    from headprune.analysis import display
+    from headprune.analysis.differences import differences
+    from headprune.analysis.tables import read
+    from headprune.analysis.versus import newest, versus
+    from headprune.results import read_cells
+
+    paths = [Path(first), Path(second)]
+    if all(path.exists() for path in paths):
+        display.changes(console, paths[0], paths[1], differences(*(read_cells(path) for path in paths)))
+        return
+    if any(path.exists() and "/" in str(path) for path in paths):
+        raise ValueError(f"{first} and {second} are not of one kind: give two methods, or two results that exist")
+    folder = results or newest()
+    found = versus(read(folder), first, second, metric, "bs" if test == "bootstrap" else "ar")
+    display.comparison(console, folder, first, second, found)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="folder for the merged results; it does not exist yet")],
+    parts: Annotated[list[Path], typer.Argument(help="results folders; of one, its tables are copied")],
+    shared: Annotated[
+        bool, typer.Option("--shared", help="cells that several have under one signature count once")
+    ] = False,
+    outputs: Annotated[bool, typer.Option(help="hypotheses and likelihoods, too, which paired tests read")] = True,
+) -> None:
+    """Merge results of several machines, or of the parts of a profile: tables, manifest and outputs.
+
+    Different data, configurations or schemas, and cells with a result in two of them, are named and nothing is written.
+    """
+    from headprune.merging import merge as merge_folders
+
+    merged = merge_folders(out, parts, shared, outputs)
+    for note in merged.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(merged.cells.items()))
+    console.print(f"{out}: {sum(merged.cells.values())} cells: {counts}", highlight=False, soft_wrap=True)
+    console.print(
+        f"to draw them: snakemake --config published={out if '/' in str(out) else f'./{out}'}", highlight=False
+    )
 
 
 @app.command()
@@ -144,21 +197,6 @@ def verify(
 
 
 @app.command()
-def merge(
-    folders: Annotated[
-        list[Path], typer.Argument(help="results of runs of one profile: results/PROFILE, or published")
-    ],
-    into: Annotated[Path, typer.Option(help="folder for the tables; must not hold any")],
-    segments: Annotated[bool, typer.Option(help="copy hypotheses and per-segment statistics, too")] = False,
-) -> None:
-    """Join the tables of several runs, such as the parts of a profile, by their signatures; of one, copy them."""
-    from headprune.pipeline.merging import merge as join
-
-    cells = join(folders, into, segments)
-    console.print(f"{into}: {cells} cells of {len(folders)} runs", markup=False, highlight=False, soft_wrap=True)
-
-
-@app.command()
 def failures(
     folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
     lines: Annotated[int, typer.Option(min=0, help="of the trace or the log, to show of each")] = 5,
@@ -179,6 +217,17 @@ def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> No
         console.print(f"removed {path}")
 
 
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    elsewhere: Annotated[bool, typer.Option("--elsewhere", help="the last call, on another machine, is over")] = False,
+) -> None:
+    """Go on with a run, whatever ended it: its last snakemake command again, unlocked, its Slurm jobs cancelled."""
+    from headprune.pipeline import calls
+
+    calls.resume(folder, elsewhere, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+
+
 @app.command(hidden=True)
 def job(
     kind: str,
@@ -196,6 +245,7 @@ def job(
 @app.command(hidden=True)
 def collect(config: Annotated[str, typer.Option(help="JSON of the whole configuration")]) -> None:
     """Gather all cells into the result tables."""
+    from headprune.config import load
     from headprune.pipeline.collect import collect as gather
     from headprune.pipeline.plan import Plan
 

@@ -87,7 +87,8 @@ def _rows(table: pd.DataFrame) -> list[list[str]]:
         rank = ABSENT if pd.isna(row["mean_rank"]) else f"{row['mean_rank']:.2f}"
         rank = f"**{rank}**" if row["mean_rank"] == best["mean_rank"] else rank
         label = line_label((row["method"], row["arm"]))
-        rows.append([label, row["budgets"], f"{row['n_seeds']}", *texts, _text(row, "beats_random", None), rank])
+        lost = f", {row['without_result']} without a result" if row["without_result"] else ""
+        rows.append([label, row["budgets"], f"{row['n_seeds']}{lost}", *texts, _text(row, "beats_random", None), rank])
     return rows
 
 

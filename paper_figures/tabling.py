@@ -24,6 +24,7 @@ SIGNS = {
     "²": "$^2$",
     "…": r"\dots{}",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",

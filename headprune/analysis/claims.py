@@ -117,6 +117,7 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -
     wanted = {NOT_HELD: False, UNDECIDED: None, HELD: True}[verdict]
     part, estimate = _weakest([pair for pair, made in zip(found, decisions, strict=True) if made is wanted], check)
     notes = [f"no interval from {estimate.n} seed{'s' * (estimate.n != 1)}"] if not estimate.has_interval else []
+    notes += [f"{part.lost} cell{'s' * (part.lost != 1)} without a result left out"] if part.lost else []
     notes += [f"no data: {'; '.join(missing)}"] if missing else []
     return row | {
         "verdict": verdict,

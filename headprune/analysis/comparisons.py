@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from headprune.analysis.tables import (
     LINE,
     UNPRUNED,
     Line,
+    Quality,
     Results,
     by_seed,
     in_group,
@@ -25,8 +26,8 @@ from headprune.analysis.tables import (
     seed_values,
     split_arm,
 )
-from headprune.statistics import Family, Paired
-from headprune.statistics.normalised import flags, normalised
+from headprune.statistics import Estimate, Family, Paired
+from headprune.statistics.normalised import flags, normalised_interval
 from headprune.statistics.seeds import ALPHA, Across, across, verdict
 
 REFERENCE: Line = (UNPRUNED, "")
@@ -81,11 +82,21 @@ class Pair:
 
 
 class Study:
-    """The seeds, outputs and flags of one (profile, track, dataset, model)."""
+    """The seeds, outputs and flags of one (profile, track, dataset, model).
 
-    def __init__(self, results: Results, group: tuple[str, ...]) -> None:
+    :param quality: absent: the one that stands for the track
+    :param test: of translations, see `Segments`
+    """
+
+    def __init__(
+        self,
+        results: Results,
+        group: tuple[str, ...],
+        quality: Quality | None = None,
+        test: Literal["bs", "ar"] = "bs",
+    ) -> None:
         cells = in_group(results.cells, group)
-        self.group, self.quality = group, quality_of(cells)
+        self.group, self.quality = group, quality or quality_of(cells)
         self.runs = outcomes(cells, self.quality)
         raw = seed_values(by_seed(self.runs))
         self.values = {at: {seed: self.quality.sign * v for seed, v in own.items()} for at, own in raw.items()}
@@ -95,7 +106,7 @@ class Study:
             at: Point = ((str(method), str(line)), int(str(budget)))
             self.lost[at], self.heads[at] = int(part["value"].isna().sum()), float(part["heads_kept"].mean())
         self.points = list(self.lost)
-        self.segments = Segments(results.folder, track=group[1], dataset=group[2], model=group[3])
+        self.segments = Segments(results.folder, group[1], group[2], group[3], metric=self.quality.metric, test=test)
         ok = self.runs[self.runs["status"] == "ok"]
         columns = [*LINE, "budget", "arm", "seed"]
         self._cells: dict[Point, list[Run]] = {}
@@ -152,13 +163,13 @@ class Study:
         missed = () if np.isnan(heads) or heads == budget else (f"keeps {heads:.1f} heads",)
         return (*found, *missed)
 
-    def normalised(self, point: Point) -> float:
+    def normalised(self, point: Point) -> Estimate:
         """Mean quality with random heads at 0 and the unpruned model at 1, over the seeds that all three have."""
         points = (point, self.at(REFERENCE, point[1]), self.at(RANDOM, point[1]))
         three = [self.values.get(at, {}) if at else {} for at in points]
         seeds = sorted(set.intersection(*(set(values) for values in three)))
-        means = [np.mean([values[seed] for seed in seeds]) if seeds else np.nan for values in three]
-        return float(normalised(*means))
+        own, top, bottom = ([values[seed] for seed in seeds] for values in three)
+        return normalised_interval(own, top, bottom)
 
 
 def compare(
@@ -178,9 +189,11 @@ def compare(
         name = ", ".join(part for part in group[1:] if part)
         for baseline in baselines:
             at = "" if baseline == REFERENCE else " at the same K"
-            tables.append(_family(study, f"{name}: against {label_of(baseline)}{at}", study.against(baseline), alpha))
+            tables.append(
+                family_rows(study, f"{name}: against {label_of(baseline)}{at}", study.against(baseline), alpha)
+            )
         for budget in sorted({k for line, k in study.points if line != REFERENCE}, reverse=True) if pairs else ():
-            tables.append(_family(study, f"{name}: all pairs at K = {budget}", study.each_other(budget), alpha))
+            tables.append(family_rows(study, f"{name}: all pairs at K = {budget}", study.each_other(budget), alpha))
     rows = [row for table in tables for row in table]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -203,7 +216,8 @@ def told_apart(study: Study, best: Point, others: Sequence[Point], alpha: float 
     return {other: (family.adjusted if decidable[other] else texts.adjusted)[other] <= alpha for other in others}
 
 
-def _family(study: Study, name: str, pairs: Sequence[Pair], alpha: float) -> list[dict[str, Any]]:
+def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = ALPHA) -> list[dict[str, Any]]:
+    """The rows, with the columns COLUMNS, of comparisons that are corrected together under a name."""
     seeds = {pair: study.across(pair) for pair in pairs}
     outputs = {pair: study.outputs(pair) for pair in pairs}
     tested = {pair: found.difference.n > 1 for pair, found in seeds.items()}
@@ -232,6 +246,7 @@ def _family(study: Study, name: str, pairs: Sequence[Pair], alpha: float) -> lis
 
 def _row(study: Study, pair: Pair, seeds: Across, outputs: Paired | None) -> dict[str, Any]:
     (line, budget), other = pair.system, pair.baseline[0]
+    budget = pair.baseline[1] if line == REFERENCE else budget  # that of the pruned one
     sign = study.quality.sign
     values, references = (
         [study.values.get(p, {}).get(seed, np.nan) for seed in seeds.seeds] for p in (pair.system, pair.baseline)
@@ -244,7 +259,7 @@ def _row(study: Study, pair: Pair, seeds: Across, outputs: Paired | None) -> dic
         "metric": study.quality.metric,
         "value": sign * float(np.mean(values)) if values else np.nan,
         "baseline_value": sign * float(np.mean(references)) if references else np.nan,
-        "normalised": study.normalised(pair.system),
+        "normalised": study.normalised(pair.system).value,
         "improvement": seeds.difference.value,
         "low": seeds.difference.low,
         "high": seeds.difference.high,

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from headprune.analysis.comparisons import REFERENCE, Point, Study
-from headprune.analysis.tables import CELL, LINE, Line, Results, in_group, measured
+from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured
+from headprune.results import ABLATION_COLUMNS
 from headprune.statistics.normalised import relative
 
 BySeed = dict[int, float]
@@ -24,6 +25,7 @@ class Evidence:
         self.study = Study(results, group)
         self.cells = in_group(results.cells, group)
         self.n_heads = int(self.cells["n_heads"].max())
+        self._kept_costs: dict[str, dict[Point, BySeed]] = {}
 
     def budgets(self, line: Line, kept: tuple[float, float]) -> list[int]:
         """Budgets of a line whose share of all heads lies in a range, ends included."""
@@ -47,6 +49,17 @@ class Evidence:
         own, top = table.get((line, budget), {}), table.get((REFERENCE, self.n_heads), {})
         return {seed: own[seed] / top[seed] for seed in sorted(set(own) & set(top)) if top[seed] > 0}
 
+    def spent(self, metric: str, line: Line, budget: int) -> BySeed:
+        """A cost as it was measured, mean over the draws of a seed."""
+        return self._costs(metric).get((line, budget), {})
+
+    def heads(self, line: Line, budget: int) -> BySeed:
+        """Heads that were kept, mean over the draws of a seed."""
+        runs = self.study.runs
+        own = runs[(runs["method"] == line[0]) & (runs["line"] == line[1]) & (runs["budget"] == budget)]
+        means = own.dropna(subset=["heads_kept"]).groupby("seed")["heads_kept"].mean()
+        return {int(str(seed)): float(heads) for seed, heads in means.items()}
+
     def exact(self, line: Line, kept: tuple[float, float]) -> list[bool]:
         """Of every cell with a result, whether it keeps as many heads as were asked for."""
         runs = self.study.runs
@@ -65,19 +78,21 @@ class Evidence:
 
     @cached_property
     def ablations(self) -> pd.DataFrame:
-        """Rows of ablations.csv of this model that have a result; empty without the file."""
+        """Rows of ablations.csv of this model that have a result; empty without the file.
+
+        :raises ResultsError: ablations.csv is unreadable or lacks a column
+        """
         path = self.results.folder / "ablations.csv"
         if not path.is_file():
-            return pd.DataFrame(columns=["kind", "seed", "type", "layer", "value", "unpruned", "p_value"])
-        table = pd.read_csv(path)
-        # what is measured is named by the track's metric: `bleu`, `unpruned_bleu`
-        metric = next((c for c in table.columns if f"unpruned_{c}" in table.columns), None)
-        table = table[
-            (table["model"] == self.group[3]) & (table["profile"] == self.group[0]) & (table["status"] == "ok")
-        ]
-        if metric is None:
-            return table.iloc[:0]
-        return table.rename(columns={metric: "value", f"unpruned_{metric}": "unpruned"})
+            return pd.DataFrame(columns=list(ABLATION_COLUMNS))
+        try:
+            table = pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
+        if absent := [column for column in ABLATION_COLUMNS if column not in table.columns]:
+            raise ResultsError(f"{path.name} lacks the columns {', '.join(absent)}")
+        own = (table["profile"] == self.group[0]) & (table["model"] == self.group[3])
+        return table[own & (table["metric"] == self.study.quality.metric) & (table["status"] == "ok")]
 
     @cached_property
     def _masks(self) -> pd.DataFrame:
@@ -87,6 +102,11 @@ class Evidence:
         return in_group(self.results.masks, self.group).merge(completed, on=CELL)
 
     def _costs(self, metric: str) -> dict[Point, BySeed]:
+        if metric not in self._kept_costs:
+            self._kept_costs[metric] = self._read_costs(metric)
+        return self._kept_costs[metric]
+
+    def _read_costs(self, metric: str) -> dict[Point, BySeed]:
         rows = measured(self.cells, metric, batch_size=LATENCY_BATCH.get(metric))
         means: Any = rows.groupby([*LINE, "budget", "seed"])["value"].mean()
         found: dict[Point, BySeed] = {}

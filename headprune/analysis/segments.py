@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,8 @@ class Segments:
     dataset: str
     model: str
     split: str = "test"
+    metric: str = "bleu"  # of translations
+    test: Literal["bs", "ar"] = "bs"  # of translations: paired bootstrap or approximate randomisation
     _kept: dict[Path, Any] = field(default_factory=dict, repr=False)
 
     def path(self, method: str, run: Run) -> Path:
@@ -53,7 +55,7 @@ class Segments:
     def compare(self, system: str, runs: Sequence[Run], baseline: str, others: Sequence[Run]) -> Paired:
         """The outputs of runs of a method against those of the baseline, pair by pair; difference: more is better.
 
-        Translation is tested by paired bootstrap of BLEU, log-likelihood per token and accuracy by permutation.
+        Translation is tested by `test` of `metric`, log-likelihood per token and accuracy by permutation.
 
         :param runs: of the system; the i-th is paired with the i-th of `others`, made with the same seed
         :raises ResultsError: a file is missing, unreadable, or of other segments than its pair.
@@ -61,7 +63,7 @@ class Segments:
         ours, theirs = ([self._read(m, run) for run in rs] for m, rs in ((system, runs), (baseline, others)))
         try:
             if self.track == "mt":
-                return compare_statistics("bs", theirs, ours)
+                return compare_statistics(self.test, theirs, ours, self.metric)
             sizes = [own[1] for own in (*ours, *theirs)]
             if any(not np.array_equal(size, sizes[0]) for size in sizes[1:]):
                 raise ValueError("the segments differ in their numbers of tokens")
@@ -87,7 +89,8 @@ class Segments:
     def _parse(self, path: Path) -> Any:
         """Sufficient statistics of hypotheses, or values and sizes of segments in their order."""
         if self.track == "mt":
-            return segment_statistics(_lines(gzip.decompress(path.read_bytes())), _lines(self._references.read_bytes()))
+            hypotheses, references = gzip.decompress(path.read_bytes()), self._references.read_bytes()
+            return segment_statistics(_lines(hypotheses), _lines(references), self.metric)
         table = pd.read_parquet(path).sort_values("segment")
         if self.track == "lm":
             return table["log_likelihood"].to_numpy(dtype=float), table["tokens"].to_numpy(dtype=float)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from headprune import results
+from headprune.naming import unknown
 
 GROUP = ["profile", "track", "dataset", "model"]
 LINE = ["method", "line"]  # `line` is the arm with repeated draws pooled
@@ -28,8 +29,8 @@ UNPRUNED = "unpruned"
 Line = tuple[str, str]
 
 
-class ResultsError(Exception):
-    """The results folder cannot be evaluated; the message says why."""
+class ResultsError(ValueError):
+    """The results cannot be evaluated; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ QUALITY = {
     "lm": Quality(results.QUALITY["lm"], "test perplexity", higher_is_better=False, scale="log"),
     "nli": Quality(results.QUALITY["nli"], "test accuracy", digits=3),
 }
+
+
+CHRF = Quality("chrf", "test chrF")
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise ResultsError(f"{path.name} not found in {path.parent}")
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, *results.DAMAGED) as error:
         raise ResultsError(f"{path.name} is not a readable parquet file: {error}") from error
     absent = [column for column in NEEDED[path.name] if column not in table.columns]
     if absent:
@@ -117,7 +121,10 @@ def _read_table(path: Path) -> pd.DataFrame:
         table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
     # Plain numbers: the table's nullable types would carry their NA into comparisons and axes.
     numbers = dict.fromkeys(table.columns.intersection(NUMBERS), float)
-    table = table.astype({"budget": int, "seed": int, **numbers})
+    try:
+        table = table.astype({"budget": int, "seed": int, **numbers})
+    except results.DAMAGED as error:
+        raise ResultsError(f"{path.name} holds something else where numbers belong: {error}") from error
     table["line"] = table["arm"].map(pooled_arm)
     return table
 
@@ -143,7 +150,7 @@ def read_trials(folder: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=needed)
     try:
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
+    except (OSError, *results.DAMAGED) as error:
         raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
     absent = [column for column in needed if column not in table.columns]
     if absent:
@@ -159,6 +166,18 @@ def in_group(table: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
 def quality_of(cells: pd.DataFrame) -> Quality:
     """The quality metric of one group's track; an unknown track falls back on BLEU."""
     return QUALITY.get(cells["track"].iloc[0], QUALITY["mt"])
+
+
+def quality_named(track: str, metric: str | None) -> Quality:
+    """The quality of a track by its metric; None: the one that stands for it.
+
+    :raises ResultsError: the track has no such metric whose outputs can be tested in pairs
+    """
+    usual = QUALITY.get(track, QUALITY["mt"])
+    known = {quality.metric: quality for quality in ((usual, CHRF) if track == "mt" else (usual,))}
+    if metric is not None and metric not in known:
+        raise ResultsError(unknown(f"metric of track {track}", metric, known))
+    return known[metric or usual.metric]
 
 
 def lines_of(table: pd.DataFrame) -> dict[Line, pd.DataFrame]:

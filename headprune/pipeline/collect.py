@@ -15,15 +15,7 @@ from headprune.pipeline.schedules import schedule
 from headprune.pipeline.store import Record, read_json, write_bytes, write_json
 from headprune.provenance import environment, file_sha256, git_commit
 
-TABLES = (
-    "cells.parquet",
-    "cells.csv",
-    "masks.parquet",
-    "trials.csv",
-    "trial_masks.csv",
-    "curves.csv",
-    "ablations.csv",
-)
+TABLES = results.TABLES
 MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
 
 Trials = Sequence[tuple[Cell, Record]]

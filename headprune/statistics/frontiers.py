@@ -89,6 +89,22 @@ def front_band(
     return Band(places, value, bounds[:, 0], bounds[:, 1], n)
 
 
+def front_membership(cost: ArrayLike, quality: ArrayLike, samples: int = RESAMPLES, seed: int = SEED) -> Array:
+    """Of every point the share of draws of seeds in which it is on the front; NaN with fewer than two seeds.
+
+    :param cost: (points, seeds), as in `front_band`
+    :return: (points,)
+    """
+
+    def on_front(costs: Array, qualities: Array) -> Array:
+        found = np.zeros(len(costs))
+        found[pareto_front(costs, qualities)] = 1
+        return found
+
+    _, drawn, n = _over_seeds(cost, quality, on_front, samples, seed)
+    return drawn.mean(axis=0) if n > 1 else np.full(len(np.asarray(cost)), np.nan)
+
+
 def hypervolume_interval(
     cost: ArrayLike,
     quality: ArrayLike,

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
-from headprune.statistics.base import LEVEL, Array
+from headprune.statistics.base import LEVEL, Array, Estimate
 from headprune.statistics.seeds import mean
 
 BELOW_RANDOM = "below matched random"
@@ -26,6 +27,28 @@ def normalised(values: ArrayLike, unpruned: ArrayLike, random: ArrayLike) -> Arr
     span = top - bottom
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(span > 0, (value - bottom) / np.where(span > 0, span, np.nan), np.nan)
+
+
+def normalised_interval(values: ArrayLike, unpruned: ArrayLike, random: ArrayLike, level: float = LEVEL) -> Estimate:
+    """`normalised` of the means over seeds, with Fieller's interval of a ratio of means.
+
+    The interval holds every share θ that a t test of (value − random) − θ (unpruned − random) does not refuse. It has
+    no end, and is left out, where the unpruned model is not told apart from random heads.
+
+    :param values: (seeds,), likewise the others, in the same order
+    """
+    value, top, bottom = (np.asarray(x, dtype=np.float64) for x in (values, unpruned, random))
+    x, y, n = value - bottom, top - bottom, len(value)
+    nothing = float("nan")
+    share = float(normalised(value.mean(), top.mean(), bottom.mean())) if n else nothing
+    if n < 2 or np.isnan(share):
+        return Estimate(share, nothing, nothing, n)
+    (xx, xy), (_, yy) = np.cov(x, y) / n * stats.t.ppf((1 + level) / 2, n - 1) ** 2
+    a, b, c = y.mean() ** 2 - yy, x.mean() * y.mean() - xy, x.mean() ** 2 - xx
+    if a <= 0:
+        return Estimate(share, nothing, nothing, n)
+    half = np.sqrt(max(b * b - a * c, 0.0))
+    return Estimate(share, float((b - half) / a), float((b + half) / a), n)
 
 
 def relative(values: ArrayLike, unpruned: ArrayLike, higher_is_better: bool) -> Array:

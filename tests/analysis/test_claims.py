@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from made_up_cells import GROUP, N_HEADS, rows_of
 from scipy import stats
 
 from headprune.analysis.claims import COLUMNS, KINDS, Claim, ClaimsError, evaluate, load
 from headprune.analysis.tables import read
+from headprune.results import ablations_table, to_csv
 
 FILE = Path(__file__).parents[2] / "paper_figures" / "claims.yaml"
 SEEDS = (1, 2, 3)
@@ -95,6 +95,14 @@ def test_loss(direction: str, verdict: str, write: Callable) -> None:
     assert row["effect"] == pytest.approx(1 - np.mean([19.9, 19.8, 19.9]) / 20)
 
 
+def test_cells_without_a_result_are_counted(write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", 4): (15, 15.2, None), ("l0.joint", 4): (12, 12.1, 12.2)})))
+    row = decided(claim(predicate="compare", systems=["dsp.joint"], baselines=["l0.joint"]), folder)
+    assert (row["n"], row["note"]) == (2, "1 cell without a result left out")
+    row = decided(claim(predicate="exact_count", systems=["dsp.joint"]), folder)
+    assert (row["n"], row["note"]) == (2, "1 cell without a result left out")
+
+
 def test_saving(write: Callable) -> None:
     costs = {"parameters": lambda k: 100 + 10 * k, "throughput": lambda k: 1000 - 10 * k}
     folder = write(rows_of(values({("dsp.joint", 6): (15, 15, 15)}), **costs))
@@ -149,13 +157,14 @@ def test_ablations(write: Callable) -> None:
     folder = write(rows_of(values({("dsp.joint", 4): (15, 15, 15)})))
     rows = []
     for seed in SEEDS:
-        common = {"profile": "unit", "model": "tiny", "seed": seed, "unpruned_bleu": 20.0, "status": "ok"}
+        common = {"profile": "unit", "model": "tiny", "seed": seed, "status": "ok"}
+        common |= {"metric": "bleu", "unpruned": 20.0}
         for kind, layer, i in [(k, layer, i) for k in ("encoder", "cross") for layer in (0, 1) for i in (0, 1)]:
             place = {"type": kind, "layer": layer, "index": i, "head": f"{kind}.{layer}.{i}"}
             cliff = kind == "cross" and layer == 1
-            rows.append(common | place | {"kind": "keep_one", "bleu": 5.0 if cliff else 19.5 - i, "p_value": 0.5})
-            rows.append(common | place | {"kind": "drop_one", "bleu": 19.0, "p_value": 0.001 if cliff and i else 0.5})
-    pd.DataFrame(rows).to_csv(folder / "ablations.csv", index=False)
+            rows.append(common | place | {"kind": "keep_one", "value": 5.0 if cliff else 19.5 - i, "p_value": 0.5})
+            rows.append(common | place | {"kind": "drop_one", "value": 19.0, "p_value": 0.001 if cliff and i else 0.5})
+    (folder / "ablations.csv").write_bytes(to_csv(ablations_table(rows)))
     one = decided(claim(predicate="one_head", margin=0.5), folder)
     assert (one["verdict"], one["effect"]) == ("held", 0.75)  # three of four modules, of the best head 2.5 % lost
     last = decided(claim(predicate="one_head_of_last", type="cross", margin=0.1), folder)

@@ -12,7 +12,7 @@ SCRIPTS = Path(__file__).parents[2] / "paper_figures"
 MAPS = ("survival_maps", "kept_by_type")
 FIGURES = ("quality_vs_heads", "pareto", *MAPS, "pruning_cost")
 AT_TIMES = ("treatments", "penalty_frontier")  # drawn where the results have what they show
-TABLES = ("results_table", "comparisons", "summary", "claims")
+TABLES = ("results_table", "comparisons", "normalised", "frontiers", "summary", "claims")
 NAMES = (*FIGURES, *AT_TIMES, *TABLES, "estimators")
 
 

@@ -58,6 +58,14 @@ def test_every_cell_failed(script, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "1 timeout" in (tmp_path / "results.csv").read_text(encoding="utf-8")
 
 
+def test_all_methods_equally_good(script, tmp_path: Path) -> None:
+    """Models that learn nothing have 0 BLEU: all are best, and none is left to be told apart from them."""
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
+    edit(folder, lambda cells: cells.assign(value=cells["value"].where(cells["metric"] != "bleu", 0.0)))
+    assert script("results_table").main([str(folder), str(tmp_path)]) == 0
+    assert (tmp_path / "results.md").read_text(encoding="utf-8").count("**0.00 ± 0.00 (2)**") == len(FEW)
+
+
 def test_unmeasured_latency_leaves_a_panel_empty(script, tmp_path: Path) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
     edit(folder, lambda cells: cells[cells["metric"] != "latency_ms"])

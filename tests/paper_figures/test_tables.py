@@ -62,6 +62,8 @@ def test_captions_say_test_n_correction_and_data(drawn: Path, results: Path, scr
         ("comparisons", ("sign-flip permutation", "n seeds", "Holm within the families", "random at the same K (")),
         ("claims", ("Student's t over n seeds", "not corrected over claims")),
         ("summary", ("bootstrap intervals", "Friedman χ²", "Nemenyi")),
+        ("normalised", ("Fieller's interval at 95 %", "points are flagged", "n seeds")),
+        ("frontiers", ("bootstrap band", "seeds drawn as blocks", "Hypervolume")),
     ):
         text = (drawn / f"{name}.txt").read_text(encoding="utf-8")
         assert digest in text

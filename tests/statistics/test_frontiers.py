@@ -15,6 +15,7 @@ from headprune.statistics.frontiers import (
     budget_at_loss,
     budget_at_loss_interval,
     front_band,
+    front_membership,
     hypervolume_interval,
 )
 
@@ -105,6 +106,16 @@ def test_band_goes_through_the_means_and_holds_the_draws() -> None:
     np.testing.assert_allclose(band.low, [10, 13])  # a quarter of the draws takes seed 1 twice
     np.testing.assert_allclose(band.high, [12, 15])
     assert band.n == 2
+
+
+def test_share_of_draws_on_the_front() -> None:
+    """Two seeds: half of the draws have both, a quarter one of them twice."""
+    cost = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+    quality = np.array([[5.0, 5.0], [7.0, 4.0], [4.0, 4.5]])  # means 5, 5.5, 4.25
+    share = front_membership(cost, quality)
+    assert share == pytest.approx([1, 0.75, 0], abs=0.03)
+    assert front_membership(cost[::-1], quality[::-1]) == pytest.approx(share[::-1])
+    assert np.isnan(front_membership(cost[:, :1], quality[:, :1])).all()
 
 
 def test_one_seed_has_no_band() -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from headprune.statistics.normalised import flags, normalised, relative
+from headprune.statistics.normalised import flags, normalised, normalised_interval, relative
+from headprune.statistics.seeds import mean
 
 BLEU = st.floats(0, 60, allow_nan=False)
 
@@ -26,6 +28,42 @@ def test_scale_knows_no_unit(value: float, top: float, bottom: float, factor: fl
     there = normalised(value, top, bottom)
     moved = normalised(factor * value + shift, factor * top + shift, factor * bottom + shift)
     assert moved == pytest.approx(there, rel=1e-6, abs=1e-6)
+
+
+def test_interval_is_that_of_a_t_test_of_every_share() -> None:
+    """Its ends are the shares at which scipy's t test gives p = 0.05, and that of no ratio is the t interval."""
+    rng = np.random.default_rng(1)
+    for n in (3, 5, 9):
+        top, bottom = rng.normal(30, 0.5, n), rng.normal(10, 0.5, n)
+        value = bottom + 0.7 * (top - bottom) + rng.normal(0, 0.6, n)
+        found = normalised_interval(value, top, bottom)
+        assert found.value == pytest.approx((value - bottom).mean() / (top - bottom).mean(), abs=1e-12)
+        for share in (found.low, found.high):
+            p_value = stats.ttest_1samp((value - bottom) - share * (top - bottom), 0).pvalue
+            assert p_value == pytest.approx(0.05, abs=1e-9)
+        plain = mean((value - 10) / 20)
+        fixed = normalised_interval(value, np.full(n, 30.0), np.full(n, 10.0))
+        assert (fixed.value, fixed.low, fixed.high) == pytest.approx((plain.value, plain.low, plain.high), abs=1e-12)
+
+
+def test_no_interval_without_an_end() -> None:
+    assert not normalised_interval([5.0], [10], [1]).has_interval
+    assert normalised_interval([5.0], [10], [1]).value == pytest.approx(4 / 9)
+    wide = normalised_interval([5.0, 6, 4], [10, 30, 3], [9, 1, 2])  # random heads may be as good as the model
+    assert not wide.has_interval and wide.n == 3
+    assert np.isnan(normalised_interval([], [], []).value)
+    assert np.isnan(normalised_interval([5.0, 6], [8, 9], [10, 11]).value)
+
+
+def test_coverage_of_the_share() -> None:
+    rng = np.random.default_rng(2)
+    hits = 0
+    for _ in range(1000):
+        seed, noise = rng.normal(0, 1, 4), rng.normal(0, 0.7, (3, 4))
+        value, top, bottom = np.array([[24.0], [30.0], [10.0]]) + seed + noise
+        found = normalised_interval(value, top, bottom)
+        hits += found.low <= 0.7 <= found.high
+    assert hits / 1000 == pytest.approx(0.95, abs=2.6 * np.sqrt(0.95 * 0.05 / 1000))
 
 
 def test_share_of_the_unpruned_quality() -> None:

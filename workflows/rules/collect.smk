@@ -1,4 +1,5 @@
 TABLES = [f"{RESULTS}/{name}" for name in jobs.TABLES]
+RUNS = {RESULTS: {"tables": TABLES, "topics": plan.topics()}}
 
 
 rule collect:
@@ -12,17 +13,6 @@ rule collect:
     conda:
         "../envs/headprune.yaml"
     params:
-        config=json.dumps(
-            plan.config.model_dump(exclude_defaults=True, exclude={"execution"}),
-            sort_keys=True,
-        ),
+        config=whole_config,
     shell:
         "headprune collect --config {params.config:q} 2> {log:q}"
-
-
-rule tables:
-    input:
-        TABLES,
-        f"{RESULTS}/tables/results.md",
-        f"{RESULTS}/tables/comparisons.md",
-        f"{RESULTS}/tables/summary.md",

@@ -33,7 +33,6 @@ if plan.config.mirror:
     os.environ.setdefault("HEADPRUNE_MIRROR", plan.config.mirror)
 
 RESULTS = str(plan.folder)
-FIGURES = ROOT / "paper_figures"
 
 
 def either(names):
@@ -67,6 +66,12 @@ def specification(kind):
         return json.dumps(plan.specification(job_of(kind, wildcards)), sort_keys=True)
 
     return function
+
+
+def whole_config(wildcards):
+    """What the tables depend on; from a function, as Snakemake takes braces in a text for wildcards."""
+    values = plan.config.model_dump(exclude_defaults=True, exclude={"execution"})
+    return json.dumps(values, sort_keys=True)
 
 
 # Retries come after a first attempt: there is one more than attempts may fail, and it closes the books.
@@ -143,9 +148,5 @@ def test_receipts(wildcards):
     )
 
 
-def input_folder(wildcards, input):
-    return str(Path(input[0]).parent)
-
-
-def output_folder(wildcards, output):
-    return str(Path(output[0]).parent)
+onstart:
+    progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))

@@ -1,3 +1,6 @@
+# What is made of result tables. RUNS, by folder to write into: the tables, and the topics that results may have or not;
+# given by collect.smk for the profile, or by published.smk for results that lie there already.
+FIGURES = Path(workflow.basedir) / "paper_figures"
 FIGURE_NAMES = [
     "quality_vs_heads",
     "pareto",
@@ -8,8 +11,8 @@ FIGURE_NAMES = [
     "penalty_frontier",
 ]
 STUDIES = ["estimators", "ablations", "stabilisers"]  # tables of one question each
-STATISTICS = ["comparisons", "summary", "claims"]
-PRESENT = plan.topics()  # what a profile has nothing of is not drawn
+TABLED = ["comparisons", "normalised", "frontiers", "summary"]
+STATISTICS = [*TABLED, "claims"]
 SHARED = [
     str(FIGURES / name)
     for name in (
@@ -22,18 +25,50 @@ SHARED = [
         "style.mplstyle",
     )
 ]
-DRAWN = [table for table in TABLES if not table.endswith("manifest.json")]
+
+
+def drawn(wildcards):
+    tables = RUNS[wildcards.results]["tables"]
+    return [table for table in tables if not table.endswith("manifest.json")]
+
+
+def of_runs(folders, pattern, names):
+    """Files of these runs; what a run has nothing of is not made."""
+    return [
+        pattern.format(results=folder, name=name)
+        for folder in folders
+        for name in names
+        if RUNS[folder]["topics"].get(name, True)
+    ]
+
+
+def input_folder(wildcards, input):
+    return str(Path(input[0]).parent)
+
+
+def output_folder(wildcards, output):
+    return str(Path(output[0]).parent)
+
+
+wildcard_constraints:
+    results="|".join(re.escape(results) for results in RUNS),
 
 
 rule figure:
     input:
-        DRAWN,
+        drawn,
         script=str(FIGURES / "{figure}.py"),
         shared=[*SHARED, str(FIGURES / "pareto.py")],
     output:
-        multiext(f"{RESULTS}/figures/{{figure}}", ".pdf", ".png", ".txt"),
+        multiext("{results}/figures/{figure}", ".pdf", ".txt"),
+        report(
+            "{results}/figures/{figure}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"results": "{results}", "figure": "{figure}"},
+        ),
     log:
-        f"{RESULTS}/logs/figures/{{figure}}.log",
+        "{results}/logs/figures/{figure}.log",
     wildcard_constraints:
         figure="|".join(FIGURE_NAMES),
     conda:
@@ -51,13 +86,19 @@ rule figure:
 
 rule results_table:
     input:
-        DRAWN,
+        drawn,
         script=str(FIGURES / "results_table.py"),
         shared=SHARED,
     output:
-        multiext(f"{RESULTS}/tables/results", ".csv", ".md", ".tex"),
+        report(
+            "{results}/tables/results.csv",
+            caption="../report/results.rst",
+            category="Tables",
+            labels={"results": "{results}", "table": "quality by method and budget"},
+        ),
+        multiext("{results}/tables/results", ".md", ".tex"),
     log:
-        f"{RESULTS}/logs/figures/results_table.log",
+        "{results}/logs/figures/results_table.log",
     conda:
         "../envs/headprune.yaml"
     threads: 1
@@ -73,7 +114,7 @@ rule results_table:
 
 rule statistic:
     input:
-        DRAWN,
+        drawn,
         script=str(FIGURES / "{statistic}.py"),
         shared=[
             *SHARED,
@@ -82,9 +123,15 @@ rule statistic:
             str(FIGURES / "claims.yaml"),
         ],
     output:
-        multiext(f"{RESULTS}/tables/{{statistic}}", ".csv", ".md", ".tex"),
+        report(
+            "{results}/tables/{statistic}.csv",
+            caption="../report/statistic.rst",
+            category="Tables",
+            labels={"results": "{results}", "table": "{statistic}"},
+        ),
+        multiext("{results}/tables/{statistic}", ".md", ".tex"),
     log:
-        f"{RESULTS}/logs/figures/{{statistic}}.log",
+        "{results}/logs/figures/{statistic}.log",
     wildcard_constraints:
         statistic="|".join(STATISTICS),
     conda:
@@ -102,7 +149,7 @@ rule statistic:
 
 rule study:
     input:
-        DRAWN,
+        drawn,
         script=str(FIGURES / "{study}.py"),
         shared=[
             *SHARED,
@@ -110,9 +157,15 @@ rule study:
             str(FIGURES / "tabling.py"),
         ],
     output:
-        multiext(f"{RESULTS}/tables/{{study}}", ".csv", ".md", ".tex"),
+        report(
+            "{results}/tables/{study}.csv",
+            caption="../report/study.rst",
+            category="Tables",
+            labels={"results": "{results}", "table": "{study}"},
+        ),
+        multiext("{results}/tables/{study}", ".md", ".tex"),
     log:
-        f"{RESULTS}/logs/figures/{{study}}.log",
+        "{results}/logs/figures/{study}.log",
     wildcard_constraints:
         study="|".join(STUDIES),
     conda:
@@ -128,23 +181,23 @@ rule study:
         "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 
 
+rule tables:
+    input:
+        [table for run in RUNS.values() for table in run["tables"]],
+        of_runs(RUNS, "{results}/tables/{name}.md", ["results", *TABLED]),
+
+
 rule statistics:
     input:
-        expand(f"{RESULTS}/tables/{{statistic}}.md", statistic=STATISTICS),
+        of_runs(RUNS, "{results}/tables/{name}.md", STATISTICS),
 
 
 rule claims:
     input:
-        f"{RESULTS}/tables/claims.md",
+        of_runs(RUNS, "{results}/tables/{name}.md", ["claims"]),
 
 
 rule figures:
     input:
-        expand(
-            f"{RESULTS}/figures/{{figure}}.png",
-            figure=[name for name in FIGURE_NAMES if PRESENT.get(name, True)],
-        ),
-        expand(
-            f"{RESULTS}/tables/{{study}}.md",
-            study=[name for name in STUDIES if PRESENT.get(name, True)],
-        ),
+        of_runs(RUNS, "{results}/figures/{name}.png", FIGURE_NAMES),
+        of_runs(RUNS, "{results}/tables/{name}.md", STUDIES),

@@ -26,6 +26,7 @@ class Part:
     what: str
     effects: BySeed = field(default_factory=dict)
     missing: str = ""
+    lost: int = 0  # cells without a result among those that it is about
 
     def estimate(self, level: float) -> Estimate:
         return mean(list(self.effects.values()), level)
@@ -94,4 +95,9 @@ class OfLines(Predicate):
         where = f" with {self.kept[0]:.0%} to {self.kept[1]:.0%} of the heads kept"
         absent = next((label for label in (system, *others) if not evidence.budgets(line_of(label), (0, 1))), None)
         reason = f"{absent} is not in the results" if absent else lacking + where
-        return Part(what, effects, "" if effects else reason)
+        return Part(what, effects, "" if effects else reason, self.lost(evidence, system, *others))
+
+    def lost(self, evidence: Evidence, *labels: str) -> int:
+        """Cells of these lines without a result, at the budgets that count."""
+        points = [(line_of(label), k) for label in labels for k in evidence.budgets(line_of(label), self.kept)]
+        return sum(evidence.study.lost[point] for point in points)

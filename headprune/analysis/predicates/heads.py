@@ -28,7 +28,7 @@ class Survival(OfLines):
             known = len(table) and {self.more, self.less} <= set(shares.columns)
             effects = {int(str(s)): float(r[self.more] - r[self.less]) for s, r in shares.iterrows()} if known else {}
             missing = "" if effects else f"no masks of {system} over {self.more} and {self.less} heads"
-            yield Part(f"{system}: {self.more} − {self.less}", effects, missing)
+            yield Part(f"{system}: {self.more} − {self.less}", effects, missing, self.lost(evidence, system))
 
 
 class SurvivalByDepth(OfLines):
@@ -49,7 +49,8 @@ class SurvivalByDepth(OfLines):
                 lower = own["layer"] < layers // 2
                 effects[int(str(seed))] = float(own.loc[upper, "kept"].mean() - own.loc[lower, "kept"].mean())
             missing = "" if effects else f"no masks of {system} over two layers of {self.type} heads"
-            yield Part(f"{system}: upper − lower {self.type} layers", effects, missing)
+            lost = self.lost(evidence, system)
+            yield Part(f"{system}: upper − lower {self.type} layers", effects, missing, lost)
 
 
 class OneHead(Predicate):

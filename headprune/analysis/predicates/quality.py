@@ -92,7 +92,7 @@ class Proportional(Saving):
                     points.setdefault(seed, []).append((1 - k / evidence.n_heads, 1 - share))
             effects = {seed: unexplained(np.array(own)) for seed, own in sorted(points.items()) if len(own) > 2}
             missing = "" if effects else f"{system} has no {self.metric} at three budgets"
-            yield Part(f"{self.metric} of {system}", effects, missing)
+            yield Part(f"{self.metric} of {system}", effects, missing, self.lost(evidence, system))
 
 
 class ExactCount(OfLines):
@@ -106,7 +106,8 @@ class ExactCount(OfLines):
         for system in self.systems:
             exact = evidence.exact(line_of(system), self.kept)
             missing = "" if exact else f"{system} is not in the results"
-            yield Count(f"{system} keeps K heads", {}, missing, right=sum(exact), of=len(exact))
+            lost = self.lost(evidence, system)
+            yield Count(f"{system} keeps K heads", {}, missing, lost, right=sum(exact), of=len(exact))
 
     def decide(self, estimate: Estimate) -> bool | None:
         """A claim about every cell is settled by counting them: one exception is enough."""

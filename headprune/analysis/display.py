@@ -1,0 +1,151 @@
+"""Comparisons on a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+
+from headprune.analysis.differences import Differences
+from headprune.analysis.versus import Versus
+from headprune.statistics.seeds import ALPHA
+
+ABSENT = "–"
+MOST_LISTED = 20
+FOOT = (
+    "A − B: positive is better for A, with its t interval at 95 %. p: exact sign-flip test over the n seeds that both "
+    "have (draws of a seed averaged); Holm over the budgets of a table; floor: the smallest p that n seeds and the "
+    f"family can reach; above α = {ALPHA:g} nothing can be decided. P(A>B): that a run of A beats one of B."
+)
+OUTPUTS = (
+    " Same outputs: segments of one test set in pairs, seeds as blocks; it asks what another test set would change, "
+    "given these trained models, and knows nothing of other trainings. Holm as above; * p ≤ α."
+)
+
+
+def comparison(console: Console, folder: Path, system: str, baseline: str, found: list[Versus]) -> None:
+    """Two methods: a table across seeds and one of the outputs for every model."""
+    _say(console, f"{folder}: A = {system}, B = {baseline}")
+    for one in found:
+        _say(console, f"\n{', '.join(part for part in one.group if part)}: {one.quality.label}")
+        if one.table.empty:
+            _say(console, "no budget that both have")
+        else:
+            console.print(_seeds(one))
+            for verdict, own in one.table.groupby("verdict", sort=False):
+                _say(console, f"across seeds {verdict}: K = {', '.join(map(str, own['budget']))}")
+            tested = one.table["p_outputs"].notna()
+            if tested.any():
+                console.print(_outputs(one.table[tested], one.quality.digits))
+            else:
+                why = "no seed has outputs of both" if one.has_segments else f"{folder} has no segments of this model"
+                _say(console, f"no paired test of outputs: {why}")
+        for label, budgets in one.only.items():
+            _say(console, f"only {label}: K = {', '.join(map(str, budgets))}")
+        for note in one.notes:
+            _say(console, f"note: {note}")
+    any_outputs = any(one.table["p_outputs"].notna().any() for one in found)
+    console.print(f"\n{FOOT}{OUTPUTS if any_outputs else ''}", style="dim", markup=False, highlight=False)
+
+
+def changes(console: Console, first: Path, second: Path, found: Differences) -> None:
+    """Two result tables: the metrics of the cells in both, and the cells that are not."""
+    _say(console, f"A = {first}\nB = {second}")
+    other = f", {found.signatures} of them under another signature" if found.signatures else ""
+    _say(console, f"{found.both} cells in both{other}")
+    table = _table("metric", "rows", "equal", "mean B − A", "largest", "where")
+    for row in _records(found.metrics):
+        name = " ".join(part for part in (row["track"], row["split"], row["metric"]) if part)
+        where = "never the same" if row["measured"] else row["where"]
+        numbers = (f"{row['rows']}", f"{row['equal']}", _signed(row["difference"]), _signed(row["largest"]))
+        table.add_row(name, *numbers, where)
+    if len(found.metrics):
+        console.print(table)
+    for what, cells in (("A", found.only[0]), ("B", found.only[1])):
+        if cells:
+            _say(console, f"only in {what}: {len(cells)} cells")
+            _list(console, cells)
+    if found.statuses:
+        _say(console, f"ended differently: {len(found.statuses)} cells")
+        _list(console, [f"{cell}: {one} in A, {two} in B" for cell, one, two in found.statuses])
+
+
+def _seeds(one: Versus) -> Table:
+    table = _table("K", "A", "B", "A − B [95 %]", "n", "p", "Holm (floor)", "P(A>B)")
+    digits = one.quality.digits
+    for row in _records(one.table):
+        table.add_row(
+            f"{row['budget']}",
+            _number(row["value"], digits),
+            _number(row["baseline_value"], digits),
+            _estimate(row["improvement"], row["low"], row["high"], digits),
+            f"{row['n_seeds']}",
+            _p(row["p_seeds"]),
+            f"{_p(row['p_seeds_holm'])} ({_p(row['p_floor_holm'])})",
+            _number(row["probability_of_improvement"], 2),
+        )
+    return table
+
+
+def _outputs(rows: pd.DataFrame, digits: int) -> Table:
+    title = f"same outputs: {rows['outputs_test'].iloc[0]}"
+    table = _table("K", "A − B [95 %]", "segments", "seeds", "p", "Holm", title=title)
+    for row in _records(rows):
+        star = "*" * (row["p_outputs_holm"] <= ALPHA)
+        table.add_row(
+            f"{row['budget']}",
+            _estimate(row["outputs_improvement"], row["outputs_low"], row["outputs_high"], digits),
+            f"{row['segments']:g}",
+            f"{row['outputs_seeds']:g}",
+            _p(row["p_outputs"]),
+            _p(row["p_outputs_holm"]) + star,
+        )
+    return table
+
+
+def _table(*titles: str, title: str | None = None) -> Table:
+    """Numbers to the right; the names of cells may wrap."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
+    for name in titles:
+        justify: JustifyMethod = "left" if name in ("metric", "where") else "right"
+        table.add_column(name, justify=justify, no_wrap=name != "where", overflow="fold")
+    return table
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _list(console: Console, lines: list[str]) -> None:
+    for line in lines[:MOST_LISTED]:
+        _say(console, f"  {line}")
+    if len(lines) > MOST_LISTED:
+        _say(console, f"  … and {len(lines) - MOST_LISTED} more")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _number(value: Any, digits: int, sign: str = "") -> str:
+    return ABSENT if pd.isna(value) else f"{value:{sign}.{digits}f}".replace("-", "−")
+
+
+def _estimate(value: Any, low: Any, high: Any, digits: int) -> str:
+    interval = "" if pd.isna(low) else f" [{_number(low, digits, '+')}, {_number(high, digits, '+')}]"
+    return _number(value, digits, "+") + interval
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4g}".replace("-", "−") if value else "0"
+
+
+def _p(value: Any) -> str:
+    """`0.031`, `<0.001`"""
+    if pd.isna(value):
+        return ABSENT
+    return "<0.001" if value < 0.001 else f"{value:.3f}".rstrip("0").rstrip(".")

@@ -1,0 +1,45 @@
+"""Finding published results, and what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_up_cells import GROUP, rows_of
+
+from headprune.analysis.published import find, tables, topics
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_names_and_folders(write: Callable, tmp_path: Path) -> None:
+    head = GROUP | {"method": "dsp", "arm": "joint", "budget": 4, "seed": 1, "head": "cross.0.0", "type": "cross"}
+    folder = write(rows_of({("dsp", "joint", 4, 1): 1.0}), [head | {"layer": 0, "index": 0, "kept": True}], "merged")
+    assert find("quick", ROOT) == {"quick": ROOT / "results/published/quick"}
+    assert find(["quick", str(folder)], ROOT) == {"quick": ROOT / "results/published/quick", "merged": folder}
+    assert [path.name for path in tables(folder)] == ["cells.parquet", "masks.parquet"]
+    with pytest.raises(ValueError, match="'quick' is the second of the name 'quick'"):
+        find(["quick", "quick"], ROOT)
+    with pytest.raises(ValueError, match="unknown results './nowhere'; available: quick, small-first"):
+        find("./nowhere", ROOT)
+    with pytest.raises(ValueError, match="no results are named"):
+        find([], ROOT)
+    (folder / "masks.parquet").unlink()
+    with pytest.raises(ValueError, match="merged is no results folder: masks.parquet not found"):
+        find([str(folder)], ROOT)
+
+
+def test_topics(write: Callable) -> None:
+    plain = {("magnitude", "", 4, 1): 1.0, ("gradient_importance", "one_shot", 4, 1): 1.0}
+    folder = write(rows_of(plain))
+    assert not any(topics(folder).values())
+    (folder / "trials.csv").write_text("profile,model\n")
+    (folder / "ablations.csv").write_text("profile,model\nunit,tiny\n")
+    more = {("magnitude", "+ft", 4, 1): 1.0, ("gradient_importance", "signed", 4, 1): 1.0}
+    assert topics(write(rows_of(plain | more))) == {
+        "treatments": True,
+        "penalty_frontier": False,
+        "estimators": True,
+        "ablations": True,
+    }

@@ -1,0 +1,22 @@
+"""Results that lie there already, `--config published=NAME` or `published=[NAME, …]`: nothing is planned or trained, and
+neither torch nor fairseq is imported. What is drawn goes to results/NAME-published, beside the committed tables.
+"""
+
+import re
+from pathlib import Path
+
+from headprune.analysis import published
+from snakemake.exceptions import WorkflowError
+
+try:
+    FOUND = published.find(config["published"], Path(workflow.basedir))
+except ValueError as error:
+    raise WorkflowError(str(error))
+
+RUNS = {
+    f"{config.get('results', 'results')}/{name}-published": {
+        "tables": [str(table) for table in published.tables(folder)],
+        "topics": published.topics(folder),
+    }
+    for name, folder in FOUND.items()
+}
