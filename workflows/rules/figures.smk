@@ -9,7 +9,32 @@ FIGURE_NAMES = [
     "treatments",
     "pruning_cost",
     "penalty_frontier",
+    "normalised_quality",
+    "size_vs_quality",
+    "speedup",
+    "seed_distribution",
+    "critical_difference",
+    "mask_agreement",
+    "heads_per_layer",
+    "training_curves",
+    "one_page",
 ]
+IMPORTED = {  # scripts that a figure takes panels from, beside what all share
+    "size_vs_quality": ["steps"],
+    "pareto": ["steps"],
+    "pruning_cost": ["steps"],
+    "normalised_quality": ["quality_vs_heads"],
+    "one_page": [
+        "claims",
+        "mask_agreement",
+        "pareto",
+        "quality_vs_heads",
+        "results_table",
+        "speedup",
+        "steps",
+        "tabling",
+    ],
+}
 STUDIES = ["estimators", "ablations", "stabilisers"]  # tables of one question each
 TABLED = ["comparisons", "normalised", "frontiers", "summary"]
 STATISTICS = [*TABLED, "claims"]
@@ -25,6 +50,15 @@ SHARED = [
         "style.mplstyle",
     )
 ]
+
+
+def drawn_with(wildcards):
+    """Shared scripts of one figure."""
+    return [
+        *SHARED,
+        *(str(FIGURES / f"{name}.py") for name in IMPORTED.get(wildcards.figure, [])),
+        *([str(FIGURES / "claims.yaml")] if wildcards.figure == "one_page" else []),
+    ]
 
 
 def drawn(wildcards):
@@ -58,7 +92,7 @@ rule figure:
     input:
         drawn,
         script=str(FIGURES / "{figure}.py"),
-        shared=[*SHARED, str(FIGURES / "pareto.py")],
+        shared=drawn_with,
     output:
         multiext("{results}/figures/{figure}", ".pdf", ".txt"),
         report(
