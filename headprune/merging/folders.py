@@ -127,7 +127,11 @@ def _manifest(parts: Sequence[Part]) -> dict[str, Any]:
     for section in ("data", "signatures"):
         whole[section] = {name: value for part in known for name, value in part.manifest.get(section, {}).items()}
     whole["config"] = _union([manifest.get("config", {}) for manifest in own])
-    whole["merged"] = [{"folder": str(part.folder)} | manifest for part, manifest in zip(known, own, strict=True)]
+    whole["merged"] = [  # runs alone: what was merged before counts as those it was made of
+        run
+        for part, manifest in zip(known, own, strict=True)
+        for run in manifest.get("merged") or [{"folder": str(part.folder)} | manifest]
+    ]
     return whole
 
 
