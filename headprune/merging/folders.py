@@ -65,7 +65,8 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
             (building / name).write_bytes(content)
         for number, part in enumerate(parts if outputs else ()):
             _copy_outputs(part, building, owners[owners == number].index)
-        manifest = _manifest(parts) | {"files": {name: file_sha256(building / name) for name in sorted(tables)}}
+        files = {path.relative_to(building).as_posix(): path for path in sorted(building.rglob("*")) if path.is_file()}
+        manifest = _manifest(parts) | {"files": {name: file_sha256(path) for name, path in files.items()}}
         (building / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
         os.replace(building, out)
     finally:
