@@ -65,7 +65,8 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
             (building / name).write_bytes(content)
         for number, part in enumerate(parts if outputs else ()):
             _copy_outputs(part, building, owners[owners == number].index)
-        manifest = _manifest(parts) | {"files": {name: file_sha256(building / name) for name in sorted(tables)}}
+        files = {path.relative_to(building).as_posix(): path for path in sorted(building.rglob("*")) if path.is_file()}
+        manifest = _manifest(parts) | {"files": {name: file_sha256(path) for name, path in files.items()}}
         (building / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
         os.replace(building, out)
     finally:
@@ -122,17 +123,15 @@ def _copy_outputs(part: Part, out: Path, cells: pd.Index) -> None:
 def _manifest(parts: Sequence[Part]) -> dict[str, Any]:
     """The manifests as one: the first, with the data and signatures of all, and of every part what is its own."""
     known = [part for part in parts if part.manifest]
-    own = [
-        {key: value for key, value in part.manifest.items() if key not in ("signatures", "merged")} for part in known
-    ]
+    own = [{key: value for key, value in part.manifest.items() if key != "signatures"} for part in known]
     whole: dict[str, Any] = {key: value for key, value in (own[0] if own else {}).items() if key != "given"}
     for section in ("data", "signatures"):
         whole[section] = {name: value for part in known for name, value in part.manifest.get(section, {}).items()}
     whole["config"] = _union([manifest.get("config", {}) for manifest in own])
-    whole["merged"] = [
-        each  # what was merged before is not named itself, but its parts are
+    whole["merged"] = [  # runs alone: what was merged before counts as those it was made of
+        run
         for part, manifest in zip(known, own, strict=True)
-        for each in part.manifest.get("merged", [{"folder": str(part.folder)} | manifest])
+        for run in manifest.get("merged") or [{"folder": str(part.folder)} | manifest]
     ]
     return whole
 
