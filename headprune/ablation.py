@@ -1,8 +1,7 @@
 """The loss of a model under many masks, with the masks stacked along the batch axis.
 
 Gates may differ from example to example (`gates.GatedProjection`), so that M masks on a batch of B examples are a
-forward pass over M · B examples. Of an encoder-decoder model the encoder runs once for all masks that agree on its
-heads.
+forward pass over M · B examples. A layer runs once for all masks that agree on the heads up to it.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ from torch import Tensor, nn
 from headprune.gates import clear_mask, set_gates
 from headprune.heads import HeadSpace
 from headprune.importance import head_importance, normalise_per_module, output_losses, padding_index
+from headprune.prefixes import PrefixTree, layers_of
 
 Batch = Mapping[str, Any]
-Part = tuple[float, ...]  # gates of the encoder's heads, of one mask
-ENCODER_DECODER = {"src_tokens", "src_lengths", "prev_output_tokens"}
 
 
 def masked_losses(
@@ -33,7 +31,8 @@ def masked_losses(
     :param masks: (M, N) zeros and ones, or any gates, in head-space order
     :param positions: a forward pass holds at most so many positions (padding included) on the longer of its sides; a
         single copy of a batch is never split. Bounds the memory
-    :param reuse: run the encoder once for masks that agree on its heads; False: run the whole model for every mask
+    :param reuse: run every layer once for masks that agree on the heads up to it (`prefixes`), where the model is one
+        of fairseq's Transformers; False: run the whole model for every mask
     :returns: nats (M,), float64
     :raises ValueError: masks of another shape, or no target tokens.
     """
@@ -41,18 +40,16 @@ def masked_losses(
     if masks.dim() != 2 or masks.shape[1] != total_heads:
         raise ValueError(f"masks of shape {tuple(masks.shape)} for {total_heads} heads: expected (M, {total_heads})")
     masks, training = masks.detach().float().cpu(), model.training
-    parts = _encoder_parts(model, masks)
-    order = torch.tensor(sorted(range(len(masks)), key=parts.__getitem__), dtype=torch.long)
     losses, tokens = torch.zeros(len(masks), dtype=torch.float64), 0
     model.eval()
     try:
         with torch.no_grad():
             for batch in batches:
                 tokens += int(batch["target"].ne(padding_index(model)).sum())
-                split = reuse and _is_encoder_decoder(model, batch)
-                forward = _EncoderOnce(model, batch, parts) if split else _Whole(model, batch)
-                for rows in order.split(_copies(batch, positions)):
-                    losses[rows] += _summed(model, forward(masks[rows], rows.tolist()), batch["target"], len(rows))
+                layers = layers_of(model, batch) if reuse else None
+                forward = _Whole(model, batch) if layers is None else PrefixTree(model, batch, layers)
+                for rows in forward.order(masks).split(_copies(batch, positions)):
+                    losses[rows] += _summed(model, forward(masks[rows]), batch["target"], len(rows))
     finally:
         clear_mask(model)
         model.train(training)
@@ -67,46 +64,13 @@ class _Whole:
     def __init__(self, model: Any, batch: Batch) -> None:
         self.model, self.batch, self.size = model, batch, len(batch["target"])
 
-    def __call__(self, masks: Tensor, rows: Sequence[int]) -> Any:
+    def order(self, masks: Tensor) -> Tensor:
+        return torch.arange(len(masks))
+
+    def __call__(self, masks: Tensor) -> Any:
         """:param masks: (M, N)"""
         set_gates(self.model, masks.repeat(self.size, 1))
         return self.model(**_stack(self.batch["net_input"], len(masks)))
-
-
-class _EncoderOnce(_Whole):
-    """The same, but what the encoder computed is kept for as long as the encoder's heads do not change."""
-
-    def __init__(self, model: Any, batch: Batch, parts: Sequence[Part]) -> None:
-        super().__init__(model, batch)
-        self.parts = parts
-        self.distinct: list[Part] = []
-        self.encoded: Any = None
-
-    def __call__(self, masks: Tensor, rows: Sequence[int]) -> Any:
-        net, copies = self.batch["net_input"], len(masks)
-        own = [self.parts[row] for row in rows]
-        distinct = list(dict.fromkeys(own))
-        if distinct != self.distinct:
-            set_gates(self.model, masks[[own.index(part) for part in distinct]].repeat(self.size, 1))
-            source = _stack({key: net[key] for key in ("src_tokens", "src_lengths")}, len(distinct))
-            self.encoded, self.distinct = self.model.encoder(**source), distinct
-        which = torch.tensor([distinct.index(part) for part in own])  # (M,)
-        row = (torch.arange(self.size).unsqueeze(1) * len(distinct) + which).flatten()  # (batch · M,)
-        encoded = self.model.encoder.reorder_encoder_out(self.encoded, row.to(net["src_tokens"].device))
-        set_gates(self.model, masks.repeat(self.size, 1))
-        return self.model.decoder(net["prev_output_tokens"].repeat_interleave(copies, 0), encoder_out=encoded)
-
-
-def _encoder_parts(model: nn.Module, masks: Tensor) -> list[Part]:
-    """Of every mask the gates of the encoder's heads."""
-    encoder = [i for i, head in enumerate(HeadSpace.of(model)) if head.type == "encoder"]
-    return [tuple(row) for row in masks[:, encoder].tolist()]
-
-
-def _is_encoder_decoder(model: Any, batch: Batch) -> bool:
-    """Whether encoder and decoder can be called one after the other, as fairseq's Transformer calls them."""
-    known = hasattr(getattr(model, "encoder", None), "reorder_encoder_out") and hasattr(model, "decoder")
-    return known and set(batch["net_input"]) == ENCODER_DECODER
 
 
 def _copies(batch: Batch, positions: int) -> int:

@@ -42,11 +42,15 @@ def methods(
 def check(
     file: Annotated[Path, typer.Argument(help="a file with methods, wherever it lies")],
     factor: Annotated[float | None, typer.Option(help="forward and backward passes that scoring may cost")] = None,
+    options: Annotated[str, typer.Option(help="JSON of hyper-parameters, instead of the defaults")] = "{}",
 ) -> None:
     """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
     from headprune.check import FACTOR, check_file, display
 
-    reports = check_file(file, FACTOR if factor is None else factor)
+    given = json.loads(options)
+    if not isinstance(given, dict):
+        raise ValueError(f"--options is {options!r}; it takes a JSON object such as '{{\"iterative\": true}}'")
+    reports = check_file(file, FACTOR if factor is None else factor, given)
     for report in reports:
         display.report(console, report)
     if not all(report.passed for report in reports):
@@ -67,16 +71,22 @@ def new_method(
 
 
 @app.command()
-def plan(config: ConfigFile, cores: Annotated[int, typer.Option(help="cores the run may use")] = 2) -> None:
+def plan(
+    config: ConfigFile,
+    cores: Annotated[int, typer.Option(help="cores the run may use")] = 2,
+    part: Annotated[str, typer.Option(help="of the profile; left out: the whole")] = "",
+    seeds: Annotated[list[int] | None, typer.Option(help="instead of the profile's; may be given again")] = None,
+) -> None:
     """Check a profile and show its cells, jobs and estimated hours. Nothing is written or run.
 
     Hours come from earlier timings of the profile, or of another one in the same results folder, where there are any.
     """
-    from headprune.config import load
+    from headprune.config import load, read
     from headprune.pipeline import planned
     from headprune.pipeline.plan import Plan
 
-    grid = Plan(load(config))
+    change: dict[str, Any] = ({"part": part} if part else {}) | ({"seeds": seeds} if seeds else {})
+    grid = Plan(load({**read(config), **change} if change else config))
     grid.check_writable()
     planned.show(console, grid, cores)
 
@@ -125,27 +135,6 @@ def compare(
 
 
 @app.command()
-def merge(
-    out: Annotated[Path, typer.Argument(help="folder for the merged results; it does not exist yet")],
-    parts: Annotated[list[Path], typer.Argument(help="results folders, two or more")],
-) -> None:
-    """Merge results of several machines: tables, manifest and outputs. Refuses what does not belong together.
-
-    Different data, configurations or schemas, and cells with a result in two parts, are named and nothing is written.
-    """
-    from headprune.merging import merge as merge_folders
-
-    merged = merge_folders(out, parts)
-    for note in merged.notes:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(merged.cells.items()))
-    console.print(f"{out}: {sum(merged.cells.values())} cells: {counts}", highlight=False, soft_wrap=True)
-    console.print(
-        f"to draw them: snakemake --config published={out if '/' in str(out) else f'./{out}'}", highlight=False
-    )
-
-
-@app.command()
 def data(
     name: Annotated[
         str | None, typer.Argument(help="an embedded or standard corpus, or the folder of your own")
@@ -180,6 +169,21 @@ def verify(
     console.print(f"{folder}: {counts} checked: {verdict}", markup=False, highlight=False, soft_wrap=True)
     if report.differences:
         raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(help="results of runs of one profile: results/PROFILE, or published")
+    ],
+    into: Annotated[Path, typer.Option(help="folder for the tables; must not hold any")],
+    segments: Annotated[bool, typer.Option(help="copy hypotheses and per-segment statistics, too")] = False,
+) -> None:
+    """Join the tables of several runs, such as the parts of a profile, by their signatures; of one, copy them."""
+    from headprune.pipeline.merging import merge as join
+
+    cells = join(folders, into, segments)
+    console.print(f"{into}: {cells} cells of {len(folders)} runs", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

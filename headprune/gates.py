@@ -9,7 +9,7 @@ gate of all ones is left out of the computation, so an ungated model costs and c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,6 +87,14 @@ def set_gates(model: nn.Module, gates: Tensor | None) -> None:
     if gates is not None and gates.shape[-1] != total:
         raise ValueError(f"{gates.shape[-1]} gates for a model with {total} heads")
     call_projections(points, always=gates is not None)
+    set_module_gates(points, gates)
+
+
+def set_module_gates(points: Sequence[AttentionPoint], gates: Tensor | None) -> None:
+    """As `set_gates`, of these modules alone, whose path is not changed.
+
+    :param gates: of the heads of these modules, one module after the other
+    """
     start = 0
     for point in points:
         end = start + len(point.indices)

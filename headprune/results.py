@@ -153,6 +153,17 @@ MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
 CELL_KEY = ["profile", "track", "dataset", "model", "method", "arm", "budget", "seed"]
 ROW_KEY = [*CELL_KEY, "split", "metric"]
+# Of every table but that of the cells: its columns, and those that tell its rows apart.
+OTHERS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "masks.parquet": (MASK_COLUMNS, [*CELL_KEY, "head"]),
+    "trials.csv": (TRIAL_COLUMNS, ["model", "method", "seed", "signature"]),
+    "trial_masks.csv": (TRIAL_MASK_COLUMNS, ["model", "method", "seed", "signature", "head"]),
+    "curves.csv": (
+        CURVE_COLUMNS,
+        ["model", "method", "arm", "label", "budget", "coefficient", "seed", "signature", "split", "update"],
+    ),
+    "ablations.csv": (ABLATION_COLUMNS, ["model", "kind", "seed", "head"]),
+}
 
 
 def cells_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -170,28 +181,27 @@ def cells_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per cell and head."""
-    return _table(rows, MASK_COLUMNS, [*CELL_KEY, "head"])
+    return _table(rows, *OTHERS["masks.parquet"])
 
 
 def trials_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per training of a gate method that serves several budgets."""
-    return _table(rows, TRIAL_COLUMNS, ["model", "method", "seed", "signature"])
+    return _table(rows, *OTHERS["trials.csv"])
 
 
 def trial_masks_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per head and training of a gate method that serves several budgets."""
-    return _table(rows, TRIAL_MASK_COLUMNS, ["model", "method", "seed", "signature", "head"])
+    return _table(rows, *OTHERS["trial_masks.csv"])
 
 
 def curves_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per training and update at which fairseq logged its losses."""
-    cell = ["model", "method", "arm", "label", "budget", "coefficient", "seed", "signature"]
-    return _table(rows, CURVE_COLUMNS, [*cell, "split", "update"])
+    return _table(rows, *OTHERS["curves.csv"])
 
 
 def ablations_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per head and kind of ablation."""
-    return _table(rows, ABLATION_COLUMNS, ["model", "kind", "seed", "head"])
+    return _table(rows, *OTHERS["ablations.csv"])
 
 
 def reproducible(cells: pd.DataFrame) -> pd.DataFrame:
@@ -210,9 +220,9 @@ def read_cells(path: str | Path) -> pd.DataFrame:
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Reads a parquet or CSV file with these columns and types.
+    """Reads a table of this schema.
 
-    :raises ValueError: its columns are others.
+    :raises ValueError: the columns are others.
     """
     table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
     missing, strange = set(columns) - set(table.columns), set(table.columns) - set(columns)
@@ -238,6 +248,26 @@ def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
             name = "/".join(str(part) for part in first[: len(cell)])
             raise ValueError(f"cell {name} occurs {what.format(counts.max())}; merge only one of them")
     return merged.drop_duplicates(rows).sort_values(ROW_KEY, kind="stable", ignore_index=True)
+
+
+def merge_others(name: str, tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The same of `masks.parquet`, `trials.csv`, …; a row that repeats another is taken once.
+
+    :raises ValueError: two rows for one key under two signatures.
+    """
+    columns, key = OTHERS[name]
+    found = [table for table in tables if len(table)]
+    if not found:
+        return _table([], columns, key)
+    merged = pd.concat(found, ignore_index=True)
+    if "head" in key and "status" in columns:  # what failed in one run and not in another
+        cell = key[: key.index("head")]
+        finished = merged[merged["status"] == "ok"].set_index(cell).index
+        merged = merged[(merged["status"] == "ok") | ~merged.set_index(cell).index.isin(finished)]
+    counts = merged.groupby(key, sort=False, dropna=False)["signature"].nunique()
+    if (counts > 1).any():
+        raise ValueError(f"{name}: {counts[counts > 1].index[0]} occurs under {counts.max()} signatures")
+    return merged.drop_duplicates(key).sort_values(key, kind="stable", ignore_index=True)
 
 
 def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 BRACKET = (1e-5, 1e-4, 1e-3, 1e-2)  # where the search starts
 LIMITS = (1e-8, 1e3)  # where it gives up
@@ -23,13 +23,15 @@ def search(
     known: Mapping[float, int] | None = None,
     trials: int = 8,
     unusable: Collection[float] = (),
+    start: Sequence[float] = BRACKET,
 ) -> list[float]:
     """The coefficients that were looked at for `budget`, the one whose count is nearest first.
 
     :param count: trains with a coefficient; returns the heads that are left, None if the training failed
     :param known: counts of earlier trainings, which cost nothing
-    :param trials: most calls of `count` after those of the bracket, which are all made unless known
+    :param trials: most calls of `count` after those of `start`, which are all made unless known
     :param unusable: coefficients of earlier trainings that failed
+    :param start: coefficients that bracket the budgets, one would think; 0 is among those that may
     :returns: by distance from the budget, of equal ones the smaller penalty first; `count` is within `TOLERANCE` of the
         budget for the first of them, or no better one was found; none if all trainings failed
     """
@@ -42,7 +44,7 @@ def search(
         else:
             counts[coefficient] = found
 
-    for coefficient in BRACKET:
+    for coefficient in start:
         if coefficient not in counts and coefficient not in failed:
             look(coefficient)
     for _ in range(trials):
@@ -75,20 +77,31 @@ def propose(counts: Mapping[float, int], budget: int, unusable: Collection[float
     pairs = [pair for pair in itertools.pairwise(grid) if counts[pair[0]] > budget >= counts[pair[1]]]
     for low, high in sorted(pairs, key=lambda pair: counts[pair[0]] - counts[pair[1]]):
         parts = list(itertools.pairwise([c for c in tried if low <= c <= high]))
-        wide = max(parts, key=lambda part: part[1] / part[0])  # the first of equal ones
-        if wide[1] / wide[0] > RESOLUTION:
-            return math.sqrt(wide[0] * wide[1])
+        wide = max(parts, key=_ratio)  # the first of equal ones
+        if _ratio(wide) > RESOLUTION:
+            return _middle(*wide)
     if counts[grid[0]] < budget:
         walls = [c for c in unusable if c < grid[0]]
         return _between(max(walls), grid[0]) if walls else _within_limits(grid[0] / 10)
     if counts[grid[-1]] > budget:
         walls = [c for c in unusable if c > grid[-1]]
-        return _between(grid[-1], min(walls)) if walls else _within_limits(grid[-1] * 10)
+        return _between(grid[-1], min(walls)) if walls else _within_limits(grid[-1] * 10 or BRACKET[0])
     return None
 
 
 def _between(low: float, high: float) -> float | None:
-    return math.sqrt(low * high) if high / low > RESOLUTION else None
+    return _middle(low, high) if _ratio((low, high)) > RESOLUTION else None
+
+
+def _ratio(part: tuple[float, float]) -> float:
+    """How many times the one is the other; of nothing, as if it were the lower limit."""
+    low, high = part
+    return high / max(low, LIMITS[0])
+
+
+def _middle(low: float, high: float) -> float:
+    """Halfway on a logarithmic scale; a factor of 10 towards zero, which has no place on it."""
+    return math.sqrt(low * high) if low > 0 else high / 10
 
 
 def _within_limits(coefficient: float) -> float | None:

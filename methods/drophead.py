@@ -42,7 +42,6 @@ class DropHead(GateMethod):
 
     @dataclass(frozen=True)
     class Options:
-        learning_rate: float = option(0.1, "without effect: there are no parameters to train", trains=False)
         rate: float = option(0.2, "probability of dropping a head at the first and last update")
         valley: float = option(0.5, "fraction of the updates after which the rate is 0")
         rescale: bool = option(True, "multiply the surviving heads of a module by H / survivors")

@@ -22,14 +22,12 @@ class GradientImportance(ScoreMethod):
 
     @dataclass(frozen=True)
     class Options:
-        estimator: str = option("example", "where the absolute value is taken: " + ", ".join(ESTIMATORS))
+        estimator: str = option("example", "where the absolute value is taken", choices=ESTIMATORS)
         iterative: bool = option(False, "re-estimate with the mask applied after every step")
         step: int = option(4, "heads removed between two estimates (the paper's MT scripts: 4)")
         per_module: bool = option(True, "divide by the Euclidean norm of the module's scores")
 
         def __post_init__(self):
-            if self.estimator not in ESTIMATORS:
-                raise ValueError(f"option 'estimator' is {self.estimator!r}; available: {', '.join(ESTIMATORS)}")
             if self.step < 1:
                 raise ValueError(f"option 'step' is {self.step}; it must be at least 1")
 

@@ -20,12 +20,12 @@ class Magnitude(ScoreMethod):
 
     @dataclass(frozen=True)
     class Options:
-        norm: str = option("blocks", "`blocks`: of the four weight blocks together; `product`: of W_V W_O")
+        norm: str = option(
+            "blocks",
+            "`blocks`: of the four weight blocks together; `product`: of W_V W_O",
+            choices=("blocks", "product"),
+        )
         per_module: bool = option(False, "divide by the norm of the module's scores before comparing modules")
-
-        def __post_init__(self):
-            if self.norm not in ("blocks", "product"):
-                raise ValueError(f"option 'norm' is {self.norm!r}; available: blocks, product")
 
     def scores(self, model, batches, rng):
         with torch.no_grad():

@@ -23,15 +23,13 @@ class StraightThrough(GateMethod):
     @dataclass(frozen=True)
     class Options:
         learning_rate: float = option(0.2, "of w, constant (paper: 0.2 for translation, 0.5 for classification)")
-        variant: str = option("plain", "where mask and gradient come from: " + ", ".join(VARIANTS))
+        variant: str = option("plain", "where mask and gradient come from", choices=VARIANTS)
         freeze_last: float = option(0.0, "last fraction of the updates in which w stands still (paper: 0)")
         start: float = option(0.1, "st_relaxed: first temperature of the gradient")
         end: float = option(1e-8, "st_relaxed: last temperature")
         cooldown: float = option(0.23, "st_relaxed: fraction of the updates over which it falls")
 
         def __post_init__(self):
-            if self.variant not in VARIANTS:
-                raise ValueError(f"option 'variant' is {self.variant!r}; available: {', '.join(VARIANTS)}")
             if not (self.start > 0 and self.end > 0):
                 raise ValueError(f"temperatures must be positive, got start={self.start}, end={self.end}")
             for name in ("freeze_last", "cooldown"):

@@ -22,6 +22,7 @@ SUITE: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Learned gates: penalties and others": {
         "l0": ("pipelined", "joint", "continued", "at_k"),
+        "layerwise_l0": ("continued", "no_warmup", "no_initialisation", "no_scaling"),
         "lagrangian_l0": (),
         "movement": (),
         "drophead": (),
@@ -40,6 +41,7 @@ METHOD_NAMES = {
     "dsp": "DSP",
     "ste": "STE",
     "l0": "L0",
+    "layerwise_l0": "layer-wise L0",
     "lagrangian_l0": "Lagrangian L0",
     "obs": "OBS",
     "fisher": "Fisher",

@@ -1,4 +1,4 @@
-"""Losses of stacked masks equal the plain loop, and the encoder runs no oftener than it must."""
+"""Losses of stacked masks equal the plain loop, and no layer runs oftener than it must."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from headprune.ablation import importance_orders, masked_losses, spread_examples, without
 from headprune.gates import clear_mask, set_gates, set_mask
-from headprune.heads import HeadMask, HeadSpace
+from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.importance import example_losses
 from headprune.method import load_methods
+from headprune.removal import remove_heads
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]
@@ -75,47 +76,84 @@ def test_gates_need_not_be_binary(build: Build, batches: list[Batch], reuse: boo
         assert loss == pytest.approx(total / sum(batch["ntokens"] for batch in batches), rel=1e-5)
 
 
-def calls(module: Any) -> tuple[list[int], Any]:
-    """The batch sizes that a module is called with, and the hook that records them."""
-    sizes: list[int] = []
-    return sizes, module.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
-
-
-def seen_by(model: Any, batches: list[Batch], masks: Tensor, **options: Any) -> tuple[list[int], list[int]]:
-    """Batch sizes at the first projections of encoder and decoder."""
-    (encoder, one), (decoder, two) = (calls(part.embed_positions) for part in (model.encoder, model.decoder))
+def seen_by(model: Any, batches: list[Batch], masks: Tensor, **options: Any) -> dict[str, list[int]]:
+    """By module with heads, the batch sizes that its attention is called with."""
+    sizes: dict[str, list[int]] = {}
+    hooks = []
+    for point in attention_points(model):
+        found = sizes.setdefault(point.name, [])
+        see = lambda _, args, kwargs, found=found: found.append(kwargs["query"].shape[1])  # noqa: E731
+        hooks.append(point.module.register_forward_pre_hook(see, with_kwargs=True))
     masked_losses(model, batches, masks, **options)
-    one.remove()
-    two.remove()
-    return encoder, decoder
+    for hook in hooks:
+        hook.remove()
+    return sizes
 
 
-def test_the_encoder_runs_once_when_its_heads_do_not_change(build: Build, batches: list[Batch]) -> None:
-    """12 masks that agree on the 8 encoder heads, in passes of several masks; without reuse once per mask."""
-    model, masks = build(), random_masks(12, 24)
-    masks[:, :8] = torch.tensor([1, 0, 1, 1, 0, 1, 1, 1.0])
-    longest = [max(t.numel() for t in (*b["net_input"].values(), b["target"])) for b in batches]
-    encoder, decoder = seen_by(model, batches, masks, positions=5 * max(longest))
-    assert encoder == [3, 4]
-    assert len(decoder) > 2
-    assert sum(decoder) == 12 * 7
-    encoder, decoder = seen_by(model, batches, masks, positions=5 * max(longest), reuse=False)
-    assert sum(encoder) == sum(decoder) == 12 * 7
+def distinct(masks: Tensor, space: HeadSpace) -> dict[str, int]:
+    """By module, how many masks differ in the heads of its layer and of those that it depends on."""
+    of = {name: [i for i, head in enumerate(space) if head.module == name] for name in space.modules}
+    below: list[int] = []
+    counts = {}
+    for side in (("encoder",), ("cross", "decoder")):
+        for layer in range(2):
+            names = [f"{kind}.{layer}" for kind in side]
+            below += [head for name in names for head in of[name]]
+            counts |= dict.fromkeys(names, len({tuple(row) for row in masks[:, below].tolist()}))
+    return counts
 
 
-def test_every_distinct_encoder_runs_once_in_a_pass(build: Build, batches: list[Batch]) -> None:
-    """Dropping each head in turn: the 8 encoder heads and the intact encoder make 9 encoders, not 24."""
-    encoder, decoder = seen_by(build(), batches, without(range(24), range(24), 24))
-    assert encoder == [3 * 9, 4 * 9]
-    assert decoder == [3 * 24, 4 * 24]
+@pytest.mark.parametrize("positions", [1, 100, 4096])
+def test_every_layer_runs_once_for_masks_that_agree_up_to_it(
+    build: Build, batches: list[Batch], positions: int
+) -> None:
+    """In one pass or in many; without reuse once per mask."""
+    model, masks = build(), torch.cat([without(range(24), range(24), 24), random_masks(6, 24)[3:]])
+    masks[-1, 8:] = masks[-2, 8:] = masks[0, 8:]  # other encoders under one decoder
+    expected = distinct(masks, HeadSpace.of(model))
+    assert expected["encoder.0"] < expected["encoder.1"] < expected["decoder.0"] < expected["cross.1"] == len(masks)
+    found = seen_by(model, batches, masks, positions=positions)
+    assert {name: sum(sizes) for name, sizes in found.items()} == {name: 7 * n for name, n in expected.items()}
+    found = seen_by(model, batches, masks, positions=positions, reuse=False)
+    assert {sum(sizes) for sizes in found.values()} == {7 * len(masks)}
+
+
+@pytest.mark.parametrize("change", ["layer", "decoder", "input"])
+def test_what_is_not_quite_fairseqs_own_runs_as_a_whole(build: Build, batches: list[Batch], change: str) -> None:
+    """A layer or a side with a forward pass of its own, or an input that nobody knows."""
+    model, masks = build(), without(range(24), range(24), 24)
+    expected = masked_losses(model, batches, masks)
+    if change == "input":
+        batches = [b | {"net_input": b["net_input"] | {"return_all_hiddens": False}} for b in batches]
+    else:
+        part = model.decoder.layers[1] if change == "layer" else model.decoder
+        stock = type(part).forward
+        part.__class__ = type("Own", (type(part),), {"forward": lambda self, *a, **k: stock(self, *a, **k)})
+    assert {sum(sizes) for sizes in seen_by(model, batches, masks).values()} == {7 * 24}
+    torch.testing.assert_close(masked_losses(model, batches, masks), expected, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("positions", [1, 23, 24, 90, 300])
-def test_passes_stay_within_their_positions(build: Build, make_batch: Callable[..., Batch], positions: int) -> None:
+@pytest.mark.parametrize("reuse", [True, False])
+def test_passes_stay_within_their_positions(
+    build: Build, make_batch: Callable[..., Batch], positions: int, reuse: bool
+) -> None:
     model, batch = build(), make_batch(1, size=3)
     sides = batch["net_input"]["src_tokens"].shape[1], batch["target"].shape[1]
-    for sizes in seen_by(model, [batch], random_masks(7, 24), positions=positions):
+    for sizes in seen_by(model, [batch], random_masks(7, 24), positions=positions, reuse=reuse).values():
         assert all(size == 3 or size * max(sides) <= positions for size in sizes)
+
+
+def test_a_pruned_model_is_ablated_like_a_whole_one(build: Build, batches: list[Batch]) -> None:
+    """Layers with fewer heads, and with none."""
+    whole = build()
+    kept = HeadSpace.of(whole).keep([0, 3, 9, 10, 13, 22])
+    pruned, masks = remove_heads(whole, kept), random_masks(8, 6)
+    found = masked_losses(pruned, batches, masks)
+    torch.testing.assert_close(found, masked_losses(pruned, batches, masks, reuse=False), rtol=1e-5, atol=0)
+    wide = torch.zeros(8, 24)
+    wide[:, [0, 3, 9, 10, 13, 22]] = masks
+    torch.testing.assert_close(found, masked_losses(whole, batches, wide), rtol=1e-5, atol=0)
 
 
 def test_the_model_is_left_as_it_was(build: Build, batches: list[Batch], unchanged: Callable[[Any], Any]) -> None:

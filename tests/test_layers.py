@@ -22,8 +22,10 @@ ORDER = (
     "heads",
     "gates",
     "relaxations",
+    "search",
     "importance",
     "attention_maps",
+    "prefixes",
     "ablation",
     "method",
     "reconstruction",
@@ -42,8 +44,6 @@ ORDER = (
     "results",
     "analysis",
     "provenance",
-    "merging",
-    "search",
     "pipeline",
     "verification",
     "supervision",
@@ -133,7 +133,7 @@ def test_fairseq_is_imported_after_the_remedies_for_it(path: Path) -> None:
 
 
 def test_heads_and_results_need_no_torch() -> None:
-    light = "headprune.heads, headprune.results, headprune.statistics, headprune.merging, headprune.cli, "
+    light = "headprune.heads, headprune.results, headprune.statistics, headprune.cli, "
     light += "headprune.analysis.claims, headprune.analysis.display, headprune.analysis.summary"
     code = f"import sys, {light}; assert not {{'torch', 'fairseq'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -145,6 +145,10 @@ def test_equal_distances_go_to_the_smaller_penalty() -> None:
         ({1.0: 20, 1.009: 2}, 10, None),  # nothing between them
         ({1e-8: 5, 1e-2: 2}, 10, None),  # at the limits
         ({1e-2: 30, 1e3: 20}, 10, None),
+        ({0.0: 20, 1e-2: 2}, 10, 1e-3),  # zero has no logarithm
+        ({0.0: 20}, 10, BRACKET[0]),
+        ({0.0: 20, 1e-8: 2}, 10, None),
+        ({0.0: 8}, 10, None),  # no penalty leaves more
     ],
 )
 def test_proposals_by_hand(counts: dict[float, int], budget: int, expected: float | None) -> None:
@@ -201,6 +205,16 @@ def test_a_single_failure_does_not_keep_a_search_from_its_budget() -> None:
         found = count(search(count, budget, trials=10)[0])
         assert found is not None
         assert abs(found - budget) <= TOLERANCE
+
+
+def test_a_sweep_is_made_whole_and_the_search_goes_on_from_it() -> None:
+    count = Trainings(lambda coefficient: 20 if coefficient < 0.01 else 12 if coefficient < 0.08 else 2)
+    sweep = (0.0, 0.02, 0.1)
+    assert search(count, 13, trials=0, start=sweep) == [0.02, 0.0, 0.1]
+    assert count.asked == list(sweep)
+    found = search(count, 7, {0.0: 20, 0.02: 12}, trials=1, start=sweep)
+    assert count.asked[3:] == [0.1, pytest.approx(math.sqrt(0.02 * 0.1))]
+    assert sorted(found) == [0.0, 0.02, count.asked[-1], 0.1]
 
 
 @pytest.mark.parametrize(("level", "budget", "limit"), [(20, 3, LIMITS[1]), (3, 20, LIMITS[0])])

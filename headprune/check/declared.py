@@ -6,12 +6,33 @@ import ast
 from dataclasses import MISSING, fields, is_dataclass
 
 from headprune.check.base import Failure, check, listed, require
+from headprune.check.families import TRANSLATION
 from headprune.check.subject import Subject
 from headprune.method.base import MODES
 
 LONG = 120
 LIBRARY = ("ablation", "attention_maps", "gates", "heads", "importance", "method", "reconstruction", "relaxations")
 DATA = ("config", "data", "evaluation", "pipeline", "results", "search", "training")
+# What reads files, starts programs or opens sockets, by itself or in code that `conduct.files` cannot see into.
+READERS = {
+    *(
+        "builtins",
+        "ctypes",
+        "dbm",
+        "fileinput",
+        "ftplib",
+        "glob",
+        "gzip",
+        "h5py",
+        "http",
+        "importlib",
+        "io",
+        "linecache",
+    ),
+    *("lmdb", "mmap", "multiprocessing", "os", "pandas", "pathlib", "pickle", "polars", "pyarrow", "requests", "runpy"),
+    *("sacrebleu", "sentencepiece", "shelve", "shutil", "socket", "sqlite3", "subprocess", "tarfile", "tempfile"),
+    *("urllib", "zipfile", "datasets", "fairseq_cli", "fairseq.data", "fairseq.tasks", "fairseq.checkpoint_utils"),
+}
 
 
 @check("the file imports only what a method may")
@@ -30,6 +51,10 @@ def imports(subject: Subject) -> str | None:
         if part not in LIBRARY:
             remedy = "use what the method is given; of headprune it may import " + ", ".join(LIBRARY)
             raise Failure(f"imports {name}: {what}", remedy)
+    for name in sorted(names):
+        if name.split(".")[0] in READERS or ".".join(name.split(".")[:2]) in READERS:
+            reason = f"imports {name}, which reaches files, programs or the network"
+            raise Failure(reason, "a method sees only the batches it is given; what it needs besides is an option")
     lines = len(source.splitlines())
     return f"note: {lines} lines; most methods fit into 100" if lines > LONG else None
 
@@ -67,6 +92,8 @@ def training_attributes(subject: Subject) -> str | None:
         number = isinstance(getattr(subject.options, coefficient, None), float)
         remedy = "name an option whose default is a float"
         require(coefficient in names and number, f"coefficient is {coefficient!r}, no number among the options", remedy)
+    if not any(True for _ in subject.gate(TRANSLATION.space, 1).parameters()):
+        return f"modes {', '.join(modes)}; no parameters"
     rate = getattr(subject.options, "learning_rate", None)
     remedy = 'declare `learning_rate: float = option(0.1, "of the gates, constant")`'
     require(isinstance(rate, float) and rate > 0, f"option learning_rate is {rate!r}; it is a positive number", remedy)

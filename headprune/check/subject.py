@@ -79,9 +79,12 @@ class Run:
 class Subject:
     """A registered method, with its runs; each setting is run once."""
 
-    def __init__(self, entry: Entry, factor: float, opened: list[str]) -> None:
+    def __init__(
+        self, entry: Entry, factor: float, opened: list[str], options: Mapping[str, Any] | None = None
+    ) -> None:
         self.entry, self.factor, self.opened = entry, factor, opened
-        self.options = entry.options({})
+        self.given = dict(options or {})  # values of hyper-parameters, the others at their defaults
+        self.options = entry.options(self.given)
         self._runs: dict[Setting, Run] = {}
 
     def gate(self, space: HeadSpace, budget: int, scope: Scope = EVERYTHING, seed: int = 1) -> GateMethod:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from headprune.check import conduct, declared, gates, masks, training
 from headprune.check.base import Check, Report, judge
 from headprune.check.observing import alone, watching
 from headprune.check.subject import Subject
+from headprune.check.variants import varied
 from headprune.method import Entry, load_files
 from headprune.method.registry import BUILT_IN
 
 FACTOR = 200.0  # on ten heads a ranking by gradients takes 1 pass over the batches, evolutionary search about 50
-CHECKS: tuple[Check, ...] = (
+DECLARED: tuple[Check, ...] = (
     declared.imports,
     declared.options,
     declared.description,
     declared.training_attributes,
+)
+BEHAVIOUR: tuple[Check, ...] = (
     masks.scores,
     masks.families,
     masks.budgets,
@@ -35,19 +40,21 @@ CHECKS: tuple[Check, ...] = (
     training.trains,
     training.resumes,
     training.frozen_model,
-    conduct.files,  # the last: of everything before
 )
+CHECKS = (*DECLARED, *BEHAVIOUR, varied(BEHAVIOUR), conduct.files)  # the last: of everything before
 
 
 class LoadError(ValueError):
     """A file that cannot be checked: it does not import, or registers no method."""
 
 
-def check_file(file: str | Path, factor: float = FACTOR) -> list[Report]:
+def check_file(file: str | Path, factor: float = FACTOR, options: Mapping[str, Any] | None = None) -> list[Report]:
     """Checks every method that `file` registers; one report for each.
 
     :param factor: forward and backward passes over the batches that scoring may cost
+    :param options: values of hyper-parameters, instead of the defaults
     :raises LoadError: the file is not there, cannot be imported, or registers nothing.
+    :raises ValueError: an option that a method does not have, or a value it refuses.
     :raises DuplicateError: it registers the name of a method of this repository.
     """
     file = Path(file).resolve()
@@ -57,7 +64,7 @@ def check_file(file: str | Path, factor: float = FACTOR) -> list[Report]:
         reports = []
         for entry in entries:
             opened[:] = at_import
-            reports.append(check_method(entry, factor, opened))
+            reports.append(check_method(entry, factor, opened, options))
     return reports
 
 
@@ -78,7 +85,7 @@ def load(file: Path) -> list[Entry]:
     return entries
 
 
-def check_method(entry: Entry, factor: float, opened: list[str]) -> Report:
+def check_method(entry: Entry, factor: float, opened: list[str], options: Mapping[str, Any] | None = None) -> Report:
     """:param opened: what `watching` collects"""
-    subject = Subject(entry, factor, opened)
+    subject = Subject(entry, factor, opened, options)
     return Report(entry, tuple(judge(check, subject) for check in CHECKS if entry.kind in check.kinds))

@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Tag, ValidationError
 
+from headprune.config import parts
 from headprune.config.models import TRACKS, track_of
 from headprune.config.rules import check
 from headprune.config.schema import Config
@@ -27,7 +28,7 @@ class ConfigError(ValueError):
 
 
 def load(source: Mapping[str, Any] | str | Path) -> Config:
-    """Reads and checks a configuration: a mapping, or the path of a YAML file.
+    """Reads and checks a configuration: a mapping, or the path of a YAML file. If it names a `part`, the rest goes.
 
     :raises ConfigError: whatever is wrong with it; nothing has been written then.
     """
@@ -36,6 +37,9 @@ def load(source: Mapping[str, Any] | str | Path) -> Config:
     try:
         config = Config.model_validate(source)
         check(config)
+        registry = config.registry()
+        parts.check(config, registry)
+        config = parts.narrowed(config, registry)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
     except (ValueError, OSError, ImportError) as error:

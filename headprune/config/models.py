@@ -5,14 +5,17 @@ Every field carries its help text; the YAML files under `workflows/config/` comm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
+    Strict,
     Tag,
     TypeAdapter,
     ValidationInfo,
@@ -24,6 +27,25 @@ from headprune.data import LanguageModellingRecipe, TranslationRecipe, corpus, t
 from headprune.heads import HeadSpace
 
 TRACKS = ("mt", "lm")
+
+
+def whole(value: Any) -> Any:
+    """A whole number; its digits as text, too, which is what snakemake makes of `--config seeds=[1,2]`."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value.strip()):
+        return int(value)
+    return value
+
+
+Whole = Annotated[int, Strict(), BeforeValidator(whole)]
+
+
+def distinct(values: list[int]) -> list[int]:
+    """:raises ValueError: no values, a repeated, a negative or a huge one."""
+    if not values or len(set(values)) != len(values) or min(values) < 0:
+        raise ValueError(f"{values} must be distinct, not negative, and at least one")
+    if max(values) >= 2**31:
+        raise ValueError(f"{max(values)} must be less than 2^31")
+    return values
 
 
 class Section(BaseModel):
@@ -158,6 +180,9 @@ class LanguageArchitecture(Section):
     factor: int = Field(4, ge=1, description="by which the width shrinks from band to band")
     share_embeddings: bool = Field(True, description="tie input and output embeddings")
     final_norm: bool = Field(False, description="a layer norm after the last layer (paper: none)")
+    initialisation: Literal["shim", "sukhbaatar"] = Field(
+        "shim", description="of persistent vectors: as small as projections (shim), or of unit variance when scaled"
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> LanguageArchitecture:
@@ -216,24 +241,34 @@ class StreamTraining(Optimisation):
     roll: bool = Field(True, description="shift every row by a random offset every epoch")
 
 
-class Model(Section):
+class Subject(Section):
+    """What models of all tracks share: the part of the grid that is theirs."""
+
+    budgets: list[Whole] | None = Field(None, description="heads kept, K, instead of the profile's")
+    seeds: list[Whole] | None = Field(None, description="those of the profile's that the model has; None: all")
+
+    @field_validator("seeds", "budgets")
+    @classmethod
+    def _distinct(cls, values: list[int] | None) -> list[int] | None:
+        return values if values is None else distinct(values)
+
+
+class Model(Subject):
     """A translation model to prune: data, architecture and training."""
 
     track: Literal["mt"] = "mt"
     dataset: str = Field(description="a key of `datasets`")
     architecture: Architecture
     training: Training
-    budgets: list[int] | None = Field(None, description="heads kept, K, instead of the profile's")
 
 
-class LanguageModel(Section):
+class LanguageModel(Subject):
     """A language model to prune."""
 
     track: Literal["lm"]
     dataset: str = Field(description="a key of `datasets`")
     architecture: LanguageArchitecture
     training: StreamTraining
-    budgets: list[int] | None = Field(None, description="heads kept, K, instead of the profile's")
 
 
 AnyModel = Annotated[Annotated[Model, Tag("mt")] | Annotated[LanguageModel, Tag("lm")], Discriminator(track_of)]

@@ -53,7 +53,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
         _refuse(
             where,
             method,
-            ("updates", "mode", "learning_rate", "schedule", "update_freq", "trials"),
+            ("updates", "mode", "learning_rate", "schedule", "update_freq", "coefficients", "trials"),
             f"{method.name!r} is a score method and trains nothing",
         )
         return
@@ -72,7 +72,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
         _refuse(where, method, ("updates",), "joint training takes the updates of the model's training")
     searched = entry.method.coefficient  # type: ignore[attr-defined]
     if not searched:
-        _refuse(where, method, ("trials",), f"{method.name!r} hits its budget without a search")
+        _refuse(where, method, ("coefficients", "trials"), f"{method.name!r} hits its budget without a search")
     elif searched in method.options:
         raise ValueError(
             f"{where}.options.{searched} is {method.options[searched]!r}: {method.name!r} searches for its value"

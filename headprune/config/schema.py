@@ -11,37 +11,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
-    Strict,
     field_validator,
 )
 
-from headprune.config.models import AnyDataset, AnyModel, Section
+from headprune.config.models import AnyDataset, AnyModel, Section, Whole, distinct
 from headprune.heads import Scope
 from headprune.method import Entry, load_methods, unknown
 from headprune.method.registry import BUILT_IN
+from headprune.search import BRACKET
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-
-def whole(value: Any) -> Any:
-    """A whole number; its digits as text, too, which is what snakemake makes of `--config seeds=[1,2]`."""
-    if isinstance(value, str) and re.fullmatch(r"-?\d+", value.strip()):
-        return int(value)
-    return value
-
-
-Whole = Annotated[int, Strict(), BeforeValidator(whole)]
-
-
-def distinct(values: list[int]) -> list[int]:
-    """:raises ValueError: no values, a repeated, a negative or a huge one."""
-    if not values or len(set(values)) != len(values) or min(values) < 0:
-        raise ValueError(f"{values} must be distinct, not negative, and at least one")
-    if max(values) >= 2**31:
-        raise ValueError(f"{max(values)} must be less than 2^31")
-    return values
 
 
 def plain_folder(value: str) -> str:
@@ -102,7 +82,22 @@ class Method(Grid):
     update_freq: int | None = Field(
         None, ge=1, description="batches per update, each with gates of its own; None: as the model's"
     )
-    trials: int = Field(8, ge=1, description="most trainings to search for one budget, beyond the first bracket")
+    coefficients: list[float] | None = Field(
+        None, min_length=1, description="where the search for a budget starts, a sweep; None: 1e-5, 1e-4, 1e-3, 1e-2"
+    )
+    trials: int = Field(8, ge=0, description="most trainings to search for one budget, beyond those it starts from")
+
+    @field_validator("coefficients")
+    @classmethod
+    def _rising(cls, values: list[float] | None) -> list[float] | None:
+        if values is not None and (values != sorted(set(values)) or values[0] < 0):
+            raise ValueError(f"{values} must rise, from 0 at least")
+        return values
+
+    @property
+    def sweep(self) -> tuple[float, ...]:
+        """The coefficients that a search starts from."""
+        return BRACKET if self.coefficients is None else tuple(self.coefficients)
 
     @property
     def label(self) -> str:
@@ -155,6 +150,15 @@ class Ablation(Section):
         return values if values is None else distinct(values)
 
 
+class Part(Section):
+    """Entries that can be run, and make up a table, without the others."""
+
+    name: str
+    entries: list[str] = Field(
+        min_length=1, description="patterns of labels; an entry is in the first part of which one fits"
+    )
+
+
 class Evaluation(Section):
     """How models are measured: translations are made, text is read."""
 
@@ -167,6 +171,7 @@ class Evaluation(Section):
     checked_sentences: int = Field(32, ge=0, description="validation sentences translated masked and removed")
     rows: int = Field(64, ge=1, description="language models: streams that a split is read in (paper: 64)")
     one_row: bool = Field(True, description="language models: read the test set as one stream, too")
+    sample: int = Field(60, ge=0, description="language models: tokens of text that every model writes; 0: none")
 
 
 class Calibration(Section):
@@ -253,6 +258,8 @@ class Config(Section):
     batch: Literal["seed", "method"] = Field(
         "seed", description="cells that share a process: all short ones of a seed, or of a seed and method"
     )
+    parts: list[Part] = Field(default_factory=list, description="what can be run without the rest")
+    part: str = Field("", description="the part to run; empty: the whole")
     evaluation: Evaluation = Evaluation()
     calibration: Calibration = Calibration()
     speed: Speed = Speed()

@@ -20,8 +20,8 @@ def generate(
 ) -> list[int]:
     """Continues `prefix` by `length` sampled tokens; the end of a line is a token as any other.
 
-    Padding and the beginning-of-sentence symbol are never drawn. The evaluation memory of the model is reset before and
-    after; the training mode is what it was.
+    Padding, the beginning-of-sentence symbol and the words that fill up fairseq's dictionaries are never drawn. The
+    evaluation memory of the model is reset before and after; the training mode is what it was.
 
     :param prefix: at least one token, of any length
     :param temperature: of the softmax; 0 takes the likeliest token
@@ -38,7 +38,7 @@ def generate(
         raise ValueError(f"top_k is {top_k}; it must be within 1…{words}, the vocabulary")
     if length < 0:
         raise ValueError(f"length is {length}; it must not be negative")
-    device, training = next(model.parameters()).device, model.training
+    device, training, never = next(model.parameters()).device, model.training, _never(model)
     model.eval()
     tokens, seen = list(prefix), 0
     try:
@@ -47,7 +47,7 @@ def generate(
             output = model(segment, start=seen == 0)
             scores = model.get_normalized_probs((output[0][:, -1:], output[1]), log_probs=True)[0, 0]
             seen = len(tokens)
-            tokens.append(_draw(scores.float().cpu(), _never(model), temperature, top_k, generator))
+            tokens.append(_draw(scores.float().cpu(), never, temperature, top_k, generator))
     finally:
         model.decoder.forget()
         model.train(training)
@@ -56,7 +56,8 @@ def generate(
 
 def _never(model: Any) -> list[int]:
     dictionary = model.decoder.dictionary
-    return [dictionary.pad(), dictionary.bos()]
+    fillers = (i for i, symbol in enumerate(dictionary.symbols) if symbol.startswith("madeupword"))
+    return [dictionary.pad(), dictionary.bos(), *fillers]
 
 
 def _draw(

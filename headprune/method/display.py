@@ -38,7 +38,9 @@ def method(console: Console, entry: Entry) -> None:
     if options := fields(entry.method.Options):  # type: ignore[attr-defined]
         table = Table("option", "default", "what it is", box=SIMPLE_HEAD, pad_edge=False)
         for item in options:
-            table.add_row(escape(item.name), escape(str(item.default)), escape(item.metadata.get("help", "")))
+            choices = ", ".join(map(str, item.metadata.get("choices", ())))
+            text = item.metadata.get("help", "") + (f" ({choices})" if choices else "")
+            table.add_row(escape(item.name), escape(str(item.default)), escape(text))
         console.print(table)
     else:
         console.print("no options")

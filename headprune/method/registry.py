@@ -53,6 +53,11 @@ class Entry:
                     f"method {self.name!r}: option {key!r} is {value!r}; "
                     f"it must be {type(default).__name__} like its default {default!r}"
                 )
+            choices = known[key].metadata.get("choices", ())
+            if choices and value not in choices:
+                raise ValueError(
+                    f"method {self.name!r}: option {key!r} is {value!r}; available: {', '.join(map(str, choices))}"
+                )
         try:
             return self.method.Options(**values)  # type: ignore[attr-defined]
         except ValueError as error:

@@ -156,7 +156,7 @@ def curve_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
             place = {"method": "unpruned", "arm": "", "label": "unpruned", "seed": seed}
             yield from _curve(plan, model, record, place | {"updates": record.get("updates")}, None)
         for label in plan.labels_for(model):
-            for cell in (cell for seed in plan.seeds(label) for cell in plan.cells_of(model, label, seed)):
+            for cell in (cell for seed in plan.seeds(label, model) for cell in plan.cells_of(model, label, seed)):
                 record = _record(plan.folder / "cells" / cell.id / "pruned.json")
                 place = {"method": cell.method, "arm": cell.full_arm, "label": label, "seed": cell.seed}
                 options = plan.method(label).options if plan.kind(label) == "gates" else None

@@ -67,6 +67,15 @@ def cell(console: Console, folder: Path) -> None:
         number = value["median"] if isinstance(value, dict) else value[0] if isinstance(value, list) else value
         table.add_row(name, f"{number:,.6g}", UNITS.get(name.split()[-1], ""))
     console.print(table)
+    for path in sorted(segments_of(folder).glob("sample.*.json")):
+        text = read_json(path)
+        console.print(f"[dim]{escape(text['prompt'])}[/dim]\n{escape(text['continuation'])}", highlight=False)
+
+
+def segments_of(cell: Path) -> Path:
+    """Where the outputs of a cell lie, RUN/segments/… of RUN/cells/…."""
+    run = next((parent for parent in cell.parents if parent.name == "cells"), cell).parent
+    return run / "segments" / cell.relative_to(run / "cells")
 
 
 def mask(console: Console, heads: list[str], kept: set[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from headprune.config import LanguageModel, Model
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
-from headprune.search import BRACKET
 
 # Seconds of one 2.5 GHz core per update, token and parameter of training, and per cell of everything else; measured on
 # a small model, good for an estimate within a factor of two.
@@ -40,7 +39,8 @@ def updates(plan: Plan, job: Job) -> int:
     if plan.shares_with(job.model, job.label, job.seed or 0):
         return 0
     searched = plan.entry(job.label).method.coefficient  # type: ignore[attr-defined]
-    return own * (len(BRACKET) + 2 * len(plan.budgets(job.label, job.model)) if searched else 1)
+    further = min(2, method.trials) * len(plan.budgets(job.label, job.model))
+    return own * (len(method.sweep) + further if searched else 1)
 
 
 def update_cost(plan: Plan, model: str) -> float:

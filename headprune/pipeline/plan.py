@@ -110,11 +110,12 @@ class Plan:
                 f"results: {str(self.folder)!r} cannot be written: {existing}: {error.strerror}"
             ) from None
 
-    def seeds(self, label: str) -> list[int]:
-        """Of a treated entry: those that its method has, too."""
+    def seeds(self, label: str, model: str) -> list[int]:
+        """Those of the entry that the model has; of a treated entry those that its method has, too."""
         method, treatment = self.method(label), self.treatment(label)
         seeds = method.seeds if method.seeds is not None else self.config.seeds
-        return seeds if treatment is None or treatment.seeds is None else [s for s in seeds if s in treatment.seeds]
+        limits = (self.config.models[model].seeds, treatment.seeds if treatment else None)
+        return [seed for seed in seeds if all(limit is None or seed in limit for limit in limits)]
 
     def budgets(self, label: str, model: str) -> list[int]:
         """Largest first; the method that prunes nothing has one, N; a treated entry those that its method has, too."""
@@ -138,7 +139,7 @@ class Plan:
             for label in self.labels_for(model):
                 m, treatment = self.method(label), self.treatment(label)
                 suffix = treatment.suffix if treatment else ""
-                for seed in self.seeds(label):
+                for seed in self.seeds(label, model):
                     cells[model, label, seed] = [
                         Cell(model, m.name, m.arm, draw, budget, seed, settings.architecture.n_heads, suffix, again)
                         for draw in _draws(m.draws)
@@ -225,16 +226,18 @@ class Plan:
         return jobs
 
     def dense_seeds(self, model: str) -> list[int]:
-        seeds = {s for label in self.labels_for(model) if self.needs_dense(label) for s in self.seeds(label)}
+        seeds = {s for label in self.labels_for(model) if self.needs_dense(label) for s in self.seeds(label, model)}
         return sorted(seeds.union(*(self.ablated_seeds(model, ablation) for ablation in self.config.ablations)))
 
     def ablated_seeds(self, model: str, ablation: Ablation) -> list[int]:
         if ablation.models is not None and model not in ablation.models:
             return []
-        return ablation.seeds if ablation.seeds is not None else self.config.seeds
+        own = self.config.models[model].seeds
+        seeds = ablation.seeds if ablation.seeds is not None else self.config.seeds
+        return [seed for seed in seeds if own is None or seed in own]
 
     def all_seeds(self, model: str) -> list[int]:
-        return sorted({seed for label in self.labels_for(model) for seed in self.seeds(label)})
+        return sorted({seed for label in self.labels_for(model) for seed in self.seeds(label, model)})
 
     def labels_for(self, model: str) -> list[str]:
         """The entries that are for a model."""
@@ -247,7 +250,7 @@ class Plan:
     def labels_of(self, model: str, seed: int) -> list[str]:
         """The entries of a model and seed."""
         if (model, seed) not in self._labels_of:
-            found = [label for label in self.labels_for(model) if seed in self.seeds(label)]
+            found = [label for label in self.labels_for(model) if seed in self.seeds(label, model)]
             self._labels_of[model, seed] = found
         return self._labels_of[model, seed]
 
@@ -277,6 +280,7 @@ class Plan:
             "treatments": bool(self._treated),
             "penalty_frontier": any(self.kind(label) == "search" for label in self._methods),
             "estimators": len(arms) > 1,
+            "stabilisers": sum(method.name == "layerwise_l0" for method in self.config.methods) > 1,
             "ablations": bool(self.config.ablations),
         }
 
@@ -287,7 +291,8 @@ class Plan:
         if job.kind == "data":
             return spec | {"dataset": job.dataset, "recipe": _plain(config.datasets[job.dataset])}
         model = config.models[job.model]
-        spec |= {"model": job.model, "seed": job.seed, "dataset": model.dataset, "settings": _plain(model)}
+        spec |= {"model": job.model, "seed": job.seed, "dataset": model.dataset}
+        spec["settings"] = model.model_dump(exclude_defaults=True, exclude={"budgets", "seeds"})
         if job.kind == "dense":
             return spec
         spec["evaluation"] = _plain(config.evaluation)
@@ -302,7 +307,7 @@ class Plan:
         if job.kind in ("treat", "retrain"):
             treatment = self.treatment(job.label)
             assert treatment is not None
-            spec["treatment"] = _plain(treatment)
+            spec["treatment"] = treatment.model_dump(exclude_defaults=True, exclude={"of"})
         if job.kind == "speed":
             spec["speed"] = _plain(config.speed)
         return spec

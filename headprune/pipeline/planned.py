@@ -37,13 +37,14 @@ def show(console: Console, plan: Plan, cores: int) -> None:
 def tree(plan: Plan) -> Tree:
     """Models, and the method entries of each with budgets, seeds and cells."""
     config = plan.config
-    root = Tree(Text(f"profile {config.profile}, results in {plan.folder}"))
+    part = f", part {config.part}" if config.part else ""
+    root = Tree(Text(f"profile {config.profile}{part}, results in {plan.folder}"))
     for name, model in config.models.items():
         heads, dataset = model.architecture.n_heads, config.datasets[model.dataset]
         title = f"{name}: {model.track} on {model.dataset} (corpus {dataset.corpus}), N = {heads}"
         branch = root.add(Text(f"{title}, {model.training.updates} updates"))
         for label in plan.labels_for(name):
-            seeds = plan.seeds(label)
+            seeds = plan.seeds(label, name)
             cells = sum(len(plan.cells_of(name, label, seed)) for seed in seeds)
             budgets = " ".join(map(str, plan.budgets(label, name)))
             where = f"K = {budgets or 'none'}, {_seeds(seeds)}"

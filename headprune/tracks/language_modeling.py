@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from headprune import cost
 from headprune.config import Calibration, Evaluation, LanguageArchitecture, Speed, StreamTraining
 from headprune.cost import Timing
 from headprune.evaluation import language_modeling
+from headprune.evaluation.generation import generate
 from headprune.evaluation.language_modeling import Likelihood, likelihood
 from headprune.evaluation.likelihood import Agreement
 from headprune.evaluation.text import LanguageCorpus
@@ -26,6 +29,8 @@ from headprune.tracks.base import Outcome, Track
 from headprune.training import optimisation_arguments
 
 SPEED_SEGMENTS = 4  # segments of a measurement of throughput, so that the memory is full in most
+PROMPT = 30  # tokens that a sample of text continues
+TOP_K = 40  # the tail of a small model's distribution is noise, and hides what the pruned ones have lost
 
 
 class LanguageModeling(Track):
@@ -46,7 +51,7 @@ class LanguageModeling(Track):
         a, t = architecture, training
         argv: list[Any] = [corpus.binarised, "--task", "streaming_lm", "--tokens-per-sample", a.segment]
         argv += ["--arch", "all_attention_lm", "--layers", a.layers, "--width", a.width, "--heads", a.heads]
-        argv += ["--persistent", a.persistent, "--ffn-dim", a.feed_forward]
+        argv += ["--persistent", a.persistent, "--ffn-dim", a.feed_forward, "--initialisation", a.initialisation]
         argv += ["--memory-length", a.memory, "--max-relative", a.memory + 1]
         argv += ["--dropout", a.dropout, "--attention-dropout", a.attention_dropout]
         argv += ["--input-dropout", a.input_dropout, "--output-dropout", a.output_dropout]
@@ -84,7 +89,7 @@ class LanguageModeling(Track):
 
     def evaluate(self, model: Any, corpus: LanguageCorpus, split: str, settings: Evaluation) -> Outcome:
         """Perplexity and bits per byte of rows side by side, as the paper reads them, and of one row; for the paired
-        tests the log-likelihood of runs of consecutive tokens."""
+        tests the log-likelihood of runs of consecutive tokens; and for the reader a sample of text."""
         read = likelihood(model, corpus, split, settings.rows, length_of(model))
         scores = {"perplexity": Score(read.perplexity, signature(read))}
         scores["bits_per_byte"] = Score(read.bits_per_byte, signature(read))
@@ -95,7 +100,10 @@ class LanguageModeling(Track):
         table["log_likelihood"] = -table.pop("nats")
         content = io.BytesIO()
         table.to_parquet(content, index=False)
-        return Outcome(scores, {f"likelihoods.{split}.parquet": content.getvalue()})
+        files = {f"likelihoods.{split}.parquet": content.getvalue()}
+        if settings.sample:
+            files[f"sample.{split}.json"] = sample(model, corpus, split, settings.sample)
+        return Outcome(scores, files)
 
     def time(
         self, models: Mapping[str, nn.Module], corpus: LanguageCorpus, settings: Speed, evaluation: Evaluation
@@ -126,6 +134,14 @@ class LanguageModeling(Track):
 def length_of(model: Any) -> int:
     """Tokens of a segment in evaluation: as many as the memory holds."""
     return int(model.cfg.memory_length) or 64
+
+
+def sample(model: Any, corpus: LanguageCorpus, split: str, length: int) -> bytes:
+    """How a model goes on from the beginning of a split; all models draw with the same random numbers."""
+    prompt = corpus.stream(split).tokens[: PROMPT + 1]  # with the end of the line before the first
+    drawn = generate(model, prompt.tolist(), length, top_k=TOP_K, generator=torch.Generator().manual_seed(1))
+    texts = {"prompt": corpus.text(prompt[1:]), "continuation": corpus.text(torch.tensor(drawn))}
+    return json.dumps(texts, ensure_ascii=False, indent=1).encode()
 
 
 def signature(read: Likelihood) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -110,6 +111,18 @@ def test_segments_give_the_perplexity_of_the_table(novel: Run, cells: pd.DataFra
         budget = int(cell.split("-")[0].removeprefix("k"))
         expected = math.exp(-table["log_likelihood"].sum() / table["tokens"].sum())
         assert found[name, method, arm + plus + treatment, budget] == pytest.approx(expected, rel=1e-12)
+
+
+def test_every_model_writes_a_sample_of_text(novel: Run) -> None:
+    """After the beginning of the test text, and not all of them the same."""
+    paths = sorted((novel.results / "segments").glob("**/sample.test.json"))
+    assert len(paths) == len(list((novel.results / "segments").glob("**/likelihoods.test.parquet")))
+    texts = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    beginning = "".join((novel.directory / "novel" / "test.txt").read_text(encoding="utf-8").split())
+    for text in texts:
+        assert beginning.startswith("".join(text["prompt"].split())[:20])
+        assert text["continuation"].strip()
+    assert len({text["continuation"] for text in texts}) > 1
 
 
 def test_one_row_and_many_read_the_same_tokens(cells: pd.DataFrame) -> None:

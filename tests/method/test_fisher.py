@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fairseq.data import Dictionary
-from model_families import classifier, for_classifier, for_language_model, language_model
 from torch import Tensor
 
 from headprune.gates import clear_mask, set_gates
@@ -152,22 +150,6 @@ def test_rank_is_that_of_the_diagonal(build: Build, batches: list[Batch]) -> Non
     assert list(method().rank(model, batches, RNG).removal) == scores.argsort().tolist()
 
 
-@pytest.mark.parametrize("scope", [Scope(("cross",), 0), Scope(min_per_module=1)], ids=["types", "minimum"])
-def test_scope_is_honoured(build: Build, batches: list[Batch], scope: Scope) -> None:
-    smallest = scope.smallest(HeadSpace.of(build()))
-    found = method(scope, rescale=False).masks(build(), batches, range(smallest, 25), RNG)
-    assert all(mask.count == budget and scope.allows(mask) for budget, mask in found.items())
-
-
-def test_model_is_left_whole_and_open(
-    build: Build, batches: list[Batch], logits: Callable[[Any, Batch], Tensor], unchanged: Callable[[Any], Any]
-) -> None:
-    model = build()
-    with unchanged(model):
-        method().masks(model, batches, (0, 1, 12, 24), RNG)
-    assert torch.equal(logits(model, batches[0]), logits(build(stock=True), batches[0]))
-
-
 @pytest.mark.parametrize("options", [{"group": 0}, {"limit": 0.5}, {"limit": float("nan")}])
 def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
@@ -177,15 +159,3 @@ def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
 def test_no_examples_are_refused(build: Build) -> None:
     with pytest.raises(ValueError, match="at least one example"):
         method().masks(build(), [], [12], RNG)
-
-
-def test_other_families_get_masks_of_every_budget(dictionary: Dictionary, batches: list[Batch]) -> None:
-    """A decoder-only language model and a classifier, N = 8."""
-    for model, some in (
-        (language_model(dictionary), [for_language_model(batch) for batch in batches]),
-        (classifier(dictionary), [for_classifier(batch) for batch in batches]),
-    ):
-        found = method().masks(model, some, range(9), RNG)
-        assert [Pruning.of(pruning).mask.count for pruning in found.values()] == list(range(9))
-        for pruning in found.values():
-            assert all(torch.isfinite(output.weight).all() for output in Pruning.of(pruning).outputs.values())

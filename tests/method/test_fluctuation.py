@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from fairseq.data import Dictionary
-from model_families import classifier, for_classifier, for_language_model, language_model
-from torch import Tensor
 
 from headprune.heads import HeadMask, HeadSpace, Scope, attention_points
 from headprune.method import Pruning, Ranking, load_methods
@@ -82,31 +79,3 @@ def test_masks_cut_the_scores_and_compensate(
         for name, output in pruning.outputs.items():
             assert torch.equal(output.weight, expected[name].weight)
             assert torch.equal(output.bias, expected[name].bias)
-
-
-@pytest.mark.parametrize("scope", [Scope(("decoder",), 0), Scope(min_per_module=1)], ids=["types", "minimum"])
-def test_scope_is_honoured(build: Build, batches: list[Batch], scope: Scope) -> None:
-    smallest = scope.smallest(HeadSpace.of(build()))
-    found = method(scope).masks(build(), batches, range(smallest, 25), RNG)
-    assert all(pruning.mask.count == budget and scope.allows(pruning.mask) for budget, pruning in found.items())
-
-
-def test_model_is_left_whole_and_open(
-    build: Build, batches: list[Batch], logits: Callable[[Any, Batch], Tensor], unchanged: Callable[[Any], Any]
-) -> None:
-    model = build()
-    with unchanged(model):
-        method().masks(model, batches, range(25), RNG)
-    assert torch.equal(logits(model, batches[0]), logits(build(stock=True), batches[0]))
-
-
-def test_other_families_get_masks_of_every_budget(dictionary: Dictionary, batches: list[Batch]) -> None:
-    """A decoder-only language model and a classifier, N = 8."""
-    for model, some in (
-        (language_model(dictionary), [for_language_model(batch) for batch in batches]),
-        (classifier(dictionary), [for_classifier(batch) for batch in batches]),
-    ):
-        found = method().masks(model, some, range(9), RNG)
-        assert [Pruning.of(pruning).mask.count for pruning in found.values()] == list(range(9))
-        for pruning in found.values():
-            assert all(torch.isfinite(output.weight).all() for output in Pruning.of(pruning).outputs.values())

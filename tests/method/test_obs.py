@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fairseq.data import Dictionary
-from model_families import classifier, for_classifier, for_language_model, language_model
 from torch import Tensor
 
 from headprune.gates import set_mask
@@ -108,15 +106,6 @@ def test_update_brings_the_pruned_outputs_back(
     assert errors[1] < 0.8 * errors[0]
 
 
-def test_model_is_left_whole_and_open(
-    build: Build, batches: list[Batch], logits: Callable[[Any, Batch], Tensor], unchanged: Callable[[Any], Any]
-) -> None:
-    model = build()
-    with unchanged(model):
-        method().masks(model, batches, range(25), RNG)
-    assert torch.equal(logits(model, batches[0]), logits(build(stock=True), batches[0]))
-
-
 @pytest.mark.parametrize("scope", [Scope(("cross", "encoder"), 0), Scope(min_per_module=1)], ids=["types", "minimum"])
 def test_scope_is_honoured(build: Build, batches: list[Batch], scope: Scope) -> None:
     """The greedy order goes on among what may be removed; costs are not those of another order."""
@@ -141,15 +130,3 @@ def test_a_module_that_writes_nothing_goes_first(build: Build, batches: list[Bat
 def test_damping_must_be_positive(damping: float) -> None:
     with pytest.raises(ValueError, match="damping"):
         OBS.options({"damping": damping})
-
-
-def test_other_families_get_masks_of_every_budget(dictionary: Dictionary, batches: list[Batch]) -> None:
-    """A decoder-only language model and a classifier, N = 8."""
-    for model, some in (
-        (language_model(dictionary), [for_language_model(batch) for batch in batches]),
-        (classifier(dictionary), [for_classifier(batch) for batch in batches]),
-    ):
-        found = method().masks(model, some, range(9), RNG)
-        assert [Pruning.of(pruning).mask.count for pruning in found.values()] == list(range(9))
-        for pruning in found.values():
-            assert all(torch.isfinite(output.weight).all() for output in Pruning.of(pruning).outputs.values())

@@ -1,63 +1,31 @@
-"""Gate methods in fairseq's trainer: what the model does with them, the criterion, the optimiser."""
+"""Gate methods in fairseq's trainer: what the model does with them."""
 
 from __future__ import annotations
 
 import copy
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
-from torch import Tensor, nn
+from test_gated_adam import configuration
+from torch import Tensor
 
 from headprune import removal
 from headprune.gates import set_mask
 from headprune.heads import HeadSpace, attention_points
-from headprune.method import registry as registry_module
-from headprune.models.criteria import GatedLabelSmoothedCrossEntropy
 from headprune.models.optimisers import GatedAdam
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]
 Logits = Callable[[Any, Batch], Tensor]
-
 DSP = {"gate_method": "dsp", "gate_budget": 5, "gate_total_updates": 100, "gate_seed": 3}
-
-PENALTY = """
-from headprune.method import GateMethod, register
-
-@register("constant_penalty")
-class ConstantPenalty(GateMethod):
-    "Open gates, and a penalty whose value is 0.25 and whose derivative in every logit is 2."
-
-    def build(self, generator):
-        self.logits = self.logits_parameter(generator)
-
-    def sample(self, progress):
-        return 1 + 0 * self.logits
-
-    def penalty(self, progress):
-        return 0.25 + 2 * (self.logits - self.logits.detach()).sum()
-
-    def keep(self, budget):
-        return self.space.keep(range(budget))
-"""
 
 
 @pytest.fixture
 def batch(make_batch: Callable[..., Batch]) -> Batch:
     return make_batch(seed=1, size=6)
-
-
-@pytest.fixture
-def penalised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Arguments of a model with a constant penalty, whose method is in a folder of its own."""
-    monkeypatch.setattr(registry_module, "_REGISTRY", dict(registry_module._REGISTRY))
-    (tmp_path / "constant_penalty.py").write_text(PENALTY)
-    return DSP | {"gate_method": "constant_penalty", "gate_methods": str(tmp_path)}
 
 
 def gates_of(model: Any) -> Tensor:
@@ -227,179 +195,6 @@ def test_bad_gate_arguments_are_refused(build: Build, change: dict[str, Any]) ->
     with pytest.raises(ValueError, match="outside 0…24|did you mean 'start'"):
         build(**DSP | change)
 
-
-# criterion
-
-
-def criteria(task: Namespace, average: bool = False) -> tuple[Any, Any]:
-    return (
-        GatedLabelSmoothedCrossEntropy(task, average, 0.1),
-        LabelSmoothedCrossEntropyCriterion(task, average, 0.1),
-    )
-
-
-def loss_of(criterion: Any, model: Any, batch: Batch) -> tuple[Tensor, int, dict[str, Any]]:
-    """With the same dropout and the same draw every time."""
-    torch.manual_seed(9)
-    model.set_num_updates(0)
-    model.set_num_updates(1)
-    return criterion(model, batch)
-
-
-@pytest.mark.parametrize("average", [False, True])
-def test_penalty_is_added_to_the_mean_loss(
-    build: Build, batch: Batch, task: Namespace, penalised: dict[str, Any], average: bool
-) -> None:
-    """Times the sample size, as fairseq divides by it: of tokens, or of sentences. Relative 1e-6 in fp32."""
-    model = build(**penalised).train()
-    (loss, size, _), (stock, stock_size, _) = (loss_of(c, model, batch) for c in criteria(task, average))
-    assert size == stock_size == (len(batch["target"]) if average else batch["ntokens"])
-    assert loss.item() == pytest.approx(stock.item() + 0.25 * size, rel=1e-6)
-    (gradient,) = torch.autograd.grad(loss, model.gate_method.logits)
-    torch.testing.assert_close(gradient, torch.full((24,), 2.0 * size, dtype=torch.float64), rtol=1e-4, atol=0)
-
-
-def test_penalty_counts_once_an_update_however_many_micro_batches(
-    build: Build, batch: Batch, task: Namespace, penalised: dict[str, Any], rebatch: Callable[..., list[Batch]]
-) -> None:
-    model = build(**penalised).train()
-    gated, stock = criteria(task)
-    parts = rebatch(batch, 2)
-    results = [(loss_of(gated, model, part), loss_of(stock, model, part)) for part in parts]
-    size = sum(with_penalty[1] for with_penalty, _ in results)
-    difference = sum(with_penalty[0] - without[0] for with_penalty, without in results) / size
-    assert difference.item() == pytest.approx(0.25, rel=1e-4)
-
-
-def test_validation_has_no_penalty(build: Build, batch: Batch, task: Namespace, penalised: dict[str, Any]) -> None:
-    model = build(**penalised).eval()
-    gated, stock = (loss_of(criterion, model, batch)[0] for criterion in criteria(task))
-    assert torch.equal(gated, stock)
-
-
-@pytest.mark.parametrize("arguments", [{}, DSP, {"stock": True}], ids=["ungated", "no penalty", "stock"])
-def test_without_a_penalty_it_is_the_stock_criterion(
-    build: Build, batch: Batch, task: Namespace, arguments: dict[str, Any]
-) -> None:
-    model = build(**arguments).train()
-    gated, stock = (loss_of(criterion, model, batch)[0] for criterion in criteria(task))
-    assert torch.equal(gated, stock)
-
-
-# optimiser
-
-
-def configuration(**changes: Any) -> Namespace:
-    defaults = {"lr": [0.01], "adam_betas": "(0.9, 0.98)", "adam_eps": 1e-8, "weight_decay": 0.1, "use_old_adam": True}
-    defaults |= {"fp16_adam_stats": False, "tpu": False, "gate_lr": 0.2, "gate_clip_norm": 1.0}
-    return Namespace(**defaults | changes)
-
-
-def two_groups() -> tuple[nn.Parameter, nn.Parameter]:
-    torch.manual_seed(0)
-    weight, gate = nn.Parameter(torch.randn(4)), nn.Parameter(torch.randn(3, dtype=torch.float64))
-    gate.param_group = "gates"  # type: ignore[attr-defined]
-    return weight, gate
-
-
-def test_each_group_steps_as_its_own_adam(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against torch's AdamW with weight decay for weights, and Adam at a constant rate for gates; relative 1e-5."""
-    weight, gate = two_groups()
-    ours = GatedAdam(configuration(), [weight, gate])
-    weight_twin, gate_twin = (nn.Parameter(p.detach().clone()) for p in (weight, gate))
-    theirs = [
-        torch.optim.AdamW([weight_twin], betas=(0.9, 0.98), eps=1e-8, weight_decay=0.1),
-        torch.optim.Adam([gate_twin], lr=0.2, betas=(0.9, 0.98), eps=1e-8),
-    ]
-    for step in range(20):
-        rate = 0.01 / (step + 1)
-        ours.set_lr(rate)
-        theirs[0].param_groups[0]["lr"] = rate
-        assert ours.get_lr() == rate
-        for parameter, twin in ((weight, weight_twin), (gate, gate_twin)):
-            parameter.grad = torch.randn_like(parameter)
-            twin.grad = parameter.grad.clone()
-        ours.step()
-        for optimiser in theirs:
-            optimiser.step()
-    torch.testing.assert_close(weight, weight_twin, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(gate, gate_twin, rtol=1e-5, atol=1e-6)
-
-
-def test_gates_are_clipped_apart() -> None:
-    weight, gate = two_groups()
-    optimiser = GatedAdam(configuration(gate_clip_norm=2.0), [weight, gate])
-    weight.grad, gate.grad = torch.full((4,), 3.0), torch.full((3,), 100.0, dtype=torch.float64)
-    assert optimiser.clip_grad_norm(1.5).item() == pytest.approx(6.0)
-    assert weight.grad.norm().item() == pytest.approx(1.5, rel=1e-5)
-    assert gate.grad.norm().item() == pytest.approx(2.0, rel=1e-5)
-    weight.grad, gate.grad = torch.full((4,), 3.0), torch.full((3,), 0.1, dtype=torch.float64)
-    assert optimiser.clip_grad_norm(0.0).item() == pytest.approx(6.0)
-    assert torch.equal(weight.grad, torch.full((4,), 3.0))
-    assert gate.grad.norm().item() == pytest.approx(0.1 * 3**0.5)
-
-
-def test_norm_is_aggregated_as_fairseq_wants_it() -> None:
-    weight, gate = two_groups()
-    optimiser = GatedAdam(configuration(), [weight, gate])
-    weight.grad, gate.grad = torch.full((4,), 3.0), torch.ones(3, dtype=torch.float64)
-    assert optimiser.clip_grad_norm(0.0, lambda norm: 2 * norm).item() == pytest.approx(12.0)
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_bad_gate_gradients_count_zero_and_bad_weight_gradients_are_seen(bad: float) -> None:
-    weight, gate = two_groups()
-    optimiser = GatedAdam(configuration(), [weight, gate])
-    weight.grad, gate.grad = torch.ones(4), torch.tensor([bad, 0.6, 0.8 * 0.5], dtype=torch.float64)
-    assert optimiser.clip_grad_norm(0.0).item() == pytest.approx(2.0)
-    assert gate.grad.tolist() == [0.0, 0.6, 0.4]
-    before = gate.detach().clone()
-    optimiser.step()
-    assert torch.isfinite(gate).all()
-    assert gate[0] == before[0]
-    weight.grad[1] = bad
-    assert not torch.isfinite(optimiser.clip_grad_norm(0.0))
-
-
-def test_gates_alone_and_weights_alone() -> None:
-    for parameter, norm, rate in zip(two_groups(), (2.0, 3**0.5), (0.01, 0.2), strict=True):
-        optimiser = GatedAdam(configuration(), [parameter])
-        assert len(optimiser.param_groups) == 1
-        optimiser.set_lr(0.01)
-        assert optimiser.get_lr() == rate
-        parameter.grad = torch.ones_like(parameter)
-        found = optimiser.clip_grad_norm(0.0)
-        assert found.item() == pytest.approx(norm)
-        assert found.dtype == torch.float32
-        optimiser.step()
-
-
-def test_optimiser_state_is_resumed() -> None:
-    """Another optimiser with the saved state goes on bit for bit, the groups keeping their rates."""
-
-    def step(optimiser: GatedAdam, parameters: tuple[nn.Parameter, ...], seed: int) -> None:
-        torch.manual_seed(seed)
-        for parameter in parameters:
-            parameter.grad = torch.randn_like(parameter)
-        optimiser.set_lr(0.003)
-        optimiser.step()
-
-    whole = two_groups()
-    first = GatedAdam(configuration(), whole)
-    step(first, whole, 1)
-    resumed = two_groups()
-    for parameter, value in zip(resumed, whole, strict=True):
-        parameter.data.copy_(value.data)
-    second = GatedAdam(configuration(), resumed)
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    step(first, whole, 2)
-    step(second, resumed, 2)
-    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
-    assert [group["lr"] for group in second.param_groups] == [0.003, 0.2]
-    assert [group["weight_decay"] for group in second.param_groups] == [0.1, 0.0]
-
-
-# scopes
 
 CROSS = {"gate_types": "cross", "gate_budget": 3}  # 8 of 24 heads have gates
 

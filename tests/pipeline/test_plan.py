@@ -110,8 +110,19 @@ def test_cells_by_hand() -> None:
         f"tiny/random.draw{draw}+twin-draw{again}/k4-s1" for draw in (1, 2) for again in (1, 2)
     ]
     assert ids(whole, "magnitude+scratch", 1) == ["tiny/magnitude+scratch/k16-s1"]
-    assert (whole.budgets("dsp.joint+ft", "tiny"), whole.seeds("dsp.joint+ft")) == ([4], [2])
-    assert (whole.budgets("drophead+distil", "tiny"), whole.seeds("drophead+distil")) == ([16, 4], [3])
+    assert (whole.budgets("dsp.joint+ft", "tiny"), whole.seeds("dsp.joint+ft", "tiny")) == ([4], [2])
+    assert (whole.budgets("drophead+distil", "tiny"), whole.seeds("drophead+distil", "tiny")) == ([16, 4], [3])
+
+
+def test_a_model_may_have_some_of_the_seeds_only() -> None:
+    """And its own budgets; neither is anything that a training depends on."""
+    both = plan(models={"tiny": MODEL, "other": MODEL | {"seeds": [1], "budgets": [8]}})
+    assert [cell.id for cell in both.cells_of("other", "magnitude", 1)] == ["other/magnitude/k8-s1"]
+    assert {cell.seed for cell in both.cells if cell.model == "other"} == {1}
+    assert {job.seed for job in both.jobs if job.model == "other"} == {1}
+    assert [cell for cell in both.cells if cell.model == "tiny"] == [c for c in plan().cells if c.model == "tiny"]
+    settings = [whole.specification(Job("dense", "other", seed=1))["settings"] for whole in (plan(), both)]
+    assert settings[0] == settings[1]
 
 
 def test_untreated_is_the_cell_whose_mask_is_taken() -> None:
@@ -119,7 +130,7 @@ def test_untreated_is_the_cell_whose_mask_is_taken() -> None:
     everything = {cell.id for cell in whole.cells}
     for label in whole.labels:
         base = whole.method(label).label
-        for seed in whole.seeds(label):
+        for seed in whole.seeds(label, "tiny"):
             bases = whole.cells_of("tiny", base, seed)
             for cell in whole.cells_of("tiny", label, seed):
                 assert cell.untreated in bases

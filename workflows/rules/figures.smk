@@ -10,7 +10,7 @@ FIGURE_NAMES = [
     "pruning_cost",
     "penalty_frontier",
 ]
-STUDIES = ["estimators", "ablations"]  # tables of one question each
+STUDIES = ["estimators", "ablations", "stabilisers"]  # tables of one question each
 TABLED = ["comparisons", "normalised", "frontiers", "summary"]
 STATISTICS = [*TABLED, "claims"]
 SHARED = [
@@ -133,7 +133,11 @@ rule study:
     input:
         drawn,
         script=str(FIGURES / "{study}.py"),
-        shared=[*SHARED, str(FIGURES / "results_table.py")],
+        shared=[
+            *SHARED,
+            str(FIGURES / "results_table.py"),
+            str(FIGURES / "tabling.py"),
+        ],
     output:
         multiext("{results}/tables/{study}", ".csv", ".md", ".tex"),
     log:

@@ -41,7 +41,7 @@ from headprune.pipeline.stages.pruned import calibration, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training, scratch_of
 from headprune.pipeline.store import Record, UpstreamError, is_kept, kept_or_computed
 from headprune.provenance import digest
-from headprune.search import BRACKET, TOLERANCE
+from headprune.search import TOLERANCE
 from headprune.search import search as search_coefficient
 from headprune.training import GateRun, Trained, gate_arguments
 
@@ -149,9 +149,9 @@ def find_trial(
         return trials[None], [trials[None]]
     known = {c: found.count for c, found in trials.items() if c is not None and found.count is not None}
     failed = [c for c, found in trials.items() if c is not None and not found.usable]
-    looked_at = search_coefficient(train_with, cell.budget, known, method.trials, failed)
+    looked_at = search_coefficient(train_with, cell.budget, known, method.trials, failed, method.sweep)
     require_usable(trials.values())
-    needed = [c for c in trials if c not in before or c in BRACKET or c == looked_at[0]]
+    needed = [c for c in trials if c not in before or c in method.sweep or c == looked_at[0]]
     return trials[looked_at[0]], [trials[c] for c in needed]
 
 

@@ -1,0 +1,141 @@
+"""What each stabiliser of the layer-wise pruner is worth: the whole method against itself without one of them.
+
+Writes stabilisers.csv, .md and .tex: at every budget test perplexity and its difference to the whole method, seed by
+seed; along the sweep the heads that a penalty leaves.
+
+python paper_figures/stabilisers.py RESULTS_DIR OUT_DIR
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from captions import caption
+from common import Line, Results, in_group, read_trials, run
+from results_table import ABSENT
+from tabling import Column, write
+
+from headprune.analysis.comparisons import Pair, Study
+from headprune.statistics.seeds import ALPHA, mean, verdict
+
+NAME = "stabilisers"
+METHOD, WHOLE = "layerwise_l0", "continued"
+ARMS = {
+    WHOLE: "all three",
+    "no_warmup": "without the growing penalty",
+    "no_initialisation": "without open gates at the start",
+    "no_scaling": "without scaling what is left",
+}
+COLUMNS = [
+    Column("", right=False),
+    Column("at"),
+    Column("n"),
+    Column("heads kept"),
+    Column("perplexity"),
+    Column("worse by"),
+    Column("verdict", right=False),
+]
+KEYS = ["model", "arm", "at", "n_seeds", "heads_kept", "heads_kept_half", "perplexity", "perplexity_half"]
+KEYS += ["worse", "low", "high", "p_seeds", "verdict"]
+OPENING = (
+    "The layer-wise pruner with its three stabilisers (Shim et al. 2021) and without each. Above: test perplexity at "
+    "budget K of the training that came nearest to it. Below: heads left and validation perplexity of every training "
+    "of the sweep that has several seeds. Means over seeds ± half the 95 % t interval. Worse by: mean difference of "
+    "perplexity to the whole method with the same seeds and its 95 % t interval; sign-flip test, uncorrected. An arm "
+    "that keeps more heads has it easier: compare where the counts are close."
+)
+NOTHING = "No ablation in these results: it needs the arm `continued` of layerwise_l0 and another one."
+
+
+def draw(results: Results, out_dir: Path) -> None:
+    """Write the tables; where there is nothing to compare, tables that say so."""
+    results = results.untreated()
+    results = results.only([line for line in results.lines() if line[0] == METHOD])
+    rows = [row for group in results.groups() for row in (*at_budgets(results, group), *along_sweep(results, group))]
+    sections: dict[str, list[list[str]]] = {}
+    for row in rows:
+        part = "budgets" if row["at"].startswith("K") else "sweep"
+        sections.setdefault(f"{row['model']}, {part}", []).append(_text(row))
+    text = caption(results, OPENING) if rows else NOTHING + "\n"
+    write(out_dir, NAME, pd.DataFrame(rows, columns=KEYS), COLUMNS, sections, text)
+
+
+def arms_of(results: Results, group: tuple[str, ...]) -> list[str]:
+    """The arms that are compared, the whole method first; none without it."""
+    cells = in_group(results.cells, group)
+    found = set(cells.loc[cells["method"] == METHOD, "line"])
+    others = [arm for arm in (*ARMS, *sorted(found - set(ARMS))) if arm in found]
+    return others if WHOLE in found and len(others) > 1 else []
+
+
+def at_budgets(results: Results, group: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Every arm at every budget that has a result."""
+    study = Study(results, group)
+    budgets = sorted({k for line, k in study.points if line[0] == METHOD}, reverse=True)
+    for budget in budgets:
+        for arm in arms_of(results, group):
+            line: Line = (METHOD, arm)
+            values = study.values.get((line, budget), {})
+            if not values:
+                continue
+            row = {"model": group[3], "arm": arm, "at": f"K = {budget}", "n_seeds": len(values)}
+            row |= {"heads_kept": study.heads[line, budget]} | _interval("perplexity", [-v for v in values.values()])
+            if arm != WHOLE:
+                found = study.across(Pair((line, budget), ((METHOD, WHOLE), budget)))
+                change, n = found.difference, found.difference.n
+                row |= {"worse": -change.value, "low": -change.high, "high": -change.low, "p_seeds": found.p_value}
+                row["verdict"] = verdict(found.p_value if n > 1 else float("nan"), found.p_floor, n, ALPHA)
+            yield row
+
+
+def along_sweep(results: Results, group: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Every arm at every penalty that several seeds were trained with."""
+    trials = read_trials(results.folder)
+    trials = trials[(trials["profile"] == group[0]) & (trials["model"] == group[3]) & (trials["method"] == METHOD)]
+    for arm in arms_of(results, group):
+        own = trials[trials["label"] == f"{METHOD}.{arm}"]
+        for coefficient, part in own.groupby("coefficient"):
+            if len(part) > 1:
+                row = {"model": group[3], "arm": arm, "at": f"λ = {coefficient:g}", "n_seeds": len(part)}
+                yield row | _interval("heads_kept", part["heads_kept"]) | _interval("perplexity", part["perplexity"])
+
+
+def _interval(name: str, values: Iterable[float]) -> dict[str, float]:
+    """Mean and half the t interval of a column."""
+    found = mean(list(values))
+    return {name: found.value, f"{name}_half": (found.high - found.low) / 2}
+
+
+def _text(row: dict[str, Any]) -> list[str]:
+    worse = ABSENT
+    if "worse" in row:
+        interval = f" [{row['low']:+.2f}, {row['high']:+.2f}]" if pd.notna(row["low"]) else ""
+        worse = f"{row['worse']:+.2f}{interval}".replace("-", "−")
+    numbers = [_spread(row, "heads_kept", 1), _spread(row, "perplexity", 2)]
+    return [
+        ARMS.get(row["arm"], row["arm"]),
+        row["at"],
+        f"{row['n_seeds']}",
+        *numbers,
+        worse,
+        row.get("verdict", ABSENT),
+    ]
+
+
+def _spread(row: dict[str, Any], name: str, digits: int) -> str:
+    """`27.31 ± 0.12`; what has no interval is shown without."""
+    half = row.get(f"{name}_half")
+    return f"{row[name]:.{digits}f}" + (f" ± {half:.{digits}f}" if pd.notna(half) else "")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    return run(draw, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

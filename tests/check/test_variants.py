@@ -1,0 +1,69 @@
+"""The contract is checked with other hyper-parameters than the defaults, too."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+from plug_ins import CheckBody, Write, failure, scorer
+
+from headprune.check import check_file
+from headprune.check.variants import variations
+from headprune.method import load_methods
+
+OPTIONS = """
+@dataclass(frozen=True)
+class Options:
+    careful: bool = option(True, "a flag")
+    kind: str = option("one", "a choice", choices=("one", "two", "three"))
+    size: float = option(1.0, "a number, which nobody varies")
+"""
+TITLE = "flags and choices"
+
+
+def body(condition: str) -> str:
+    """Keeps one head too many under a condition."""
+    masks = f"""
+    def masks(self, model, batches, budgets, rng):
+        space, more = HeadSpace.of(model), int({condition})
+        return {{k: space.keep(range(min(k + more, len(space)))) for k in budgets}}
+    """
+    return scorer(OPTIONS + textwrap.dedent(masks))
+
+
+def test_variations_are_flags_turned_over_and_the_other_choices() -> None:
+    entry = load_methods()["gradient_importance"]
+    assert list(variations(entry.options({}))) == [
+        ("estimator", "position"),
+        ("estimator", "batch"),
+        ("estimator", "signed"),
+        ("iterative", True),
+        ("per_module", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "where"),
+    [("not self.options.careful", "careful=False"), ("self.options.kind == 'three'", "kind=three")],
+)
+def test_what_only_some_options_break_is_found(check_body: CheckBody, condition: str, where: str) -> None:
+    found = failure(check_body(body(condition)), TITLE)
+    assert found.text.startswith(f"with {where}, “every budget is met exactly” fails: keeps 1 heads at K = 0")
+    assert "keep exactly K heads" in found.remedy
+
+
+def test_what_fails_anyway_is_told_once(check_body: CheckBody) -> None:
+    report = check_body(body("True"))
+    (variants,) = [result for result in report.results if TITLE in result.title]
+    assert variants.status == "passed"
+    assert variants.text == "careful=False, kind=two, kind=three"
+    failure(report, "every budget")
+
+
+def test_options_can_be_given(write: Write) -> None:
+    """Numbers, which are not varied."""
+    file = write(body("self.options.size > 1"))
+    assert "every budget is met exactly" not in {result.title for result in check_file(file)[0].failures}
+    failure(check_file(file, options={"size": 2.0})[0], "every budget")
+    with pytest.raises(ValueError, match="unknown option 'sise'; did you mean 'size'"):
+        check_file(file, options={"sise": 2.0})

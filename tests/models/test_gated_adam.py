@@ -1,0 +1,123 @@
+"""Model and gates step, are clipped and resume as groups of their own."""
+
+from __future__ import annotations
+
+import copy
+from argparse import Namespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from headprune.models.optimisers import GatedAdam
+
+
+def configuration(**changes: Any) -> Namespace:
+    defaults = {"lr": [0.01], "adam_betas": "(0.9, 0.98)", "adam_eps": 1e-8, "weight_decay": 0.1, "use_old_adam": True}
+    defaults |= {"fp16_adam_stats": False, "tpu": False, "gate_lr": 0.2, "gate_clip_norm": 1.0}
+    return Namespace(**defaults | changes)
+
+
+def two_groups() -> tuple[nn.Parameter, nn.Parameter]:
+    torch.manual_seed(0)
+    weight, gate = nn.Parameter(torch.randn(4)), nn.Parameter(torch.randn(3, dtype=torch.float64))
+    gate.param_group = "gates"  # type: ignore[attr-defined]
+    return weight, gate
+
+
+def test_each_group_steps_as_its_own_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against torch's AdamW with weight decay for weights, and Adam at a constant rate for gates; relative 1e-5."""
+    weight, gate = two_groups()
+    ours = GatedAdam(configuration(), [weight, gate])
+    weight_twin, gate_twin = (nn.Parameter(p.detach().clone()) for p in (weight, gate))
+    theirs = [
+        torch.optim.AdamW([weight_twin], betas=(0.9, 0.98), eps=1e-8, weight_decay=0.1),
+        torch.optim.Adam([gate_twin], lr=0.2, betas=(0.9, 0.98), eps=1e-8),
+    ]
+    for step in range(20):
+        rate = 0.01 / (step + 1)
+        ours.set_lr(rate)
+        theirs[0].param_groups[0]["lr"] = rate
+        assert ours.get_lr() == rate
+        for parameter, twin in ((weight, weight_twin), (gate, gate_twin)):
+            parameter.grad = torch.randn_like(parameter)
+            twin.grad = parameter.grad.clone()
+        ours.step()
+        for optimiser in theirs:
+            optimiser.step()
+    torch.testing.assert_close(weight, weight_twin, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gate, gate_twin, rtol=1e-5, atol=1e-6)
+
+
+def test_gates_are_clipped_apart() -> None:
+    weight, gate = two_groups()
+    optimiser = GatedAdam(configuration(gate_clip_norm=2.0), [weight, gate])
+    weight.grad, gate.grad = torch.full((4,), 3.0), torch.full((3,), 100.0, dtype=torch.float64)
+    assert optimiser.clip_grad_norm(1.5).item() == pytest.approx(6.0)
+    assert weight.grad.norm().item() == pytest.approx(1.5, rel=1e-5)
+    assert gate.grad.norm().item() == pytest.approx(2.0, rel=1e-5)
+    weight.grad, gate.grad = torch.full((4,), 3.0), torch.full((3,), 0.1, dtype=torch.float64)
+    assert optimiser.clip_grad_norm(0.0).item() == pytest.approx(6.0)
+    assert torch.equal(weight.grad, torch.full((4,), 3.0))
+    assert gate.grad.norm().item() == pytest.approx(0.1 * 3**0.5)
+
+
+def test_norm_is_aggregated_as_fairseq_wants_it() -> None:
+    weight, gate = two_groups()
+    optimiser = GatedAdam(configuration(), [weight, gate])
+    weight.grad, gate.grad = torch.full((4,), 3.0), torch.ones(3, dtype=torch.float64)
+    assert optimiser.clip_grad_norm(0.0, lambda norm: 2 * norm).item() == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_bad_gate_gradients_count_zero_and_bad_weight_gradients_are_seen(bad: float) -> None:
+    weight, gate = two_groups()
+    optimiser = GatedAdam(configuration(), [weight, gate])
+    weight.grad, gate.grad = torch.ones(4), torch.tensor([bad, 0.6, 0.8 * 0.5], dtype=torch.float64)
+    assert optimiser.clip_grad_norm(0.0).item() == pytest.approx(2.0)
+    assert gate.grad.tolist() == [0.0, 0.6, 0.4]
+    before = gate.detach().clone()
+    optimiser.step()
+    assert torch.isfinite(gate).all()
+    assert gate[0] == before[0]
+    weight.grad[1] = bad
+    assert not torch.isfinite(optimiser.clip_grad_norm(0.0))
+
+
+def test_gates_alone_and_weights_alone() -> None:
+    for parameter, norm, rate in zip(two_groups(), (2.0, 3**0.5), (0.01, 0.2), strict=True):
+        optimiser = GatedAdam(configuration(), [parameter])
+        assert len(optimiser.param_groups) == 1
+        optimiser.set_lr(0.01)
+        assert optimiser.get_lr() == rate
+        parameter.grad = torch.ones_like(parameter)
+        found = optimiser.clip_grad_norm(0.0)
+        assert found.item() == pytest.approx(norm)
+        assert found.dtype == torch.float32
+        optimiser.step()
+
+
+def test_optimiser_state_is_resumed() -> None:
+    """Another optimiser with the saved state goes on bit for bit, the groups keeping their rates."""
+
+    def step(optimiser: GatedAdam, parameters: tuple[nn.Parameter, ...], seed: int) -> None:
+        torch.manual_seed(seed)
+        for parameter in parameters:
+            parameter.grad = torch.randn_like(parameter)
+        optimiser.set_lr(0.003)
+        optimiser.step()
+
+    whole = two_groups()
+    first = GatedAdam(configuration(), whole)
+    step(first, whole, 1)
+    resumed = two_groups()
+    for parameter, value in zip(resumed, whole, strict=True):
+        parameter.data.copy_(value.data)
+    second = GatedAdam(configuration(), resumed)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    step(first, whole, 2)
+    step(second, resumed, 2)
+    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+    assert [group["lr"] for group in second.param_groups] == [0.003, 0.2]
+    assert [group["weight_decay"] for group in second.param_groups] == [0.1, 0.0]

@@ -1,0 +1,69 @@
+"""The table of stabilisers, from rows made by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "paper_figures"))
+
+import stabilisers  # noqa: E402
+
+PERPLEXITIES = {"continued": [100.0, 104.0, 99.0], "no_scaling": [103.0, 110.0, 101.0], "no_warmup": [98.0]}
+HEADS = {0.0: [32, 32, 32], 0.1: [8, 9, 7], 0.3: [2]}
+
+
+def folder_of(arms: dict[str, list[float]], folder: Path) -> Path:
+    place: dict[str, Any] = {"profile": "p", "track": "lm", "dataset": "d", "model": "m", "n_heads": 32}
+    place |= {"split": "test", "metric": "perplexity", "status": "ok", "reason": ""}
+    found = {("layerwise_l0", arm, 16): values for arm, values in arms.items()} | {("unpruned", "", 32): [90.0] * 3}
+    rows = [
+        place
+        | {"method": method, "arm": arm, "budget": k, "heads_kept": k - (arm == "no_scaling"), "seed": seed, "value": v}
+        for (method, arm, k), values in found.items()
+        for seed, v in enumerate(values, 1)
+    ]
+    pd.DataFrame(rows).to_parquet(folder / "cells.parquet")
+    trials = [
+        {"profile": "p", "model": "m", "method": "layerwise_l0", "label": "layerwise_l0.continued", "seed": seed}
+        | {"coefficient": penalty, "heads_kept": heads, "perplexity": 100.0 + seed, "status": "ok"}
+        for penalty, counts in HEADS.items()
+        for seed, heads in enumerate(counts, 1)
+    ]
+    pd.DataFrame(trials).to_csv(folder / "trials.csv", index=False)
+    return folder
+
+
+def test_differences_are_paired_by_seed_with_the_t_interval_of_scipy(tmp_path: Path) -> None:
+    assert stabilisers.main([str(folder_of(PERPLEXITIES, tmp_path)), str(tmp_path)]) == 0
+    table = pd.read_csv(tmp_path / "stabilisers.csv")
+    (row,) = table[(table["arm"] == "no_scaling") & (table["at"] == "K = 16")].to_dict("records")
+    change = np.subtract(PERPLEXITIES["no_scaling"], PERPLEXITIES["continued"])
+    low, high = stats.t.interval(0.95, 2, change.mean(), stats.sem(change))
+    assert [row["worse"], row["low"], row["high"]] == pytest.approx([change.mean(), low, high], rel=1e-12)
+    assert (row["heads_kept"], row["n_seeds"], row["p_seeds"]) == (15, 3, 0.25)
+    assert row["verdict"] == "undecidable with 3 seeds"
+    text = (tmp_path / "stabilisers.md").read_text(encoding="utf-8")
+    half = stats.sem([103, 110, 101]) * stats.t.ppf(0.975, 2)
+    assert f"| without scaling what is left | K = 16 | 3 | 15.0 | 104.67 ± {half:.2f} |" in text
+    assert "| without the growing penalty | K = 16 | 1 | 16.0 | 98.00 | −2.00 | undecidable with 1 seed |" in text
+
+
+def test_the_sweep_has_the_penalties_of_several_seeds(tmp_path: Path) -> None:
+    assert stabilisers.main([str(folder_of(PERPLEXITIES, tmp_path)), str(tmp_path)]) == 0
+    text = (tmp_path / "stabilisers.md").read_text(encoding="utf-8")
+    assert "| all three | λ = 0 | 3 | 32.0 ± 0.0 | 102.00 ± 2.48 |" in text  # t(2) = 4.303, standard error 0.577
+    assert "| all three | λ = 0.1 | 3 | 8.0 ± 2.5 |" in text
+    assert "λ = 0.3" not in text
+
+
+def test_without_an_ablation_the_table_says_so(tmp_path: Path) -> None:
+    assert stabilisers.main([str(folder_of({"continued": [100.0]}, tmp_path)), str(tmp_path)]) == 0
+    assert "No ablation" in (tmp_path / "stabilisers.md").read_text(encoding="utf-8")
