@@ -4,7 +4,7 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: quick test test-slurm lint install smoke clean
+.PHONY: quick test test-slurm test-faults lint install smoke clean
 
 quick: install
 	snakemake --cores $(CORES)
@@ -16,6 +16,11 @@ test: install lint
 test-slurm: install
 	pip install -q -c constraints.txt -e '.[dev,slurm]'
 	HEADPRUNE_TEST_SLURM=1 python -m pytest -q tests/slurm
+
+# Kills the smoke profile twenty times at random moments, on this machine and through Slurm; broken profiles, for real.
+test-faults: install
+	pip install -q -c constraints.txt -e '.[dev,slurm]'
+	HEADPRUNE_TEST_FAULTS=1 HEADPRUNE_TEST_SLURM=1 python -m pytest -q -s tests/faults
 
 smoke: install
 	snakemake --cores $(CORES) --configfile workflows/config/smoke.yaml

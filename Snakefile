@@ -17,6 +17,7 @@ else:
 
 
 include: "workflows/rules/figures.smk"
+include: "workflows/rules/report.smk"
 
 
 rule all:
@@ -25,3 +26,4 @@ rule all:
         rules.tables.input,
         rules.claims.input,
         rules.figures.input,
+        rules.report.input,

@@ -135,6 +135,31 @@ def compare(
 
 
 @app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="folder for the merged results; it does not exist yet")],
+    parts: Annotated[list[Path], typer.Argument(help="results folders; of one, its tables are copied")],
+    shared: Annotated[
+        bool, typer.Option("--shared", help="cells that several have under one signature count once")
+    ] = False,
+    outputs: Annotated[bool, typer.Option(help="hypotheses and likelihoods, too, which paired tests read")] = True,
+) -> None:
+    """Merge results of several machines, or of the parts of a profile: tables, manifest and outputs.
+
+    Different data, configurations or schemas, and cells with a result in two of them, are named and nothing is written.
+    """
+    from headprune.merging import merge as merge_folders
+
+    merged = merge_folders(out, parts, shared, outputs)
+    for note in merged.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(merged.cells.items()))
+    console.print(f"{out}: {sum(merged.cells.values())} cells: {counts}", highlight=False, soft_wrap=True)
+    console.print(
+        f"to draw them: snakemake --config published={out if '/' in str(out) else f'./{out}'}", highlight=False
+    )
+
+
+@app.command()
 def data(
     name: Annotated[
         str | None, typer.Argument(help="an embedded or standard corpus, or the folder of your own")
@@ -172,21 +197,6 @@ def verify(
 
 
 @app.command()
-def merge(
-    folders: Annotated[
-        list[Path], typer.Argument(help="results of runs of one profile: results/PROFILE, or published")
-    ],
-    into: Annotated[Path, typer.Option(help="folder for the tables; must not hold any")],
-    segments: Annotated[bool, typer.Option(help="copy hypotheses and per-segment statistics, too")] = False,
-) -> None:
-    """Join the tables of several runs, such as the parts of a profile, by their signatures; of one, copy them."""
-    from headprune.pipeline.merging import merge as join
-
-    cells = join(folders, into, segments)
-    console.print(f"{into}: {cells} cells of {len(folders)} runs", markup=False, highlight=False, soft_wrap=True)
-
-
-@app.command()
 def failures(
     folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
     lines: Annotated[int, typer.Option(min=0, help="of the trace or the log, to show of each")] = 5,
@@ -205,6 +215,17 @@ def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> No
 
     for path in forget_failures(folder):
         console.print(f"removed {path}")
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    elsewhere: Annotated[bool, typer.Option("--elsewhere", help="the last call, on another machine, is over")] = False,
+) -> None:
+    """Go on with a run, whatever ended it: its last snakemake command again, unlocked, its Slurm jobs cancelled."""
+    from headprune.pipeline import calls
+
+    calls.resume(folder, elsewhere, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
 
 
 @app.command(hidden=True)

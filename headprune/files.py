@@ -4,9 +4,36 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def alone(
+    lock: Path, waiting: str, tell: Callable[[str], Any], give_up: Callable[[], bool] = lambda: False
+) -> Iterator[bool]:
+    """Holds a lock that the system frees when its holder dies. Says so where it has to wait.
+
+    :param give_up: whether to wait no longer; asked every second
+    :return: whether the lock is held
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        tell(f"{waiting}; waiting for it")
+    while not held.is_locked and not give_up():
+        with suppress(Timeout):
+            held.acquire(timeout=1.0)
+    try:
+        yield held.is_locked
+    finally:
+        held.release()
 
 
 @contextmanager

@@ -150,6 +150,7 @@ UNITS = {
 QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib")
+DAMAGED = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError)  # pandas' and pyarrow's, of tables
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
 CELL_KEY = ["profile", "track", "dataset", "model", "method", "arm", "budget", "seed"]
 ROW_KEY = [*CELL_KEY, "split", "metric"]
@@ -212,7 +213,8 @@ def reproducible(cells: pd.DataFrame) -> pd.DataFrame:
 def read_cells(path: str | Path) -> pd.DataFrame:
     """Reads `cells.parquet` or `cells.csv`, or the one in a folder.
 
-    :raises ValueError: the columns are not those of the schema.
+    :raises ValueError: it is no table, or its columns are not those of the schema.
+    :raises OSError: it cannot be read.
     """
     path = Path(path)
     path = path / "cells.parquet" if path.is_dir() else path
@@ -220,15 +222,21 @@ def read_cells(path: str | Path) -> pd.DataFrame:
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Reads a table of this schema.
+    """Reads a parquet or CSV file with these columns and types.
 
-    :raises ValueError: the columns are others.
+    :raises ValueError: it is damaged, or its columns or their types are others.
     """
-    table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
-    missing, strange = set(columns) - set(table.columns), set(table.columns) - set(columns)
+    try:
+        table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
+    except DAMAGED as error:
+        raise ValueError(f"{path} is not a readable table: {error}") from error
+    missing, strange = set(columns) - set(table.columns), set(map(str, table.columns)) - set(columns)
     if missing or strange:
         raise ValueError(f"{path} has another schema: missing {sorted(missing)}, unknown {sorted(strange)}")
-    return table.astype(dict(columns))[list(columns)]
+    try:
+        return table.astype(dict(columns))[list(columns)]
+    except DAMAGED as error:
+        raise ValueError(f"{path} holds values of other types than the schema's: {error}") from error
 
 
 def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -248,26 +256,6 @@ def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
             name = "/".join(str(part) for part in first[: len(cell)])
             raise ValueError(f"cell {name} occurs {what.format(counts.max())}; merge only one of them")
     return merged.drop_duplicates(rows).sort_values(ROW_KEY, kind="stable", ignore_index=True)
-
-
-def merge_others(name: str, tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """The same of `masks.parquet`, `trials.csv`, …; a row that repeats another is taken once.
-
-    :raises ValueError: two rows for one key under two signatures.
-    """
-    columns, key = OTHERS[name]
-    found = [table for table in tables if len(table)]
-    if not found:
-        return _table([], columns, key)
-    merged = pd.concat(found, ignore_index=True)
-    if "head" in key and "status" in columns:  # what failed in one run and not in another
-        cell = key[: key.index("head")]
-        finished = merged[merged["status"] == "ok"].set_index(cell).index
-        merged = merged[(merged["status"] == "ok") | ~merged.set_index(cell).index.isin(finished)]
-    counts = merged.groupby(key, sort=False, dropna=False)["signature"].nunique()
-    if (counts > 1).any():
-        raise ValueError(f"{name}: {counts[counts > 1].index[0]} occurs under {counts.max()} signatures")
-    return merged.drop_duplicates(key).sort_values(key, kind="stable", ignore_index=True)
 
 
 def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:

@@ -6,6 +6,7 @@ that it changes neither the training nor the checkpoint that is selected. They h
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -79,11 +80,16 @@ def newest(folder: Path) -> Saved | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A checkpoint; None, and the file is removed, where it is not whole."""
+    """A checkpoint; None, and the file is removed, where it is not whole.
+
+    :raises ValueError: it holds code, which is not run.
+    """
     if not path.exists():
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # type: ignore[no-any-return]
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} is refused: it holds more than tensors and plain data ({error})") from error
     except (RuntimeError, EOFError, OSError, KeyError):
         path.unlink()
         return None

@@ -10,6 +10,8 @@ process that computes nothing. A grid must end as complete tables, so the attemp
 
 That one comes also when a parent was killed with its job, by a node's failure or a scheduler: what happened before is
 in the folder of the job under `attempts/`. An attempt that was only asked to stop is no failure of what it computed.
+
+One attempt at a job runs at a time. Jobs outlive a Snakemake that is killed; those of the next one wait for them.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune import stopping
+from headprune.files import alone
 from headprune.pipeline.cells import Cell, ablation_path, execution_path
 from headprune.pipeline.store import read_json, write_json
 
@@ -81,6 +84,12 @@ class Supervisor:
         """The exit status for Snakemake."""
         for number in stopping.SIGNALS:
             signal.signal(number, self._pass_on)
+        lock = Path(self.spec["results"]) / "locks" / f"{self.folder.name}.lock"
+        waiting = f"an earlier attempt at {self.spec['job']} still runs; {self._whose()}"
+        with alone(lock, waiting, _tell, lambda: self.stopped or self._left() == 0) as held:
+            return self._attempt() if held and not self.stopped else stopping.EXIT_STATUS
+
+    def _attempt(self) -> int:
         before = self._open()
         if self.last and before is not None:
             self._give_up(before)
@@ -90,7 +99,7 @@ class Supervisor:
             if ending.status == "ok":
                 shutil.rmtree(self.folder, ignore_errors=True)
                 return 0
-            print(f"attempt {self.attempt} of {self.attempts}: {ending.reason}", file=sys.stderr, flush=True)
+            _tell(f"attempt {self.attempt} of {self.attempts}: {ending.reason}")
             if ending.status == "error":
                 return ending.code
             if ending.status == "stopped" or not self.last:
@@ -99,6 +108,13 @@ class Supervisor:
                 self._give_up_all(ending)
                 shutil.rmtree(self.folder, ignore_errors=True)
                 return 0
+
+    def _whose(self) -> str:
+        """Where the attempt runs that this one waits for: the Snakemake that called it was killed, it was not."""
+        with suppress(OSError, ValueError, KeyError):
+            note = read_json(self.folder / "attempt.json")
+            return f"process {note['pid']} on {note['host']}"
+        return "process unknown"
 
     def _open(self) -> Ending | None:
         """How the attempt before ended, if it was at fault; a first attempt knows of none."""
@@ -110,7 +126,9 @@ class Supervisor:
             note = read_json(path)
             ended = note.get("ended", {"status": "failed", "reason": _vanished(note)})
             before = None if ended["status"] == "stopped" else Ending(ended["status"], ended["reason"])
-        write_json(path, {"attempt": self.attempt, "host": socket.gethostname(), "started": time.time()})
+        write_json(
+            path, {"attempt": self.attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
+        )
         return before
 
     def _note(self, key: str, value: Any) -> None:
@@ -224,6 +242,10 @@ def record_paths(spec: Mapping[str, Any]) -> dict[str, Path]:
     name = "test.json" if kind == "test" else "pruned.json"
     cells = [Cell(**cell) for cell in spec["cells"]]
     return {cell.id: folder / "cells" / cell.id / name for cell in cells}
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _vanished(note: Mapping[str, Any]) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
 
 from headprune.analysis.tables import (
     CELL,
@@ -30,6 +32,7 @@ from headprune.analysis.tables import (
     read_trials,
     split_arm,
 )
+from headprune.analysis.trainings import read_curves, read_trial_masks
 
 __all__ = [
     "CELL",
@@ -45,11 +48,14 @@ __all__ = [
     "label_of",
     "lines_of",
     "measured",
+    "on_lines",
     "outcomes",
     "pool",
     "pooled_arm",
     "quality_of",
     "read",
+    "read_curves",
+    "read_trial_masks",
     "read_trials",
     "run",
     "split_arm",
@@ -67,6 +73,12 @@ def asked_for(results: Results, labels: Sequence[str]) -> Results:
     if unknown:
         raise ResultsError(f"--arms names {', '.join(unknown)}; available: {', '.join(sorted(known))}")
     return replace(results.only([known[label] for label in labels]), asked=tuple(labels)) if labels else results
+
+
+def on_lines(table: pd.DataFrame, lines: Collection[Line]) -> pd.DataFrame:
+    """The rows of these lines."""
+    pairs = zip(table["method"], table["line"], strict=True)
+    return table[pd.Series([pair in lines for pair in pairs], index=table.index, dtype=bool)]
 
 
 def write_text(path: Path, text: str) -> None:

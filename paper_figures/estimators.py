@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from math import comb
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +17,7 @@ from captions import caption
 from common import GROUP, Results, in_group, outcomes, quality_of, run, write_text
 from families import ARMS, line_label
 from looks import group_label
-from masks import usable_masks
+from masks import expected_jaccard, usable_masks
 from results_table import ABSENT, escape, tabular
 
 NAME = "estimators"
@@ -107,12 +106,6 @@ def jaccard(one: frozenset[str] | None, other: frozenset[str] | None) -> float:
     """|A ∩ B| / |A ∪ B|; NaN where a mask is absent or both keep nothing."""
     union = (one or frozenset()) | (other or frozenset())
     return len(one & other) / len(union) if one is not None and other is not None and union else float("nan")
-
-
-def expected_jaccard(n: int, k: int) -> float:
-    """Of two independent uniform sets of `k` of `n` heads: their common heads are hypergeometric."""
-    ways = [(common, comb(k, common) * comb(n - k, k - common)) for common in range(k + 1)]
-    return sum(count * common / (2 * k - common) for common, count in ways) / comb(n, k) if k else float("nan")
 
 
 def tables(runs: pd.DataFrame, digits: int) -> list[tuple[str, list[str], list[list[str]]]]:

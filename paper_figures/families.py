@@ -27,6 +27,9 @@ SUITE: dict[str, dict[str, tuple[str, ...]]] = {
         "movement": (),
         "drophead": (),
     },
+    "Learned gates: layer-wise": {
+        "layerwise_l0": ("continued", "pipelined", "no_warmup", "no_initialisation", "no_scaling", "at_k"),
+    },
 }
 CONTROLS, OTHER, TREATED = "Reference and controls", "Other methods", "Treated masks"
 FAMILIES = (*SUITE, OTHER, TREATED)
@@ -43,13 +46,14 @@ METHOD_NAMES = {
     "l0": "L0",
     "layerwise_l0": "layer-wise L0",
     "lagrangian_l0": "Lagrangian L0",
+    "layerwise_l0": "layer-wise L0",
     "obs": "OBS",
     "fisher": "Fisher",
     "drop_one": "drop-one",
     "keep_one": "keep-one",
     "drophead": "DropHead",
 }
-ARM_NAMES = {"at_k": "cut at K"}
+ARM_NAMES = {"at_k": "cut at K", "no_warmup": "no warm-up"}
 TREATMENT_NAMES = {
     "ft": "fine-tuning",
     "distil": "distillation",
@@ -98,8 +102,12 @@ def line_label(line: Line) -> str:
     method, arm = line
     base, treatment = split_arm(arm)
     name = METHOD_NAMES.get(method, method.replace("_", " "))
-    name = f"{name} ({ARM_NAMES.get(base, base.replace('_', '-'))})" if base else name
+    name = f"{name} ({ARM_NAMES.get(base, _arm_name(base))})" if base else name
     return f"{name} + {treatment_label(treatment)}" if treatment else name
+
+
+def _arm_name(arm: str) -> str:
+    return f"no {arm[3:].replace('_', ' ')}" if arm.startswith("no_") else arm.replace("_", "-")
 
 
 def treatment_label(treatment: str) -> str:

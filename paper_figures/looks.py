@@ -13,11 +13,14 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from common import GROUP, UNPRUNED, Line, Quality, Results
 from families import ordered
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -83,9 +86,16 @@ KNOWN: dict[Line, Look] = CORE | {  # colours differ within a family; between fa
     ("lagrangian_l0", ""): Look(ORANGE, "v", LONG),
     ("movement", ""): Look(PURPLE, "p", SHORT),
     ("drophead", ""): Look(BLACK, "8", DOTTED),
+    ("layerwise_l0", "continued"): Look(GREEN, "X"),
+    ("layerwise_l0", "pipelined"): Look(BLUE, "o", SHORT),
+    ("layerwise_l0", "no_warmup"): Look(VERMILLION, "v", DASHED),
+    ("layerwise_l0", "no_initialisation"): Look(PURPLE, "^", DOT_DASHED),
+    ("layerwise_l0", "no_scaling"): Look(ORANGE, "d", LONG),
+    ("layerwise_l0", "at_k"): Look(SKY, "p", DOTTED),
 }
 SPARE_COLORS = [GREEN, BLUE, ORANGE, PURPLE, SKY, VERMILLION]
 SPARE_MARKERS = ["X", "<", ">", "h", "p", "d", "8"]
+MARKERS = ["o", "s", "^", "v", "D", "P", *SPARE_MARKERS]
 SPARE_DASHES: list[Dash] = ["-", (0, (6, 1.5)), (0, (2, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1))]
 SPARE = [
     Look(SPARE_COLORS[i % 6], SPARE_MARKERS[i % 7], SPARE_DASHES[i % 4])  # 84 of them
@@ -95,7 +105,7 @@ MANY = 8  # more lines than this are no longer told apart in one panel
 
 
 def looks(lines: Iterable[Line]) -> dict[Line, Look]:
-    """A look for every line of one panel, no two alike, and no two of one colour as long as the colours last."""
+    """A look for every line of one panel, no two alike, no two of one colour or marker as long as these last."""
     found: dict[Line, Look] = {}
     for line in sorted(ordered(lines), key=lambda line: line not in CORE):
         found[line] = _distinct(KNOWN.get(line, KNOWN.get((line[0], ""))), list(found.values()))
@@ -103,11 +113,13 @@ def looks(lines: Iterable[Line]) -> dict[Line, Look]:
 
 
 def _distinct(wish: Look | None, taken: Sequence[Look]) -> Look:
-    """The wish, in a free colour; without one, or where it is taken, a spare look as different as can be."""
+    """The wish, in a free colour and with a free marker; without one a spare look as different as can be."""
     colors, markers = {look.color for look in taken}, {look.marker for look in taken}
     free = [color for color in SPARE_COLORS if color not in colors]
     if wish and wish.color in colors and free:
         wish = replace(wish, color=free[0])
+    if wish and wish.marker in markers and (others := [marker for marker in MARKERS if marker not in markers]):
+        wish = replace(wish, marker=others[0])
     if wish and wish not in taken:
         return wish
     spare = [replace(look, color=free[0]) if free else look for look in SPARE]
@@ -140,17 +152,30 @@ def ticks(values: Iterable[float], gap: float = 0.08) -> list[int]:
     return kept[::-1]
 
 
+def some_of(values: Sequence[int], most: int) -> list[int]:
+    """At most so many of the sorted values, evenly chosen; of two and more beyond that, neither end."""
+    inner = list(values[1:-1] if len(values) >= most + 2 else values)
+    places = np.linspace(0, len(inner) - 1, min(most, len(inner))).round().astype(int)
+    return [int(inner[place]) for place in places]
+
+
 def quality_axis(ax: Axes, quality: Quality) -> None:
     """Label the quality axis of a drawn panel; a logarithmic one gets plain numbers for ticks."""
-    ax.set_ylabel(quality.label)
-    low, high = ax.dataLim.intervaly
+    value_axis(ax, "y", quality, ax.dataLim.intervaly)
+
+
+def value_axis(ax: Axes, which: Literal["x", "y"], quality: Quality, limits: Iterable[float]) -> None:
+    """Label the axis that quality lies on, from the first limit to the second."""
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_label_text(quality.label)
+    low, high = limits
     if quality.scale != "log" or not 0 < low <= high:
         return
-    ax.set_yscale("log")
+    (ax.set_xscale if which == "x" else ax.set_yscale)("log")
     subs = (1, 1.5, 2, 3, 5, 7) if high / low < 10 else (1, 2, 5) if high / low < 300 else (1,)
-    ax.yaxis.set_major_locator(LogLocator(subs=subs))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(NullLocator())
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def draw_range(ax: Axes, x: pd.Series, low: pd.Series, high: pd.Series, color: str) -> None:
@@ -192,6 +217,24 @@ def legend_outside(
             break
         legend.remove()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
+
+
+def draw_shares(ax: Axes, shares: pd.DataFrame, texts: pd.DataFrame, bold_diagonal: bool = False) -> QuadMesh:
+    """A table of shares from 0 to 1 as coloured squares with a text in each; its names are the ticks."""
+    mesh = ax.pcolormesh(np.ma.masked_invalid(shares.to_numpy(dtype=float)), cmap="Blues", norm=Normalize(0, 1))
+    mesh.set(edgecolor="white", linewidth=0.8)
+    ax.invert_yaxis()
+    ax.set_xticks(np.arange(shares.shape[1]) + 0.5, [str(name) for name in shares.columns])
+    ax.set_yticks(np.arange(shares.shape[0]) + 0.5, [str(name) for name in shares.index])
+    ax.tick_params(length=0, pad=2)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    for (row, column), text in np.ndenumerate(texts.to_numpy()):
+        ink = "white" if shares.iat[row, column] > 0.6 else "black"
+        weight = "bold" if bold_diagonal and row == column else "normal"
+        label = ax.text(column + 0.5, row + 0.5, text, color=ink, fontsize=7, fontweight=weight)
+        label.set(ha="center", va="center", in_layout=False)  # it stays inside its square
+    return mesh
 
 
 def draw_reference(ax: Axes, values: pd.Series, look: Look, label: str) -> None:

@@ -1,5 +1,6 @@
-"""Test quality against parameters and against measured latency, with the Pareto front of the pruned models.
+"""Test quality against every cost of running a model, with the Pareto front of the pruned models and its band.
 
+Heads, parameters, multiply-accumulates, measured latency and throughput; the cost of finding a mask is pruning_cost.py.
 With more than eight lines, only the points on the front are told apart; the others are grey.
 
 python paper_figures/pareto.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from captions import write_caption
 from common import (
@@ -37,6 +39,7 @@ from looks import (
     GREY,
     MANY,
     Look,
+    entries_of,
     group_label,
     legend_outside,
     looks,
@@ -45,38 +48,51 @@ from looks import (
     styled,
 )
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pages import PAGE
+from steps import band_sentence, draw_band, front_steps
 
 from headprune.statistics import pareto_front
 
 NAME = "pareto"
 OPENING = (
-    "Quality against size (left) and against measured speed (right). One point per method, arm and number of "
-    "heads kept K: the mean over runs. Horizontal bars: quartiles of the latency measurements, averaged over "
-    "runs. Step line: Pareto front of all pruned models, drawn through the means; numbers along it: K. Star: "
-    "the unpruned model. Latency is the median time per sentence at batch size 1, measured on physically "
-    "pruned models; the hardware stands in the signature of each row."
+    "Quality against what running a model costs: heads kept, parameters, multiply-accumulates, and measured on "
+    "physically pruned models the median time per sentence at batch size 1 and the time per token in large batches; "
+    "cheaper is left. One point per method, arm and number of heads kept K: the mean over runs. Horizontal bars: "
+    "quartiles of the measurements, averaged over runs. Step line: Pareto front of all pruned models, drawn through "
+    "the means; numbers along it: K. {band}. Star: the unpruned model. The hardware stands in the signature of each "
+    "row."
 )
 DIMMED = "Grey dots: points off the front, of {} lines."
+COLUMNS, HEIGHT, LEAST = 3, 2.1, 1.5  # panels in a row, and inches of a row
+MOST_LISTED = 15  # entries of a legend in the place of a panel
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A horizontal axis: a metric, the factor that brings it to the printed unit, and the label."""
+    """A horizontal axis: a metric, the factor that brings it to the printed unit, and the label.
+
+    :param inverse: the metric is a rate; the cost is the time for one
+    """
 
     metric: str
     label: str
     scale: float = 1.0
     batch_size: int | None = None
+    inverse: bool = False
 
 
 COSTS = (
+    Cost("heads_kept", "heads kept"),
     Cost("parameters", "parameters (M)", 1e-6),
+    Cost("macs_per_token", "multiply-accumulates (M per token)", 1e-6),
     Cost("latency_ms", "latency (ms per sentence)", batch_size=1),
+    Cost("throughput", "time in large batches (µs per token)", 1e6, inverse=True),
 )
 
 
 def draw(results: Results, out_dir: Path) -> None:
-    """Draw one row of two panels per group."""
+    """Draw two rows of panels per group, the legend in the place of the last."""
     results = results.untreated()
     panels = [(group, cost, runs_with(results, group, cost)) for group in results.groups() for cost in COSTS]
     if all(runs["x"].isna().all() for _, _, runs in panels):
@@ -85,25 +101,64 @@ def draw(results: Results, out_dir: Path) -> None:
     dim = len(lines) > MANY
     ahead = {line for group, _, runs in panels for line in front_lines(points(runs), sign_of(results, group))}
     palette = looks([*ahead, (UNPRUNED, "")] if dim else results.lines())
-    rows = len(panels) // len(COSTS)
+    groups = results.groups()
+    rows = -(-len(COSTS) // COLUMNS) * len(groups)
     with styled():
-        figure, grid = plt.subplots(rows, 2, figsize=(DOUBLE, 2.5 * rows), sharey="row", squeeze=False)
-        for ax, (group, cost, runs) in zip(grid.flat, panels, strict=True):
-            quality = quality_of(in_group(results.cells, group))
-            draw_panel(ax, points(runs), palette, quality, dim)
-            ax.set_xlabel(cost.label)
-            if cost is COSTS[0]:
-                ax.set_title(group_label(results, group), loc="left")
-        for (ax, *_), (group, _, _) in zip(grid, panels[:: len(COSTS)], strict=True):
-            quality_axis(ax, quality_of(in_group(results.cells, group)))
-        legend_outside(figure, list(grid.flat), columns=5)
+        high = max(LEAST, min(HEIGHT, PAGE / rows))
+        figure, grid = plt.subplots(rows, COLUMNS, figsize=(DOUBLE, high * rows), squeeze=False)
+        cells = list(grid.flat)
+        size = len(cells) // len(groups)
+        for number, group in enumerate(groups):
+            axes = cells[number * size : (number + 1) * size]
+            own = [(cost, runs) for other, cost, runs in panels if other == group]
+            draw_group(axes, own, palette, quality_of(in_group(results.cells, group)), dim)
+            axes[0].set_title(group_label(results, group), loc="left")
+        draw_legends(figure, [cells[number * size : (number + 1) * size] for number in range(len(groups))])
         save(figure, out_dir, NAME)
     notes = [
         f"{runs['x'].isna().sum()} runs without {cost.metric}, absent from its panel: {', '.join(group)}."
         for group, cost, runs in panels
         if runs["x"].isna().any()
     ]
-    write_caption(results, out_dir, NAME, OPENING, [DIMMED.format(len(lines)), *notes] if dim else notes)
+    write_caption(
+        results,
+        out_dir,
+        NAME,
+        OPENING.format(band=band_sentence(results)),
+        [DIMMED.format(len(lines)), *notes] if dim else notes,
+    )
+
+
+def draw_group(
+    axes: Sequence[Axes],
+    panels: Sequence[tuple[Cost, pd.DataFrame]],
+    palette: dict[Line, Look],
+    quality: Quality,
+    dim: bool,
+) -> None:
+    """The panels of one group on one scale of quality, named on the left."""
+    for number, (ax, (cost, runs)) in enumerate(zip(axes, panels, strict=False)):
+        draw_panel(ax, runs, palette, quality, dim)
+        ax.set_xlabel(cost.label)
+        if number:
+            ax.sharey(axes[0])
+    for number, ax in enumerate(axes[: len(panels)]):
+        quality_axis(ax, quality)
+        if number % COLUMNS:
+            ax.set_ylabel("")
+            ax.tick_params(labelleft=False)
+
+
+def draw_legends(figure: Figure, groups: Sequence[Sequence[Axes]]) -> None:
+    """Each group's in the place of its last panel; one under all panels where that is too small."""
+    for axes in groups:
+        axes[-1].axis("off")
+    found = [entries_of(axes) for axes in groups]
+    if max(map(len, found)) > MOST_LISTED:
+        legend_outside(figure, [ax for axes in groups for ax in axes], columns=5)
+        return
+    for axes, entries in zip(groups, found, strict=True):
+        axes[-1].legend(list(entries.values()), list(entries), loc="center left", borderaxespad=0)
 
 
 def sign_of(results: Results, group: tuple[str, ...]) -> int:
@@ -113,9 +168,13 @@ def sign_of(results: Results, group: tuple[str, ...]) -> int:
 def runs_with(results: Results, group: tuple[str, ...], cost: Cost) -> pd.DataFrame:
     """The runs of a group that have a quality `y`, with their cost `x` (NaN: not measured) and quartiles."""
     cells = in_group(results.cells, group)
-    costs = measured(cells, cost.metric, batch_size=cost.batch_size).rename(columns={"value": "x"})
-    costs = costs.set_index(CELL).reindex(columns=["x", "q25", "q75"])
-    runs = outcomes(cells, quality_of(cells)).join(costs * cost.scale, on=CELL)
+    runs = outcomes(cells, quality_of(cells))
+    if cost.metric == "heads_kept":
+        runs = runs.assign(x=runs["heads_kept"] * cost.scale, q25=np.nan, q75=np.nan)
+    else:
+        costs = measured(cells, cost.metric, batch_size=cost.batch_size).rename(columns={"value": "x"})
+        costs = costs.set_index(CELL).reindex(columns=["x", "q25", "q75"])
+        runs = runs.join(cost.scale / costs if cost.inverse else cost.scale * costs, on=CELL)
     return runs[runs["status"] == "ok"].rename(columns={"value": "y", "heads_kept": "heads"})
 
 
@@ -125,21 +184,22 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     return complete.groupby([*LINE, "budget"])[["x", "y", "heads", "q25", "q75"]].mean().reset_index()
 
 
-def draw_panel(ax: Axes, points: pd.DataFrame, palette: dict[Line, Look], quality: Quality, dim: bool) -> None:
-    """The front under the points of every line; `dim`: under its own points only, the others in grey."""
-    if points.empty:
+def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look], quality: Quality, dim: bool) -> None:
+    """The front and its band under the points of every line; `dim`: under its own points only, the others in grey."""
+    means = points(runs)
+    if means.empty:
         ax.set_xticks([])
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center", color=GREY)
         return
-    pruned = points[points["method"] != UNPRUNED].reset_index(drop=True)
+    pruned = means[means["method"] != UNPRUNED].reset_index(drop=True)
     ax.margins(x=0.06, y=0.1)
-    draw_front(ax, pruned, points["x"].max(), quality.sign)
+    draw_front(ax, runs[runs["method"] != UNPRUNED], pruned, means["x"].max(), quality.sign)
     if dim:
         front = front_of(pruned, quality.sign)
         others = pruned.drop(front.index)
         ax.scatter(others["x"], others["y"], s=7, color="#B5B5B5", linewidths=0, label="off the front", zorder=2)
-        points = pd.concat([points[points["method"] == UNPRUNED], front])
-    by_line = lines_of(points)
+        means = pd.concat([means[means["method"] == UNPRUNED], front])
+    by_line = lines_of(means)
     for line in ordered(by_line):
         own, look = by_line[line], palette[line]
         bars = own.dropna(subset=["q25", "q75"])
@@ -168,11 +228,12 @@ def front_lines(points: pd.DataFrame, sign: int) -> set[Line]:
     return set(lines_of(front_of(points[points["method"] != UNPRUNED], sign)))
 
 
-def draw_front(ax: Axes, pruned: pd.DataFrame, right: float, sign: int) -> None:
+def draw_front(ax: Axes, runs: pd.DataFrame, pruned: pd.DataFrame, right: float, sign: int) -> None:
     """The best quality that a pruned model reaches at each cost, as steps; the points named by their K."""
     front = front_of(pruned, sign)
     if front.empty:
         return
+    draw_band(ax, front_steps(runs, sign, right), GREY)
     xs, ys = [*front["x"], right], [*front["y"], front["y"].iloc[-1]]
     ax.step(xs, ys, where="post", color=GREY, linewidth=0.9, label="Pareto front (numbers: K)", zorder=1.5)
     # No pruned model lies on this side of the front, so labels cover none; the best point of each K has one.
@@ -195,7 +256,7 @@ def spaced(front: pd.DataFrame, pruned: pd.DataFrame) -> list[Any]:
     wide, high = (pruned[axis].max() - pruned[axis].min() for axis in ("x", "y"))
     kept: list[Any] = []
     for row in front.itertuples(index=False):
-        near = kept and abs(row.x - kept[-1].x) < 0.04 * wide and abs(row.y - kept[-1].y) < 0.06 * high
+        near = kept and abs(row.x - kept[-1].x) < 0.075 * wide and abs(row.y - kept[-1].y) < 0.08 * high
         if not near:
             kept.append(row)
     return kept

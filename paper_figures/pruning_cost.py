@@ -44,11 +44,13 @@ from looks import (
     legend_outside,
     quality_axis,
     save,
+    some_of,
     styled,
 )
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
+from steps import band_sentence, draw_band, front_steps
 
 from headprune.statistics import pareto_front
 
@@ -65,6 +67,7 @@ LOOKS = dict(
             Look(GREEN, "D"),
             Look(VERMILLION, "P"),
             Look(BLUE, "X"),
+            Look(PURPLE, "p"),
             Look(BLACK, "h"),
             Look(BLACK, "d"),
         ),
@@ -72,15 +75,16 @@ LOOKS = dict(
     )
 )
 PLACES = [  # of a name beside its point: right-aligned, offset in points, over the point
+    (False, 2, 4, True),
+    (True, -2, 4, True),
     (True, -5, 0, False),
     (False, 5, 0, False),
-    (True, -2, 4, True),
-    (False, 2, 4, True),
 ]
 SENTENCES, SECONDS = "forward + backward passes (sentences)", "time (s)"
 OPENING = (
     "Test quality of a pruned model against the cost of finding its mask, at some of the budgets K. One point per "
-    "method and arm: the mean over runs. Named: the points that no cheaper one equals, as far as there is room. Open "
+    "method and arm: the mean over runs. Steps: the best mean quality at each cost or below, the Pareto front. {band}. "
+    "Named: the points that no cheaper one equals, as far as there is room. Open "
     "marker: the number of heads achieved is not K. A score method finds the masks of all budgets at the cost shown, "
     "a gate method trains for each, a search counts all its trials. Joint training, which needs no trained model to "
     "start from, counts as a whole. Dashed: the unpruned model."
@@ -93,6 +97,7 @@ class Row:
 
     group: tuple[str, ...]
     cost: str
+    runs: pd.DataFrame
     points: pd.DataFrame
     budgets: list[int]
     quality: Quality
@@ -104,8 +109,10 @@ class Row:
         positive = self.points.loc[self.points[self.cost] > 0, self.cost]
         return float(positive.min()) / 30 if len(positive) else 0.1
 
-    def at(self, budget: int) -> pd.DataFrame:
-        points = self.points[self.points["budget"] == budget]
+    def at(self, budget: int, table: pd.DataFrame | None = None) -> pd.DataFrame:
+        """The points of one budget, or the runs."""
+        table = self.points if table is None else table
+        points = table[table["budget"] == budget]
         return points.assign(x=points[self.cost].clip(lower=self.floor)).dropna(subset=["x"])
 
 
@@ -122,7 +129,7 @@ def draw(results: Results, out_dir: Path) -> None:
         for number, (row, axes) in enumerate(zip(rows, grid, strict=True)):
             new = number == 0 or rows[number - 1].group != row.group
             for ax, budget in zip(axes, row.budgets, strict=False):
-                draw_panel(ax, row, row.at(budget))
+                draw_panel(ax, row, budget)
                 first = new and budget == row.budgets[0] and len(results.groups()) > 1
                 title = f"{group_label(results, row.group)}\n" if first else ""
                 ax.set_title(f"{title}K = {budget}", loc="left")
@@ -136,7 +143,9 @@ def draw(results: Results, out_dir: Path) -> None:
             for ax, budget in zip(axes, row.budgets, strict=False):
                 name_front(ax, row.at(budget), row.quality.sign)
         save(figure, out_dir, NAME)
-    write_caption(results, out_dir, NAME, OPENING, [fronts(results, row) for row in rows])
+    write_caption(
+        results, out_dir, NAME, OPENING.format(band=band_sentence(results)), [fronts(results, row) for row in rows]
+    )
 
 
 def fronts(results: Results, row: Row) -> str:
@@ -154,15 +163,22 @@ def fronts(results: Results, row: Row) -> str:
 def rows_of(results: Results, group: tuple[str, ...]) -> Iterator[Row]:
     """The kinds of cost that the table of a group knows."""
     cells = in_group(results.cells, group)
-    quality, points = quality_of(cells), costed(cells)
+    quality, runs = quality_of(cells), costed_runs(cells)
+    points = costed(runs)
     unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality)["value"].mean()
     for cost in (SENTENCES, SECONDS):
         if points[cost].notna().any():
-            yield Row(group, cost, points, some_budgets(points), quality, unpruned)
+            budgets = some_of(sorted(points["budget"].unique(), reverse=True), BUDGETS)
+            yield Row(group, cost, runs, points, budgets, quality, unpruned)
 
 
-def costed(cells: pd.DataFrame) -> pd.DataFrame:
-    """Means per (method, line, budget) of one group: value, heads_kept and both costs (NaN: not in the table)."""
+def costed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Means of runs per (method, line, budget): value, heads_kept and both costs."""
+    return runs.groupby([*LINE, "budget"])[["value", "heads_kept", SENTENCES, SECONDS]].mean().reset_index()
+
+
+def costed_runs(cells: pd.DataFrame) -> pd.DataFrame:
+    """The runs of one group with both costs (NaN: not in the table)."""
     runs = outcomes(cells, quality_of(cells))
     runs = runs[(runs["status"] == "ok") & (runs["method"] != UNPRUNED)]
     for metric in ("prune_seconds", "train_seconds", "prune_forward_sentences", "prune_backward_sentences"):
@@ -170,19 +186,13 @@ def costed(cells: pd.DataFrame) -> pd.DataFrame:
     runs[SENTENCES] = runs["prune_forward_sentences"] + runs["prune_backward_sentences"]
     # The table books the time of a joint training under training, as it leaves nothing to do afterwards.
     runs[SECONDS] = runs["prune_seconds"].where(runs["prune_seconds"] != 0, runs["train_seconds"])
-    return runs.groupby([*LINE, "budget"])[["value", "heads_kept", SENTENCES, SECONDS]].mean().reset_index()
+    return runs
 
 
-def some_budgets(points: pd.DataFrame) -> list[int]:
-    """At most BUDGETS of the budgets, from many to few heads; of five or more, neither the largest nor the smallest."""
-    budgets = sorted(points["budget"].unique(), reverse=True)
-    inner = budgets[1:-1] if len(budgets) >= BUDGETS + 2 else budgets
-    places = np.linspace(0, len(inner) - 1, min(BUDGETS, len(inner))).round().astype(int)
-    return [int(inner[place]) for place in places]
-
-
-def draw_panel(ax: Axes, row: Row, points: pd.DataFrame) -> None:
-    """The points of one budget, in the looks of their families."""
+def draw_panel(ax: Axes, row: Row, budget: int) -> None:
+    """The points of one budget, in the looks of their families, over their front."""
+    points = row.at(budget)
+    draw_steps(ax, row, budget)
     if np.isfinite(row.unpruned):
         ax.axhline(row.unpruned, color=GREY, linestyle=(0, (5, 2)), linewidth=1.0, label="unpruned", zorder=1.5)
     lines = zip(points["method"], points["line"], strict=True)
@@ -200,6 +210,16 @@ def draw_panel(ax: Axes, row: Row, points: pd.DataFrame) -> None:
     ax.set_ylabel(row.quality.label if ax.get_subplotspec().is_first_col() else "")
     ax.margins(y=0.12)
     cost_axis(ax, row)
+
+
+def draw_steps(ax: Axes, row: Row, budget: int) -> None:
+    """The best quality that a search of at most this cost found, as steps, and its band over seeds."""
+    runs = row.at(budget, row.runs).rename(columns={"value": "y"})
+    if runs.empty:
+        return
+    steps = front_steps(runs, row.quality.sign, float(row.points[row.cost].max()) * 3)
+    draw_band(ax, steps, GREY)
+    ax.step(steps.at, steps.value, where="post", color=GREY, linewidth=0.9, label="Pareto front", zorder=1.5)
 
 
 def cost_axis(ax: Axes, row: Row) -> None:

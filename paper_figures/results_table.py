@@ -110,8 +110,11 @@ def _tied(points: pd.DataFrame, study: Study) -> pd.Series:
     for _, own in rivals.groupby("budget"):
         first, *_ = _points(own[own["best"]])
         others = own[~own["best"]]
+        if others.empty:  # all are the best
+            continue
         apart = told_apart(study, first, _points(others), ALPHA)
-        tied[others.index] = [not apart[point] for point in _points(others)]
+        for row, point in zip(others.index, _points(others), strict=True):
+            tied[row] = not apart[point]
     return tied
 
 

@@ -7,19 +7,23 @@ import shutil
 import subprocess
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headprune import results
+from headprune.analysis import tables
 from headprune.cli import main
 from headprune.config import ConfigError, load
 from headprune.pipeline.plan import Plan
+from tests.analysis.made_up_cells import rows_of
 from tests.test_config import VALID, changed
 
 # What is wrong, the key, its value, and what the error must say.
@@ -65,10 +69,12 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "an unknown corpus": ("datasets/help/corpus", "multi3k", ["datasets.help.corpus", "did you mean 'multi30k'"]),
     "a folder that is no corpus": ("datasets/help/corpus", "/", ["datasets.help.corpus", "language pair"]),
     "a methods folder that is not there": ("methods_directories", ["/no/such"], ["/no/such", "does not exist"]),
+    "a methods folder with braces": ("methods_directories", ["{seed}"], ["methods_directories", "braces"]),
     "a name that leads elsewhere": ("profile", "../../etc", ["profile name", "'../../etc'"]),
     "a name with a line break": ("profile", "a\nb", ["profile name"]),
     "an empty name": ("profile", "", ["profile name"]),
     "a results folder with braces": ("results", "out/{seed}", ["results", "braces"]),
+    "a results folder with HTML": ("results", "<b>out</b>", ["results", "angle brackets"]),
     "a results folder with a line break": ("results", "out\nrm -rf", ["results", "control characters"]),
     "a results folder that is a file": ("results", "/etc/hostname", ["results", "cannot be written"]),
     "a results folder in a device": ("results", "/dev/null/out", ["results", "cannot be written"]),
@@ -153,27 +159,39 @@ def test_a_profile_that_is_a_folder_or_leads_back_to_itself(tmp_path: Path) -> N
             load(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A small file system in memory; the test is skipped where it cannot be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; see the file system that is read-only")
 def test_a_folder_that_must_not_be_written(plan: Plan_, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     assert "cannot be written" in plan(VALID | {"results": str(locked)})
 
 
+def test_a_read_only_file_system(plan: Plan_, tmp_path: Path) -> None:
+    with mounted(tmp_path / "locked", "ro,size=64k") as locked:
+        assert "Read-only file system" in plan(VALID | {"results": str(locked / "deeper")})
+        assert list(locked.iterdir()) == []
+
+
 def test_a_full_disk(plan: Plan_, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a small file system")
-    try:
+    with mounted(tmp_path / "small", "size=64k") as small:
         assert "cannot be written" in plan(VALID | {"results": str(small)})
         assert list(small.iterdir()) == []
         (small / "full").write_bytes(bytes(64 * 1024))
         assert "cannot be written" in plan(VALID | {"results": str(small / "deeper")})
         assert [path.name for path in small.iterdir()] == ["full"]
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 Usage = namedtuple("Usage", "total used free")
@@ -226,6 +244,35 @@ def test_any_file(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> N
     path.write_bytes(content)
     with pytest.raises(ConfigError):
         load(path)
+
+
+ROWS = rows_of({("unpruned", "", 12, 1): 20.0, ("magnitude", "", 4, 1): 9.0, ("dsp", "joint", 4, 1): None})
+TABLE = results.cells_table(ROWS).astype(object)
+JUNK = [None, "x", "", "\0", b"b", 2**70, 3.7, float("inf"), float("nan"), True, [1], {"a": 1}, np.datetime64("now")]
+
+
+@given(
+    changes=st.lists(st.tuples(st.sampled_from(sorted(TABLE)), st.sampled_from(JUNK), st.booleans()), max_size=3),
+    dropped=st.none() | st.sampled_from(sorted(TABLE)),
+)
+def test_any_change_of_a_table(changes: list[Any], dropped: str | None, tmp_path_factory: Any) -> None:
+    """Both readers, that of the results and that of the figures, take a changed table or say what is wrong with it."""
+    folder, table = tmp_path_factory.getbasetemp(), TABLE.copy()
+    for column, value, everywhere in changes:
+        old = table[column].tolist()
+        table[column] = pd.Series([value] * len(old) if everywhere else [old[0], value, *old[2:]], dtype=object)
+    table = table.drop(columns=[dropped] if dropped else [])
+    table.to_csv(folder / "cells.csv", index=False)
+    with suppress(ValueError):
+        results.read_cells(folder / "cells.csv")
+    try:
+        table.to_parquet(folder / "cells.parquet")
+    except (ValueError, TypeError, OverflowError):
+        return
+    with suppress(ValueError):
+        results.read_cells(folder)
+    with suppress(tables.ResultsError):
+        tables.read(folder)
 
 
 HEADER = ",".join(results.CELL_COLUMNS)

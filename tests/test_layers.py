@@ -44,7 +44,9 @@ ORDER = (
     "results",
     "analysis",
     "provenance",
+    "merging",
     "pipeline",
+    "report",
     "verification",
     "supervision",
     "check",
@@ -61,7 +63,7 @@ FOR_METHODS = {
     "reconstruction",
     "relaxations",
 }
-FOR_FIGURES = {"analysis", "files", "naming", "results", "statistics"}
+FOR_FIGURES = {"analysis", "files", "naming", "report", "results", "statistics"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
@@ -133,7 +135,7 @@ def test_fairseq_is_imported_after_the_remedies_for_it(path: Path) -> None:
 
 
 def test_heads_and_results_need_no_torch() -> None:
-    light = "headprune.heads, headprune.results, headprune.statistics, headprune.cli, "
-    light += "headprune.analysis.claims, headprune.analysis.display, headprune.analysis.summary"
+    light = "headprune.heads, headprune.results, headprune.statistics, headprune.merging, headprune.cli, "
+    light += "headprune.report, headprune.analysis.claims, headprune.analysis.display, headprune.analysis.summary"
     code = f"import sys, {light}; assert not {{'torch', 'fairseq'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

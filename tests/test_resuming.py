@@ -220,6 +220,22 @@ def test_a_torn_checkpoint_is_replaced_by_the_one_it_was_copied_from(
     assert not list(folder.glob("checkpoint*.pt"))
 
 
+def test_code_in_a_checkpoint_is_refused_and_never_run(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(ran),)
+
+    (tmp_path / "run").mkdir()
+    torch.save({"optimizer_history": [{"num_updates": 3}], "extra_state": Payload()}, tmp_path / "run" / LAST)
+    with pytest.raises(ValueError, match=f"{LAST} is refused: it holds more than tensors and plain data"):
+        newest(tmp_path / "run")
+    assert not ran.exists()
+    torch.load(tmp_path / "run" / LAST, weights_only=False)
+    assert ran.exists()  # so the payload was a live one
+
+
 def test_a_torn_line_of_the_curve_is_left_out(tmp_path: Path) -> None:
     lines = ['{"split": "train", "update": 25, "loss": 2.0}', '{"split": "train", "update": 25, "loss": 1.0}', '{"spl']
     (tmp_path / CURVE).write_text("\n".join(lines))

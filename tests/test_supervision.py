@@ -41,6 +41,8 @@ def compute(path, fault):
     Path(path + ".pid").write_text(str(os.getpid()))
     if fault == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if fault == "slow":
+        time.sleep(2)
     if fault in ("hang", "deaf"):
         time.sleep(60)
     if fault == "kill":
@@ -138,6 +140,26 @@ def test_a_job_that_ends_leaves_its_receipt_and_nothing_else(job: Callable[..., 
     assert run.attempt() == 0
     assert set(read_json(run.receipt)["cells"]) == {"a", "b"}
     assert not any((run.results / "attempts").iterdir())
+
+
+def test_an_attempt_waits_for_one_that_outlived_its_snakemake(job: Callable[..., Job]) -> None:
+    run = job({"a": "slow", "b": "ok"})
+    orphan = run.launch()
+    run.wait_for("a")
+    follower = run.launch()
+    assert (orphan.wait(timeout=120), follower.wait(timeout=120)) == (0, 0)
+    assert [run.tries(name) for name in run.faults] == [1, 1]
+    assert set(read_json(run.receipt)["cells"]) == {"a", "b"}
+
+
+def test_an_attempt_waits_no_longer_than_it_has_time(job: Callable[..., Job]) -> None:
+    run = job({"a": "hang"})
+    orphan = run.launch()
+    run.wait_for("a")
+    assert run.attempt(seconds=5) == EXIT_STATUS
+    assert run.tries("a") == 1
+    orphan.terminate()
+    assert orphan.wait(timeout=120) == EXIT_STATUS
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("kill", "killed by SIGKILL"), ("exit", "died with exit status 3")])

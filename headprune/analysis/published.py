@@ -45,12 +45,12 @@ def topics(folder: Path) -> dict[str, bool]:
     cells = pd.read_parquet(folder / "cells.parquet", columns=["method", "arm"]).drop_duplicates()
     arms = cells["arm"].fillna("")
     treated = arms.str.contains("+", regex=False)
-    layerwise = set(arms[~treated & (cells["method"] == "layerwise_l0")])
     return {
         "treatments": bool(treated.any()),
         "penalty_frontier": _has_rows(folder / "trials.csv"),
+        "stabilisers": int((~treated & (cells["method"] == "layerwise_l0")).sum()) > 1,
         "estimators": int((~treated & (cells["method"] == "gradient_importance")).sum()) > 1,
-        "stabilisers": len(layerwise) > 1,
+        "stabilisers": int((~treated & (cells["method"] == "layerwise_l0")).sum()) > 1,
         "ablations": _has_rows(folder / "ablations.csv"),
     }
 

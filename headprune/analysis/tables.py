@@ -107,7 +107,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise ResultsError(f"{path.name} not found in {path.parent}")
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, *results.DAMAGED) as error:
         raise ResultsError(f"{path.name} is not a readable parquet file: {error}") from error
     absent = [column for column in NEEDED[path.name] if column not in table.columns]
     if absent:
@@ -121,7 +121,10 @@ def _read_table(path: Path) -> pd.DataFrame:
         table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
     # Plain numbers: the table's nullable types would carry their NA into comparisons and axes.
     numbers = dict.fromkeys(table.columns.intersection(NUMBERS), float)
-    table = table.astype({"budget": int, "seed": int, **numbers})
+    try:
+        table = table.astype({"budget": int, "seed": int, **numbers})
+    except results.DAMAGED as error:
+        raise ResultsError(f"{path.name} holds something else where numbers belong: {error}") from error
     table["line"] = table["arm"].map(pooled_arm)
     return table
 
@@ -147,7 +150,7 @@ def read_trials(folder: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=needed)
     try:
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
+    except (OSError, *results.DAMAGED) as error:
         raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
     absent = [column for column in needed if column not in table.columns]
     if absent:

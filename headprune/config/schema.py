@@ -26,8 +26,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 def plain_folder(value: str) -> str:
     """:raises ValueError: a path that is empty, or that Snakemake or a log could not write as it is."""
-    if not value.strip() or re.search(r"[{}\x00-\x1f\x7f]", value):
-        raise ValueError("must not be empty, and must not hold braces or control characters")
+    if not value.strip() or re.search(r"[{}<>\x00-\x1f\x7f]", value):
+        raise ValueError("must not be empty, and must not hold braces, angle brackets or control characters")
     return value
 
 
@@ -247,7 +247,9 @@ class Config(Section):
     profile: str = Field(description="names the results folder")
     results: Annotated[str, AfterValidator(plain_folder)] = Field("results", description="folder of all results")
     mirror: str = Field("", description="folder or web address asked first for corpora; $HEADPRUNE_MIRROR wins over it")
-    methods_directories: list[str] = Field(default_factory=list, description="further folders with method files")
+    methods_directories: list[Annotated[str, AfterValidator(plain_folder)]] = Field(
+        default_factory=list, description="further folders with method files"
+    )
     seeds: list[Whole] = Field(min_length=1)
     budgets: list[Whole] = Field(min_length=1, description="heads kept, K")
     datasets: dict[str, AnyDataset] = Field(min_length=1)

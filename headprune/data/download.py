@@ -11,16 +11,13 @@ import errno
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from headprune.data.sources import Source, Tell, digests
 from headprune.data.transfer import Policy, UnusableError, accept, download, partial, require_space
-from headprune.files import replacing
+from headprune.files import alone, replacing
 
 
 class DownloadError(OSError):
@@ -66,21 +63,6 @@ def fetch(
         if not source.checksums:
             _pin(path, {"sha256": sha256, "size": path.stat().st_size, "from": origin})
         return Fetched(path, how, origin, path.stat().st_size, sha256)
-
-
-@contextmanager
-def alone(lock: Path, waiting: str, tell: Tell) -> Iterator[None]:
-    """Holds a lock that the system frees when its holder dies. Says so where it has to wait."""
-    held = FileLock(lock)
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        tell(f"{waiting}; waiting for it")
-        held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
 
 
 def _first_right(source: Source, path: Path, mirrors: Sequence[str], policy: Policy, tell: Tell) -> tuple[str, str]:

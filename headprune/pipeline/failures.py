@@ -49,8 +49,21 @@ def failures(folder: Path) -> list[Failure]:
     return sorted(found, key=lambda failure: (failure.upstream, failure.what))
 
 
+def logs_of_cells(folder: Path) -> dict[str, Path]:
+    """The log of the job that computed it, by cell, by `test` and cell, and by name of job."""
+    logs = {}
+    for path in (folder / "jobs").glob("**/*.json"):
+        job = str(path.relative_to(folder / "jobs").with_suffix(""))
+        log = folder / "logs" / f"{job}.log"
+        logs[job] = log
+        cells = read_json(path).get("cells")
+        for cell in cells if isinstance(cells, dict) else ():
+            logs[f"test {cell}" if job.startswith("test/") else cell] = log
+    return logs
+
+
 def _records(folder: Path) -> Iterator[Failure]:
-    logs = _logs(folder)
+    logs = logs_of_cells(folder)
     for path in sorted((folder / "dense").glob("*/*.json")):
         model, seed = path.parent.name, path.stem
         yield from _failure(read_json(path), f"unpruned model {model}/{seed}", logs.get(f"dense/{model}/{seed}"))
@@ -88,16 +101,3 @@ def _jobs(folder: Path) -> Iterator[Failure]:
 def _failure(record: Mapping[str, Any], what: str, log: Path | None) -> Iterator[Failure]:
     if record.get("status", "ok") != "ok":
         yield Failure(what, record["status"], record["reason"], tuple(record.get("trace", ())), log)
-
-
-def _logs(folder: Path) -> dict[str, Path]:
-    """The log of the job that computed it, by cell, by `test` and cell, and by name of job."""
-    logs = {}
-    for path in (folder / "jobs").glob("**/*.json"):
-        job = str(path.relative_to(folder / "jobs").with_suffix(""))
-        log = folder / "logs" / f"{job}.log"
-        logs[job] = log
-        cells = read_json(path).get("cells")
-        for cell in cells if isinstance(cells, dict) else ():
-            logs[f"test {cell}" if job.startswith("test/") else cell] = log
-    return logs

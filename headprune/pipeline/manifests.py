@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,16 +90,11 @@ def packages() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: str(item[0]).lower()))
 
 
-def start(folder: Path, cores: int) -> None:
-    """Notes a call of Snakemake: its command, when it began, and the state of the code."""
-    call = {"command": shlex.join(sys.argv), "started": now(), "cores": cores, "git": git_commit()}
-    path = folder / "progress" / "calls.json"
-    write_json(path, [*(read_json(path) if path.is_file() else []), call])
-
-
 def history(folder: Path) -> Record:
     """The calls of Snakemake that made a run, and the wall time of its jobs together, in seconds."""
     path = folder / "progress" / "calls.json"
     states = (read_json(state) for state in sorted((folder / "progress").glob("*.json")) if state != path)
     seconds = sum(state.get("seconds") or 0.0 for state in states if isinstance(state, dict))
-    return {"calls": read_json(path) if path.is_file() else [], "job_seconds": round(seconds, 1), "collected": now()}
+    keys = ("command", "started", "cores", "git")  # not the machine and its folders
+    calls = [{key: call[key] for key in keys} for call in (read_json(path) if path.is_file() else [])]
+    return {"calls": calls, "job_seconds": round(seconds, 1), "collected": now()}

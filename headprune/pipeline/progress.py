@@ -7,11 +7,12 @@ output, which Snakemake passes on. The plan of the run, written when it starts, 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from headprune.pipeline import estimate, manifests
+from headprune.pipeline import calls, estimate
 from headprune.pipeline.cells import execution_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json, write_json
@@ -35,13 +36,13 @@ class Overview:
         return f"{self.cells_done}/{self.cells} cells, {self.jobs_done}/{self.jobs} jobs, {left}"
 
 
-def start(plan: Plan, cores: int) -> None:
-    """Writes what a run has to do, and how; called once when it starts."""
+def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
+    """Writes what a run has to do, and how; called once when it starts. For `logs` and `moved` see `calls.note`."""
     write_json(execution_path(plan.folder), plan.config.execution.model_dump())
     jobs = {job.receipt: {"name": job.name, "estimate": estimate.seconds(plan, job)} for job in plan.jobs}
     cells = [cell.id for cell in plan.cells]
     write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, "cells": cells, "cores": cores})
-    manifests.start(plan.folder, cores)
+    calls.note(plan.folder, cores, logs, moved)
 
 
 def overview(folder: Path) -> Overview | None:

@@ -41,6 +41,5 @@ def test_topics(write: Callable) -> None:
         "treatments": True,
         "penalty_frontier": False,
         "estimators": True,
-        "stabilisers": False,
         "ablations": True,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import sys
 
 import pandas as pd
 import pytest
+from killing import Blow, Disturbed, disturb, kill_everything, kill_training
 from smoke_run import ROOT, SMOKE, Run
 
 from headprune.evaluation.corpus import TranslationCorpus
@@ -123,9 +125,15 @@ def test_adding_a_seed_runs_only_that_seed(smoke, tmp_path):
     assert set(run.cells()["seed"]) == {1, 2, 3}
 
 
-def test_one_core_gives_the_same_bytes(smoke, tmp_path):
-    run = Run(tmp_path, cores=1)
-    run.snakemake("tables", config={"seeds": [1]})
+def test_one_core_and_kills_give_the_same_bytes(smoke, tmp_path):
+    """A training is killed, later everything, as in a power failure; `make test-faults` does more."""
+    run, told = Run(tmp_path, cores=1), []
+    disturbed = Disturbed(run, config={"seeds": [1]})
+    blows = [Blow("training", kill_training, latest=0.1), Blow("everything", kill_everything, latest=0.5)]
+    left = disturb(disturbed, blows, random.Random(1), 33, lambda **what: told.append(what))
+    assert left == [] and len(told) == 2
+    assert disturbed.restarts == 1
+    assert disturbed.rewritten() == []
     whole = reproducible(smoke.cells())
     assert to_csv(reproducible(run.cells())) == to_csv(whole[whole["seed"] == 1])
     masks = pd.read_parquet(smoke.results / "masks.parquet")

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 
 SCRIPTS = Path(__file__).parents[2] / "paper_figures"
 MAPS = ("survival_maps", "kept_by_type")
-FIGURES = ("quality_vs_heads", "pareto", *MAPS, "pruning_cost")
-AT_TIMES = ("treatments", "penalty_frontier")  # drawn where the results have what they show
+MASKS = (*MAPS, "mask_agreement", "heads_per_layer")
+QUALITY = ("quality_vs_heads", "pareto", "pruning_cost", "size_vs_quality", "seed_distribution", "one_page")
+FIGURES = (*QUALITY, *MASKS, "normalised_quality", "speedup", "critical_difference")
+AT_TIMES = ("treatments", "penalty_frontier", "training_curves")  # drawn where the results have what they show
 TABLES = ("results_table", "comparisons", "normalised", "frontiers", "summary", "claims")
 NAMES = (*FIGURES, *AT_TIMES, *TABLES, "estimators")
 

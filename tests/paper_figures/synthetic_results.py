@@ -53,6 +53,10 @@ EVERY_ARM = HALF_LIFE | {  # the whole suite
     ("lagrangian_l0", ""): 2.8,
     ("movement", ""): 3.5,
     ("drophead", ""): 4.8,
+    ("layerwise_l0", "continued"): 2.5,
+    ("layerwise_l0", "no_warmup"): 3.0,
+    ("layerwise_l0", "no_initialisation"): 3.6,
+    ("layerwise_l0", "no_scaling"): 2.7,
 }
 TREATED = tuple(
     (method, f"{arm}+{treatment}")
@@ -133,6 +137,8 @@ def write(folder: Path, plan: Plan | None = None) -> Path:
         masks += [identity | head for head in mask(cell, rng)]
     if plan.trials:
         pd.DataFrame(list(trial_rows(plan))).to_csv(folder / "trials.csv", index=False)
+        pd.DataFrame(list(trial_mask_rows(plan))).to_csv(folder / "trial_masks.csv", index=False)
+        pd.DataFrame(list(curve_rows(plan))).to_csv(folder / "curves.csv", index=False)
     for name, table in (("cells", rows), ("masks", masks)):
         # Nullable types, as the benchmark writes them: absent numbers are NA, not NaN.
         nullable = pd.DataFrame(table).convert_dtypes()
@@ -161,6 +167,8 @@ def measured_rows(identity: dict, cell: Cell, metric: str, rng: np.random.Genera
     yield row(identity, "valid", "perplexity", 200 / (1 + bleu))
     yield row(identity, "valid", "masked_vs_removed_max_abs", 2e-6)
     yield row(identity, "", "parameters", 3_150_000 + 66_000 * budget)
+    yield row(identity, "", "parameters_non_embedding", 2_100_000 + 66_000 * budget)
+    yield row(identity, "", "macs_per_token", 1_900_000 + 70_000 * budget)
     forward, backward, seconds = pruning_cost(method, arm, budget)
     dense = 900 + 5 * seed
     joint = arm.startswith("joint")
@@ -175,8 +183,8 @@ def measured_rows(identity: dict, cell: Cell, metric: str, rng: np.random.Genera
     }
     yield row(identity, "", "throughput", 9e4 / latency) | {
         "batch_size": 64,
-        "q25": 9e4 / latency,
-        "q75": 9e4 / latency,
+        "q25": 8.8e4 / latency,
+        "q75": 9.1e4 / latency,
     }
 
 
@@ -223,6 +231,50 @@ def trial_rows(plan: Plan) -> Iterator[dict]:
                     **{"heads_kept": kept, "n_heads": N_HEADS, "perplexity": 5.2 * np.exp(loss)},
                     **{"updates": 1000, "seconds": 60.0, "status": "ok", "reason": "", "signature": f"{number}"},
                 }
+
+
+def trial_mask_rows(plan: Plan) -> Iterator[dict]:
+    """The heads of every trial: the lower layers lose theirs first."""
+    heads = [(kind, layer, index) for kind in TYPES for layer in range(LAYERS) for index in range(HEADS)]
+    order = sorted(heads, key=lambda head: (-head[1], head[2], head[0]))
+    for trial in trial_rows(plan):
+        kept = set(order[: trial["heads_kept"]])
+        common = {
+            key: trial[key] for key in ("profile", "model", "method", "label", "seed", "coefficient", "signature")
+        }
+        for kind, layer, index in heads:
+            place = {"head": f"{kind}.{layer}.{index}", "type": kind, "layer": layer, "index": index}
+            yield common | place | {"kept": (kind, layer, index) in kept}
+
+
+def curve_rows(plan: Plan) -> Iterator[dict]:
+    """The unpruned model, joint subset pruning at every budget, and every trial: losses that fall, levels that move."""
+    profile, _, _, model = plan.groups[0]
+    for seed in plan.seeds:
+        common = {"profile": profile, "model": model, "seed": seed, "signature": f"{seed}"}
+        unpruned = {"method": "unpruned", "arm": "", "label": "unpruned", "updates": 1000, "scheduled": ""}
+        yield from curve(common | unpruned, 5.0)
+        for budget in plan.fewer.get(("dsp", "joint"), plan.budgets):
+            joint = {"method": "dsp", "arm": "joint", "label": "dsp.joint", "budget": budget, "updates": 1000}
+            yield from curve(common | joint | {"cooldown": 680, "scheduled": "temperature"}, 5.0 + 4 / budget)
+    for trial in trial_rows(plan):
+        common = {
+            key: trial[key] for key in ("profile", "model", "seed", "method", "label", "coefficient", "signature")
+        }
+        searched = {"arm": trial["label"].partition(".")[2], "updates": 600, "cooldown": 600, "scheduled": "penalty"}
+        yield from curve(common | searched, np.log2(trial["perplexity"]) + 2)
+
+
+def curve(common: dict, end: float) -> Iterator[dict]:
+    """Ten points on train, five on valid."""
+    blank = {"budget": None, "coefficient": None, "cooldown": None, "level": None}
+    for number in range(1, 11):
+        update = common["updates"] * number // 10
+        level = {"temperature": 0.1 ** (update / 500), "penalty": common.get("coefficient", 0) or 0.0}
+        moved = {"level": level.get(common["scheduled"])}
+        for split in ("train", "valid") if number % 2 == 0 else ("train",):
+            loss = end + 4 * np.exp(-number / 3) + 0.1 * (split == "valid")
+            yield blank | common | moved | {"split": split, "update": update, "loss": loss + 1, "nll_loss": loss}
 
 
 def row(identity: dict, split: str, metric: str, value: float) -> dict:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from figure_runs import MAPS, NAMES
+from figure_runs import MASKS, NAMES
 from matplotlib.figure import Figure
 from synthetic_results import HALF_LIFE, Plan, write
 
@@ -53,9 +53,17 @@ def test_several_groups_are_never_pooled(script, tmp_path: Path, unsaved: list[F
 def test_every_cell_failed(script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
     edit(folder, lambda cells: cells.assign(status="timeout", value=np.nan, reason="wall clock"))
-    assert draw_all(script, folder, tmp_path) == [2] * 5 + [0] * 7
+    assert draw_all(script, folder, tmp_path) == [2] * 10 + [0] * 11
     assert "every cell failed" in capsys.readouterr().err
     assert "1 timeout" in (tmp_path / "results.csv").read_text(encoding="utf-8")
+
+
+def test_all_methods_equally_good(script, tmp_path: Path) -> None:
+    """Models that learn nothing have 0 BLEU: all are best, and none is left to be told apart from them."""
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
+    edit(folder, lambda cells: cells.assign(value=cells["value"].where(cells["metric"] != "bleu", 0.0)))
+    assert script("results_table").main([str(folder), str(tmp_path)]) == 0
+    assert (tmp_path / "results.md").read_text(encoding="utf-8").count("**0.00 ± 0.00 (2)**") == len(FEW)
 
 
 def test_unmeasured_latency_leaves_a_panel_empty(script, tmp_path: Path) -> None:
@@ -91,7 +99,8 @@ def test_many_methods_still_fit_the_page(
     folder = write(tmp_path / "in", Plan(arms=list(new), budgets=(24, 8), seeds=(1,), failed={}))
     assert draw_all(script, folder, tmp_path, ("pareto",)) == [0]
     unsaved[0].draw_without_rendering()
-    box = unsaved[0].legends[0].get_window_extent()
+    (legend,) = [ax.get_legend() for ax in unsaved[0].axes if ax.get_legend()]
+    box = legend.get_window_extent()
     assert 0 <= box.x0 < box.x1 <= unsaved[0].bbox.x1
 
 
@@ -106,7 +115,7 @@ def test_absent_folder(name: str, script, tmp_path: Path, capsys: pytest.Capture
     assert "cells.parquet not found" in refused(script, tmp_path / "nowhere", tmp_path, name, capsys)
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", MASKS)
 def test_no_masks(name: str, script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
     edit(folder, lambda masks: masks[masks["method"] == "unpruned"], "masks")

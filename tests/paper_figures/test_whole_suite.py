@@ -83,7 +83,8 @@ def test_unknown_arm_is_refused(script, suite: Path, tmp_path: Path, capsys: pyt
 
 def test_pareto_tells_only_the_front_apart(script, suite: Path, tmp_path: Path, unsaved: list[Figure], values) -> None:
     figure = drawn(script, "pareto", suite, tmp_path, unsaved)
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes)]
+    labels = [text.get_text() for legend in legends if legend for text in legend.get_texts()]
     pooled: dict[tuple, list[tuple[float, float, float]]] = {}
     for (method, arm, budget, _), cell in values.items():
         if method != "unpruned" and "+" not in arm:
@@ -127,7 +128,8 @@ def test_treatments_are_compared_with_the_same_mask(
 
 def test_cost_of_pruning(script, suite: Path, tmp_path: Path, unsaved: list[Figure], values) -> None:
     module = script("pruning_cost")
-    costs = module.costed(script("common").read(suite).untreated().cells).set_index(["method", "line", "budget"])
+    runs = module.costed_runs(script("common").read(suite).untreated().cells)
+    costs = module.costed(runs).set_index(["method", "line", "budget"])
     joint, score = values["dsp", "joint", 16, 1], values["fisher", "", 16, 1]
     assert costs.loc[("dsp", "joint", 16), module.SECONDS] == joint["train_seconds"]
     assert costs.loc[("fisher", "", 16), module.SECONDS] == score["prune_seconds"]

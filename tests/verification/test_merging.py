@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from headprune import results
 from headprune.cli import app
 from headprune.config import load
-from headprune.pipeline.agreement import check_configurations
+from headprune.merging import merge
+from headprune.merging.parts import MergeError
 from headprune.pipeline.collect import TABLES, collect
-from headprune.pipeline.merging import merge
 from headprune.pipeline.plan import Plan
 from headprune.verification import verify
 
@@ -57,7 +55,7 @@ def whole(finished: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_parts_joined_are_the_whole_byte_for_byte(parts: list[Path], whole: Path, tmp_path: Path) -> None:
     """Cells that several parts have, here those of the references, stand in it once."""
-    done = CliRunner().invoke(app, ["merge", *map(str, parts), "--into", str(tmp_path / "joined"), "--segments"])
+    done = CliRunner().invoke(app, ["merge", str(tmp_path / "joined"), *map(str, parts), "--shared"])
     assert done.exit_code == 0, done.output
     tables = [name for name in TABLES if name != "manifest.json"]
     assert len(tables) == 7
@@ -71,101 +69,35 @@ def test_parts_joined_are_the_whole_byte_for_byte(parts: list[Path], whole: Path
 
 
 def test_the_manifest_explains_every_signature_and_keeps_the_runs(parts: list[Path], tmp_path: Path) -> None:
-    merge(parts[:2], tmp_path / "two")
-    merge([tmp_path / "two", parts[2]], tmp_path / "three")
+    merge(tmp_path / "two", parts[:2], shared=True)
+    merge(tmp_path / "three", [tmp_path / "two", parts[2]], shared=True)
     manifest = json.loads((tmp_path / "three/manifest.json").read_text())
     assert set(results.read_cells(tmp_path / "three")["signature"]) <= set(manifest["signatures"]) | {""}
-    assert [run["config"]["part"] for run in manifest["runs"]] == [part["name"] for part in PARTS]
+    assert [run["config"]["part"] for run in manifest["merged"]] == [part["name"] for part in PARTS]
     assert verify(tmp_path / "three").differences == []
 
 
 def test_one_run_is_copied(parts: list[Path], tmp_path: Path) -> None:
     """Without what takes room: as results are published."""
-    merge(parts[:1], tmp_path / "one")
+    merge(tmp_path / "one", parts[:1], outputs=False)
     assert {path.name for path in (tmp_path / "one").iterdir()} == {*TABLES, "manifest.json"}
     assert (tmp_path / "one/cells.csv").read_bytes() == (parts[0] / "cells.csv").read_bytes()
 
 
-def rewrite(folder: Path, name: str, **changes: Any) -> None:
-    path = folder / name
-    if name == "manifest.json":
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    else:
-        table = results.read_table(path, results.OTHERS[name][0] if name in results.OTHERS else results.CELL_COLUMNS)
-        path.write_bytes(results.to_parquet(table.assign(**changes)))
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "message"),
-    [
-        ("manifest.json", {"profile": "other"}, "is of profile 'other'"),
-        ("manifest.json", {"data": {"help": {"sha256": {}}}}, "dataset 'help' is another"),
-        ("cells.parquet", {"signature": "0123456789ab"}, "occurs under 2 signatures"),
-        ("masks.parquet", {"signature": "0123456789ab"}, "masks.parquet"),
-    ],
-)
-def test_what_does_not_belong_together_is_refused(
-    parts: list[Path], tmp_path: Path, name: str, changes: dict[str, Any], message: str
-) -> None:
+def test_shared_cells_must_be_the_same(parts: list[Path], tmp_path: Path) -> None:
+    """Under one signature, with the same values; seconds may differ."""
     other = Path(shutil.copytree(parts[0], tmp_path / "other", ignore=shutil.ignore_patterns("cells", "segments")))
-    rewrite(other, name, **changes)
-    with pytest.raises(ValueError, match=message):
-        merge([parts[0], other], tmp_path / "joined")
-    assert not (tmp_path / "joined").exists()
-
-
-@pytest.mark.parametrize(
-    ("section", "change", "message"),
-    [
-        ("models", {"training": {"updates": 7}}, "training.updates: "),
-        ("datasets", {"vocabulary": 7}, "vocabulary: "),
-        ("evaluation", 7, "evaluation: beam: "),
-    ],
-)
-def test_configurations_that_contradict_each_other_are_named(
-    parts: list[Path], tmp_path: Path, section: str, change: Any, message: str
-) -> None:
-    other = Path(shutil.copytree(parts[0], tmp_path / "other", ignore=shutil.ignore_patterns("cells", "segments")))
-    config = json.loads((other / "manifest.json").read_text())["config"]
-    if section == "evaluation":
-        config[section]["beam"] = change
-    else:
-        (name, *_), (key, value) = config[section], next(iter(change.items()))
-        config[section][name][key] = config[section][name][key] | value if isinstance(value, dict) else value
-    rewrite(other, "manifest.json", config=config)
-    with pytest.raises(ValueError, match=message) as error:
-        merge([parts[0], other], tmp_path / "joined")
-    assert f"{parts[0]} and {other} have different configurations: {section}: " in str(error.value)
-    assert not (tmp_path / "joined").exists()
-
-
-def test_options_that_contradict_each_other() -> None:
-    """Seeds and budgets may differ, and a key that only one has is a new option."""
-    models = {"models": {"m": {}}}
-    one = models | {"methods": [{"name": "l0", "arm": "joint", "options": {"x": 1}, "seeds": [1]}]}
-    two = models | {"methods": [{"name": "l0", "arm": "joint", "options": {"x": 1, "y": 2}, "seeds": [2]}]}
-    check_configurations([Path("a"), Path("b")], [{"config": one}, {"config": two}])
-    two["methods"][0]["options"]["x"] = 3
-    with pytest.raises(
-        ValueError, match="a and b have different configurations: methods: l0.joint: options.x: 1 and 3"
+    cells = results.read_cells(other)
+    timed = cells["metric"].isin(results.MEASURED)
+    (other / "cells.parquet").write_bytes(results.to_parquet(cells.assign(value=cells["value"].where(~timed, 1e9))))
+    assert merge(tmp_path / "seconds", [parts[0], other], shared=True).cells
+    with pytest.raises(MergeError, match="under one signature.*--shared takes each once"):
+        merge(tmp_path / "refused", [parts[0], other])
+    for changed, message in (
+        (cells.assign(value=cells["value"] + 1), "under one signature"),
+        (cells.assign(signature="0123456789ab"), "under different signatures"),
     ):
-        check_configurations([Path("a"), Path("b")], [{"config": one}, {"runs": [{"config": two}]}])
-
-
-def test_results_are_never_overwritten(parts: list[Path]) -> None:
-    with pytest.raises(FileExistsError, match="holds results"):
-        merge(parts[:1], parts[1])
-    with pytest.raises(FileNotFoundError, match=r"no manifest\.json"):
-        merge([parts[0].parent], parts[0].parent / "joined")
-
-
-def test_an_ablation_that_failed_in_one_run_counts_where_it_did_not() -> None:
-    failed = {"profile": "p", "model": "m", "kind": "drop_one", "seed": 1, "status": "failed", "reason": "killed"}
-    good = failed | {"status": "ok", "reason": "", "value": 1.0, "signature": "a"}
-    tables = [
-        results.ablations_table([failed, failed | {"seed": 2}]),
-        results.ablations_table([good | {"head": "cross.0.0"}, good | {"head": "cross.0.1"}]),
-    ]
-    merged = results.merge_others("ablations.csv", tables)
-    assert merged["status"].tolist() == ["ok", "ok", "failed"]
-    pd.testing.assert_frame_equal(merged, results.merge_others("ablations.csv", [*tables, *tables]))
+        (other / "cells.parquet").write_bytes(results.to_parquet(changed))
+        with pytest.raises(MergeError, match=message):
+            merge(tmp_path / "refused", [parts[0], other], shared=True)
+    assert not (tmp_path / "refused").exists()

@@ -13,9 +13,6 @@ rule collect:
     conda:
         "../envs/headprune.yaml"
     params:
-        config=json.dumps(
-            plan.config.model_dump(exclude_defaults=True, exclude={"execution"}),
-            sort_keys=True,
-        ),
+        config=whole_config,
     shell:
         "headprune collect --config {params.config:q} 2> {log:q}"

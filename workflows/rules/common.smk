@@ -68,6 +68,12 @@ def specification(kind):
     return function
 
 
+def whole_config(wildcards):
+    """What the tables depend on; from a function, as Snakemake takes braces in a text for wildcards."""
+    values = plan.config.model_dump(exclude_defaults=True, exclude={"execution"})
+    return json.dumps(values, sort_keys=True)
+
+
 # Retries come after a first attempt: there is one more than attempts may fail, and it closes the books.
 RETRIES = plan.config.execution.attempts
 
@@ -143,4 +149,4 @@ def test_receipts(wildcards):
 
 
 onstart:
-    progress.start(plan, workflow.cores or 1)
+    progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))

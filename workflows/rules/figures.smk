@@ -9,7 +9,32 @@ FIGURE_NAMES = [
     "treatments",
     "pruning_cost",
     "penalty_frontier",
+    "normalised_quality",
+    "size_vs_quality",
+    "speedup",
+    "seed_distribution",
+    "critical_difference",
+    "mask_agreement",
+    "heads_per_layer",
+    "training_curves",
+    "one_page",
 ]
+IMPORTED = {  # scripts that a figure takes panels from, beside what all share
+    "size_vs_quality": ["steps"],
+    "pareto": ["steps"],
+    "pruning_cost": ["steps"],
+    "normalised_quality": ["quality_vs_heads"],
+    "one_page": [
+        "claims",
+        "mask_agreement",
+        "pareto",
+        "quality_vs_heads",
+        "results_table",
+        "speedup",
+        "steps",
+        "tabling",
+    ],
+}
 STUDIES = ["estimators", "ablations", "stabilisers"]  # tables of one question each
 TABLED = ["comparisons", "normalised", "frontiers", "summary"]
 STATISTICS = [*TABLED, "claims"]
@@ -25,6 +50,15 @@ SHARED = [
         "style.mplstyle",
     )
 ]
+
+
+def drawn_with(wildcards):
+    """Shared scripts of one figure."""
+    return [
+        *SHARED,
+        *(str(FIGURES / f"{name}.py") for name in IMPORTED.get(wildcards.figure, [])),
+        *([str(FIGURES / "claims.yaml")] if wildcards.figure == "one_page" else []),
+    ]
 
 
 def drawn(wildcards):
@@ -58,9 +92,15 @@ rule figure:
     input:
         drawn,
         script=str(FIGURES / "{figure}.py"),
-        shared=[*SHARED, str(FIGURES / "pareto.py")],
+        shared=drawn_with,
     output:
-        multiext("{results}/figures/{figure}", ".pdf", ".png", ".txt"),
+        multiext("{results}/figures/{figure}", ".pdf", ".txt"),
+        report(
+            "{results}/figures/{figure}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"results": "{results}", "figure": "{figure}"},
+        ),
     log:
         "{results}/logs/figures/{figure}.log",
     wildcard_constraints:
@@ -84,7 +124,13 @@ rule results_table:
         script=str(FIGURES / "results_table.py"),
         shared=SHARED,
     output:
-        multiext("{results}/tables/results", ".csv", ".md", ".tex"),
+        report(
+            "{results}/tables/results.csv",
+            caption="../report/results.rst",
+            category="Tables",
+            labels={"results": "{results}", "table": "quality by method and budget"},
+        ),
+        multiext("{results}/tables/results", ".md", ".tex"),
     log:
         "{results}/logs/figures/results_table.log",
     conda:
@@ -111,7 +157,13 @@ rule statistic:
             str(FIGURES / "claims.yaml"),
         ],
     output:
-        multiext("{results}/tables/{statistic}", ".csv", ".md", ".tex"),
+        report(
+            "{results}/tables/{statistic}.csv",
+            caption="../report/statistic.rst",
+            category="Tables",
+            labels={"results": "{results}", "table": "{statistic}"},
+        ),
+        multiext("{results}/tables/{statistic}", ".md", ".tex"),
     log:
         "{results}/logs/figures/{statistic}.log",
     wildcard_constraints:
@@ -139,7 +191,13 @@ rule study:
             str(FIGURES / "tabling.py"),
         ],
     output:
-        multiext("{results}/tables/{study}", ".csv", ".md", ".tex"),
+        report(
+            "{results}/tables/{study}.csv",
+            caption="../report/study.rst",
+            category="Tables",
+            labels={"results": "{results}", "table": "{study}"},
+        ),
+        multiext("{results}/tables/{study}", ".md", ".tex"),
     log:
         "{results}/logs/figures/{study}.log",
     wildcard_constraints:
@@ -177,46 +235,3 @@ rule figures:
     input:
         of_runs(RUNS, "{results}/figures/{name}.png", FIGURE_NAMES),
         of_runs(RUNS, "{results}/tables/{name}.md", STUDIES),
-
-
-def made(wildcards):
-    """All figures and tables of one run."""
-    names = {"tables": ["results", *STATISTICS, *STUDIES], "figures": FIGURE_NAMES}
-    ends = {"tables": ".md", "figures": ".png"}
-    return [
-        file
-        for folder in names
-        for file in of_runs(
-            [wildcards.results],
-            f"{{results}}/{folder}/{{name}}{ends[folder]}",
-            names[folder],
-        )
-    ]
-
-
-if (FIGURES / "report.py").is_file():
-
-    rule report_page:
-        input:
-            drawn,
-            made,
-            script=str(FIGURES / "report.py"),
-        output:
-            "{results}/report.html",
-        log:
-            "{results}/logs/figures/report.log",
-        conda:
-            "../envs/headprune.yaml"
-        threads: 1
-        resources:
-            mem_mb=4000,
-            runtime=60,
-        params:
-            results=input_folder,
-            folder=output_folder,
-        shell:
-            "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
-
-    rule report:
-        input:
-            [f"{results}/report.html" for results in RUNS],

@@ -11,6 +11,7 @@ from headprune.data.cache import cache_folder, mirrors
 from headprune.data.sources import Tell, digests
 from headprune.data.staging import staged_folder
 from headprune.data.standard.base import Route, Standard, count
+from headprune.files import alone
 
 if TYPE_CHECKING:
     from headprune.data.download import Fetched
@@ -38,7 +39,6 @@ def obtain(standard: Standard, policy: Policy | None = None, tell: Tell = print)
     :raises ValueError: an archive is damaged, or the counts are not those of the corpus
     :raises OSError: the cache cannot be written
     """
-    from headprune.data.download import alone
 
     folder = folder_of(standard)
     folder.parent.mkdir(parents=True, exist_ok=True)

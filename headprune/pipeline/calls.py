@@ -1,0 +1,129 @@
+"""Calls of Snakemake: each is noted when it begins, and the last one can be given again whatever ended it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from headprune.config import ConfigError
+from headprune.pipeline.manifests import now
+from headprune.pipeline.store import read_json, write_json
+from headprune.provenance import git_commit
+
+PATIENCE = 300.0  # seconds that cancelled jobs have to save their state and end
+Tell = Callable[[str], Any]
+
+
+def calls_path(folder: Path) -> Path:
+    return folder / "progress" / "calls.json"
+
+
+def calls(folder: Path) -> list[dict[str, Any]]:
+    """All that were noted, the first one first."""
+    path = calls_path(folder)
+    return read_json(path) if path.is_file() else []
+
+
+def note(folder: Path, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
+    """Notes the call of Snakemake that this process is.
+
+    :param logs: files that Snakemake writes
+    :param moved: whether Snakemake went to another folder than it was called from
+    """
+    call = {"command": shlex.join(sys.argv), "started": now(), "cores": cores, "git": git_commit()}
+    call |= {"arguments": sys.argv[1:], "host": socket.gethostname(), "pid": os.getpid()}
+    call["directory"] = os.environ.get("PWD", os.getcwd()) if moved else os.getcwd()
+    call["logs"] = [str(Path(log).absolute()) for log in logs]
+    write_json(calls_path(folder), [*calls(folder), call])
+
+
+def resume(folder: Path, elsewhere: bool, tell: Tell) -> NoReturn:
+    """Gives the last call of a run again, in the place of this process.
+
+    Its lock is taken away before, and the Slurm jobs that it left behind are cancelled, which saves what they train.
+
+    :param elsewhere: believe that a call from another machine is over
+    :raises ConfigError: there was no call, or it is not over.
+    """
+    found = calls(folder)
+    if not found:
+        raise ConfigError(f"{folder} notes no call of snakemake (progress/calls.json): give its command again")
+    call = found[-1]
+    require_over(call, elsewhere)
+    if run_id := slurm_run(call):
+        cancel(run_id, tell)
+    command, again = commands(call)
+    os.chdir(call["directory"])
+    tell(f"{call['directory']}$ {shlex.join(again[2:])}")
+    if (code := subprocess.run(command, check=False).returncode) != 0:
+        sys.exit(code)
+    sys.stdout.flush()
+    os.execv(again[0], again)
+
+
+def commands(call: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """One that takes the lock away, and the call itself; what it left half done is done again."""
+    given = [sys.executable, "-m", "snakemake", *call["arguments"]]
+    # An option's list of values ends at the next option, so these come first.
+    unlock = [*given[:3], "--quiet", "all", "--unlock", *given[3:]]
+    again = given if "--rerun-incomplete" in given else [*given[:3], "--rerun-incomplete", *given[3:]]
+    return unlock, again
+
+
+def require_over(call: Mapping[str, Any], elsewhere: bool) -> None:
+    """:raises ConfigError: a call still runs, or nobody can tell."""
+    if call["host"] != socket.gethostname():
+        if not elsewhere:
+            raise ConfigError(
+                f"the last call was made on {call['host']}: resume it there, or make sure that it is over and say "
+                "--elsewhere"
+            )
+        return
+    words = Path(f"/proc/{call['pid']}/cmdline")
+    try:
+        runs = b"snakemake" in words.read_bytes()
+    except OSError:
+        runs = False
+    if runs:
+        raise ConfigError(f"snakemake still runs, as process {call['pid']}: stop it first, kill {call['pid']}")
+
+
+def slurm_run(call: Mapping[str, Any]) -> str | None:
+    """The name that the Slurm executor gave all jobs of a call; None where it was another executor."""
+    for log in call["logs"]:
+        if Path(log).is_file() and (found := re.search(r"SLURM run ID: (\S+)", Path(log).read_text(errors="replace"))):
+            return found[1]
+    return None
+
+
+def cancel(run_id: str, tell: Tell) -> None:
+    """Cancels all Slurm jobs of a call and waits until they are gone.
+
+    :raises ConfigError: they cannot be cancelled from here, or do not go.
+    """
+    if shutil.which("scancel") is None:
+        raise ConfigError(f"the last call ran through Slurm, and there is no scancel here to end its jobs, {run_id}")
+    deadline, cancelled = time.monotonic() + PATIENCE, set[str]()
+    while True:
+        asked = subprocess.run(
+            ["squeue", "--noheader", "--name", run_id, "--format", "%i"], capture_output=True, text=True, check=False
+        )
+        left = asked.stdout.split()
+        if asked.returncode == 0 and not left:
+            return
+        if fresh := [job for job in left if job not in cancelled]:
+            tell(f"cancelling what it left in the queue: {len(fresh)} Slurm jobs named {run_id}")
+            subprocess.run(["scancel", *fresh], check=False)
+            cancelled.update(fresh)
+        if time.monotonic() > deadline:
+            raise ConfigError(f"Slurm jobs named {run_id} do not end: {asked.stderr.strip() or ' '.join(left)}")
+        time.sleep(1.0)

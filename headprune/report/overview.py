@@ -1,0 +1,166 @@
+"""The summary of a report: what ran, what failed, how good the unpruned model is and who is best at each budget."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from headprune.analysis.comparisons import REFERENCE
+from headprune.analysis.tables import (
+    LINE,
+    UNPRUNED,
+    Quality,
+    Results,
+    by_seed,
+    in_group,
+    label_of,
+    outcomes,
+    quality_of,
+    seed_values,
+    split_arm,
+)
+from headprune.report.sources import Sources
+from headprune.statistics import Estimate
+from headprune.statistics.normalised import relative
+from headprune.statistics.seeds import mean
+
+
+@dataclass(frozen=True)
+class Best:
+    """The pruned line with the best mean over seeds at a budget."""
+
+    budget: int
+    labels: tuple[str, ...]  # several where their means print alike
+    quality: Estimate
+    share: float  # of the unpruned quality
+    rivals: int  # lines that have a result at this budget
+    without_result: int  # cells of any line at this budget
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One (profile, track, dataset, model) in numbers."""
+
+    labels: Mapping[str, str]
+    quality: Quality
+    n_heads: int
+    methods: int
+    seeds: int
+    statuses: Mapping[str, int]  # cells by status
+    unpruned: Estimate
+    best: tuple[Best, ...]
+
+    @property
+    def cells(self) -> int:
+        return sum(self.statuses.values())
+
+    @property
+    def without_result(self) -> int:
+        return self.cells - self.statuses.get("ok", 0)
+
+
+def overview(results: Results, group: tuple[str, ...]) -> Overview:
+    """Counts and best lines. As in the results table, treated masks and means over more than K heads do not compete."""
+    cells = in_group(results.cells, group)
+    quality = quality_of(cells)
+    runs = outcomes(cells, quality)
+    statuses = Counter(runs["status"])
+    top = runs.loc[runs["method"] == UNPRUNED].groupby("seed")["value"].mean().dropna()
+    unpruned = mean(top.to_numpy(dtype=float))
+    return Overview(
+        labels=dict(zip(("profile", "track", "dataset", "model"), group, strict=True)),
+        quality=quality,
+        n_heads=int(runs["n_heads"].max()) if runs["n_heads"].notna().any() else 0,
+        methods=runs[LINE].drop_duplicates().shape[0],
+        seeds=runs["seed"].nunique(),
+        statuses=dict(sorted(statuses.items())),
+        unpruned=unpruned,
+        best=tuple(_best(runs, quality, unpruned)),
+    )
+
+
+def _best(runs: pd.DataFrame, quality: Quality, unpruned: Estimate) -> list[Best]:
+    values = seed_values(by_seed(runs))
+    heads = runs[runs["status"] == "ok"].groupby([*LINE, "budget"])["heads_kept"].mean().to_dict()
+    found = []
+    for budget in sorted({budget for (line, budget) in values if line != REFERENCE}, reverse=True):
+        rivals = {
+            line: mean(list(own.values()))
+            for (line, at), own in values.items()
+            if at == budget and line != REFERENCE and not split_arm(line[1])[1] and heads[(*line, at)] <= budget
+        }
+        if rivals:
+            line = max(rivals, key=lambda one: quality.sign * rivals[one].value)
+            own = runs[(runs["budget"] == budget) & (runs["method"] != UNPRUNED)]
+            best = rivals[line]
+            share = float(relative(quality.sign * best.value, quality.sign * unpruned.value, quality.higher_is_better))
+            lost = int((own["status"] != "ok").sum())
+            alike = [one for one in rivals if round(rivals[one].value - best.value, quality.digits) == 0]
+            labels = tuple(map(label_of, [line, *(one for one in sorted(alike) if one != line)]))
+            found.append(Best(budget, labels, best, share, len(rivals), lost))
+    return found
+
+
+def interval(estimate: Estimate, digits: int) -> str:
+    """`15.46 [14.10, 16.82]`; a dash without a value."""
+    if not np.isfinite(estimate.value):
+        return "–"
+    bounds = f" [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]" if estimate.has_interval else ""
+    return f"{estimate.value:.{digits}f}{bounds}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """`97.1 %`; a dash where there is nothing to be a share of."""
+    return f"{100 * share:.1f} %" if np.isfinite(share) else "–"
+
+
+def provenance(sources: Sources) -> dict[str, str]:
+    """By what it is, a text: how the results came about, as far as the manifest tells."""
+    manifest = sources.manifest
+    git = _mapping(manifest, "git")
+    environment = _mapping(manifest, "environment")
+    calls = [call for call in _list(manifest.get("calls")) if isinstance(call, dict)]
+    texts = {
+        "Data": f"cells.parquet, sha256 {sources.results.digest}…",
+        "Code": f"commit {git['commit']}{', with changes' * bool(git.get('dirty'))}" if git.get("commit") else "",
+        "Hardware": str(environment.get("hardware", "")),
+        "Platform": " · ".join(str(manifest[key]) for key in ("python", "platform") if manifest.get(key)),
+        "Libraries": ", ".join(f"{name} {version}" for name, version in _mapping(environment, "libraries").items()),
+        "Collected": str(manifest.get("collected", "")),
+        "Time of all jobs": f"{manifest['job_seconds'] / 3600:.2f} h"
+        if _is_number(manifest.get("job_seconds"))
+        else "",
+        "Commands": "\n".join(str(call.get("command", "")) for call in calls),
+    }
+    return {name: text for name, text in texts.items() if text.strip()}
+
+
+def configuration(sources: Sources) -> str:
+    """The profile as it was given, or as resolved where that is not known; empty without a manifest."""
+    config = sources.manifest.get("given") or sources.manifest.get("config")
+    return as_yaml(config) if config else ""
+
+
+def as_yaml(value: Any) -> str:
+    """A JSON-able value as a reader of profiles knows it."""
+    return yaml.safe_dump(json.loads(json.dumps(value)), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,274 @@
+"""The whole of a results folder on one page (A4): counts, quality, Pareto front, surviving heads, verdicts of claims.
+
+python paper_figures/one_page.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pareto
+import quality_vs_heads
+import speedup
+from captions import count_statuses, write_caption
+from claims import FILE
+from common import GROUP, UNPRUNED, Line, Results, ResultsError, in_group, lines_of, on_lines, outcomes, quality_of, run
+from families import line_label, ordered
+from looks import GREY, MANY, draw_shares, entries_of, group_label, looks, quality_axis, save, styled
+from mask_agreement import draw_between_seeds
+from masks import agreements, attention_types, usable_masks
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from pages import fitting
+
+from headprune.analysis.claims import HELD, NO_DATA, NOT_HELD, UNDECIDED, ClaimsError, evaluate, load
+
+NAME = "one_page"
+PAPER = (8.27, 11.69)  # inches: A4
+GROUPS = 3  # models with a row of pictures; the counts and claims are of all
+MARGIN, ROW, PICTURES = 0.45, 0.148, 2.5  # inches: round the page, of a line of text, of a row of pictures
+TEXT = 92  # characters of a claim
+OPENING = (
+    "The results on one page. Per model, left: test quality against the number of heads kept, mean and range over "
+    "runs; middle: against parameters, with the Pareto front of the methods shown and its bootstrap band over seeds; "
+    "right: share of the cells of one method (all its K and seeds) that keep each head. {more}{shown}Below: what the "
+    "results say to the claims of the papers, by the interval of the comparison that decides (t over seeds at 95 %, "
+    "Bonferroni within a claim, not corrected over claims); claims.md has them in full. {counts}"
+)
+MORE = (
+    "Second row: the same over measured latency; realised against theoretical speed-up in large batches; agreement of "
+    "the masks of two seeds (Jaccard; dotted: of random masks). "
+)
+SHOWN = "Up to eight methods of each model: the best of every family, then the next best. "
+
+
+@dataclass(frozen=True)
+class Row:
+    """The pictures of one group."""
+
+    group: tuple[str, ...]
+    runs: pd.DataFrame
+    masks: pd.DataFrame
+    best: Line
+
+
+def draw(results: Results, out_dir: Path) -> None:
+    """Draw the page."""
+    results = results.untreated()
+    rows = [row for group, masks in usable_masks(results) if (row := row_of(results, group, masks))]
+    if not rows:
+        raise ResultsError("no cell has a test quality: every cell failed or was not evaluated")
+    try:
+        verdicts = evaluate(load(FILE), results)
+    except ClaimsError as error:
+        raise ResultsError(str(error)) from error
+    verdicts = verdicts[verdicts["model"] != ""]  # claims of tracks that are not here say nothing
+    counts = pd.DataFrame([counted(results, group) for group in results.groups()])
+    pictures = rows[:GROUPS]
+    with styled():
+        figure, left_out = draw_page(results, pictures, counts, verdicts)
+        save(figure, out_dir, NAME)
+    notes = [f"Pictures of {len(pictures)} of {len(rows)} models."] if len(rows) > len(pictures) else []
+    notes += [f"{left_out} claims have no room on the page."] if left_out else []
+    every = max(len(lines_of(row.runs)) for row in rows) - 1
+    opening = OPENING.format(
+        more=MORE if len(rows) == 1 else "", shown=SHOWN if every > MANY else "", counts=tally(verdicts)
+    )
+    write_caption(results, out_dir, NAME, opening, notes)
+
+
+def draw_page(
+    results: Results, rows: Sequence[Row], counts: pd.DataFrame, verdicts: pd.DataFrame
+) -> tuple[Figure, int]:
+    """The parts of the page from top to bottom; also how many claims have no room."""
+    top, bands = 0.5 + ROW * (len(counts) + 1), len(rows) if len(rows) > 1 else 2
+    below = PAPER[1] - 2 * MARGIN - top - PICTURES * bands
+    figure = plt.figure(figsize=PAPER)
+    page = figure.subfigures(1, 3, width_ratios=[MARGIN, PAPER[0] - 2 * MARGIN, MARGIN])[1]
+    parts = page.subfigures(bands + 4, 1, height_ratios=[MARGIN, top, *[PICTURES] * bands, below, MARGIN])
+    draw_counts(parts[1], counts, top)
+    for part, row in zip(parts[2:], rows, strict=False):
+        draw_pictures(part, results, row)
+    if len(rows) == 1:
+        draw_more_pictures(parts[3], results, rows[0])
+    return figure, draw_claims(parts[-2], results, verdicts, below)
+
+
+def row_of(results: Results, group: tuple[str, ...], masks: pd.DataFrame) -> Row | None:
+    """The runs and masks of the methods that are shown; None where no run has a result."""
+    cells = in_group(results.cells, group)
+    runs = outcomes(cells, quality_of(cells))
+    runs = runs[runs["status"] == "ok"]
+    lines = [line for line in lines_of(runs) if line[0] != UNPRUNED]
+    if not lines:
+        return None
+    shown = {(UNPRUNED, ""), *fitting(results, group, lines, MANY)}
+    candidates = [line for line in shown if not line[0].startswith(("random", UNPRUNED))] or lines
+    (best,) = fitting(results, group, candidates, 1)
+    return Row(group, on_lines(runs, shown), on_lines(masks, {best}), best)
+
+
+def counted(results: Results, group: tuple[str, ...]) -> dict[str, str]:
+    """A line of the table of cells."""
+    cells = in_group(results.cells, group)
+    quality = quality_of(cells)
+    runs = outcomes(cells, quality)
+    pruned = runs[runs["method"] != UNPRUNED]
+    unpruned = runs.loc[runs["method"] == UNPRUNED, "value"].dropna()
+    budgets = sorted(pruned["budget"].unique(), reverse=True)
+    without = count_statuses(runs["status"])
+    return {
+        "model": ", ".join(part for part in group[1:] if part),
+        "methods": f"{len(lines_of(pruned))}",
+        "K": " ".join(map(str, budgets[:7])) + (" …" if len(budgets) > 7 else ""),
+        "of N": f"{runs['n_heads'].max():g}",
+        "seeds": f"{runs['seed'].nunique()}",
+        "cells": f"{len(runs)}",
+        "without a result": without or "0",
+        "unpruned": f"{quality.label.removeprefix('test ')} {unpruned.mean():.{quality.digits}f}"
+        if len(unpruned)
+        else "–",
+    }
+
+
+def draw_counts(part: SubFigure, counts: pd.DataFrame, height: float) -> None:
+    """The title and the table of cells."""
+    ax = text_axes(part, height)
+    ax.text(0, 0.0, "Pruning attention heads: results at a glance", fontsize=11, fontweight="bold", va="top")
+    places = (0.0, 0.35, 0.43, 0.60, 0.655, 0.715, 0.765, 0.89)
+    for x, name in zip(places, counts.columns, strict=True):
+        ax.text(x, 0.34, name, va="top", fontweight="bold", fontsize=7)
+        for number, text in enumerate(counts[name]):
+            ax.text(x, 0.34 + ROW * (number + 1), text, va="top", fontsize=7)
+
+
+def text_axes(part: SubFigure, height: float) -> Axes:
+    """Axes for text over all of a part: x from 0 to 1, y in inches downwards."""
+    ax = part.add_axes((0.0, 0.0, 1.0, 1.0))
+    ax.axis("off")
+    ax.set_xlim(0, 1)
+    ax.set_ylim(height, 0)
+    return ax
+
+
+def draw_pictures(part: SubFigure, results: Results, row: Row) -> None:
+    """Quality, Pareto front and surviving heads of one model, a legend below."""
+    quality = quality_of(in_group(results.cells, row.group))
+    lines = list(lines_of(row.runs))
+    palette = looks(lines)
+    left, middle, right = part.subplots(1, 3, width_ratios=[1.15, 1.0, 0.75])
+    quality_vs_heads.draw_panel(left, row.runs, palette)
+    quality_axis(left, quality)
+    label = group_label(results, row.group)
+    left.set_title(label or ", ".join(name for name in row.group[1:] if name), loc="left", fontweight="bold")
+    cost = next(cost for cost in pareto.COSTS if cost.metric == "parameters")
+    pareto.draw_panel(
+        middle, on_lines(pareto.runs_with(results, row.group, cost), set(lines)), palette, quality, dim=False
+    )
+    middle.set_xlabel(cost.label)
+    quality_axis(middle, quality)
+    middle.set_ylabel("")
+    draw_survival(right, row)
+    entries = entries_of([left])
+    part.legend(list(entries.values()), list(entries), loc="outside lower left", ncols=5)
+
+
+def draw_more_pictures(part: SubFigure, results: Results, row: Row) -> None:
+    """What there is room for with one model: measured latency, speed-up, agreement of masks between seeds."""
+    quality = quality_of(in_group(results.cells, row.group))
+    lines = set(lines_of(row.runs))
+    palette = looks(lines)
+    left, middle, right = part.subplots(1, 3)
+    cost = next(cost for cost in pareto.COSTS if cost.metric == "latency_ms")
+    pareto.draw_panel(left, on_lines(pareto.runs_with(results, row.group, cost), lines), palette, quality, dim=False)
+    left.set_xlabel(cost.label)
+    quality_axis(left, quality)
+    fast = speedup.SPEEDS[-1]
+    ratios = speedup.ratios(results, row.group, fast)
+    speedup.draw_panel(middle, on_lines(ratios, lines), palette)
+    middle.set(xlabel="theoretical speed-up (MACs)", ylabel="realised speed-up")
+    middle.set_title(speedup.title(fast, ratios), loc="left")
+    masks = dict(usable_masks(results))[row.group]
+    pairs = agreements(on_lines(masks, lines - {(UNPRUNED, "")}))
+    draw_between_seeds(right, pairs, ordered(lines - {(UNPRUNED, "")}), palette)
+    right.set_title("masks", loc="left")
+
+
+def draw_survival(ax: Axes, row: Row) -> None:
+    """Share of the cells that keep each head: modules × heads."""
+    ax.set_title(f"kept by {line_label(row.best)} (%)", loc="left")
+    if row.masks.empty:
+        ax.axis("off")
+        return
+    shares = row.masks.groupby(["type", "layer", "index"])["kept"].mean().unstack("index")
+    types = attention_types(shares.index.get_level_values("type"))
+    shares = shares.loc[sorted(shares.index, key=lambda module: (types.index(module[0]), module[1]))]
+    shares.index = pd.Index([f"{kind}.{layer:g}" for kind, layer in shares.index])
+    few = len(shares) <= 12 and shares.shape[1] <= 8
+    texts = shares.map(lambda share: f"{100 * share:.0f}" if few and np.isfinite(share) else "")
+    draw_shares(ax, shares, texts)
+    ax.set_xticks(ax.get_xticks(), [f".{index:g}" for index in shares.columns])
+
+
+def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, height: float) -> int:
+    """The claims that the results say something to, as far as there is room; how many have none."""
+    ax = text_axes(part, height)
+    known = verdicts.sort_values("verdict", key=lambda names: names == NO_DATA, kind="stable")
+    room = int((height - 0.5) / ROW)
+    ax.text(0, 0.12, f"Claims of the papers: {tally(verdicts)}", va="top", fontsize=8, fontweight="bold")
+    for x, name in ((0.86, "effect [interval]"), (0.94, "wanted")):
+        ax.text(x, 0.12, name, va="top", ha="right", fontsize=7, fontweight="bold")
+    several = len(results.groups()) > 1
+    for number, row in enumerate(known.head(room).itertuples(index=False)):
+        y = 0.15 + ROW * (number + 1)
+        where = f"{group_label(results, tuple(getattr(row, key) for key in GROUP))}: " if several else ""
+        ink = {HELD: "black", NOT_HELD: "black"}.get(row.verdict, GREY)
+        weight = "bold" if row.verdict in (HELD, NOT_HELD) else "normal"
+        ax.text(0, y, row.verdict, va="top", fontsize=7, color=ink, fontweight=weight)
+        ax.text(
+            0.085,
+            y,
+            shortened(where + row.text),
+            va="top",
+            fontsize=7,
+            color=GREY if row.verdict == NO_DATA else "black",
+        )
+        if row.verdict != NO_DATA:
+            ax.text(0.86, y, effect(row), va="top", fontsize=7, ha="right")
+            ax.text(0.94, y, row.wanted.replace("-", "−"), va="top", fontsize=7, ha="right")
+            ax.text(1.0, y, f"n = {row.n}", va="top", fontsize=7, ha="right")
+    ax.text(0, height, f"Data: cells.parquet, sha256 {results.digest}", va="top", fontsize=7, color=GREY)
+    return max(0, len(known) - room)
+
+
+def effect(row: Any) -> str:
+    """`0.12 [0.03, 0.21]`"""
+    interval = "" if pd.isna(row.low) else f" [{row.low:.2g}, {row.high:.2g}]"
+    return f"{row.effect:.2g}{interval}".replace("-", "−")
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= TEXT else text[: TEXT - 1].rsplit(" ", 1)[0] + " …"
+
+
+def tally(verdicts: pd.DataFrame) -> str:
+    """`3 held, 1 not held, 5 undecided, 11 without data.`"""
+    counts = verdicts["verdict"].value_counts()
+    names = {HELD: HELD, NOT_HELD: NOT_HELD, UNDECIDED: UNDECIDED, NO_DATA: "without data"}
+    return ", ".join(f"{counts.get(verdict, 0)} {name}" for verdict, name in names.items()) + "."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    return run(draw, __doc__, argv, with_masks=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
