@@ -48,7 +48,6 @@ def topics(folder: Path) -> dict[str, bool]:
     return {
         "treatments": bool(treated.any()),
         "penalty_frontier": _has_rows(folder / "trials.csv"),
-        "stabilisers": int((~treated & (cells["method"] == "layerwise_l0")).sum()) > 1,
         "estimators": int((~treated & (cells["method"] == "gradient_importance")).sum()) > 1,
         "stabilisers": int((~treated & (cells["method"] == "layerwise_l0")).sum()) > 1,
         "ablations": _has_rows(folder / "ablations.csv"),
