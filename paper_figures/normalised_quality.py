@@ -132,7 +132,8 @@ def draw_panel(ax: Axes, panel: Panel, palette: dict[Line, Look]) -> None:
     ax.set_ylim(*LIMITS)
     ax.set_yticks([0, 0.5, 1], ["0 random", "0.5", "1 unpruned"])
     ax.tick_params(axis="y", labelrotation=0)
-    ax.set_xticks(ticks(table["heads"], gap=0.1))
+    met = table.loc[table["heads"] == table["budget"], "heads"]
+    ax.set_xticks(ticks(table["heads"] if met.empty else met, gap=0.16))
 
 
 def draw_line(ax: Axes, points: pd.DataFrame, look: Look, label: str) -> None:
