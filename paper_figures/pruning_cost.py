@@ -79,6 +79,9 @@ PLACES = [  # of a name beside its point: right-aligned, offset in points, over 
     (True, -2, 4, True),
     (True, -5, 0, False),
     (False, 5, 0, False),
+    (True, -2, 12, True),
+    (False, 2, 12, True),
+    (True, -8, 6, True),
 ]
 SENTENCES, SECONDS = "forward + backward passes (sentences)", "time (s)"
 OPENING = (

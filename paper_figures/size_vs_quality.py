@@ -139,7 +139,8 @@ def draw_panel(ax: Axes, panel: Panel, markers: dict[Line, Look]) -> None:
         draw_band(ax, steps, look.color)
         ax.step(steps.at, steps.value, where="post", color=look.color, linestyle=look.dash, linewidth=1.1, zorder=2)
         ax.plot([], [], color=look.color, linestyle=look.dash, marker="*", markersize=8, label=model)
-        draw_points(ax, runs, look.color, markers)
+    for number, runs in enumerate(panel.models.values()):
+        draw_points(ax, runs, MODELS[number % len(MODELS)].color, markers)
     ax.set_xlabel("parameters without embeddings (M)")
     quality_axis(ax, panel.quality)
 
