@@ -1,7 +1,7 @@
 """Test quality of every method and arm at every budget, as results.csv, .md and .tex, and results_long.csv.
 
-With more than eight pruned lines, the Markdown has a table per family, and the LaTeX a longtable with a heading for
-each, without the number of runs where it is the usual one (packages: booktabs, longtable).
+With more than eight pruned lines, the Markdown has a table per family, and the LaTeX, there and with more than five
+budgets, a longtable with a heading for each, without the usual number of runs (packages: booktabs, longtable).
 
 python paper_figures/results_table.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
@@ -38,6 +38,7 @@ from headprune.analysis.comparisons import Point, Study, told_apart
 from headprune.analysis.tables import by_seed, seed_values
 from headprune.statistics.seeds import ALPHA, mean
 
+WIDEST = 5  # columns of budgets that fit a page in normal print
 ABSENT = "–"  # not planned: neither a result nor a failure
 OPENING = (
     "Test quality by number of heads kept K: mean ± half the 95 % t interval over seeds, draws of a seed averaged (n "
@@ -197,9 +198,9 @@ def _markdown_table(header: list[str], body: list[list[str]]) -> str:
 
 
 def _latex(points: pd.DataFrame, title: str) -> str:
-    """A booktabs tabular, or a longtable with a heading for each family."""
+    """A booktabs tabular; a longtable in small print, with a heading for each family, for many lines or budgets."""
     start = f"% {title}\n" if title else ""
-    if _is_long(points):
+    if _is_long(points) or len(_budgets(points)) > WIDEST:
         return start + escape(_longtable(points))
     header, body = _rows(_lines(points), _budgets(points), _texts(points, r"\textbf{{{}}}", r"\underline{{{}}}"))
     return start + escape(tabular(header, body))

@@ -45,10 +45,14 @@ def topics(folder: Path) -> dict[str, bool]:
     cells = pd.read_parquet(folder / "cells.parquet", columns=["method", "arm"]).drop_duplicates()
     arms = cells["arm"].fillna("")
     treated = arms.str.contains("+", regex=False)
+    pruning = set(cells["method"]) - {"unpruned"}
     return {
         "treatments": bool(treated.any()),
         "penalty_frontier": _has_rows(folder / "trials.csv"),
         "estimators": int((~treated & (cells["method"] == "gradient_importance")).sum()) > 1,
+        "training_curves": _has_rows(folder / "curves.csv"),
+        "normalised_quality": "random" in pruning and len(pruning) > 1,
+        "critical_difference": len(pruning) > 2,
         "stabilisers": int((~treated & (cells["method"] == "layerwise_l0")).sum()) > 1,
         "ablations": _has_rows(folder / "ablations.csv"),
     }

@@ -65,7 +65,8 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
             (building / name).write_bytes(content)
         for number, part in enumerate(parts if outputs else ()):
             _copy_outputs(part, building, owners[owners == number].index)
-        manifest = _manifest(parts) | {"files": {name: file_sha256(building / name) for name in sorted(tables)}}
+        files = {path.relative_to(building).as_posix(): path for path in sorted(building.rglob("*")) if path.is_file()}
+        manifest = _manifest(parts) | {"files": {name: file_sha256(path) for name, path in files.items()}}
         (building / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
         os.replace(building, out)
     finally:
@@ -127,7 +128,11 @@ def _manifest(parts: Sequence[Part]) -> dict[str, Any]:
     for section in ("data", "signatures"):
         whole[section] = {name: value for part in known for name, value in part.manifest.get(section, {}).items()}
     whole["config"] = _union([manifest.get("config", {}) for manifest in own])
-    whole["merged"] = [{"folder": str(part.folder)} | manifest for part, manifest in zip(known, own, strict=True)]
+    whole["merged"] = [  # runs alone: what was merged before counts as those it was made of
+        run
+        for part, manifest in zip(known, own, strict=True)
+        for run in manifest.get("merged") or [{"folder": str(part.folder)} | manifest]
+    ]
     return whole
 
 

@@ -18,8 +18,8 @@ from headprune.report.sources import Sources
 
 IMAGES = {".png": "image/png", ".svg": "image/svg+xml"}
 # What a reader asks first stands first; all others follow by name.
-FIGURES_FIRST = ("one_page", "summary", "quality_vs_heads", "pareto", "survival_maps", "kept_by_type")
-TABLES_FIRST = ("results", "summary", "comparisons")
+FIGURES_FIRST = ("one_page", "quality_vs_heads", "pareto", "survival_maps", "kept_by_type")
+TABLES_FIRST = ("results", "summary", "comparisons", "normalised", "frontiers")
 CLAIMS = "claims"
 TITLES = {"quality_vs_heads": "Quality against heads kept", "results": "Quality by method and budget"}
 VERDICTS = ("held", "not held", "undecided", "no data")

@@ -15,9 +15,9 @@ def check_files(report: Report) -> None:
     """Every file that a manifest names is there and has its sha256; every record is named by a manifest."""
     folder = report.folder
     run = report.read(folder / NAME)
+    named = set(run.get("files", {}))  # tables, and in merged results what was copied
     for name, sha256 in run.get("files", {}).items():
         _check_file(report, folder / name, sha256)
-    named: set[str] = set()
     for path in sorted([*folder.glob(f"*/**/{NAME}"), *folder.glob(f"dense/*/*.{NAME}")]):
         for step in report.read(path).get("steps", {}).values():
             for name, sha256 in step.get("files", {}).items():

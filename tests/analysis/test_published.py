@@ -41,5 +41,6 @@ def test_topics(write: Callable) -> None:
         "treatments": True,
         "penalty_frontier": False,
         "estimators": True,
+        "stabilisers": False,
         "ablations": True,
     }

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from headprune.check import Report, check_file
-from headprune.method import registry
+from headprune.method import load_methods, registry
+
+load_methods()  # those of the repository, which are imported once, stay
 
 HEADER = """from dataclasses import dataclass
 import random

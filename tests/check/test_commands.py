@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import runpy
 import sys
 from collections.abc import Callable
@@ -12,9 +11,7 @@ import pytest
 from rich.console import Console
 
 from headprune import cli
-from headprune.method import display as method_display
 from headprune.method import load_methods, template
-from headprune.method.registry import BUILT_IN
 
 GOOD = """
 @register("{name}")
@@ -48,7 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_check_tells_good_from_bad(write: Write, run: Run) -> None:
     status, output = run("check", write(GOOD.format(name="good", heads=HEADS), "good.py"))
     assert status == 0
-    assert "passed: 13 of 13 checks hold" in output
+    assert "passed: 14 of 14 checks hold" in output
     status, output = run("check", write(GOOD.format(name="bad", heads="3"), "bad.py"))
     assert status == 1
     assert "scores() has shape (3,), the model 10 heads" in output
@@ -145,7 +142,7 @@ def test_methods_are_listed(run: Run) -> None:
 def test_a_method_is_shown_with_options_and_card(run: Run, write: Write, tmp_path: Path) -> None:
     status, output = run("methods", "gradient_importance")
     assert status == 0
-    assert "where the absolute value is taken: example, position, batch, signed" in output
+    assert "where the absolute value is taken (example, position, batch, signed)" in output
     assert "Deviations from the released code" in output
     write(GOOD.format(name="mine", heads=HEADS))
     status, output = run("methods", "mine", "--directory", tmp_path)
@@ -159,22 +156,3 @@ def test_an_unknown_method_gets_the_nearest(run: Run) -> None:
     status, output = run("methods", "dps")
     assert status == 2
     assert "unknown method 'dps'; did you mean 'dsp'? available: " in output
-
-
-SECTIONS = ["Paper and equation", "Hyper-parameters", "Deviations from the released code", "Proof", "Cost"]
-
-
-@pytest.mark.parametrize("entry", load_methods().values(), ids=load_methods().keys())
-def test_every_method_has_a_fidelity_card(entry: object) -> None:
-    """With its sections in order, every option, and tests that are there."""
-    card = method_display.card(entry)  # type: ignore[arg-type]
-    text = card.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    assert lines[0] == f"# {entry.name}"  # type: ignore[attr-defined]
-    assert [line[3:] for line in lines if line.startswith("## ")] == SECTIONS
-    for option in entry.method.Options.__dataclass_fields__:  # type: ignore[attr-defined]
-        assert option in text
-    tests = re.findall(r"(tests/[\w/]+\.py)::(\w+)", text)
-    assert tests
-    for path, name in tests:
-        assert f"def {name}(" in (BUILT_IN.parent / path).read_text(encoding="utf-8"), f"{path}::{name}"

@@ -94,6 +94,13 @@ class Disturbed:
         """Whether the last call of Snakemake ended well."""
         return self.snakemake is not None and self.snakemake.poll() == 0
 
+    @property
+    def under_way(self) -> bool:
+        """Whether Snakemake runs, and has noted its call."""
+        path = self.run.results / "progress/calls.json"
+        noted = json.loads(path.read_text())[-1]["pid"] if path.exists() else None
+        return self.snakemake is not None and self.running and self.snakemake.pid == noted
+
     def processes(self) -> Iterator[Process]:
         """All that run in the folder of the run, but this one."""
         for entry in Path("/proc").iterdir():
@@ -182,7 +189,7 @@ def kill_snakemake(disturbed: Disturbed, rng: random.Random) -> str:
     """SIGKILL of Snakemake alone: its jobs live on."""
     assert disturbed.snakemake is not None
     jobs = [process.receipt for process in disturbed.processes() if process.kind]
-    if not disturbed.running or not (disturbed.run.results / "progress/calls.json").exists():
+    if not disturbed.under_way:
         return ""
     disturbed.snakemake.kill()
     disturbed.snakemake.wait()
@@ -192,7 +199,7 @@ def kill_snakemake(disturbed: Disturbed, rng: random.Random) -> str:
 def kill_everything(disturbed: Disturbed, rng: random.Random) -> str:
     """SIGKILL of every process of the run, as a power failure does."""
     processes = list(disturbed.processes())
-    if not disturbed.running or not (disturbed.run.results / "progress/calls.json").exists():
+    if not disturbed.under_way:
         return ""
     for process in processes:
         try:

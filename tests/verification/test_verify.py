@@ -17,6 +17,7 @@ import torch
 
 from headprune import results
 from headprune.cli import app
+from headprune.pipeline.collect import TABLES
 from headprune.pipeline.plan import Plan
 from headprune.provenance import digest, file_sha256
 from headprune.verification import verify
@@ -234,7 +235,7 @@ def test_rows_that_were_left_out(copied: Copied) -> None:
 def test_published_tables_without_cells_are_checked_against_each_other(copied: Copied, tmp_path: Path) -> None:
     folder, published = copied(), tmp_path / "published"
     published.mkdir()
-    for name in ("cells.parquet", "cells.csv", "masks.parquet", "manifest.json", "trials.csv", "ablations.csv"):
+    for name in ("manifest.json", *TABLES):
         (published / name).write_bytes((folder / name).read_bytes())
     assert found(published) == set()
     table = results.read_cells(published)
@@ -307,4 +308,4 @@ def test_the_run_says_how_it_came_about(finished: Plan) -> None:
     assert manifest["config"]["methods"][0]["name"] == "magnitude"
     assert manifest["packages"]["torch"] and len(manifest["packages"]) > 50
     assert manifest["job_seconds"] > 0
-    assert set(manifest["files"]) == {"cells.parquet", "cells.csv", "masks.parquet", "trials.csv", "ablations.csv"}
+    assert set(manifest["files"]) == set(TABLES)
