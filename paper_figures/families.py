@@ -44,6 +44,7 @@ METHOD_NAMES = {
     "ste": "STE",
     "l0": "L0",
     "lagrangian_l0": "Lagrangian L0",
+    "layerwise_l0": "layer-wise L0",
     "obs": "OBS",
     "fisher": "Fisher",
     "drop_one": "drop-one",
