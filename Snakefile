@@ -16,6 +16,7 @@ else:
     include: "workflows/rules/collect.smk"
 
 
+include: "workflows/rules/drawing.smk"
 include: "workflows/rules/figures.smk"
 include: "workflows/rules/report.smk"
 

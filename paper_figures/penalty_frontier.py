@@ -49,8 +49,8 @@ COLORS = "viridis_r"  # also in grey, more penalty is darker
 PERPLEXITY = Quality("perplexity", "validation perplexity", higher_is_better=False, scale="log")
 OPENING = (
     "Searching for a penalty. Left: one point per training of the search (marker: the arm, as on the right), at the "
-    "number of heads that its gates left open and its validation perplexity under that mask; thin lines join the "
-    "trainings of one seed. Right: test quality of the cells that the searches ended in, at the number of heads "
+    "number of heads that its gates left open and its validation perplexity under that mask; white: without a penalty; "
+    "thin lines join the trainings of one seed. Right: test quality of the cells that the searches ended in, at the number of heads "
     "achieved; a hair leads to the number K that was asked for. Grey: the unpruned model (dashed), random (dotted, "
     "mean over runs)."
 )
@@ -72,7 +72,7 @@ def draw(results: Results, out_dir: Path) -> None:
         return
     with styled():
         figure, grid = plt.subplots(len(found), 2, figsize=(DOUBLE, 2.8 * len(found)), squeeze=False, sharex="row")
-        norm = LogNorm(trials["coefficient"].min(), trials["coefficient"].max() * 1.0001)
+        norm = scale(trials["coefficient"])
         for axes, (group, rows) in zip(grid, found, strict=True):
             cells = in_group(results.untreated().cells, group)
             palette = looks([*searched(rows), *lines_beside(rows, cells)])
@@ -87,6 +87,12 @@ def draw(results: Results, out_dir: Path) -> None:
         legend_outside(figure, list(grid.flat), columns=4)
         save(figure, out_dir, NAME)
     write_caption(results, out_dir, NAME, OPENING, [counts(found)])
+
+
+def scale(coefficients: pd.Series) -> LogNorm:
+    """From the smallest to the largest penalty; none at all has no place on it, and no colour."""
+    positive = coefficients[coefficients > 0]
+    return LogNorm(positive.min(), positive.max() * 1.0001) if len(positive) else LogNorm(0.1, 1)
 
 
 def label(method: str, arm: str) -> str:
@@ -129,18 +135,11 @@ def draw_trials(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, norm: LogNo
         for _, one in own.groupby("seed"):
             path = one.sort_values("coefficient")
             ax.plot(path["heads_kept"], path["perplexity"], color="#BBBBBB", linewidth=0.6, zorder=2)
-        ax.scatter(
-            own["heads_kept"],
-            own["perplexity"],
-            c=own["coefficient"],
-            cmap=COLORS,
-            norm=norm,
-            marker=palette[line].marker,
-            s=20,
-            edgecolors="white",
-            linewidths=0.4,
-            zorder=3,
-        )
+        drawn = {"marker": palette[line].marker, "s": 20, "linewidths": 0.4, "zorder": 3}
+        free, some = own[own["coefficient"] == 0], own[own["coefficient"] > 0]
+        ax.scatter(free["heads_kept"], free["perplexity"], facecolors="white", edgecolors=GREY, **drawn)
+        colors = {"c": some["coefficient"], "cmap": COLORS, "norm": norm}
+        ax.scatter(some["heads_kept"], some["perplexity"], edgecolors="white", **colors, **drawn)
         if line not in lines_of(cells):
             ax.scatter([], [], color=palette[line].color, marker=palette[line].marker, label=line_label(line))
     quality_axis(ax, PERPLEXITY)

@@ -14,6 +14,7 @@ from scipy import stats
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "paper_figures"))
 
+import penalty_frontier  # noqa: E402
 import stabilisers  # noqa: E402
 
 PERPLEXITIES = {"continued": [100.0, 104.0, 99.0], "no_scaling": [103.0, 110.0, 101.0], "no_warmup": [98.0]}
@@ -67,3 +68,13 @@ def test_the_sweep_has_the_penalties_of_several_seeds(tmp_path: Path) -> None:
 def test_without_an_ablation_the_table_says_so(tmp_path: Path) -> None:
     assert stabilisers.main([str(folder_of({"continued": [100.0]}, tmp_path)), str(tmp_path)]) == 0
     assert "No ablation" in (tmp_path / "stabilisers.md").read_text(encoding="utf-8")
+
+
+def test_a_training_without_penalty_has_a_place_in_the_frontier(tmp_path: Path) -> None:
+    """Zero has no logarithm, and no colour."""
+    assert penalty_frontier.main([str(folder_of(PERPLEXITIES, tmp_path)), str(tmp_path)]) == 0
+    text = (tmp_path / "penalty_frontier.txt").read_text(encoding="utf-8")
+    assert "7 trainings, 3 seeds" in text
+    norm = penalty_frontier.scale(pd.Series([0.0, 0.1, 0.3]))
+    assert (norm.vmin, norm.vmax) == (0.1, pytest.approx(0.3, rel=1e-3))
+    assert penalty_frontier.scale(pd.Series([0.0])).vmin > 0

@@ -1,27 +1,4 @@
 # One page for every run: results/NAME/report.html, made of its tables, figures, outputs and logs.
-REPORT = Path(workflow.basedir) / "headprune" / "report"
-PARTS = [
-    str(path)
-    for end in ("py", "html", "css", "js")
-    for path in REPORT.rglob(f"*.{end}")
-]
-
-
-def made(wildcards):
-    """All figures and tables of one run."""
-    names = {"tables": ["results", *STATISTICS, *STUDIES], "figures": FIGURE_NAMES}
-    ends = {"tables": ".md", "figures": ".png"}
-    return [
-        file
-        for folder in names
-        for file in of_runs(
-            [wildcards.results],
-            f"{{results}}/{folder}/{{name}}{ends[folder]}",
-            names[folder],
-        )
-    ]
-
-
 rule report_page:
     input:
         drawn,
