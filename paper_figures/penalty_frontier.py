@@ -49,10 +49,10 @@ COLORS = "viridis_r"  # also in grey, more penalty is darker
 PERPLEXITY = Quality("perplexity", "validation perplexity", higher_is_better=False, scale="log")
 OPENING = (
     "Searching for a penalty. Left: one point per training of the search (marker: the arm, as on the right), at the "
-    "number of heads that its gates left open and its validation perplexity under that mask; white: without a penalty; "
-    "thin lines join the trainings of one seed. Right: test quality of the cells that the searches ended in, at the number of heads "
-    "achieved; a hair leads to the number K that was asked for. Grey: the unpruned model (dashed), random (dotted, "
-    "mean over runs)."
+    "number of heads that its gates left open and its validation perplexity under that mask; white: without a "
+    "penalty; thin lines join the trainings of one seed. Right: test quality of the cells that the searches ended in, "
+    "at the number of heads achieved; a hair leads to the number K that was asked for. Grey: the unpruned model "
+    "(dashed), random (dotted, mean over runs)."
 )
 NOTHING = "No trials in these results:\nno method of the profile searches for a penalty."
 RANDOM = ("random", "")
