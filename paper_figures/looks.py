@@ -159,6 +159,15 @@ def some_of(values: Sequence[int], most: int) -> list[int]:
     return [int(inner[place]) for place in places]
 
 
+# Of a logarithmic axis, by how many times its upper end is the lower one: enough that two or three are on it.
+TICKS = {
+    2.5: (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
+    10: (1, 1.5, 2, 3, 5, 7),
+    300: (1, 2, 5),
+    float("inf"): (1,),
+}
+
+
 def quality_axis(ax: Axes, quality: Quality) -> None:
     """Label the quality axis of a drawn panel; a logarithmic one gets plain numbers for ticks."""
     value_axis(ax, "y", quality, ax.dataLim.intervaly)
@@ -172,7 +181,7 @@ def value_axis(ax: Axes, which: Literal["x", "y"], quality: Quality, limits: Ite
     if quality.scale != "log" or not 0 < low <= high:
         return
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
-    subs = (1, 1.5, 2, 3, 5, 7) if high / low < 10 else (1, 2, 5) if high / low < 300 else (1,)
+    subs = next(subs for ratio, subs in TICKS.items() if high / low < ratio)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())

@@ -203,7 +203,7 @@ def draw_more_pictures(part: SubFigure, results: Results, row: Row) -> None:
 
 def draw_survival(ax: Axes, row: Row) -> None:
     """Share of the cells that keep each head: modules × heads."""
-    ax.set_title(f"kept by {line_label(row.best)} (%)", loc="left")
+    ax.set_title(f"heads kept (%)\n{line_label(row.best)}", loc="left")
     if row.masks.empty:
         ax.axis("off")
         return

@@ -49,6 +49,7 @@ from looks import (
     quality_axis,
     save,
     styled,
+    value_axis,
 )
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -58,13 +59,15 @@ from steps import band_sentence, draw_band, front_steps
 NAME = "size_vs_quality"
 METRIC, UNIT = "parameters_non_embedding", 1e-6
 COLUMNS = 2
+WORST = 3  # times the perplexity of the best unpruned model: the models are told apart well below
 MODELS = (Look(BLUE, "", "-"), Look(VERMILLION, "", DASHED), Look(GREEN, "", SHORT), Look(PURPLE, "", DOT_DASHED))
 OPENING = (
     "Test quality against parameters without embeddings, the models of a dataset together: colour and dashes by model, "
     "markers by method. Large stars: the unpruned models. Points: one per method and number of heads kept, mean over "
     "runs; steps: the best quality that the pruned versions of a model, or itself, reach with so many parameters. "
-    "{band}. Descriptive: no test."
+    "{band}.{edge} Descriptive: no test."
 )
+EDGE = " Open markers at the upper edge: more than three times the perplexity of the best unpruned model."
 Dataset = tuple[str, ...]
 
 
@@ -101,7 +104,20 @@ def draw(results: Results, out_dir: Path) -> None:
     notes = [*savings(panels), *selection_note(len(lines), len(every))]
     if len(lines) < len(every):
         notes.append("Methods that are not shown count in the steps, and are small dots.")
-    write_caption(results, out_dir, NAME, OPENING.format(band=band_sentence(results)), notes)
+    write_caption(results, out_dir, NAME, opening(results, panels), notes)
+
+
+def opening(results: Results, panels: Sequence[Panel]) -> str:
+    """What the figure shows; what lies at the edge where something does."""
+    edge = any((runs["y"] > edge_of(panel)).any() for panel in panels for runs in panel.models.values())
+    return OPENING.format(band=band_sentence(results), edge=EDGE if edge else "")
+
+
+def edge_of(panel: Panel) -> float:
+    """The largest perplexity of the axis; nothing bounds other qualities."""
+    runs = pd.concat(panel.models.values())
+    best = runs.loc[runs["method"] == UNPRUNED].groupby("budget")["y"].mean().min()
+    return WORST * best if panel.quality.scale == "log" and np.isfinite(best) else np.inf
 
 
 def datasets(results: Results) -> list[Dataset]:
@@ -139,16 +155,26 @@ def draw_panel(ax: Axes, panel: Panel, markers: dict[Line, Look]) -> None:
         draw_band(ax, steps, look.color)
         ax.step(steps.at, steps.value, where="post", color=look.color, linestyle=look.dash, linewidth=1.1, zorder=2)
         ax.plot([], [], color=look.color, linestyle=look.dash, marker="*", markersize=8, label=model)
+    edge = edge_of(panel)
     for number, runs in enumerate(panel.models.values()):
-        draw_points(ax, runs, MODELS[number % len(MODELS)].color, markers)
+        draw_points(ax, runs, MODELS[number % len(MODELS)].color, markers, edge)
     ax.set_xlabel("parameters without embeddings (M)")
     quality_axis(ax, panel.quality)
+    if ax.dataLim.y1 >= edge:
+        low = min(runs["y"].min() for runs in panel.models.values())
+        value_axis(ax, "y", panel.quality, (low, edge))
+        ax.set_ylim(low * 0.95, edge * 1.08)
 
 
-def draw_points(ax: Axes, runs: pd.DataFrame, color: str, markers: dict[Line, Look]) -> None:
-    """One point per line and budget, means over runs; the legend names the markers in grey."""
+def draw_points(ax: Axes, runs: pd.DataFrame, color: str, markers: dict[Line, Look], edge: float) -> None:
+    """One point per line and budget, means over runs; the legend names the markers in grey. Beyond the edge: open."""
     means = runs.groupby([*LINE, "budget"])[["x", "y"]].mean().reset_index()
-    by_line = lines_of(means)
+    beyond, by_line = means["y"] > edge, lines_of(means)
+    for line, far in lines_of(means[beyond]).items():
+        marker = markers[line].marker if line in markers else "."
+        top = [edge] * len(far)
+        ax.scatter(far["x"], top, marker=marker, s=14, facecolors="none", edgecolors=color, linewidths=0.8, zorder=3)
+    by_line = {line: own[own["y"] <= edge] for line, own in by_line.items()}
     for line in ordered(by_line):
         own, look = by_line[line], markers.get(line)
         style = {"color": color, "edgecolors": "white", "linewidths": 0.4}
