@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = yaml.safe_load((ROOT / "workflows/config/smoke.yaml").read_text())
@@ -56,8 +57,13 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory) -> Run:
-    """The smoke profile, run once on two cores. Tests must leave it as it is."""
-    run = Run(tmp_path_factory.mktemp("smoke"))
-    (run.directory / "output.txt").write_text(run.snakemake())
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The smoke profile, run once on two cores for all processes that test. Tests must leave it as it is."""
+    base = tmp_path_factory.getbasetemp()
+    run = Run((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke")
+    with FileLock(run.directory.with_suffix(".lock")):
+        output = run.directory / "output.txt"
+        if not output.exists():
+            run.directory.mkdir()
+            output.write_text(run.snakemake())
     return run
