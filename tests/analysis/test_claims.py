@@ -170,6 +170,11 @@ def test_ablations(write: Callable) -> None:
     last = decided(claim(predicate="one_head_of_last", type="cross", margin=0.1), folder)
     assert (last["verdict"], last["effect"]) == ("held", 0.75)
     assert decided(claim(predicate="drop_one", margin=0.5), folder)["effect"] == 7 / 8
+    nothing = [row | {"unpruned": 0.0, "value": 0.0} for row in rows]
+    (folder / "ablations.csv").write_bytes(to_csv(ablations_table(nothing)))
+    without = decided(claim(predicate="one_head", margin=0.5), folder)  # no share of nothing
+    assert (without["verdict"], without["n"]) == ("no data", 0)
+    assert "some quality" in without["note"]
 
 
 def test_no_data_is_said(write: Callable) -> None:

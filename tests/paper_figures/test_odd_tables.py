@@ -53,7 +53,7 @@ def test_several_groups_are_never_pooled(script, tmp_path: Path, unsaved: list[F
 def test_every_cell_failed(script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
     edit(folder, lambda cells: cells.assign(status="timeout", value=np.nan, reason="wall clock"))
-    assert draw_all(script, folder, tmp_path) == [2] * 10 + [0] * 11
+    assert draw_all(script, folder, tmp_path) == [2] * 10 + [0] * 13
     assert "every cell failed" in capsys.readouterr().err
     assert "1 timeout" in (tmp_path / "results.csv").read_text(encoding="utf-8")
 

@@ -13,6 +13,9 @@ from headprune.analysis.predicates.base import OfLines, Part, Predicate, Share
 from headprune.analysis.tables import line_of
 
 
+ALONE = "of kind keep_one of a model with some quality"
+
+
 class Survival(OfLines):
     """The share of heads kept of one attention type less that of another."""
 
@@ -63,7 +66,7 @@ class OneHead(Predicate):
     def parts(self, evidence: Evidence) -> Iterator[Part]:
         losses = module_losses(evidence)
         effects = {seed: float(np.mean([x <= self.tolerance for x in own.values()])) for seed, own in losses.items()}
-        yield Part("modules that live with one head", effects, "" if effects else "no ablations of kind keep_one")
+        yield Part("modules that live with one head", effects, "" if effects else f"no ablations {ALONE}")
 
 
 class OneHeadOf(Predicate):
@@ -78,7 +81,7 @@ class OneHeadOf(Predicate):
             layers = [layer for kind, layer in own if kind == self.type]
             if layers:
                 effects[seed] = own[self.type, max(layers)]
-        missing = "" if effects else f"no ablations of kind keep_one of {self.type} heads"
+        missing = "" if effects else f"no ablations of {self.type} heads {ALONE}"
         yield Part(f"last {self.type} layer with one head", effects, missing)
 
 
@@ -99,12 +102,17 @@ class DropOne(Predicate):
 
 
 def module_losses(evidence: Evidence) -> dict[int, Mapping[tuple[str, int], float]]:
-    """By seed and (type, layer), the share of the unpruned quality lost with the best head alone in the module."""
+    """By seed and (type, layer), the share of the unpruned quality lost with the best head alone in the module.
+
+    Of a model without quality, BLEU 0, there is no share.
+    """
     table = evidence.ablations
     table = table[table["kind"] == "keep_one"]
     higher = evidence.study.quality.higher_is_better
     found: dict[int, dict[tuple[str, int], float]] = {}
     for (seed, kind, layer), own in table.groupby(["seed", "type", "layer"]) if len(table) else ():
         ratio = own["value"] / own["unpruned"] if higher else own["unpruned"] / own["value"]
+        if not np.isfinite(ratio).all():
+            continue
         found.setdefault(int(str(seed)), {})[str(kind), int(str(layer))] = float(1 - ratio.max())
     return dict(sorted(found.items()))
