@@ -12,7 +12,6 @@ from headprune.analysis.evidence import Evidence
 from headprune.analysis.predicates.base import OfLines, Part, Predicate, Share
 from headprune.analysis.tables import line_of
 
-
 ALONE = "of kind keep_one of a model with some quality"
 
 
