@@ -183,7 +183,8 @@ def draw_pictures(part: SubFigure, results: Results, row: Row) -> None:
 def draw_more_pictures(part: SubFigure, results: Results, row: Row) -> None:
     """What there is room for with one model: measured latency, speed-up, agreement of masks between seeds."""
     quality = quality_of(in_group(results.cells, row.group))
-    lines = set(lines_of(row.runs))
+    lines = ordered(lines_of(row.runs))
+    pruned = [line for line in lines if line != (UNPRUNED, "")]
     palette = looks(lines)
     left, middle, right = part.subplots(1, 3)
     cost = next(cost for cost in pareto.COSTS if cost.metric == "latency_ms")
@@ -196,8 +197,7 @@ def draw_more_pictures(part: SubFigure, results: Results, row: Row) -> None:
     middle.set(xlabel="theoretical speed-up (MACs)", ylabel="realised speed-up")
     middle.set_title(speedup.title(fast, ratios), loc="left")
     masks = dict(usable_masks(results))[row.group]
-    pairs = agreements(on_lines(masks, lines - {(UNPRUNED, "")}))
-    draw_between_seeds(right, pairs, ordered(lines - {(UNPRUNED, "")}), palette)
+    draw_between_seeds(right, agreements(on_lines(masks, pruned)), pruned, palette)
     right.set_title("masks", loc="left")
 
 

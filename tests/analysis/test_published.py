@@ -40,6 +40,9 @@ def test_topics(write: Callable) -> None:
     assert topics(write(rows_of(plain | more))) == {
         "treatments": True,
         "penalty_frontier": False,
+        "training_curves": False,
+        "normalised_quality": False,
+        "critical_difference": False,
         "estimators": True,
         "stabilisers": False,
         "ablations": True,

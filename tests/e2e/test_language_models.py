@@ -98,7 +98,8 @@ def test_heads_are_all_there_is_to_remove_in_all_attention_only(cells: pd.DataFr
     size, fixed = values(cells, "parameters_non_embedding", ""), 2 * 3 * 32  # layer norm and output bias of two layers
     whole = size["all-attention", "unpruned", "", 8] - fixed
     assert size["all-attention", "magnitude", "", 3] - fixed == whole * 3 / 8
-    assert size["transformer-xl", "magnitude", "", 3] > whole * 3 / 8 + 2 * 2 * 32 * 16
+    head, layer = 5 * 32 * 8 + 2 * 8, 2 * 32 * 16 + 16 + 32 + 5 * 32  # what goes with a head, what stays in a layer
+    assert size["transformer-xl", "magnitude", "", 3] == 3 * head + 2 * layer
 
 
 def test_segments_give_the_perplexity_of_the_table(novel: Run, cells: pd.DataFrame) -> None:

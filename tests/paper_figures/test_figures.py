@@ -17,7 +17,7 @@ from matplotlib.text import Text
 def test_writes_vector_and_pixels(name: str, drawn: Path) -> None:
     png, pdf = (drawn / f"{name}.png").read_bytes(), (drawn / f"{name}.pdf").read_bytes()
     assert png.startswith(b"\x89PNG")
-    assert len(png) > 30_000
+    assert len(png) > 15_000  # of what has hardly any ink, ranks on a line
     assert pdf.startswith(b"%PDF")
     assert len(pdf) > 8_000
 
