@@ -93,7 +93,7 @@ def over_penalties(results: Results, group: tuple[str, ...], trials: pd.DataFram
     own = trials[(trials["profile"] == group[0]) & (trials["model"] == group[3])]
     lines = [(method, str(label).partition(".")[2]) for method, label in zip(own["method"], own["label"], strict=True)]
     own = own.assign(
-        line=[arm for _, arm in lines], training=own["seed"].astype(str) + "/" + own["coefficient"].map(repr)
+        line=[arm for _, arm in lines], training=own["seed"].astype(str) + "/" + own["coefficient"].astype(str)
     )
     asked = set(results.lines()) if results.asked else set(lines)
     for line in ordered(set(lines) & asked):
