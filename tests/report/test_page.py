@@ -281,7 +281,8 @@ def test_published_results_need_no_torch(tmp_path: Path) -> None:
     for folder in folders:
         page = Page(tmp_path / folder.name / "report.html")
         assert len(page.data["cells"]) == results.read_cells(folder).drop_duplicates(results.CELL_KEY).shape[0]
-        assert "segments/ is not in this folder" in page.text
+        assert ("segments/ is not in this folder" in page.text) is not (folder / "segments").is_dir()
+        assert "logs/ is not in this folder" in page.text
 
 
 def test_equal_results_give_equal_bytes(run: Path, report: Path, tmp_path: Path) -> None:
