@@ -168,8 +168,9 @@ class Evaluation(Section):
     max_len_b: int = Field(10, ge=1)
     max_tokens: int = Field(4000, ge=1, description="source tokens per batch, padding included")
     translate_valid: bool = Field(False, description="BLEU on the validation set too (perplexity is always measured)")
-    checked_sentences: int = Field(32, ge=0, description="validation sentences translated masked and removed")
+    checked_sentences: int = Field(32, ge=1, description="validation sentences read and translated masked and removed")
     rows: int = Field(64, ge=1, description="language models: streams that a split is read in (paper: 64)")
+    checked_segments: int = Field(8, ge=1, description="language models: validation segments read masked and removed")
     one_row: bool = Field(True, description="language models: read the test set as one stream, too")
     sample: int = Field(60, ge=0, description="language models: tokens of text that every model writes; 0: none")
 

@@ -97,21 +97,28 @@ def likelihood(
     return Likelihood(split, rows, length, nats, segments.dropped, counts["bytes"], counts["unknown_tokens"])
 
 
-def agreement(model: nn.Module, mask: HeadMask, pruned: nn.Module, batches: Iterable[Mapping[str, Any]]) -> Agreement:
+def agreement(
+    model: nn.Module, mask: HeadMask, pruned: nn.Module, batches: Iterable[Mapping[str, Any]], checked: int
+) -> Agreement:
     """Compares `model` under `mask` with `pruned`: outputs (logits; hidden states before an adaptive softmax) at all
-    places that are not padding, in the order in which the batches carry the models' memories."""
+    places that are not padding, in the order in which the batches carry the models' memories.
+
+    :param batches: of which `pruned` has the perplexity
+    :param checked: the first so many are compared
+    """
     model.eval()
     pruned.eval()
     worst, nats, tokens = 0.0, 0.0, 0
     set_mask(model, mask)
     try:
         with torch.no_grad():
-            for batch in batches:
-                outputs = [each(**batch["net_input"]) for each in (model, pruned)]  # of (rows, tgt, …)
-                padding = batch["target"].eq(padding_index(model))
-                difference = (outputs[0][0] - outputs[1][0]).float().abs().amax(-1).masked_fill(padding, 0)
-                worst = max(worst, float(difference.max()))
-                nats += float(token_losses(pruned, outputs[1], batch["target"]).double().sum())
+            for number, batch in enumerate(batches):
+                output = pruned(**batch["net_input"])  # of (rows, tgt, …)
+                if number < checked:
+                    padding = batch["target"].eq(padding_index(model))
+                    difference = (model(**batch["net_input"])[0] - output[0]).float().abs().amax(-1)
+                    worst = max(worst, float(difference.masked_fill(padding, 0).max()))
+                nats += float(token_losses(pruned, output, batch["target"]).double().sum())
                 tokens += int(batch["ntokens"])
     finally:
         clear_mask(model)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from headprune.config import Evaluation
@@ -50,30 +49,31 @@ def agreement(
     batches: Batches,
     settings: Evaluation,
 ) -> Agreement:
-    """Compares `model` under `mask` with `pruned`: logits on `batches`, beam hypotheses on the first sentences."""
+    """Compares `model` under `mask` with `pruned`: logits and beam hypotheses of the first validation sentences.
+
+    :param batches: of which `pruned` has the perplexity
+    """
     model.eval()
     pruned.eval()
+    first = corpus.batches("valid", settings.max_tokens, range(settings.checked_sentences))
     set_mask(model, mask)
     try:
-        with torch.no_grad():
-            compared = [_compare(model, pruned, batch) for batch in batches]
-        first = corpus.batches("valid", settings.max_tokens, range(settings.checked_sentences))
         masked_text = generate(model, corpus, first, settings)
+        difference = max(_difference(model, pruned, batch) for batch in first)
     finally:
         clear_mask(model)
     pruned_text = generate(pruned, corpus, first, settings)
     return Agreement(
-        max_abs=max(difference for difference, _ in compared),
+        max_abs=difference,
         hypotheses_compared=len(masked_text),
         hypotheses_different=sum(masked_text[number] != pruned_text[number] for number in masked_text),
-        perplexity=math.exp(sum(nats for _, nats in compared) / sum(int(batch["ntokens"]) for batch in batches)),
+        perplexity=perplexity(pruned, batches),
     )
 
 
-def _compare(model: Any, pruned: Any, batch: Mapping[str, Any]) -> tuple[float, float]:
-    """Largest difference of a logit, and the cross-entropy of the batch under `pruned` in nats."""
+@torch.no_grad()
+def _difference(model: Any, pruned: Any, batch: Mapping[str, Any]) -> float:
+    """The largest of a logit."""
     logits = [each(**batch["net_input"])[0] for each in (model, pruned)]  # (batch, tgt, vocabulary)
     padding = batch["target"].eq(padding_index(model))
-    difference = (logits[0] - logits[1]).abs().amax(-1).masked_fill(padding, 0).max()
-    losses = F.cross_entropy(logits[1].flatten(0, 1).float(), batch["target"].flatten(), reduction="none")
-    return float(difference), float(losses.masked_fill(padding.flatten(), 0).double().sum())
+    return float((logits[0] - logits[1]).abs().amax(-1).masked_fill(padding, 0).max())

@@ -14,7 +14,6 @@ import sacrebleu
 import torch
 from torch import nn
 
-from headprune import statistics
 from headprune.config import Evaluation
 from headprune.data import decode
 from headprune.evaluation.corpus import TranslationCorpus
@@ -109,6 +108,8 @@ def paired_bootstrap(
     :param hypotheses: of every system, by name
     :param samples: resamples of the segments
     """
+    from headprune import statistics  # half a second of scipy and statsmodels, which most jobs never use
+
     (first, *others) = hypotheses
     found = {first: Paired(bleu(hypotheses[first], references).value, None)}
     for name in others:

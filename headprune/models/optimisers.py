@@ -16,7 +16,6 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.optim import FairseqOptimizer, register_optimizer
 from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 from omegaconf import II
-from pytorch_optimizer import Lamb
 from torch import Tensor
 
 GATE_LR: Any = field(default=0.2, metadata={"help": "constant learning rate of the gate parameters"})
@@ -83,6 +82,8 @@ class GatedLamb(GateGroup):
 
     def __init__(self, cfg: GatedLambConfig, params: Any) -> None:
         super().__init__(cfg)
+        from pytorch_optimizer import Lamb  # almost a second, which all other trainings would pay
+
         self._optimizer = Lamb(self.split(cfg, params), **self.optimizer_config)
 
     @property

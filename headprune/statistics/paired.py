@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -86,7 +87,7 @@ def segment_statistics(hypotheses: Lines, references: Lines, metric: str = "bleu
     """
     if len(hypotheses) != len(references) or not references:
         raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
-    found = _metric(metric)._extract_corpus_statistics(list(hypotheses), [list(references)])
+    found = _knowing(metric, tuple(references))._extract_corpus_statistics(list(hypotheses), None)
     return np.asarray(found, dtype=np.int64)
 
 
@@ -118,11 +119,9 @@ def compare_statistics(
     assert isinstance(two, Result)
     difference = two.score - one.score
     equal = abs(difference) < EQUAL
-    counts = _draws(len(first), samples if test == "bs" else RESAMPLES, paired._seed)
-    differences = np.array([blocks.score(row) for row in counts @ second]) - [
-        blocks.score(row) for row in counts @ first
-    ]
-    low, high = percentiles(differences, level)
+    draws = (len(first), samples if test == "bs" else RESAMPLES, paired._seed)
+    scores = [_resampled(metric, len(baseline), array.tobytes(), draws) for array in (first, second)]
+    low, high = percentiles(scores[1] - scores[0], level)
     return Paired(
         baseline=float(one.score),
         system=float(two.score),
@@ -244,12 +243,30 @@ def _test_lines(
     return compare_statistics(test, first, second, metric, samples)
 
 
-def _metric(name: str) -> Any:
+def _metric(name: str, **arguments: Any) -> Any:
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r} of outputs; available: {', '.join(METRICS)}")
-    return METRICS[name]()
+    return METRICS[name](**arguments)
 
 
+@lru_cache(maxsize=4)
+def _knowing(metric: str, references: Lines) -> Any:
+    """The metric, with the n-grams of these references counted once for all systems."""
+    return _metric(metric, references=[list(references)])
+
+
+@lru_cache(maxsize=32)
+def _resampled(metric: str, seeds: int, statistics: bytes, draws: tuple[int, int, int | None]) -> Array:
+    """The mean score over seeds in every resample, (samples,): a system is compared with several others.
+
+    :param statistics: of an int64 array (segments, seeds · statistics)
+    :param draws: arguments of `_draws`
+    """
+    blocks, table = _SeedBlocks(metric, seeds), np.frombuffer(statistics, dtype=np.int64).reshape(draws[0], -1)
+    return np.array([blocks.score(row) for row in _draws(*draws) @ table])
+
+
+@lru_cache(maxsize=1)
 def _draws(segments: int, samples: int, seed: int | None) -> Array:
     """How often every segment is drawn in each resample, (samples, segments): the draws of sacrebleu's bootstrap."""
     rng = np.random.default_rng(seed)

@@ -24,7 +24,6 @@ from headprune.evaluation.text import LanguageCorpus
 from headprune.evaluation.translation import Paired, Score
 from headprune.heads import HeadMask
 from headprune.method import Batches
-from headprune.statistics.paired import paired_means
 from headprune.tracks.base import Outcome, Track
 from headprune.training import optimisation_arguments
 
@@ -80,7 +79,7 @@ class LanguageModeling(Track):
         self, model: Any, mask: HeadMask, pruned: Any, corpus: LanguageCorpus, settings: Evaluation
     ) -> Agreement:
         batches = corpus.batches("valid", settings.rows, length_of(pruned))
-        return language_modeling.agreement(model, mask, pruned, batches)
+        return language_modeling.agreement(model, mask, pruned, batches, settings.checked_segments)
 
     def macs_per_token(self, model: Any, corpus: LanguageCorpus) -> float:
         """In segments as long as the memory, keys and values of the memory computed anew, as in training."""
@@ -120,6 +119,8 @@ class LanguageModeling(Track):
         self, models: Iterable[tuple[str, Any]], corpus: LanguageCorpus, settings: Evaluation, samples: int
     ) -> dict[str, Paired]:
         """Perplexity of validation text, with permutation tests of the log-likelihoods of its runs of tokens."""
+        from headprune.statistics.paired import paired_means  # see `evaluation.translation.paired_bootstrap`
+
         reads = {name: likelihood(m, corpus, "valid", settings.rows, length_of(m)) for name, m in models}
         first = next(iter(reads))
         found = {first: Paired(reads[first].perplexity, None)}
