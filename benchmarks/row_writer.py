@@ -18,7 +18,7 @@ from headprune.launch import ALLOCATOR
 
 os.environ.update(ALLOCATOR)  # read at the start of the process; set so that it does not start again
 
-from headprune import launch
+from headprune import launch, supervision
 from headprune.config import Model
 from headprune.method import Pruning
 from headprune.pipeline import stages
@@ -69,6 +69,15 @@ scoring.find_masks, scoring.prune = find_masks, prune
 testing.evaluate = evaluate
 scoring.removal.load = lambda path: NoModel()
 
-if __name__ == "__main__":
+def main() -> None:
+    """The parent of a job is the real one; what it starts is this file again."""
+    if sys.argv[1:2] == ["job"] and supervision.FOLDER not in os.environ:
+        supervisor = supervision.job_supervisor(sys.argv[1:], {})
+        supervisor.command[1:3] = [__file__]
+        sys.exit(supervisor.run())
     sys.argv[0] = str(Path(sys.executable).parent / "headprune")
     launch.main()
+
+
+if __name__ == "__main__":
+    main()

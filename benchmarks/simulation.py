@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -78,9 +78,11 @@ def write_cell(plan: Plan, cell: Cell, segments: int) -> None:
     pruned = pruned_record(space, cell, rng) | {"signature": digest(identity)}
     label = f"{cell.method}.{cell.arm}" if cell.arm else cell.method
     if not cell.treatment and plan.kind(label) == "search":
-        trial = trial_record(cell, label, rng)
+        trial = trial_record(space.names, cell, label, rng)
         write_json(trial_path(plan.folder, cell.model, cell.method, cell.seed, trial["signature"]), trial)
         pruned["trials"] = [trial["signature"]]
+    elif not cell.treatment and plan.kind(label) == "gates":
+        pruned["curve"] = curve(1000, rng)
     quality = 25 * (cell.budget / cell.n_heads) ** 0.5 + rng.gauss(0, 0.3)
     write_json(folder / "identity.json", identity)
     write_json(folder / "pruned.json", pruned)
@@ -112,11 +114,18 @@ def pruned_record(space: HeadSpace, cell: Cell, rng: random.Random) -> Record:
     return OK | {"mask": [names[i] for i in kept], "heads": list(names), **values}
 
 
-def trial_record(cell: Cell, label: str, rng: random.Random) -> Record:
+def trial_record(names: Sequence[str], cell: Cell, label: str, rng: random.Random) -> Record:
     record = {"method": cell.method, "label": label, "seed": cell.seed, "coefficient": 10 ** rng.uniform(-2, 1)}
     cost = {"updates": 600, "seconds": 60.0, "memory": 500.0, "forward": 1000, "backward": 1000}
-    record |= OK | {"heads_kept": cell.budget, "perplexity": 20 + rng.random(), "cost": cost}
-    return record | {"signature": digest([cell.id, "trial"])}
+    kept = names[: cell.budget]
+    record |= OK | {"heads_kept": len(kept), "mask": list(kept), "perplexity": 20 + rng.random(), "cost": cost}
+    return record | {"curve": curve(600, rng), "signature": digest([cell.id, "trial"])}
+
+
+def curve(updates: int, rng: random.Random) -> list[Record]:
+    """What a training logs, every 25 updates."""
+    losses = ((update, 4 + 6 * 0.995**update + 0.1 * rng.random()) for update in range(25, updates + 1, 25))
+    return [{"split": "train", "update": update, "loss": loss, "nll_loss": loss - 0.3} for update, loss in losses]
 
 
 def test_record(quality: float) -> Record:
@@ -135,7 +144,7 @@ def speed_record(cell: Cell) -> Record:
 def ablation_record(space: HeadSpace, name: str) -> Record:
     rng = random.Random(name)
     heads = {head: {"score": 25 - rng.random(), "p_value": rng.random()} for head in space.names}
-    return OK | {"signature": digest(name), "bleu": 25.0, "heads": heads}
+    return OK | {"signature": digest(name), "unpruned": 25.0, "heads": heads}
 
 
 def sizes(folder: Path) -> Iterator[tuple[str, int]]:

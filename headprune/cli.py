@@ -231,15 +231,16 @@ def resume(
 @app.command(hidden=True)
 def job(
     kind: str,
-    spec: Annotated[str, typer.Option(help="JSON of Plan.specification")],
+    spec: Annotated[str, typer.Option(help="JSON of Plan.specification; -: from the standard input")],
     receipt: Annotated[Path, typer.Option(help="file to write when done")],
     attempt: Annotated[int, typer.Option(help="counted from 1; the parent of the job reads it")] = 1,
     minutes: Annotated[float | None, typer.Option(help="time limit; the parent of the job keeps it")] = None,
 ) -> None:
     """Run one job of the DAG."""
     from headprune.pipeline.jobs import run
+    from headprune.supervision import read_spec
 
-    run(kind, json.loads(spec), receipt)
+    run(kind, json.loads(read_spec(spec)), receipt)
 
 
 @app.command(hidden=True)

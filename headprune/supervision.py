@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -55,6 +56,7 @@ class Supervisor:
     """Runs one attempt at a job.
 
     :param command: of the job's process
+    :param given: what the process reads from its standard input
     :param attempt: counted from 1
     :param seconds: time limit of the attempt; None: none
     """
@@ -64,6 +66,7 @@ class Supervisor:
     receipt: Path
     attempt: int = 1
     seconds: float | None = None
+    given: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -147,7 +150,10 @@ class Supervisor:
             (self.folder / name).unlink(missing_ok=True)
         killed_before = _out_of_memory_kills()
         environment = {**os.environ, **self.environment, FOLDER: str(self.folder.absolute())}
-        self.child = subprocess.Popen(self.command, env=environment)
+        with tempfile.TemporaryFile() as file:  # unlike a pipe it takes any length without being read
+            file.write(self.given.encode())
+            file.seek(0)
+            self.child = subprocess.Popen(self.command, env=environment, stdin=file)
         if self.stopped:  # before there was a child to pass it on to
             self.child.terminate()
         timeout = not self._wait()
@@ -263,14 +269,21 @@ def _out_of_memory_kills() -> int:
     return 0
 
 
+def read_spec(value: str) -> str:
+    """The specification of a job from its option: one of a thousand cells is too long to be an argument."""
+    return sys.stdin.read() if value == "-" else value
+
+
 def job_supervisor(arguments: list[str], environment: Mapping[str, str]) -> Supervisor:
     """The supervisor of `headprune job …`, from its arguments, which the command line has checked."""
     command = [sys.executable, "-m", "headprune.launch", *arguments]
     values = {name: arguments[i + 1] for i, name in enumerate(arguments[:-1]) if name.startswith("--")}
     minutes = values.get("--minutes")
+    text = read_spec(values["--spec"])
     return Supervisor(
         command=command,
-        spec=json.loads(values["--spec"]),
+        spec=json.loads(text),
+        given=text,
         receipt=Path(values["--receipt"]),
         attempt=int(values.get("--attempt", 1)),
         seconds=60 * float(minutes) if minutes else None,

@@ -31,7 +31,8 @@ COLUMNS = [
 ]
 OPENING = (
     "Claims of the papers as predicates over the results: {counts}. Held: the interval of the effect lies on the side "
-    "of the margin that is wanted; not held: on the other side; undecided: the margin lies in it, or there is none. "
+    "of the margin that is wanted; not held: on the other side; undecided: the margin lies in it, or there is none; "
+    "what is said of every cell is settled by counting them. "
     "Effect: {units}. Intervals: Student's t over n seeds at 95 % (of counts of cells: Clopper and Pearson, n cells), "
     "for the several comparisons of one claim together (Bonferroni), not corrected over claims; shown is the "
     "comparison that decides. Claims and margins: paper_figures/claims.yaml."

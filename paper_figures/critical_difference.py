@@ -25,7 +25,8 @@ from headprune.analysis.summary import ranking
 from headprune.statistics.ranks import Ranks
 
 NAME = "critical_difference"
-STEP, BAR, HEAD = 0.15, 0.09, 0.42  # inches: between names, between bars, for axis and critical difference
+STEP, BAR, HEAD = 0.15, 0.09, 0.62  # inches: between names, between bars, for title, critical difference and axis
+LETTER, GAP, LEAST = 0.058, 0.25, 1.6  # inches: of a letter of a name, from a name to the axis, of the axis
 OPENING = (
     "Critical-difference diagram (Demšar 2006). Methods at their mean rank by test quality over blocks, 1 the best, "
     "seeds averaged before; a block is one budget K of one model. Bars join methods that Nemenyi's test does not tell "
@@ -55,11 +56,17 @@ def draw(results: Results, out_dir: Path) -> None:
         return
     heights = [height(diagram.ranks) for diagram in diagrams]
     most = max(len(diagram.ranks.methods) for diagram in diagrams)
-    size = (SINGLE if most <= 6 else DOUBLE, sum(heights))
+    left, right = (max(sides) for sides in zip(*(room(diagram.ranks) for diagram in diagrams), strict=True))
+    axis = max(LEAST, (SINGLE if most <= 6 else DOUBLE) - left - right)
+    size, whole = (left + axis + right, sum(heights)), {"left": 0, "right": 1, "bottom": 0, "top": 1, "hspace": 0}
     with styled():
-        figure, grid = plt.subplots(len(diagrams), 1, figsize=size, squeeze=False, height_ratios=heights)
+        figure, grid = plt.subplots(
+            len(diagrams), 1, figsize=size, squeeze=False, height_ratios=heights, layout="none", gridspec_kw=whole
+        )
         for ax, diagram in zip(grid.flat, diagrams, strict=True):
-            draw_diagram(ax, diagram)
+            inch = (len(diagram.ranks.methods) - 1) / axis  # in ranks
+            ax.set_xlim(1 - left * inch, len(diagram.ranks.methods) + right * inch)
+            draw_diagram(ax, diagram, inch)
         save(figure, out_dir, NAME)
     opening = OPENING.format(alpha=diagrams[0].ranks.alpha)
     write_caption(results, out_dir, NAME, opening, [sentence(diagram) for diagram in diagrams])
@@ -91,6 +98,14 @@ def height(ranks: Ranks) -> float:
     return HEAD + 0.14 + BAR * len(levels(ranks.cliques)) + STEP * ((len(ranks.methods) + 1) // 2)
 
 
+def room(ranks: Ranks) -> tuple[float, float]:
+    """Inches that the names need on the left and on the right."""
+    half = (len(ranks.methods) + 1) // 2
+    longest = (max(len(line_label(method)) for method in side) for side in (ranks.methods[:half], ranks.methods[half:]))
+    left, right = (LETTER * (letters + len("  1.00")) + GAP for letters in longest)
+    return left, right
+
+
 def levels(cliques: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     """The bars dealt to as few levels as possible, none overlapping another of its level."""
     found: list[list[tuple[int, int]]] = []
@@ -103,18 +118,20 @@ def levels(cliques: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     return found
 
 
-def draw_diagram(ax: Axes, diagram: Diagram) -> None:
-    """An axis of ranks; the better half is named on the left, the others on the right. y is in inches, downwards."""
+def draw_diagram(ax: Axes, diagram: Diagram, inch: float) -> None:
+    """An axis of ranks; the better half is named on the left, the others on the right. y is in inches, downwards.
+
+    :param inch: in ranks
+    """
     ranks = diagram.ranks
     k, total = len(ranks.methods), height(ranks)
     ax.axis("off")
-    margin = 0.62 * (k - 1)  # names stand left and right of the ranks
-    ax.set_xlim(1 - margin, k + margin)
     ax.set_ylim(total, 0)
     line: dict[str, Any] = {"color": BLACK, "linewidth": 0.8, "solid_capstyle": "butt"}
-    ax.text(1 - margin, 0.02, diagram.title, va="top", fontsize=8)
-    ax.plot([1, 1 + ranks.critical_difference], [0.16, 0.16], **(line | {"linewidth": 1.4, "color": GREY}))
-    ax.text(1 + ranks.critical_difference / 2, 0.13, f"CD = {ranks.critical_difference:.2f}", ha="center", va="bottom")
+    ax.text(ax.get_xlim()[0] + 0.05 * inch, 0.04, diagram.title, va="top", fontsize=8)
+    end = 1 + ranks.critical_difference
+    ax.plot([1, end], [0.34, 0.34], **(line | {"linewidth": 1.4, "color": GREY}))
+    ax.text(end + 0.06 * inch, 0.34, f"CD = {ranks.critical_difference:.2f}", va="center", fontsize=7)
     ax.plot([1, k], [HEAD, HEAD], **line)
     step = 1 if k <= 12 else 5 if k > 25 else 2
     for tick in sorted({1, *range(step, k + 1, step)}):
@@ -130,7 +147,7 @@ def draw_diagram(ax: Axes, diagram: Diagram) -> None:
     for place, (method, rank) in enumerate(zip(ranks.methods, ranks.mean_ranks, strict=True)):
         left = place < half
         y = top + STEP * (place if left else k - 1 - place)
-        end = 1 - 0.04 * k if left else k + 0.04 * k
+        end = 1 - 0.1 * inch if left else k + 0.1 * inch
         ax.plot([rank, rank, end], [HEAD, y, y], **(line | {"linewidth": 0.6}), zorder=2)
         name(ax, method, rank, end, y, left)
 

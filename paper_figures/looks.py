@@ -159,6 +159,16 @@ def some_of(values: Sequence[int], most: int) -> list[int]:
     return [int(inner[place]) for place in places]
 
 
+def some_budgets(runs: pd.DataFrame, most: int) -> list[int]:
+    """At most so many of the budgets, the one with the most methods among them."""
+    methods = runs.groupby("budget")["line"].nunique().sort_index(ascending=False)
+    chosen, fullest = some_of(list(methods.index), most), int(methods.idxmax())
+    if methods[chosen].max() < methods[fullest]:
+        nearest = min(chosen, key=lambda budget: abs(budget - fullest))
+        chosen[chosen.index(nearest)] = fullest
+    return chosen
+
+
 # Of a logarithmic axis, by how many times its upper end is the lower one: enough that two or three are on it.
 TICKS = {
     2.5: (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
@@ -228,7 +238,9 @@ def legend_outside(
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 
 
-def draw_shares(ax: Axes, shares: pd.DataFrame, texts: pd.DataFrame, bold_diagonal: bool = False) -> QuadMesh:
+def draw_shares(
+    ax: Axes, shares: pd.DataFrame, texts: pd.DataFrame, bold_diagonal: bool = False, size: float = 7
+) -> QuadMesh:
     """A table of shares from 0 to 1 as coloured squares with a text in each; its names are the ticks."""
     mesh = ax.pcolormesh(np.ma.masked_invalid(shares.to_numpy(dtype=float)), cmap="Blues", norm=Normalize(0, 1))
     mesh.set(edgecolor="white", linewidth=0.8)
@@ -241,7 +253,7 @@ def draw_shares(ax: Axes, shares: pd.DataFrame, texts: pd.DataFrame, bold_diagon
     for (row, column), text in np.ndenumerate(texts.to_numpy()):
         ink = "white" if shares.iat[row, column] > 0.6 else "black"
         weight = "bold" if bold_diagonal and row == column else "normal"
-        label = ax.text(column + 0.5, row + 0.5, text, color=ink, fontsize=7, fontweight=weight)
+        label = ax.text(column + 0.5, row + 0.5, text, color=ink, fontsize=size, fontweight=weight)
         label.set(ha="center", va="center", in_layout=False)  # it stays inside its square
     return mesh
 

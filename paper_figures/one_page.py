@@ -142,7 +142,7 @@ def draw_counts(part: SubFigure, counts: pd.DataFrame, height: float) -> None:
     """The title and the table of cells."""
     ax = text_axes(part, height)
     ax.text(0, 0.0, "Pruning attention heads: results at a glance", fontsize=11, fontweight="bold", va="top")
-    places = (0.0, 0.35, 0.43, 0.60, 0.655, 0.715, 0.765, 0.89)
+    places = (0.0, 0.35, 0.425, 0.58, 0.635, 0.695, 0.745, 0.88)
     for x, name in zip(places, counts.columns, strict=True):
         ax.text(x, 0.34, name, va="top", fontweight="bold", fontsize=7)
         for number, text in enumerate(counts[name]):
@@ -213,7 +213,7 @@ def draw_survival(ax: Axes, row: Row) -> None:
     shares.index = pd.Index([f"{kind}.{layer:g}" for kind, layer in shares.index])
     few = len(shares) <= 12 and shares.shape[1] <= 8
     texts = shares.map(lambda share: f"{100 * share:.0f}" if few and np.isfinite(share) else "")
-    draw_shares(ax, shares, texts)
+    draw_shares(ax, shares, texts, size=7 if shares.shape[1] <= 6 else 5)
     ax.set_xticks(ax.get_xticks(), [f".{index:g}" for index in shares.columns])
 
 

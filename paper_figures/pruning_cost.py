@@ -44,7 +44,7 @@ from looks import (
     legend_outside,
     quality_axis,
     save,
-    some_of,
+    some_budgets,
     styled,
 )
 from matplotlib.axes import Axes
@@ -171,7 +171,7 @@ def rows_of(results: Results, group: tuple[str, ...]) -> Iterator[Row]:
     unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality)["value"].mean()
     for cost in (SENTENCES, SECONDS):
         if points[cost].notna().any():
-            budgets = some_of(sorted(points["budget"].unique(), reverse=True), BUDGETS)
+            budgets = some_budgets(points, BUDGETS)
             yield Row(group, cost, runs, points, budgets, quality, unpruned)
 
 

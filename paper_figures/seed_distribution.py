@@ -27,7 +27,7 @@ from looks import (
     group_label,
     legend_outside,
     save,
-    some_of,
+    some_budgets,
     styled,
     value_axis,
 )
@@ -77,7 +77,7 @@ def draw(results: Results, out_dir: Path) -> None:
         lines = fitting(results, group, every, room)
         notes += selection_note(len(lines), len(every))
         shown |= set(lines)
-        budgets = some_of(sorted(pruned["budget"].unique(), reverse=True), BUDGETS)
+        budgets = some_budgets(pruned, BUDGETS)
         rows.append(Row(group, runs, lines, budgets, quality_of(cells)))
     if not rows:
         raise ResultsError("no cell has a test quality: every cell failed or was not evaluated")

@@ -141,7 +141,7 @@ def draw_rows(rows: list[MapRow]) -> None:
         draw_label(axes[0], row, first_of_group=number == 0 or rows[number - 1].group != row.group)
         last = number == len(rows) - 1 or rows[number + 1].group != row.group
         for ax, kind in zip(axes[1:], types, strict=True):
-            meshes.append(draw_map(ax, row.masks[row.masks["type"] == kind], kind, last, 72 * square >= 12))
+            meshes.append(draw_map(ax, row.masks[row.masks["type"] == kind], kind, last, 72 * square >= 15))
             if number == 0:
                 ax.set_title(kind)
     draw_color_bar(figure, grid, meshes)

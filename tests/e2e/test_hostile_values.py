@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 HARM = '\'; touch HARM1; $(touch HARM2) `touch HARM3` "$(touch HARM4)" & touch HARM5 | &amp;\\ *'
 STAND_IN = f"""#!{sys.executable} -S
 import json, os, pathlib, sys
-words = sys.argv
+words = [sys.stdin.read() if word == "-" else word for word in sys.argv]
 with open(os.environ["NOTES"], "a") as file:
     file.write(json.dumps(words) + "\\n")
 outputs = []

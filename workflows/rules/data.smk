@@ -15,5 +15,5 @@ rule data:
     params:
         spec=specification("data"),
     shell:
-        "headprune job data --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job data --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"

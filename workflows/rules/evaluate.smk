@@ -17,8 +17,8 @@ rule test:
     params:
         spec=specification("test"),
     shell:
-        "headprune job test --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job test --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
 
 
 rule speed:
@@ -40,8 +40,8 @@ rule speed:
     params:
         spec=specification("speed"),
     shell:
-        "OMP_NUM_THREADS=1 headprune job speed --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "OMP_NUM_THREADS=1 headprune job speed --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
 
 
 rule ablate:
@@ -65,5 +65,5 @@ rule ablate:
     params:
         spec=specification("ablate"),
     shell:
-        "headprune job ablate --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job ablate --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"

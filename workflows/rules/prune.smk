@@ -19,8 +19,8 @@ rule score:
     params:
         spec=specification("score"),
     shell:
-        "headprune job score --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job score --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
 
 
 rule gates:
@@ -44,8 +44,8 @@ rule gates:
     params:
         spec=specification("gates"),
     shell:
-        "headprune job gates --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job gates --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
 
 
 rule search:
@@ -69,5 +69,5 @@ rule search:
     params:
         spec=specification("search"),
     shell:
-        "headprune job search --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job search --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"

@@ -18,5 +18,5 @@ rule dense:
     params:
         spec=specification("dense"),
     shell:
-        "headprune job dense --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job dense --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"

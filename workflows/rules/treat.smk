@@ -17,8 +17,8 @@ rule treat:
     params:
         spec=specification("treat"),
     shell:
-        "headprune job treat --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job treat --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
 
 
 rule retrain:
@@ -40,5 +40,5 @@ rule retrain:
     params:
         spec=specification("retrain"),
     shell:
-        "headprune job retrain --spec {params.spec:q} --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q}"
+        "headprune job retrain --spec - --receipt {output:q} "
+        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
