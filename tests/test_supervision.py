@@ -21,7 +21,7 @@ import pytest
 from headprune.pipeline.cells import Cell, execution_path
 from headprune.pipeline.store import read_json, write_json
 from headprune.stopping import EXIT_STATUS
-from headprune.supervision import record_paths
+from headprune.supervision import Supervisor, record_paths
 
 CHILD = """
 import json, os, signal, sys, time
@@ -140,6 +140,28 @@ def test_a_job_that_ends_leaves_its_receipt_and_nothing_else(job: Callable[..., 
     assert run.attempt() == 0
     assert set(read_json(run.receipt)["cells"]) == {"a", "b"}
     assert not any((run.results / "attempts").iterdir())
+
+
+def test_every_attempt_hands_its_specification_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a long text, to a process that is killed and to the one after it."""
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)  # this process keeps its own
+    given, count = "x" * 1_000_000, tmp_path / "count"
+    child = """
+import os, signal, sys
+from pathlib import Path
+read, count = len(sys.stdin.read()), Path(sys.argv[1])
+before = count.read_text() if count.exists() else ""
+count.write_text(f"{before}{read} ")
+if not before:
+    Path(os.environ["HEADPRUNE_SUPERVISED"], "underway.json").write_text('{"paths": []}')
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    write_json(execution_path(tmp_path), {"attempts": 1})
+    spec = {"results": str(tmp_path), "job": "score/tiny/all/s1", "kind": "score", "cells": []}
+    command = [sys.executable, "-c", child, str(count)]
+    codes = [Supervisor(command, spec, tmp_path / "receipt", n, 60, given).run() for n in (1, 2)]
+    assert codes == [EXIT_STATUS, 0]
+    assert count.read_text() == "1000000 1000000 "
 
 
 def test_an_attempt_waits_for_one_that_outlived_its_snakemake(job: Callable[..., Job]) -> None:

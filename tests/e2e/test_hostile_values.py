@@ -74,22 +74,37 @@ def hostile(folder: Path) -> dict[str, Any]:
     }
 
 
-def test_no_rule_hands_a_value_to_its_shell(tmp_path: Path) -> None:
-    working, config = tmp_path / "working", hostile(tmp_path)
+def run(folder: Path, config: dict[str, Any], *targets: str) -> tuple[subprocess.CompletedProcess[str], list[Any]]:
+    """How Snakemake ended in `folder`/working, and the arguments of every program that it called."""
+    working, file = folder / "working", folder / "profile.yaml"
     working.mkdir()
-    file = tmp_path / "profile.yaml"
     file.write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", str(file)]
     command += ["--directory", str(working), "--cores", "2", "--workflow-profile", str(ROOT / "profiles/default")]
-    command += ["--latency-wait", "0"]
+    command += ["--latency-wait", "0", *targets]
+    done = subprocess.run(command, env=stand_in(folder), cwd=working, capture_output=True, text=True, check=False)
+    return done, [json.loads(line)[1:] for line in (folder / "notes.jsonl").read_text().splitlines()]
+
+
+def test_a_specification_may_be_longer_than_an_argument(tmp_path: Path) -> None:
+    entries = [{"name": "unpruned"}, {"name": "random", "draws": 1500}]
+    config = SMOKE | {"seeds": [1], "budgets": [6], "methods": entries, "results": "results"}
+    done, calls = run(tmp_path, config, "results/smoke/jobs/score/tiny/all-score/s1.json")
+    assert done.returncode == 0, done.stderr[-4000:]
+    (spec,) = [call[call.index("--spec") + 1] for call in calls if call[:2] == ["job", "score"]]
+    assert len(spec) > 131_072  # bytes of one argument, Linux
+    assert len(json.loads(spec)["cells"]) == 1501
+
+
+def test_no_rule_hands_a_value_to_its_shell(tmp_path: Path) -> None:
+    config = hostile(tmp_path)
     # A picture whose files the stand-in does not know by name fails, and the others are drawn.
-    done = subprocess.run(command, env=stand_in(tmp_path), cwd=working, capture_output=True, text=True, check=False)
+    done, calls = run(tmp_path, config)
     assert "rule collect" in done.stderr, done.stderr[-4000:]
     assert not list(tmp_path.rglob("HARM*"))
-    assert {path.name for path in working.iterdir()} == {".snakemake", f"results {HARM}"}
+    assert {path.name for path in (tmp_path / "working").iterdir()} == {".snakemake", f"results {HARM}"}
 
     plan = Plan(load(config))
-    calls = [json.loads(line)[1:] for line in (tmp_path / "notes.jsonl").read_text().splitlines()]
     options = {tuple(call[i : i + 2]) for call in calls for i in range(0, len(call), 2) if call[0] == "job"}
     specs = [json.loads(value) for name, value in options if name == "--spec"]
     assert sorted(specs, key=lambda spec: str(spec["job"])) == sorted(
