@@ -69,6 +69,7 @@ scoring.find_masks, scoring.prune = find_masks, prune
 testing.evaluate = evaluate
 scoring.removal.load = lambda path: NoModel()
 
+
 def main() -> None:
     """The parent of a job is the real one; what it starts is this file again."""
     if sys.argv[1:2] == ["job"] and supervision.FOLDER not in os.environ:
