@@ -59,7 +59,7 @@ class Disturbed:
     options: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
     snakemake: subprocess.Popen[bytes] | None = None
-    finished: dict[str, int] = field(default_factory=dict)  # when the files of finished steps were written
+    finished: dict[str, str] = field(default_factory=dict)  # the files of finished steps, as they were written
     restarts: int = 0
 
     def start(self) -> None:
@@ -122,17 +122,26 @@ class Disturbed:
                 found[path] = path
         for pattern in ("cells/**/pruned.json", "cells/**/test.json", "dense/*/s?.json", "dense/*/s?.pt"):
             found |= {path: path for path in self.run.results.glob(pattern)}
-        for path in found:
-            if path.exists():
-                self.finished.setdefault(str(path.relative_to(self.run.results)), path.stat().st_mtime_ns)
+        for name, birth in births(
+            self.run.results, [str(path.relative_to(self.run.results)) for path in found]
+        ).items():
+            self.finished.setdefault(name, birth)
         return len(self.finished)
 
     def rewritten(self) -> list[str]:
         """Finished steps that ran again."""
-        times = {name: self.run.results / name for name in self.finished}
-        return [
-            name for name, path in times.items() if not path.exists() or path.stat().st_mtime_ns != self.finished[name]
-        ]
+        now = births(self.run.results, list(self.finished))
+        return [name for name, birth in self.finished.items() if now.get(name) != birth]
+
+
+def births(folder: Path, names: list[str]) -> dict[str, str]:
+    """Which file it is that has each of these names, and when it began to exist; of those that do. Every writing makes
+    a new one; the times of writing say less, for Snakemake touches what jobs on other machines have written."""
+    if not names:
+        return {}
+    call = ["stat", "--printf=%i %.W\\t%n\\n", "--", *names]  # some may be gone
+    found = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False).stdout
+    return {name: birth for birth, name in (line.split("\t") for line in found.splitlines())}
 
 
 Strike = Callable[["Disturbed", random.Random], str]  # what it hit; empty: there was nothing to hit
