@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
 SINGLE, DOUBLE = 3.4, 7.0  # inches: one column and two columns of a paper
 STYLE = Path(__file__).with_name("style.mplstyle")
@@ -193,7 +193,8 @@ def value_axis(ax: Axes, which: Literal["x", "y"], quality: Quality, limits: Ite
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
     subs = next(subs for ratio, subs in TICKS.items() if high / low < ratio)
     axis.set_major_locator(LogLocator(subs=subs))
-    axis.set_major_formatter("{x:g}")
+    wide = high >= 1e6 or (which == "x" and subs == (1,))  # plain numbers would meet, or be 1e+06
+    axis.set_major_formatter(LogFormatterMathtext() if wide else "{x:g}")
     axis.set_minor_locator(NullLocator())
 
 
