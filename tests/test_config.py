@@ -273,7 +273,7 @@ SCORE, LATE = "score method and trains nothing", "trains the weights as the mode
 BAD_TREATED = {
     "unknown `of`": ("treatments/0/of", ["magnitud"], ["treatments[0].of", "'magnitud'", "did you mean 'magnitude'"]),
     "`of` without its arm": ("treatments/0/of", ["dsp"], ["treatments[0].of", "'dsp'", "available", "dsp.joint"]),
-    "`of` that prunes nothing": ("treatments/0/of", ["unpruned"], ["treatments[0].of", "'unpruned'", "no mask"]),
+    "`of` that prunes nothing": ("treatments/2/of", ["unpruned"], ["treatments[2].of", "'unpruned'", "no mask"]),
     "compensating a joint training": (
         "treatments/4/of",
         ["magnitude", "dsp.joint"],

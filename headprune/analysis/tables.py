@@ -98,6 +98,8 @@ def read(folder: Path, with_masks: bool = False) -> Results:
     """
     cells = _read_table(folder / "cells.parquet")
     masks = _read_table(folder / "masks.parquet") if with_masks else None
+    if masks is not None:
+        masks = masks[~masks["method"].str.startswith(f"{UNPRUNED}+")]  # all heads, as in the rows of the reference
     digest = hashlib.sha256((folder / "cells.parquet").read_bytes()).hexdigest()[:12]
     return Results(folder, cells, masks, digest)
 
@@ -125,8 +127,16 @@ def _read_table(path: Path) -> pd.DataFrame:
         table = table.astype({"budget": int, "seed": int, **numbers})
     except results.DAMAGED as error:
         raise ResultsError(f"{path.name} holds something else where numbers belong: {error}") from error
+    table = with_own_name(table)
     table["line"] = table["arm"].map(pooled_arm)
     return table
+
+
+def with_own_name(table: pd.DataFrame) -> pd.DataFrame:
+    """The unpruned model that trained on is an entry of its own, `unpruned+ft`, and no reference."""
+    longer = (table["method"] == UNPRUNED) & table["arm"].str.startswith("+")
+    names = {"method": table["method"].where(~longer, UNPRUNED + table["arm"]), "arm": table["arm"].where(~longer, "")}
+    return table.assign(**names)
 
 
 def pooled_arm(arm: str) -> str:

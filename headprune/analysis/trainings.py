@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from headprune.analysis.tables import ResultsError
+from headprune.analysis.tables import ResultsError, with_own_name
 
 NEEDED = {
     "trial_masks.csv": ["profile", "model", "method", "label", "seed", "coefficient", "type", "layer", "kept"],
@@ -32,7 +32,7 @@ def read_curves(folder: Path) -> pd.DataFrame:
 
     :raises ResultsError: curves.csv is unreadable or lacks a column
     """
-    return _read(folder / "curves.csv")
+    return with_own_name(_read(folder / "curves.csv"))
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -96,8 +96,10 @@ def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
         for label in treatment.of:
             if label not in labels:
                 raise ValueError(f"{where}.of: " + unknown("method", label, labels))
-            if not prunes(registry[labels[label].name]):
-                raise ValueError(f"{where}.of: {label!r} prunes nothing, there is no mask to treat")
+            if not prunes(registry[labels[label].name]) and treatment.name != "fine_tune":
+                raise ValueError(
+                    f"{where}.of: {label!r} prunes nothing, there is no mask to treat; fine_tune can train it on"
+                )
         spare = {"draws", "updates", "learning_rate", "schedule", "distillation", "temperature"} - USES[treatment.name]
         _refuse(where, treatment, sorted(spare), f"{treatment.name!r} has no use for it")
         if not treatment.distillation:
@@ -115,9 +117,9 @@ def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
 
 
 def treated_by(config: Config, treatment: Treatment, registry: dict[str, Entry]) -> Iterator[Method]:
-    """The method entries whose masks a treatment takes."""
+    """The method entries whose masks a treatment takes: those it names, else all that prune."""
     for method in config.methods:
-        if prunes(registry[method.name]) and (not treatment.of or method.label in treatment.of):
+        if method.label in treatment.of or (not treatment.of and prunes(registry[method.name])):
             yield method
 
 

@@ -112,7 +112,7 @@ class Method(Grid):
 class Treatment(Grid):
     """What is done with the masks of other methods: every cell it applies to has a twin that was treated.
 
-    - `fine_tune`: the pruned model trains on
+    - `fine_tune`: the pruned model trains on; of `unpruned`, what as many further updates do to all heads
     - `bias_compensation`: the output biases get the mean output of the removed heads
     - `matched_random`: random heads are removed instead, as many of every module
     - `from_scratch`: the pruned architecture trains from new weights

@@ -130,6 +130,22 @@ def test_fine_tuning_changes_weights_and_no_heads(start: Start, mask: MaskOf) ->
     assert record["perplexity"] == pytest.approx(likelihood.perplexity(after, validated), rel=1e-6)
 
 
+def test_the_unpruned_model_can_train_on(start: Start, mask: MaskOf) -> None:
+    """The control of everything that trains on: as many further updates for all heads, at the budget N alone."""
+    treatment = {"name": "fine_tune", "of": ["unpruned", "magnitude"], "updates": 3, "budgets": [5]}
+    run = start([{"name": "unpruned"}, MAGNITUDE], [treatment])
+    (cell,) = run.cells("unpruned+ft")
+    assert cell.budget == cell.n_heads
+    run.job("score", "all-score")
+    receipt = run.job("retrain", "unpruned+ft", cell.budget)
+    assert receipt["cells"][cell.id]["status"] == "ok", receipt
+    record = run.record(cell)
+    assert mask(record).count == cell.n_heads
+    assert record["prune_updates"] == 3
+    before, after = run.model(cell.untreated).state_dict(), run.model(cell).state_dict()
+    assert sum(not torch.equal(after[key], value) for key, value in before.items()) > len(before) / 2
+
+
 def test_from_scratch_takes_the_architecture_only(start: Start) -> None:
     """The weights of the unpruned model leave no trace: the same mask of another one gives the same."""
     runs = [start([MAGNITUDE], [{"name": "from_scratch"}], f"run{w}", weights=w, budgets=[5]) for w in (1, 2)]
