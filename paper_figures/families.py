@@ -66,7 +66,7 @@ def family_of(line: Line) -> str:
     treatment = split_arm(line[1])[1]
     if treatment:
         return CONTROLS if treatment == TWIN else TREATED
-    return FAMILY_OF.get(line[0], OTHER)
+    return CONTROLS if line[0].startswith(UNPRUNED) else FAMILY_OF.get(line[0], OTHER)
 
 
 def by_family(lines: Iterable[Line]) -> dict[str, list[Line]]:
@@ -86,7 +86,7 @@ def _rank(line: Line) -> tuple:
     method, arm = line
     base, treatment = split_arm(arm)
     methods, arms, treatments = METHODS, ARMS.get(method, ()), list(TREATMENT_NAMES)
-    place = (_index(methods, method), method, _index(arms, base), base)
+    place = (_index(methods, method.partition("+")[0]), method, _index(arms, base), base)
     return (bool(treatment), *place, _index(treatments, treatment), treatment)
 
 
@@ -99,6 +99,8 @@ def line_label(line: Line) -> str:
     """`("dsp", "joint+ft")` reads `DSP (joint) + fine-tuning`; unknown names read as they are."""
     method, arm = line
     base, treatment = split_arm(arm)
+    if method.startswith(f"{UNPRUNED}+"):
+        method, _, treatment = method.partition("+")
     name = METHOD_NAMES.get(method, method.replace("_", " "))
     name = f"{name} ({ARM_NAMES.get(base, _arm_name(base))})" if base else name
     return f"{name} + {treatment_label(treatment)}" if treatment else name

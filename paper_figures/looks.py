@@ -61,6 +61,7 @@ CORE: dict[Line, Look] = {  # keep their colours in every figure
     ("dsp", "joint"): Look(VERMILLION, "P"),
 }
 KNOWN: dict[Line, Look] = CORE | {  # colours differ within a family; between families they repeat
+    (f"{UNPRUNED}+ft", ""): Look(GREY, "*", SHORT),
     ("random_balanced", ""): Look(BLUE, "s", DASHED),
     ("gradient_importance", "signed"): Look(VERMILLION, ">", SHORT),
     ("gradient_importance", "unnormalised"): Look(GREEN, "X"),

@@ -27,6 +27,7 @@ from looks import (
     legend_outside,
     looks,
     save,
+    save_empty,
     styled,
     ticks,
 )
@@ -46,15 +47,19 @@ OPENING = (
 )
 CURVES = "The left panel shows {shown} of {all} methods, the best of every family and the next best."
 ONE_SEED = "One seed: no method can be compared with itself."
+NOTHING = "No two masks to compare: one method and one seed."
 
 
 def draw(results: Results, out_dir: Path) -> None:
     """Draw one row of two panels per group."""
     results = results.untreated()
-    rows, notes, shown_lines = [], [], set()
+    rows, notes, shown_lines, alone = [], [], set(), False
     for group, masks in usable_masks(results):
         masks = masks[masks["method"] != UNPRUNED]
         if masks.empty:
+            continue
+        if agreements(masks).empty:
+            alone = True
             continue
         every = [(str(m), str(a)) for m, a in masks[["method", "line"]].drop_duplicates().to_numpy()]
         lines = fitting(results, group, every, MOST)
@@ -65,6 +70,10 @@ def draw(results: Results, out_dir: Path) -> None:
         notes += [CURVES.format(shown=len(few), all=len(lines))] if len(few) < len(lines) else []
         rows.append((group, agreements(masks), lines, few))
         shown_lines |= kept
+    if not rows and alone:
+        save_empty(out_dir, NAME, NOTHING)
+        write_caption(results, out_dir, NAME, NOTHING, [], with_metric=False)
+        return
     if not rows:
         raise ResultsError("masks.parquet holds no mask of a completed cell of a pruned model")
     with styled():

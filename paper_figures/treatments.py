@@ -62,7 +62,7 @@ OPENING = (
     "What treating a pruned model changes: one panel per method and arm, its masks as they were found (black) and "
     "treated afterwards. Lines: mean over runs; bands: lowest to highest run. Random twin: random heads, as many of "
     "every module as the mask keeps. From scratch: the pruned architecture trained from new weights. Grey dashes: the "
-    "unpruned model."
+    "unpruned model, and, shorter, the same trained on as long as the fine-tuned ones, where there is one."
 )
 NOTHING = "No treated masks in these results:\nno treatment is configured, or none has a result."
 PAIR = [*GROUP, "method", "base", "budget", "seed"]
@@ -95,7 +95,7 @@ def treated_runs(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     """Completed runs of one group, treated or not, of the lines that were treated: `base`, `base_line`, `treatment`."""
     cells = in_group(results.cells, group)
     runs = outcomes(cells, quality_of(cells))
-    runs = runs[(runs["status"] == "ok") & (runs["method"] != UNPRUNED)]
+    runs = runs[(runs["status"] == "ok") & ~runs["method"].str.startswith(UNPRUNED)]
     if runs.empty:
         return runs
     runs = runs.assign(
@@ -147,9 +147,11 @@ def draw_panels(results: Results, panels: Sequence[tuple[tuple[str, ...], Line, 
     palette = LOOKS | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(unknown)}
     for number, (ax, (group, line, runs)) in enumerate(zip(grid.flat, panels, strict=False)):
         cells = in_group(results.cells, group)
-        unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality_of(cells))["value"].dropna()
-        if len(unpruned):
-            draw_reference(ax, unpruned, Look(GREY, "", (0, (5, 2))), "unpruned")
+        for line, dash in ((UNPRUNED, ""), (0, (5, 2))), ((f"{UNPRUNED}+ft", ""), (0, (2, 2))):
+            own = cells[(cells["method"] == line[0]) & (cells["line"] == line[1])]
+            values = outcomes(own, quality_of(cells))["value"].dropna()
+            if len(values):
+                draw_reference(ax, values, Look(GREY, "", dash), line_label(line))
         draw_panel(ax, runs, palette)
         quality_axis(ax, quality_of(cells))
         ax.set_ylabel("" if number % columns else quality_of(cells).label)

@@ -36,6 +36,35 @@ def test_one_seed_one_budget_no_dsp(script, tmp_path: Path) -> None:
     assert "± " not in (tmp_path / "results.csv").read_text(encoding="utf-8")
 
 
+def test_one_method_and_one_seed(script, tmp_path: Path) -> None:
+    """There is no pair of masks: the figure of pairs says so."""
+    folder = write(tmp_path / "in", Plan(arms=[("magnitude", "")], budgets=(16,), seeds=(1,), failed={}))
+    assert draw_all(script, folder, tmp_path) == [0] * len(NAMES)
+    assert "No two masks" in (tmp_path / "mask_agreement.txt").read_text(encoding="utf-8")
+
+
+def test_an_unpruned_model_that_trained_on_is_no_reference(script, tmp_path: Path) -> None:
+    """It stands beside the unpruned one in tables and figures, whose numbers stay what they were."""
+    plain = write(tmp_path / "plain", Plan(arms=FEW, budgets=(16,), failed={}))
+    longer = write(tmp_path / "longer", Plan(arms=FEW, budgets=(16,), failed={}))
+    for table in ("cells", "masks"):
+
+        def with_copy(found: pd.DataFrame) -> pd.DataFrame:
+            copy = found[found["method"] == "unpruned"].assign(arm="+ft")
+            return pd.concat([found, copy.assign(value=copy["value"] + 1) if "value" in copy else copy])
+
+        edit(longer, with_copy, table)
+    rows = {}
+    for folder in (plain, longer):
+        assert draw_all(script, folder, tmp_path / folder.name / "out") == [0] * len(NAMES)
+        table = pd.read_csv(tmp_path / folder.name / "out" / "results_long.csv")
+        rows[folder.name] = table.set_index(["method", "arm", "budget"])
+    assert rows["plain"].equals(rows["longer"].drop(index=[("unpruned+ft", "", 36)]).astype(rows["plain"].dtypes))
+    mean = rows["longer"]["mean"]
+    assert mean["unpruned+ft", "", 36] == pytest.approx(mean["unpruned", "", 36] + 1)
+    assert "unpruned + fine-tuning" in (tmp_path / "longer" / "out" / "results.md").read_text(encoding="utf-8")
+
+
 def test_several_groups_are_never_pooled(script, tmp_path: Path, unsaved: list[Figure]) -> None:
     other = (*GROUP[:2], "toy-en-fr", GROUP[3])
     folder = write(tmp_path / "in", Plan(groups=(GROUP, other), arms=FEW, budgets=(16, 4), failed={}))
