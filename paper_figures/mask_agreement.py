@@ -113,6 +113,10 @@ def middle(pairs: pd.DataFrame) -> int:
 def draw_between_seeds(ax: Axes, pairs: pd.DataFrame, lines: Sequence[Line], palette: dict[Line, Look]) -> None:
     """One curve over K per method, and what chance gives."""
     own = pairs[pairs["between_seeds"]]
+    if pairs.empty:
+        ax.axis("off")
+        ax.text(0.5, 0.5, "one method, one seed:\nno pairs", transform=ax.transAxes, ha="center", color=GREY)
+        return
     total = int(pairs["n_heads"].max())
     at = np.arange(1, total + 1)
     ax.plot(at, [expected_jaccard(total, k) for k in at], ":", color=GREY, label="two random masks", zorder=1.5)

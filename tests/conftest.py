@@ -6,6 +6,7 @@ import copy
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
@@ -40,6 +41,16 @@ SIZES = {
     "share_all_embeddings": True,
 }
 PRE_NORM = {"encoder_normalize_before": True, "decoder_normalize_before": True}
+
+
+@pytest.fixture
+def nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test runs in an empty folder, which is empty afterwards."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    assert not list(folder.iterdir())
 
 
 @pytest.fixture(scope="session")

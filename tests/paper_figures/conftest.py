@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from figure_runs import AT_TIMES, FIGURES, NAMES, SCRIPTS, Drawn
 from matplotlib.figure import Figure
@@ -19,12 +20,36 @@ sys.path.append(str(SCRIPTS))
 
 import looks
 import synthetic_results
+from synthetic_results import Plan
+
+MODELS = [("small_lm", "lm", "toy", name) for name in ("all-attention", "transformer-xl")]
+ARMS = (("random", "draw1"), ("random", "draw2"), ("magnitude", ""), ("l0", "joint"), ("l0", "continued"))
 
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One made-up results folder: every method, two seeds, one failed and one diverged cell."""
     return synthetic_results.write(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds with searches and curves."""
+    arms = (*ARMS, ("dsp", "joint"), ("cluster_merge", ""))
+    return synthetic_results.write(
+        tmp_path_factory.mktemp("searched"),
+        Plan(arms=arms, budgets=(16, 8), fewer={}, failed={}, trials=True),
+    )
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two language models of one dataset."""
+    plan = Plan(groups=MODELS, arms=ARMS[:3], budgets=(16, 8), fewer={}, failed={}, metric="perplexity")
+    folder = synthetic_results.write(tmp_path_factory.mktemp("models"), plan)
+    cells = pd.read_parquet(folder / "cells.parquet")
+    cells[(cells["metric"] != "perplexity") | (cells["split"] == "test")].to_parquet(folder / "cells.parquet")
+    return folder
 
 
 @pytest.fixture(scope="session")

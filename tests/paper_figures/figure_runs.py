@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 SCRIPTS = Path(__file__).parents[2] / "paper_figures"
 MAPS = ("survival_maps", "kept_by_type")
@@ -26,3 +30,25 @@ class Drawn:
     figures: dict[str, Figure]
     again: Path  # where a second process draws the same once more, meanwhile
     process: subprocess.Popen[str]
+
+
+def draw(script: Callable, name: str, folder: Path, out: Path, unsaved: list[Figure]) -> Figure:
+    """What a script draws of a folder, laid out."""
+    assert script(name).main([str(folder), str(out)]) == 0
+    unsaved[-1].draw_without_rendering()
+    return unsaved[-1]
+
+
+def cell_values(folder: Path) -> dict[tuple, dict[str, float]]:
+    """Metrics by (model, method, arm, budget, seed), gathered with a loop; only completed cells."""
+    found: dict[tuple, dict[str, float]] = {}
+    for row in pd.read_parquet(folder / "cells.parquet").to_dict("records"):
+        if row["status"] == "ok":
+            key = tuple(row[name] for name in ("model", "method", "arm", "budget", "seed"))
+            found.setdefault(key, {})[row["metric"]] = row["value"]
+    return found
+
+
+def no_overlap(texts: list[Text]) -> bool:
+    boxes = [text.get_window_extent() for text in texts if text.get_visible() and text.get_text().strip()]
+    return not any(one.overlaps(other) for one, other in combinations(boxes, 2))

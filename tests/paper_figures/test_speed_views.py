@@ -1,0 +1,91 @@
+"""The numbers drawn by the figures of speed, seeds and ranks, against plain computations."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from figure_runs import cell_values, draw, no_overlap
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from scipy import stats
+from synthetic_results import Plan, write
+
+ARMS = (("random", "draw1"), ("random", "draw2"), ("magnitude", ""))
+
+
+def test_speed_up_equals_a_division(script, results: Path) -> None:
+    module, values = script("speedup"), cell_values(results)
+    read = script("common").read(results)
+    (group,) = read.groups()
+    for speed, power in zip(module.SPEEDS, (1, -1), strict=True):
+        runs = module.ratios(read, group, speed)
+        assert len(runs) == 44  # 46 pruned cells, two of them failed
+        for row in runs.itertuples():
+            own, dense = (
+                values[group[3], row.method, row.arm, row.budget, row.seed],
+                values[group[3], "unpruned", "", 36, row.seed],
+            )
+            assert row.theoretical == pytest.approx(dense["macs_per_token"] / own["macs_per_token"], rel=1e-12)
+            assert row.realised == pytest.approx((dense[speed.metric] / own[speed.metric]) ** power, rel=1e-12)
+            assert row.low <= row.realised <= row.high
+
+
+def test_every_run_is_a_point(script, results: Path, tmp_path: Path, unsaved: list[Figure]) -> None:
+    figure = draw(script, "seed_distribution", results, tmp_path, unsaved)
+    values = cell_values(results)
+    budgets = [int(ax.get_title(loc="left").removeprefix("K = ")) for ax in figure.axes]
+    assert budgets == [32, 8, 4]
+    for ax, budget in zip(figure.axes, budgets, strict=True):
+        drawn_at = [
+            x for points in ax.collections if isinstance(points, PathCollection) for x, _ in points.get_offsets()
+        ]
+        expected = [cell["bleu"] for key, cell in values.items() if key[3] in (budget, 36)]
+        np.testing.assert_allclose(sorted(drawn_at), sorted(expected))
+    failed = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert failed == ["1 failed", "1 diverged"]
+    low, high = stats.t.interval(0.95, 1, *mean_and_error([c["bleu"] for k, c in values.items() if k[1] == "unpruned"]))
+    ends = [segment[:, 0] for ax in figure.axes[:1] for lines in ax.collections for segment in segments(lines)]
+    assert any(np.allclose(end, (low, high)) for end in ends)
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    return float(np.mean(values)), float(stats.sem(values))
+
+
+def segments(collection) -> list[np.ndarray]:
+    return collection.get_segments() if hasattr(collection, "get_segments") else []
+
+
+def test_ranks_equal_scipy_and_names_stand_apart(script, searched: Path, tmp_path: Path, unsaved: list[Figure]) -> None:
+    figure = draw(script, "critical_difference", searched, tmp_path, unsaved)
+    table: dict[tuple, dict[tuple, list[float]]] = {}
+    for (_, method, arm, budget, _), cell in cell_values(searched).items():
+        if method != "unpruned":
+            line = (method, script("common").pooled_arm(arm))
+            table.setdefault(budget, {}).setdefault(line, []).append(cell["bleu"])
+    lines = sorted(table[16])
+    ranks = np.mean([stats.rankdata([-np.mean(own[line]) for line in lines]) for own in table.values()], axis=0)
+    texts = [text.get_text().strip() for text in figure.axes[0].texts]
+    for line, rank in zip(lines, ranks, strict=True):
+        label = script("families").line_label(line)
+        assert f"{label}  {rank:.2f}" in texts or f"{rank:.2f}  {label}" in texts
+    assert no_overlap(figure.axes[0].texts)
+    assert "6 methods in 2 blocks; Friedman χ² = " in (tmp_path / "critical_difference.txt").read_text()
+
+
+def test_bars_of_one_level_do_not_meet(script) -> None:
+    cliques = [(0, 2), (1, 3), (3, 4), (4, 6)]
+    found = script("critical_difference").levels(cliques)
+    assert sorted(clique for level in found for clique in level) == cliques
+    for level in found:
+        assert all(before[1] < after[0] for before, after in pairwise(level))
+
+
+def test_too_few_blocks_are_said(script, tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", Plan(arms=ARMS[:3], budgets=(16,), seeds=(1,), failed={}))
+    assert script("critical_difference").main([str(folder), str(tmp_path)]) == 0
+    assert (tmp_path / "critical_difference.txt").read_text().startswith("Too few methods share two budgets")
+    assert (tmp_path / "critical_difference.png").stat().st_size > 1_000
