@@ -262,7 +262,9 @@ def label_of(line: Line) -> str:
 
 
 def line_of(label: str) -> Line:
-    """The line of a label: `dsp.joint+ft`, `magnitude+ft`, `random`."""
+    """The line of a label: `dsp.joint+ft`, `magnitude+ft`, `random`; `unpruned+ft`, which has no arm."""
     name, plus, treatment = label.partition("+")
+    if plus and name == UNPRUNED:
+        return label, ""
     method, _, arm = name.partition(".")
     return method, f"{arm}{plus}{treatment}"

@@ -255,6 +255,9 @@ def test_familywise_error_of_500_a_a_grids(monkeypatch: pytest.MonkeyPatch) -> N
     assert not table["verdict"].str.startswith("undecidable").any()
 
 
-@pytest.mark.parametrize("line", [("dsp", "joint"), ("random", ""), ("magnitude", "+ft"), ("dsp", "joint+ft")])
+LABELLED = [("dsp", "joint"), ("random", ""), ("magnitude", "+ft"), ("dsp", "joint+ft"), ("unpruned+ft", "")]
+
+
+@pytest.mark.parametrize("line", LABELLED)
 def test_labels_read_back(line: tuple[str, str]) -> None:
     assert line_of(label_of(line)) == line
