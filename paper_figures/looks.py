@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 
@@ -47,6 +47,12 @@ class Look:
     def size(self) -> float:
         """Marker size in points; crosses and stars have less ink, so they are drawn larger."""
         return {"P": 5.5, "X": 5.0, "*": 6.5}.get(self.marker, 4.2)
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """A line with markers on it, as keywords of `plot`."""
+        style = {"color": self.color, "linestyle": self.dash, "marker": self.marker, "markersize": self.size}
+        return style | {"markeredgecolor": "white", "markeredgewidth": 0.4}
 
 
 DASHED, DOTTED = (0, (4, 1.2)), (0, (1, 1.2))

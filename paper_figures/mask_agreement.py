@@ -128,18 +128,7 @@ def draw_between_seeds(ax: Axes, pairs: pd.DataFrame, lines: Sequence[Line], pal
             continue
         look = palette[line]
         ax.scatter(of_line["heads"], of_line["jaccard"], s=3, color=look.color, alpha=0.35, linewidths=0, zorder=2)
-        ax.plot(
-            points["heads"],
-            points["mean"],
-            color=look.color,
-            marker=look.marker,
-            markersize=look.size,
-            linestyle=look.dash,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            label=line_label(line),
-            zorder=3,
-        )
+        ax.plot(points["heads"], points["mean"], **look.line, label=line_label(line), zorder=3)
     if own.empty:
         ax.text(0.5, 0.9, "one seed: no pairs", transform=ax.transAxes, ha="center", color=GREY)
     ax.set_ylim(-0.03, 1.03)

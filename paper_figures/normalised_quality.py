@@ -139,17 +139,7 @@ def draw_panel(ax: Axes, panel: Panel, palette: dict[Line, Look]) -> None:
 def draw_line(ax: Axes, points: pd.DataFrame, look: Look, label: str) -> None:
     """One method; rings around what is flagged, triangles at the edge for what lies beyond."""
     shown = points["value"].clip(*LIMITS)
-    style = {"markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 3}
-    ax.plot(
-        points["heads"],
-        shown,
-        color=look.color,
-        marker=look.marker,
-        markersize=look.size,
-        linestyle=look.dash,
-        label=label,
-        **style,
-    )
+    ax.plot(points["heads"], shown, **look.line, label=label, zorder=3)
     for row in points.itertuples():
         ax.scatter(
             [row.heads] * len(row.single), row.single, s=4, color=look.color, alpha=0.55, linewidths=0, zorder=2.5

@@ -172,18 +172,7 @@ def draw_line(ax: Axes, runs: pd.DataFrame, look: Look, label: str) -> None:
     points = pool(runs).sort_values("heads")
     draw_range(ax, points["heads"], points["low"], points["high"], look.color)
     ax.scatter(runs["heads_kept"], runs["value"], s=4, color=look.color, alpha=0.55, linewidths=0, zorder=2.5)
-    ax.plot(
-        points["heads"],
-        points["mean"],
-        color=look.color,
-        marker=look.marker,
-        markersize=look.size,
-        linestyle=look.dash,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
-        label=label,
-        zorder=3,
-    )
+    ax.plot(points["heads"], points["mean"], **look.line, label=label, zorder=3)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -159,18 +159,8 @@ def draw_losses(ax: Axes, row: Row, palette: dict[Line, Look]) -> None:
                 ax.plot(points["share"], points["mean"], color=look.color, linewidth=0.7, alpha=0.6, zorder=2)
                 continue
             draw_range(ax, points["share"], points["low"], points["high"], look.color)
-            ax.plot(
-                points["share"],
-                points["mean"],
-                color=look.color,
-                linestyle=look.dash,
-                marker=look.marker,
-                markersize=look.size,
-                markevery=max(1, len(points) // 8),
-                markeredgecolor="white",
-                markeredgewidth=0.4,
-                zorder=3,
-            )
+            every = max(1, len(points) // 8)
+            ax.plot(points["share"], points["mean"], **look.line, markevery=every, zorder=3)
         ax.add_line(style_of(look, line_label(line)))
     ax.set_xlabel("share of the training")
     ax.set_xlim(-0.02, 1.02)
@@ -179,8 +169,7 @@ def draw_losses(ax: Axes, row: Row, palette: dict[Line, Look]) -> None:
 
 def style_of(look: Look, label: str) -> Line2D:
     """What the legend shows, whether the training was validated or not."""
-    style = {"marker": look.marker, "markersize": look.size, "markeredgecolor": "white", "markeredgewidth": 0.4}
-    return Line2D([], [], color=look.color, linestyle=look.dash, label=label, **style)
+    return Line2D([], [], **look.line, label=label)
 
 
 def draw_schedule(ax: Axes, row: Row, quantity: str, palette: dict[Line, Look]) -> None:

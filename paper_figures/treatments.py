@@ -169,18 +169,8 @@ def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[str, Look]) -> None:
         own = runs[runs["treatment"] == treatment]
         points, look = pool(own.assign(line="")).sort_values("heads"), palette[treatment]
         draw_range(ax, points["heads"], points["low"], points["high"], look.color)
-        ax.plot(
-            points["heads"],
-            points["mean"],
-            color=look.color,
-            marker=look.marker,
-            markersize=look.size,
-            linestyle=look.dash,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            label=treatment_label(treatment) or "untreated",
-            zorder=4 if treatment else 3,
-        )
+        label = treatment_label(treatment) or "untreated"
+        ax.plot(points["heads"], points["mean"], **look.line, label=label, zorder=4 if treatment else 3)
     ax.set_xticks(ticks(runs.groupby("budget")["heads_kept"].mean(), gap=0.1))
 
 
