@@ -147,11 +147,10 @@ def draw_panels(results: Results, panels: Sequence[tuple[tuple[str, ...], Line, 
     palette = LOOKS | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(unknown)}
     for number, (ax, (group, line, runs)) in enumerate(zip(grid.flat, panels, strict=False)):
         cells = in_group(results.cells, group)
-        for line, dash in ((UNPRUNED, ""), (0, (5, 2))), ((f"{UNPRUNED}+ft", ""), (0, (2, 2))):
-            own = cells[(cells["method"] == line[0]) & (cells["line"] == line[1])]
-            values = outcomes(own, quality_of(cells))["value"].dropna()
+        for method, dash in (UNPRUNED, (0, (5, 2))), (f"{UNPRUNED}+ft", (0, (2, 2))):
+            values = outcomes(cells[cells["method"] == method], quality_of(cells))["value"].dropna()
             if len(values):
-                draw_reference(ax, values, Look(GREY, "", dash), line_label(line))
+                draw_reference(ax, values, Look(GREY, "", dash), line_label((method, "")))
         draw_panel(ax, runs, palette)
         quality_axis(ax, quality_of(cells))
         ax.set_ylabel("" if number % columns else quality_of(cells).label)
