@@ -21,7 +21,7 @@ def test_names_and_folders(write: Callable, tmp_path: Path) -> None:
     assert [path.name for path in tables(folder)] == ["cells.parquet", "masks.parquet"]
     with pytest.raises(ValueError, match="'quick' is the second of the name 'quick'"):
         find(["quick", "quick"], ROOT)
-    with pytest.raises(ValueError, match="unknown results './nowhere'; available: quick, small-first"):
+    with pytest.raises(ValueError, match="unknown results './nowhere'; available: quick, small"):
         find("./nowhere", ROOT)
     with pytest.raises(ValueError, match="no results are named"):
         find([], ROOT)
