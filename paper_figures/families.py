@@ -66,7 +66,7 @@ def family_of(line: Line) -> str:
     treatment = split_arm(line[1])[1]
     if treatment:
         return CONTROLS if treatment == TWIN else TREATED
-    return CONTROLS if line[0].startswith(UNPRUNED) else FAMILY_OF.get(line[0], OTHER)
+    return CONTROLS if line[0].partition("+")[0] == UNPRUNED else FAMILY_OF.get(line[0], OTHER)
 
 
 def by_family(lines: Iterable[Line]) -> dict[str, list[Line]]:

@@ -58,17 +58,17 @@ def draw(results: Results, out_dir: Path) -> None:
         masks = masks[masks["method"] != UNPRUNED]
         if masks.empty:
             continue
-        if agreements(masks).empty:
-            alone = True
-            continue
         every = [(str(m), str(a)) for m, a in masks[["method", "line"]].drop_duplicates().to_numpy()]
         lines = fitting(results, group, every, MOST)
         notes += selection_note(len(lines), len(every))
         kept = set(lines)
-        masks = on_lines(masks, kept)
+        pairs = agreements(on_lines(masks, kept))
+        if pairs.empty:
+            alone = True
+            continue
         few = fitting(results, group, lines, MANY)
         notes += [CURVES.format(shown=len(few), all=len(lines))] if len(few) < len(lines) else []
-        rows.append((group, agreements(masks), lines, few))
+        rows.append((group, pairs, lines, few))
         shown_lines |= kept
     if not rows and alone:
         save_empty(out_dir, NAME, NOTHING)

@@ -95,7 +95,7 @@ def treated_runs(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     """Completed runs of one group, treated or not, of the lines that were treated: `base`, `base_line`, `treatment`."""
     cells = in_group(results.cells, group)
     runs = outcomes(cells, quality_of(cells))
-    runs = runs[(runs["status"] == "ok") & ~runs["method"].str.startswith(UNPRUNED)]
+    runs = runs[(runs["status"] == "ok") & (runs["method"].str.partition("+")[0] != UNPRUNED)]
     if runs.empty:
         return runs
     runs = runs.assign(
