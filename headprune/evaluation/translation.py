@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -68,25 +68,44 @@ def translate(model: nn.Module, corpus: TranslationCorpus, split: str, settings:
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     """sacrebleu's default BLEU (13a, mixed case) on detokenised text."""
-    return _score(sacrebleu.metrics.BLEU(), hypotheses, references)
+    return _score(sacrebleu.metrics.BLEU, hypotheses, references)
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     """sacrebleu's chrF2."""
-    return _score(sacrebleu.metrics.CHRF(), hypotheses, references)
+    return _score(sacrebleu.metrics.CHRF, hypotheses, references)
 
 
 def bleu_tokenized_lower(hypotheses: Sequence[str], references: Sequence[str], language: str) -> Score:
     """BLEU of lower-cased Moses tokens, comparable to what the papers report; never to be quoted as sacreBLEU."""
-    metric = sacrebleu.metrics.BLEU(tokenize="none", lowercase=True, force=True)
-    tokenizer = _moses(language)
-    tokens = [[tokenizer.tokenize(line, return_str=True, escape=False) for line in t] for t in (hypotheses, references)]
-    score = _score(metric, tokens[0], tokens[1])
+    tokens, known = _moses(hypotheses, language), _moses_references(tuple(references), language)
+    score = _score(sacrebleu.metrics.BLEU, tokens, known, tokenize="none", lowercase=True, force=True)
     return Score(score.value, score.signature.replace("tok:none", f"tok:moses-{language}"))
 
 
+def _score(kind: Callable[..., Any], hypotheses: Sequence[str], references: Sequence[str], **options: Any) -> Score:
+    if len(hypotheses) != len(references):
+        raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
+    metric = _metric(kind, tuple(references), **options)
+    return Score(float(metric.corpus_score(list(hypotheses), None).score), str(metric.get_signature()))
+
+
+@lru_cache(maxsize=4)
+def _metric(kind: Callable[..., Any], references: tuple[str, ...], **options: Any) -> Any:
+    """The n-grams of references are counted once for all models that a job tests."""
+    return kind(references=[list(references)], **options)
+
+
+def _moses(lines: Sequence[str], language: str) -> tuple[str, ...]:
+    tokenizer = _tokenizer(language)
+    return tuple(tokenizer.tokenize(line, return_str=True, escape=False) for line in lines)
+
+
+_moses_references = lru_cache(maxsize=1)(_moses)
+
+
 @lru_cache
-def _moses(language: str) -> Any:
+def _tokenizer(language: str) -> Any:
     from sacremoses import MosesTokenizer
 
     return MosesTokenizer(lang=language)
@@ -116,10 +135,3 @@ def paired_bootstrap(
         test = statistics.paired_bootstrap(hypotheses[first], hypotheses[name], references, "bleu", samples)
         found[name] = Paired(test.system, test.p_value)
     return found
-
-
-def _score(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
-    if len(hypotheses) != len(references):
-        raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
-    value = metric.corpus_score(list(hypotheses), [list(references)]).score
-    return Score(float(value), str(metric.get_signature()))
