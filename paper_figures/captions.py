@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from common import UNPRUNED, Quality, Results, in_group, lines_of, outcomes, quality_of, write_text
+from common import UNPRUNED, Quality, Results, group_label, in_group, lines_of, outcomes, quality_of, write_text
 from families import line_label, ordered
-from looks import group_label
 
 MOST_LISTED = 8  # above this many, cells without a result are counted by status only
 

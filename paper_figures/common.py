@@ -44,6 +44,7 @@ __all__ = [
     "Results",
     "ResultsError",
     "asked_for",
+    "group_label",
     "in_group",
     "label_of",
     "lines_of",
@@ -61,6 +62,13 @@ __all__ = [
     "split_arm",
     "write_text",
 ]
+
+
+def group_label(results: Results, group: tuple[str, ...]) -> str:
+    """The parts of the group's name that tell it from the others; empty when there is only one group."""
+    groups = results.groups()
+    varying = [i for i in range(len(GROUP)) if len({other[i] for other in groups}) > 1]
+    return ", ".join(group[i] for i in varying)
 
 
 def asked_for(results: Results, labels: Sequence[str]) -> Results:

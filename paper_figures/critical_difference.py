@@ -15,9 +15,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from captions import write_caption
-from common import Line, Results, run
+from common import Line, Results, group_label, run
 from families import line_label
-from looks import BLACK, DOUBLE, GREY, SINGLE, group_label, save, save_empty, styled
+from looks import BLACK, DOUBLE, GREY, SINGLE, save, save_empty, styled
 from matplotlib.axes import Axes
 
 from headprune.analysis.comparisons import Study

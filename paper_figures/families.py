@@ -30,6 +30,7 @@ SUITE: dict[str, dict[str, tuple[str, ...]]] = {
         "layerwise_l0": ("continued", "pipelined", "no_warmup", "no_initialisation", "no_scaling", "at_k"),
     },
 }
+MANY = 8  # more lines than this are no longer told apart in one panel
 CONTROLS, OTHER, TREATED = "Reference and controls", "Other methods", "Treated masks"
 FAMILIES = (*SUITE, OTHER, TREATED)
 TWIN = "twin"  # random heads, as many of every module as the mask it is named after keeps: a control

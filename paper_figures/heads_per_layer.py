@@ -16,9 +16,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, Line, Results, ResultsError, lines_of, read_trial_masks, run
+from common import UNPRUNED, Line, Results, ResultsError, group_label, lines_of, read_trial_masks, run
 from families import line_label, ordered
-from looks import DOUBLE, GREY, SINGLE, draw_shares, group_label, save, styled
+from looks import DOUBLE, GREY, SINGLE, draw_shares, save, styled
 from masks import attention_types, usable_masks
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh

@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
-from common import CELL, UNPRUNED, Line, Results, ResultsError, lines_of, run
+from common import CELL, UNPRUNED, Line, Results, ResultsError, group_label, lines_of, run
 from families import line_label, ordered
 from looks import (
     BLUE,
@@ -27,7 +27,6 @@ from looks import (
     VERMILLION,
     Look,
     draw_range,
-    group_label,
     legend_outside,
     save,
     styled,

@@ -15,7 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from common import GROUP, UNPRUNED, Line, Quality, Results
+from common import UNPRUNED, Line, Quality
 from families import ordered
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -108,7 +108,6 @@ SPARE = [
     Look(SPARE_COLORS[i % 6], SPARE_MARKERS[i % 7], SPARE_DASHES[i % 4])  # 84 of them
     for i in range(len(SPARE_COLORS) * len(SPARE_MARKERS) * 2)
 ]
-MANY = 8  # more lines than this are no longer told apart in one panel
 
 
 def looks(lines: Iterable[Line]) -> dict[Line, Look]:
@@ -134,13 +133,6 @@ def _distinct(wish: Look | None, taken: Sequence[Look]) -> Look:
         (look for look in spare if look not in taken),
         key=lambda look: (look.marker in markers, look.dash in {other.dash for other in taken}),
     )
-
-
-def group_label(results: Results, group: tuple[str, ...]) -> str:
-    """The parts of the group's name that tell it from the others; empty when there is only one group."""
-    groups = results.groups()
-    varying = [i for i in range(len(GROUP)) if len({other[i] for other in groups}) > 1]
-    return ", ".join(group[i] for i in varying)
 
 
 def styled() -> AbstractContextManager[None]:

@@ -15,22 +15,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, Line, Results, ResultsError, on_lines, run
-from families import line_label, ordered
-from looks import (
-    DOUBLE,
-    GREY,
-    MANY,
-    Look,
-    draw_shares,
-    group_label,
-    legend_outside,
-    looks,
-    save,
-    save_empty,
-    styled,
-    ticks,
-)
+from common import UNPRUNED, Line, Results, ResultsError, group_label, on_lines, run
+from families import MANY, line_label, ordered
+from looks import DOUBLE, GREY, Look, draw_shares, legend_outside, looks, save, save_empty, styled, ticks
 from masks import agreements, expected_jaccard, usable_masks
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

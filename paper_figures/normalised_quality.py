@@ -16,9 +16,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import Line, Results, run
-from families import line_label, ordered
-from looks import DOUBLE, GREY, MANY, SINGLE, Look, group_label, legend_outside, looks, save, save_empty, styled, ticks
+from common import Line, Results, group_label, run
+from families import MANY, line_label, ordered
+from looks import DOUBLE, GREY, SINGLE, Look, legend_outside, looks, save, save_empty, styled, ticks
 from matplotlib.axes import Axes
 from quality_vs_heads import family_panels
 

@@ -19,9 +19,22 @@ import quality_vs_heads
 import speedup
 from captions import count_statuses, write_caption
 from claims import FILE
-from common import GROUP, UNPRUNED, Line, Results, ResultsError, in_group, lines_of, on_lines, outcomes, quality_of, run
-from families import line_label, ordered
-from looks import GREY, MANY, draw_shares, entries_of, group_label, looks, quality_axis, save, styled
+from common import (
+    GROUP,
+    UNPRUNED,
+    Line,
+    Results,
+    ResultsError,
+    group_label,
+    in_group,
+    lines_of,
+    on_lines,
+    outcomes,
+    quality_of,
+    run,
+)
+from families import MANY, line_label, ordered
+from looks import GREY, draw_shares, entries_of, looks, quality_axis, save, styled
 from mask_agreement import draw_between_seeds
 from masks import agreements, attention_types, usable_masks
 from matplotlib.axes import Axes

@@ -26,6 +26,7 @@ from common import (
     Quality,
     Results,
     ResultsError,
+    group_label,
     in_group,
     lines_of,
     measured,
@@ -33,20 +34,8 @@ from common import (
     quality_of,
     run,
 )
-from families import line_label, ordered
-from looks import (
-    DOUBLE,
-    GREY,
-    MANY,
-    Look,
-    entries_of,
-    group_label,
-    legend_outside,
-    looks,
-    quality_axis,
-    save,
-    styled,
-)
+from families import MANY, line_label, ordered
+from looks import DOUBLE, GREY, Look, entries_of, legend_outside, looks, quality_axis, save, styled
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import PAGE

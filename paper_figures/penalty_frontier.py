@@ -17,6 +17,7 @@ from common import (
     Line,
     Quality,
     Results,
+    group_label,
     in_group,
     lines_of,
     measured,
@@ -27,19 +28,7 @@ from common import (
     run,
 )
 from families import line_label, ordered
-from looks import (
-    DOUBLE,
-    GREY,
-    Look,
-    draw_reference,
-    group_label,
-    legend_outside,
-    looks,
-    quality_axis,
-    save,
-    save_empty,
-    styled,
-)
+from looks import DOUBLE, GREY, Look, draw_reference, legend_outside, looks, quality_axis, save, save_empty, styled
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm

@@ -14,18 +14,29 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
-from common import LINE, UNPRUNED, Line, Results, ResultsError, in_group, lines_of, outcomes, pool, quality_of, run
-from families import TWIN, by_family, line_label, ordered
+from common import (
+    LINE,
+    UNPRUNED,
+    Line,
+    Results,
+    ResultsError,
+    group_label,
+    in_group,
+    lines_of,
+    outcomes,
+    pool,
+    quality_of,
+    run,
+)
+from families import MANY, TWIN, by_family, line_label, ordered
 from looks import (
     DOUBLE,
     GREY,
-    MANY,
     SINGLE,
     Look,
     draw_range,
     draw_reference,
     entries_of,
-    group_label,
     legend_outside,
     looks,
     quality_axis,

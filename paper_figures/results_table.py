@@ -23,6 +23,7 @@ from common import (
     Line,
     Quality,
     Results,
+    group_label,
     in_group,
     outcomes,
     pool,
@@ -31,8 +32,7 @@ from common import (
     split_arm,
     write_text,
 )
-from families import by_family, line_label, ordered
-from looks import MANY, group_label
+from families import MANY, by_family, line_label, ordered
 
 from headprune.analysis.comparisons import Point, Study, told_apart
 from headprune.analysis.tables import by_seed, seed_values

@@ -15,22 +15,21 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import count_statuses, write_caption
-from common import UNPRUNED, Line, Quality, Results, ResultsError, in_group, lines_of, outcomes, quality_of, run
-from families import line_label
-from looks import (
-    BLACK,
-    BLUE,
-    DOUBLE,
-    GREY,
-    SKY,
-    VERMILLION,
+from common import (
+    UNPRUNED,
+    Line,
+    Quality,
+    Results,
+    ResultsError,
     group_label,
-    legend_outside,
-    save,
-    some_budgets,
-    styled,
-    value_axis,
+    in_group,
+    lines_of,
+    outcomes,
+    quality_of,
+    run,
 )
+from families import line_label
+from looks import BLACK, BLUE, DOUBLE, GREY, SKY, VERMILLION, legend_outside, save, some_budgets, styled, value_axis
 from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
 

@@ -30,7 +30,7 @@ from common import (
     quality_of,
     run,
 )
-from families import line_label, ordered
+from families import MANY, line_label, ordered
 from looks import (
     BLUE,
     DASHED,
@@ -38,7 +38,6 @@ from looks import (
     DOUBLE,
     GREEN,
     GREY,
-    MANY,
     PURPLE,
     SHORT,
     SINGLE,

@@ -14,9 +14,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import CELL, LINE, UNPRUNED, Line, Results, in_group, lines_of, measured, outcomes, quality_of, run
-from families import line_label, ordered
-from looks import BLACK, DOUBLE, GREY, MANY, Look, group_label, legend_outside, looks, save, save_empty, styled
+from common import (
+    CELL,
+    LINE,
+    UNPRUNED,
+    Line,
+    Results,
+    group_label,
+    in_group,
+    lines_of,
+    measured,
+    outcomes,
+    quality_of,
+    run,
+)
+from families import MANY, line_label, ordered
+from looks import BLACK, DOUBLE, GREY, Look, legend_outside, looks, save, save_empty, styled
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 

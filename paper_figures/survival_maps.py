@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import CELL, Line, Results, ResultsError, lines_of, run
+from common import CELL, Line, Results, ResultsError, group_label, lines_of, run
 from families import line_label, ordered
-from looks import DOUBLE, group_label, save, styled
+from looks import DOUBLE, save, styled
 from masks import attention_types, usable_masks
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh

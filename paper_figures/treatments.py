@@ -15,7 +15,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import GROUP, UNPRUNED, Line, Results, in_group, lines_of, outcomes, pool, quality_of, run, split_arm
+from common import (
+    GROUP,
+    UNPRUNED,
+    Line,
+    Results,
+    group_label,
+    in_group,
+    lines_of,
+    outcomes,
+    pool,
+    quality_of,
+    run,
+    split_arm,
+)
 from families import TREATMENT_NAMES, line_label, treatment_label
 from looks import (
     BLACK,
@@ -36,7 +49,6 @@ from looks import (
     Look,
     draw_range,
     draw_reference,
-    group_label,
     legend_outside,
     quality_axis,
     save,
