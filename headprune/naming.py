@@ -1,9 +1,15 @@
-"""Names that nobody knows, and the nearest that somebody does."""
+"""Names of cells; names that nobody knows, and the nearest that somebody does."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+
+def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:
+    """The folder of a cell below `cells/` and `segments/`; the arm as in the tables, with draw and treatment."""
+    separator = "." if arm and not arm.startswith("+") else ""
+    return f"{model}/{method}{separator}{arm}/k{budget}-s{seed}"
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

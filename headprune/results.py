@@ -258,12 +258,6 @@ def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return merged.drop_duplicates(rows).sort_values(ROW_KEY, kind="stable", ignore_index=True)
 
 
-def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:
-    """The folder of a cell below `cells/` and `segments/`; the arm as in the tables, with draw and treatment."""
-    separator = "." if arm and not arm.startswith("+") else ""
-    return f"{model}/{method}{separator}{arm}/k{budget}-s{seed}"
-
-
 def to_csv(table: pd.DataFrame) -> bytes:
     """CSV with full precision: every number is the shortest text that reads back as itself."""
     return table.to_csv(index=False, lineterminator="\n").encode()

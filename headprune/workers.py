@@ -90,7 +90,7 @@ def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int) -> No
     compat.reset_process_state()
     compat.allow_data_parallel_on_cpu()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(not torch.cuda.is_available())
+    torch.set_deterministic_debug_mode("default" if torch.cuda.is_available() else "error")
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")  # a dead peer is an error, not a silence
     with stopping.deferred():
         distributed_utils.distributed_main(index, main, cfg, {})

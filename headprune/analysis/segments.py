@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from headprune.analysis.tables import ResultsError
-from headprune.results import cell_id
+from headprune.naming import cell_id
 from headprune.statistics.paired import Paired, compare_statistics, paired_means, segment_statistics
 
 MEAN_SAMPLES = 1999  # permutations of per-segment values

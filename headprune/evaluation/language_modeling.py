@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
@@ -22,6 +21,9 @@ from headprune.evaluation.text import LanguageCorpus, placed
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
 from headprune.importance import padding_index, token_losses
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SEGMENT = 64  # tokens of a segment for paired tests
 
@@ -64,6 +66,8 @@ class Likelihood:
 
         :return: `segment` (number), `tokens`, `nats` (sum); exp(Σ nats / Σ tokens) is the perplexity
         """
+        import pandas as pd  # of no use to jobs that train or translate
+
         starts = np.arange(0, self.tokens, tokens)
         counts = np.diff(np.append(starts, self.tokens))
         return pd.DataFrame({"segment": starts // tokens, "tokens": counts, "nats": np.add.reduceat(self.nats, starts)})

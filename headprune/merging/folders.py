@@ -16,6 +16,7 @@ from headprune import results
 from headprune.files import discard
 from headprune.merging import agreement
 from headprune.merging.parts import CELL, MergeError, Part, read
+from headprune.naming import cell_id
 from headprune.provenance import file_sha256
 
 ANEW = ("profile", "seconds", "label")  # columns that may differ for one training
@@ -108,7 +109,7 @@ def _of_trainings(name: str, parts: Sequence[Part]) -> pd.DataFrame:
 def _copy_outputs(part: Part, out: Path, cells: pd.Index) -> None:
     """The segments of these cells, and the text of the test set, which the paired tests read."""
     for _, _, model, method, arm, budget, seed in cells:
-        name = results.cell_id(model, method, arm, int(budget), int(seed))
+        name = cell_id(model, method, arm, int(budget), int(seed))
         source = part.folder / "segments" / name
         if source.is_dir():
             shutil.copytree(source, out / "segments" / name, ignore=shutil.ignore_patterns(".*"))

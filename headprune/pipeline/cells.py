@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headprune.results import cell_id
+from headprune.naming import cell_id
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from headprune.pipeline.store import Record, read_json, write_bytes, write_json
 from headprune.provenance import environment, file_sha256, git_commit
 
 TABLES = results.TABLES
+FILES = (*TABLES, manifests.NAME)  # all that it writes
 MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
 
 Trials = Sequence[tuple[Cell, Record]]

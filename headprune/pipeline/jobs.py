@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from headprune.pipeline import collect, manifests
+from headprune.pipeline import manifests
 from headprune.pipeline.plan import PRUNING
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, ledger, read_json, write_json
 
-TABLES = (*collect.TABLES, manifests.NAME)
 KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
 
 
@@ -35,7 +34,8 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
     from headprune.pipeline import stages
 
     torch.set_num_threads(1)  # small models gain nothing from a second thread; the result depends on the number
-    torch.use_deterministic_algorithms(not torch.cuda.is_available())
+    # not use_deterministic_algorithms, which sets the same and imports torch's compiler, a second of each job
+    torch.set_deterministic_debug_mode("default" if torch.cuda.is_available() else "error")
     if folder := os.environ.get("HEADPRUNE_SUPERVISED"):
         ledger.open(Path(folder))
     reporter = Reporter(Path(spec["results"]), spec["job"])
@@ -62,7 +62,9 @@ def forget_failures(folder: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"{folder} holds no jobs/: it is not a results folder")
     failed = [path for path in sorted(folder.glob("jobs/**/*.json")) if statuses(read_json(path)) != {"ok"}]
     if failed:
-        made_of_them = [*sorted(folder.glob("jobs/speed/**/*.json")), *(folder / name for name in TABLES)]
+        from headprune.pipeline.collect import FILES  # imports pandas, which no job needs that trains
+
+        made_of_them = [*sorted(folder.glob("jobs/speed/**/*.json")), *(folder / name for name in FILES)]
         for path in dict.fromkeys([*failed, *made_of_them]):
             if path.exists():
                 path.unlink()

@@ -10,11 +10,11 @@ import pandas as pd
 
 from headprune.analysis.tables import CELL, in_group, outcomes, quality_of
 from headprune.heads import TYPES
+from headprune.naming import cell_id
 from headprune.report.examples import Outputs
 from headprune.report.logs import Logs
 from headprune.report.pool import Pool, short
 from headprune.report.sources import Sources
-from headprune.results import cell_id
 
 Record = dict[str, Any]
 OWN = ["method", "arm", "budget", "seed"]

@@ -18,7 +18,7 @@ import yaml
 from smoke_run import ROOT, SMOKE
 
 from headprune.config import load
-from headprune.pipeline.jobs import TABLES
+from headprune.pipeline.collect import FILES
 from headprune.pipeline.plan import Plan
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ if words[1] == "job":
     outputs = [words[words.index("--receipt") + 1]]
 elif words[1] == "collect":
     config = json.loads(words[words.index("--config") + 1])
-    outputs = [os.path.join(config["results"], config["profile"], name) for name in {list(TABLES)!r}]
+    outputs = [os.path.join(config["results"], config["profile"], name) for name in {list(FILES)!r}]
 elif words[1].endswith(".py"):
     stem = os.path.join(words[3], pathlib.Path(words[1]).stem)
     outputs = [stem + suffix for suffix in (".pdf", ".png", ".txt", ".csv", ".md", ".tex")]

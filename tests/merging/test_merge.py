@@ -16,6 +16,7 @@ from headprune import results
 from headprune.cli import app
 from headprune.merging import merge
 from headprune.merging.parts import MergeError
+from headprune.naming import cell_id
 from headprune.provenance import file_sha256
 
 GROUP = {"profile": "unit", "track": "mt", "dataset": "help", "model": "tiny"}
@@ -62,7 +63,7 @@ def part(tmp_path: Path) -> Callable[..., Path]:
         ablation |= {"metric": "bleu", "value": 9.0, "status": "ok"}
         (folder / "ablations.csv").write_bytes(results.to_csv(results.ablations_table([ablation])))
         for budget, text in ((4, "one"), (2, "not a cell of the tables")):
-            outputs = folder / "segments" / results.cell_id("tiny", "dsp", "joint", budget, seed)
+            outputs = folder / "segments" / cell_id("tiny", "dsp", "joint", budget, seed)
             outputs.mkdir(parents=True)
             (outputs / "hypotheses.test.txt.gz").write_bytes(f"{text} {seed}".encode())
         (folder / "data/help/raw").mkdir(parents=True)

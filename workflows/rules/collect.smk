@@ -1,4 +1,6 @@
-TABLES = [f"{RESULTS}/{name}" for name in jobs.TABLES]
+from headprune.pipeline.collect import FILES
+
+TABLES = [f"{RESULTS}/{name}" for name in FILES]
 RUNS = {RESULTS: {"tables": TABLES, "topics": plan.topics()}}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 from headprune.config import ConfigError, load, read
-from headprune.pipeline import jobs, progress
+from headprune.pipeline import progress
 from headprune.pipeline.plan import Job, Plan
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
