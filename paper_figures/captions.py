@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from common import UNPRUNED, Quality, Results, group_label, in_group, lines_of, outcomes, quality_of, write_text
+from common import (
+    UNPRUNED,
+    EmptyError,
+    Quality,
+    Results,
+    group_label,
+    in_group,
+    lines_of,
+    outcomes,
+    quality_of,
+    write_text,
+)
 from families import line_label, ordered
 
 MOST_LISTED = 8  # above this many, cells without a result are counted by status only
@@ -24,6 +35,14 @@ def write_caption(
 ) -> None:
     """Write NAME.txt, the caption of one figure."""
     write_text(out_dir / f"{name}.txt", caption(results, opening, notes, with_metric))
+
+
+def write_nothing(results: Results, out_dir: Path, empty: EmptyError) -> None:
+    """Write a figure that is a sentence, and its caption."""
+    from looks import save_sentence
+
+    save_sentence(out_dir, empty.name, str(empty))
+    write_caption(results, out_dir, empty.name, str(empty), with_metric=False)
 
 
 def caption(results: Results, opening: str, notes: Sequence[str] = (), with_metric: bool = True) -> str:

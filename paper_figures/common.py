@@ -39,6 +39,7 @@ __all__ = [
     "GROUP",
     "LINE",
     "UNPRUNED",
+    "EmptyError",
     "Line",
     "Quality",
     "Results",
@@ -62,6 +63,17 @@ __all__ = [
     "split_arm",
     "write_text",
 ]
+
+
+class EmptyError(ResultsError):
+    """The results hold nothing that this figure is about; drawn as a sentence, as the results are complete without it.
+
+    :param name: of the figure
+    """
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.name = name
 
 
 def group_label(results: Results, group: tuple[str, ...]) -> str:
@@ -113,7 +125,12 @@ def run(
     try:
         results = asked_for(read(arguments.results_dir, with_masks), arguments.arms)
         arguments.out_dir.mkdir(parents=True, exist_ok=True)
-        draw(results, arguments.out_dir)
+        try:
+            draw(results, arguments.out_dir)
+        except EmptyError as empty:
+            from captions import write_nothing  # tables need no matplotlib
+
+            write_nothing(results, arguments.out_dir, empty)
     except (ResultsError, OSError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2

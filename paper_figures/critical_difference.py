@@ -15,9 +15,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from captions import write_caption
-from common import Line, Results, group_label, run
+from common import EmptyError, Line, Results, group_label, run
 from families import line_label
-from looks import BLACK, DOUBLE, GREY, SINGLE, save, save_empty, styled
+from looks import BLACK, DOUBLE, GREY, SINGLE, save, styled
 from matplotlib.axes import Axes
 
 from headprune.analysis.comparisons import Study
@@ -34,7 +34,7 @@ OPENING = (
     "share their trainings, so blocks are not independent and the test is optimistic. Only methods with a result in "
     "every block."
 )
-NOTHING = "Too few methods share two budgets:\nFriedman's test needs three methods in two blocks."
+NOTHING = "Too few methods share two budgets: Friedman's test needs three methods in two blocks."
 Place = tuple[float, str]
 
 
@@ -51,9 +51,7 @@ def draw(results: Results, out_dir: Path) -> None:
     results = results.untreated()
     diagrams = list(diagrams_of(results))
     if not diagrams:
-        save_empty(out_dir, NAME, NOTHING)
-        write_caption(results, out_dir, NAME, NOTHING.replace("\n", " "), with_metric=False)
-        return
+        raise EmptyError(NAME, NOTHING)
     heights = [height(diagram.ranks) for diagram in diagrams]
     most = max(len(diagram.ranks.methods) for diagram in diagrams)
     left, right = (max(sides) for sides in zip(*(room(diagram.ranks) for diagram in diagrams), strict=True))

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, Line, Results, ResultsError, group_label, lines_of, read_trial_masks, run
+from common import UNPRUNED, EmptyError, Line, Results, group_label, lines_of, read_trial_masks, run
 from families import line_label, ordered
 from looks import DOUBLE, GREY, SINGLE, draw_shares, save, styled
 from masks import attention_types, usable_masks
@@ -62,7 +62,7 @@ def draw(results: Results, out_dir: Path) -> None:
         panels += shown
         notes += selection_note(len(shown), len(found)) if len(shown) < len(found) else []
     if not panels:
-        raise ResultsError("masks.parquet holds no mask of a completed cell of a pruned model")
+        raise EmptyError(NAME, "No mask of a pruned model in these results.")
     with styled():
         draw_panels(results, panels)
         save(plt.gcf(), out_dir, NAME)

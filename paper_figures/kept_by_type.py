@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
-from common import CELL, UNPRUNED, Line, Results, ResultsError, group_label, lines_of, run
+from common import CELL, UNPRUNED, EmptyError, Line, Results, group_label, lines_of, run
 from families import line_label, ordered
 from looks import (
     BLUE,
@@ -64,7 +64,7 @@ def draw(results: Results, out_dir: Path) -> None:
         panels += [(group_label(results, group), line, found[line]) for line in shown]
         notes += selection_note(len(shown), len(found))
     if not panels:
-        raise ResultsError("masks.parquet holds no mask of a completed cell of a pruned model")
+        raise EmptyError(NAME, "No mask of a pruned model in these results.")
     columns = min(COLUMNS, max(sum(other[0] == panel[0] for other in panels) for panel in panels))
     rows = layout(panels, columns)
     width = SINGLE if columns <= 2 else DOUBLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -264,11 +265,11 @@ def draw_reference(ax: Axes, values: pd.Series, look: Look, label: str) -> None:
     ax.axhline(values.mean(), color=look.color, linestyle=look.dash, linewidth=1.0, label=label, zorder=1.5)
 
 
-def save_empty(out_dir: Path, name: str, sentence: str) -> None:
-    """A figure that says why there is nothing to draw: the results are complete without it."""
+def save_sentence(out_dir: Path, name: str, sentence: str) -> None:
+    """A figure that says why there is nothing to draw."""
     with styled():
         figure = plt.figure(figsize=(SINGLE, 0.7))
-        figure.text(0.5, 0.5, sentence, ha="center", va="center", color=GREY, wrap=True)
+        figure.text(0.5, 0.5, textwrap.fill(sentence, 60), ha="center", va="center", color=GREY)
         save(figure, out_dir, name)
 
 

@@ -15,9 +15,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, Line, Results, ResultsError, group_label, on_lines, run
+from common import UNPRUNED, EmptyError, Line, Results, group_label, on_lines, run
 from families import MANY, line_label, ordered
-from looks import DOUBLE, GREY, Look, draw_shares, legend_outside, looks, save, save_empty, styled, ticks
+from looks import DOUBLE, GREY, Look, draw_shares, legend_outside, looks, save, styled, ticks
 from masks import agreements, expected_jaccard, usable_masks
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -58,11 +58,9 @@ def draw(results: Results, out_dir: Path) -> None:
         rows.append((group, pairs, lines, few))
         shown_lines |= kept
     if not rows and alone:
-        save_empty(out_dir, NAME, NOTHING)
-        write_caption(results, out_dir, NAME, NOTHING, [], with_metric=False)
-        return
+        raise EmptyError(NAME, NOTHING)
     if not rows:
-        raise ResultsError("masks.parquet holds no mask of a completed cell of a pruned model")
+        raise EmptyError(NAME, "No mask of a pruned model in these results.")
     with styled():
         draw_rows(results, rows)
         save(plt.gcf(), out_dir, NAME)

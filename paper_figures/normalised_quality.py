@@ -16,9 +16,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import Line, Results, group_label, run
+from common import EmptyError, Line, Results, group_label, run
 from families import MANY, line_label, ordered
-from looks import DOUBLE, GREY, SINGLE, Look, legend_outside, looks, save, save_empty, styled, ticks
+from looks import DOUBLE, GREY, SINGLE, Look, legend_outside, looks, save, styled, ticks
 from matplotlib.axes import Axes
 from quality_vs_heads import family_panels
 
@@ -36,7 +36,7 @@ OPENING = (
     "uncorrected; with one seed by sign alone. Open triangles: beyond the panel. No point where random heads are as "
     "good as the unpruned model."
 )
-NOTHING = "No random heads beside other methods in these results:\nnothing to normalise quality with."
+NOTHING = "No random heads beside other methods in these results: nothing to normalise quality with."
 QUALITY_CONTROL = (BELOW_RANDOM, ABOVE_UNPRUNED)
 
 
@@ -55,9 +55,7 @@ def draw(results: Results, out_dir: Path) -> None:
     results = results.untreated()
     tables = {group: table for group in results.groups() if len(table := points_of(results, group))}
     if not tables:
-        save_empty(out_dir, NAME, NOTHING)
-        write_caption(results, out_dir, NAME, NOTHING.replace("\n", " "))
-        return
+        raise EmptyError(NAME, NOTHING)
     panels = list(panels_of(results, tables))
     alone = len(panels) == len(tables)
     columns = min(3 if alone else 2, len(panels))

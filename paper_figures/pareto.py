@@ -22,10 +22,10 @@ from common import (
     CELL,
     LINE,
     UNPRUNED,
+    EmptyError,
     Line,
     Quality,
     Results,
-    ResultsError,
     group_label,
     in_group,
     lines_of,
@@ -85,7 +85,7 @@ def draw(results: Results, out_dir: Path) -> None:
     results = results.untreated()
     panels = [(group, cost, runs_with(results, group, cost)) for group in results.groups() for cost in COSTS]
     if all(runs["x"].isna().all() for _, _, runs in panels):
-        raise ResultsError("no cell has both a test quality and a cost: nothing to trade off")
+        raise EmptyError(NAME, "No cell has both a test quality and a cost: nothing to trade off.")
     lines = [line for line in results.lines() if line[0] != UNPRUNED]
     dim = len(lines) > MANY
     ahead = {line for group, _, runs in panels for line in front_lines(points(runs), sign_of(results, group))}

@@ -14,6 +14,7 @@ import pandas as pd
 from captions import write_caption
 from common import (
     UNPRUNED,
+    EmptyError,
     Line,
     Quality,
     Results,
@@ -28,7 +29,7 @@ from common import (
     run,
 )
 from families import line_label, ordered
-from looks import DOUBLE, GREY, Look, draw_reference, legend_outside, looks, quality_axis, save, save_empty, styled
+from looks import DOUBLE, GREY, Look, draw_reference, legend_outside, looks, quality_axis, save, styled
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
@@ -43,7 +44,7 @@ OPENING = (
     "at the number of heads achieved; a hair leads to the number K that was asked for. Grey: the unpruned model "
     "(dashed), random (dotted, mean over runs)."
 )
-NOTHING = "No trials in these results:\nno method of the profile searches for a penalty."
+NOTHING = "No trials in these results: no method of the profile searches for a penalty."
 RANDOM = ("random", "")
 
 
@@ -56,9 +57,7 @@ def draw(results: Results, out_dir: Path) -> None:
     found = [(group, of_group(trials, group)) for group in results.groups()]
     found = [(group, rows) for group, rows in found if not rows.empty]
     if not found:
-        save_empty(out_dir, NAME, NOTHING)
-        write_caption(results, out_dir, NAME, NOTHING.replace("\n", " "))
-        return
+        raise EmptyError(NAME, NOTHING)
     with styled():
         figure, grid = plt.subplots(len(found), 2, figsize=(DOUBLE, 2.8 * len(found)), squeeze=False, sharex="row")
         norm = scale(trials["coefficient"])

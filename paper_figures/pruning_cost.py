@@ -19,9 +19,9 @@ from common import (
     CELL,
     LINE,
     UNPRUNED,
+    EmptyError,
     Quality,
     Results,
-    ResultsError,
     group_label,
     in_group,
     measured,
@@ -124,7 +124,7 @@ def draw(results: Results, out_dir: Path) -> None:
     results = results.untreated()
     rows = [row for group in results.groups() for row in rows_of(results, group)]
     if not rows:
-        raise ResultsError("no cell has both a test quality and a cost of pruning")
+        raise EmptyError(NAME, "No cell has both a test quality and a cost of pruning.")
     columns = max(len(row.budgets) for row in rows)
     size = (DOUBLE, 2.2 * len(rows))
     with styled():

@@ -17,9 +17,9 @@ from captions import write_caption
 from common import (
     LINE,
     UNPRUNED,
+    EmptyError,
     Line,
     Results,
-    ResultsError,
     group_label,
     in_group,
     lines_of,
@@ -65,7 +65,7 @@ def draw(results: Results, out_dir: Path) -> None:
     panels = [(group, _runs(results, group)) for group in results.groups()]
     shown = [(group, runs) for group, runs in panels if not runs.empty]
     if not shown:
-        raise ResultsError("no cell has a test quality: every cell failed or was not evaluated")
+        raise EmptyError(NAME, "No cell has a test quality: every cell failed or was not evaluated.")
     many = any(len(_pruned(runs)) > MANY for _, runs in shown)
     with styled(), plt.rc_context(SMALL if many else {}):
         (draw_families if many else draw_groups)(results, shown)

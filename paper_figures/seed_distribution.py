@@ -17,10 +17,10 @@ import pandas as pd
 from captions import count_statuses, write_caption
 from common import (
     UNPRUNED,
+    EmptyError,
     Line,
     Quality,
     Results,
-    ResultsError,
     group_label,
     in_group,
     lines_of,
@@ -79,7 +79,7 @@ def draw(results: Results, out_dir: Path) -> None:
         budgets = some_budgets(pruned, BUDGETS)
         rows.append(Row(group, runs, lines, budgets, quality_of(cells)))
     if not rows:
-        raise ResultsError("no cell has a test quality: every cell failed or was not evaluated")
+        raise EmptyError(NAME, "No cell has a test quality: every cell failed or was not evaluated.")
     heights = [row.height for row in rows]
     columns = max(len(row.budgets) for row in rows)
     with styled():

@@ -19,10 +19,10 @@ from common import (
     GROUP,
     LINE,
     UNPRUNED,
+    EmptyError,
     Line,
     Quality,
     Results,
-    ResultsError,
     in_group,
     lines_of,
     measured,
@@ -84,7 +84,7 @@ def draw(results: Results, out_dir: Path) -> None:
     results = results.untreated()
     panels = [panel for dataset in datasets(results) if (panel := panel_of(results, dataset)).models]
     if not panels:
-        raise ResultsError(f"no cell has both a test quality and {METRIC}")
+        raise EmptyError(NAME, f"No cell has both a test quality and {METRIC}.")
     every = [line for line in results.lines() if line[0] != UNPRUNED]
     lines = fitting(results, results.groups()[0], every, MANY)
     markers = looks(lines)

@@ -18,6 +18,7 @@ from common import (
     CELL,
     LINE,
     UNPRUNED,
+    EmptyError,
     Line,
     Results,
     group_label,
@@ -29,7 +30,7 @@ from common import (
     run,
 )
 from families import MANY, line_label, ordered
-from looks import BLACK, DOUBLE, GREY, Look, legend_outside, looks, save, save_empty, styled
+from looks import BLACK, DOUBLE, GREY, Look, legend_outside, looks, save, styled
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -43,7 +44,7 @@ OPENING = (
     "runs; diagonal: realised = theoretical; numbers: heads asked for, at the mean of the methods. The hardware "
     "stands in the signature of each row."
 )
-NOTHING = "No measured speed of pruned models in these results:\nnothing to compare with the multiply-accumulates."
+NOTHING = "No measured speed of pruned models in these results: nothing to compare with the multiply-accumulates."
 MANY_LINES = "Grey: all {} methods; black: their mean at each number of heads asked for."
 
 
@@ -64,9 +65,7 @@ def draw(results: Results, out_dir: Path) -> None:
     results = results.untreated()
     panels = [(group, speed, ratios(results, group, speed)) for group in results.groups() for speed in SPEEDS]
     if all(runs.empty for _, _, runs in panels):
-        save_empty(out_dir, NAME, NOTHING)
-        write_caption(results, out_dir, NAME, NOTHING.replace("\n", " "), with_metric=False)
-        return
+        raise EmptyError(NAME, NOTHING)
     lines = [line for line in ordered(results.lines()) if line[0] != UNPRUNED]
     palette = looks(lines) if len(lines) <= MANY else {}
     rows = len(results.groups())

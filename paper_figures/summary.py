@@ -59,7 +59,7 @@ def draw(results: Results, out_dir: Path) -> None:
         place = {line: i for i, line in enumerate(ordered(own[LINE_COLUMNS].itertuples(index=False, name=None)))}
         order = sorted(range(len(own)), key=lambda i, own=own, place=place: place[tuple(own.iloc[i][LINE_COLUMNS])])
         name = ", ".join(part for part in group[1:] if part)
-        sections[name] = _rows(own.iloc[order])
+        sections[name] = _rows(own.iloc[order]) if order else []
         sentences.append(f"{name}: {_friedman(results, group)}")
     opening = OPENING.format(ranks=" ".join(sentences))
     write(out_dir, NAME, table, COLUMNS, sections, caption(results, opening))

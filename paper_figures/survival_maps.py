@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import CELL, Line, Results, ResultsError, group_label, lines_of, run
+from common import CELL, EmptyError, Line, Results, group_label, lines_of, run
 from families import line_label, ordered
 from looks import DOUBLE, save, styled
 from masks import attention_types, usable_masks
@@ -74,7 +74,7 @@ def draw(results: Results, out_dir: Path) -> None:
     """Draw one row of maps per group, method and arm."""
     every = list(map_rows(results.untreated()))
     if not every:
-        raise ResultsError("masks.parquet holds no mask of a completed cell of any method but random")
+        raise EmptyError(NAME, "No mask in these results but random ones.")
     rows = on_one_page(results, every)
     with styled():
         draw_rows(rows)

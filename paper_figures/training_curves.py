@@ -19,6 +19,7 @@ import pandas as pd
 from captions import write_caption
 from common import (
     UNPRUNED,
+    EmptyError,
     Line,
     Quality,
     Results,
@@ -41,7 +42,6 @@ from looks import (
     looks,
     quality_axis,
     save,
-    save_empty,
     some_of,
     styled,
 )
@@ -59,7 +59,7 @@ OPENING = (
     "with markers: valid, under the hard mask of the moment. Beside it: what a method changes while it trains; a tick "
     "where its gates have settled. Lines: mean over seeds; bands: lowest to highest seed. {trainings}"
 )
-NOTHING = "No learning curves in these results:\ncurves.csv is absent or holds no training."
+NOTHING = "No learning curves in these results: curves.csv is absent or holds no training."
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ def draw(results: Results, out_dir: Path) -> None:
     curves, trials = read_curves(results.folder), read_trials(results.folder)
     rows = [row for group in results.groups() if (row := row_of(results, group, curves, trials)).curves]
     if not rows:
-        save_empty(out_dir, NAME, NOTHING)
-        write_caption(results, out_dir, NAME, NOTHING.replace("\n", " "), with_metric=False)
-        return
+        raise EmptyError(NAME, NOTHING)
     columns = 1 + max(len(row.quantities) for row in rows)
     size = (SINGLE if columns == 1 else DOUBLE, 2.1 * len(rows))
     palette = looks({line for row in rows for line in row.curves})

@@ -18,6 +18,7 @@ from captions import write_caption
 from common import (
     GROUP,
     UNPRUNED,
+    EmptyError,
     Line,
     Results,
     group_label,
@@ -52,7 +53,6 @@ from looks import (
     legend_outside,
     quality_axis,
     save,
-    save_empty,
     styled,
     ticks,
 )
@@ -76,7 +76,7 @@ OPENING = (
     "every module as the mask keeps. From scratch: the pruned architecture trained from new weights. Grey dashes: the "
     "unpruned model, and, shorter, the same trained on as long as the fine-tuned ones, where there is one."
 )
-NOTHING = "No treated masks in these results:\nno treatment is configured, or none has a result."
+NOTHING = "No treated masks in these results: no treatment is configured, or none has a result."
 PAIR = [*GROUP, "method", "base", "budget", "seed"]
 
 
@@ -93,14 +93,13 @@ def draw(results: Results, out_dir: Path) -> None:
         shown = fitting(results, group, list(found), rows * COLUMNS)
         panels += [(group, line, found[line]) for line in shown]
         notes += [*gains(results, group, runs), *selection_note(len(shown), len(found))]
-    if panels:
-        with styled():
-            draw_panels(results, panels)
-            save(plt.gcf(), out_dir, NAME)
-        results = results.only({(method, arm) for _, (method, _), runs in panels for arm in runs["full_line"]})
-    else:
-        save_empty(out_dir, NAME, NOTHING)
-    write_caption(results, out_dir, NAME, OPENING if panels else NOTHING.replace("\n", " "), notes)
+    if not panels:
+        raise EmptyError(NAME, NOTHING)
+    with styled():
+        draw_panels(results, panels)
+        save(plt.gcf(), out_dir, NAME)
+    results = results.only({(method, arm) for _, (method, _), runs in panels for arm in runs["full_line"]})
+    write_caption(results, out_dir, NAME, OPENING, notes)
 
 
 def treated_runs(results: Results, group: tuple[str, ...]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from figure_runs import MASKS, NAMES
+from figure_runs import MASKS, NAMES, QUALITY
 from matplotlib.figure import Figure
 from synthetic_results import HALF_LIFE, Plan, write
 
@@ -79,12 +79,25 @@ def test_several_groups_are_never_pooled(script, tmp_path: Path, unsaved: list[F
     assert "## toy-en-fr\n" in text
 
 
-def test_every_cell_failed(script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_cell_failed(script, tmp_path: Path) -> None:
+    """The tables count the reasons, the figures say that there is nothing to draw: the results are complete."""
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
     edit(folder, lambda cells: cells.assign(status="timeout", value=np.nan, reason="wall clock"))
-    assert draw_all(script, folder, tmp_path) == [2] * 10 + [0] * 13
-    assert "every cell failed" in capsys.readouterr().err
+    assert draw_all(script, folder, tmp_path) == [0] * len(NAMES)
+    for name in (*QUALITY[:1], *QUALITY[-2:]):
+        assert "every cell failed" in (tmp_path / f"{name}.txt").read_text(encoding="utf-8")
+        assert (tmp_path / f"{name}.pdf").stat().st_size > 0
     assert "1 timeout" in (tmp_path / "results.csv").read_text(encoding="utf-8")
+
+
+def test_nothing_is_pruned(script, tmp_path: Path) -> None:
+    """As in a part that holds ablations alone, or where all else failed."""
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
+    for table in ("cells", "masks"):
+        edit(folder, lambda found: found[found["method"] == "unpruned"], table)
+    assert draw_all(script, folder, tmp_path) == [0] * len(NAMES)
+    assert "unpruned" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "too few methods" in (tmp_path / "summary.md").read_text(encoding="utf-8")
 
 
 def test_all_methods_equally_good(script, tmp_path: Path) -> None:
@@ -148,7 +161,8 @@ def test_absent_folder(name: str, script, tmp_path: Path, capsys: pytest.Capture
 def test_no_masks(name: str, script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), seeds=(1,), failed={}))
     edit(folder, lambda masks: masks[masks["method"] == "unpruned"], "masks")
-    assert "no mask of a completed cell" in refused(script, folder, tmp_path, name, capsys)
+    assert draw_all(script, folder, tmp_path, (name,)) == [0]
+    assert (tmp_path / f"{name}.txt").read_text(encoding="utf-8").startswith("No mask ")
     (folder / "masks.parquet").unlink()
     assert "masks.parquet not found" in refused(script, folder, tmp_path, name, capsys)
 
