@@ -78,7 +78,7 @@ def draw(results: Results, out_dir: Path) -> None:
     results = results.untreated()
     rows = [row for group, masks in usable_masks(results) if (row := row_of(results, group, masks))]
     if not rows:
-        raise EmptyError(NAME, "No cell has a test quality: every cell failed or was not evaluated.")
+        raise EmptyError(NAME, "No pruned model in these results has a test quality.")
     try:
         verdicts = evaluate(load(FILE), results)
     except ClaimsError as error:

@@ -64,8 +64,8 @@ def draw(results: Results, out_dir: Path) -> None:
     results = results.untreated(besides=[TWIN])
     panels = [(group, _runs(results, group)) for group in results.groups()]
     shown = [(group, runs) for group, runs in panels if not runs.empty]
-    if not shown:
-        raise EmptyError(NAME, "No cell has a test quality: every cell failed or was not evaluated.")
+    if not any(_pruned(runs) for _, runs in shown):
+        raise EmptyError(NAME, "No pruned model in these results has a test quality.")
     many = any(len(_pruned(runs)) > MANY for _, runs in shown)
     with styled(), plt.rc_context(SMALL if many else {}):
         (draw_families if many else draw_groups)(results, shown)

@@ -79,7 +79,7 @@ def draw(results: Results, out_dir: Path) -> None:
         budgets = some_budgets(pruned, BUDGETS)
         rows.append(Row(group, runs, lines, budgets, quality_of(cells)))
     if not rows:
-        raise EmptyError(NAME, "No cell has a test quality: every cell failed or was not evaluated.")
+        raise EmptyError(NAME, "No pruned model in these results has a test quality.")
     heights = [row.height for row in rows]
     columns = max(len(row.budgets) for row in rows)
     with styled():

@@ -85,7 +85,7 @@ def test_every_cell_failed(script, tmp_path: Path) -> None:
     edit(folder, lambda cells: cells.assign(status="timeout", value=np.nan, reason="wall clock"))
     assert draw_all(script, folder, tmp_path) == [0] * len(NAMES)
     for name in (*QUALITY[:1], *QUALITY[-2:]):
-        assert "every cell failed" in (tmp_path / f"{name}.txt").read_text(encoding="utf-8")
+        assert "No pruned model" in (tmp_path / f"{name}.txt").read_text(encoding="utf-8")
         assert (tmp_path / f"{name}.pdf").stat().st_size > 0
     assert "1 timeout" in (tmp_path / "results.csv").read_text(encoding="utf-8")
 
