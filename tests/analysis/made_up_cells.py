@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headprune import results
+from headprune.naming import cell_id
 
 Values = Mapping[tuple[str, str, int, int], float | None]  # method, arm, budget, seed -> test quality; None: failed
 GROUP = {"profile": "unit", "track": "mt", "dataset": "help", "model": "tiny"}
@@ -30,6 +30,6 @@ def rows_of(values: Values, group: Mapping[str, str] = GROUP, metric: str = "ble
 
 
 def write_hypotheses(folder: Path, method: str, arm: str, budget: int, seed: int, lines: list[str]) -> None:
-    path = folder / "segments" / results.cell_id("tiny", method, arm, budget, seed) / "hypotheses.test.txt.gz"
+    path = folder / "segments" / cell_id("tiny", method, arm, budget, seed) / "hypotheses.test.txt.gz"
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from headprune import results
+from headprune.naming import cell_id
 
 HOSTILE = """"'><img src=x onerror="hacked=1"><script>hacked=1</script></script><!-- ${hacked=1} &lt; \u2028 ]]>"""
 HOSTILE_ARM = "<b onclick=hacked=1>&amp;'\""  # an arm is part of the path of a cell
@@ -107,7 +108,7 @@ def signature_of(cell: tuple[str, str, int, int]) -> str:
 
 
 def folder_of(folder: Path, group: dict[str, str], cell: tuple[str, str, int, int]) -> Path:
-    path = folder / "segments" / results.cell_id(group["model"], *cell)
+    path = folder / "segments" / cell_id(group["model"], *cell)
     path.mkdir(parents=True)
     return path
 
@@ -141,7 +142,7 @@ def write_values(folder: Path) -> None:
 
 def write_logs(folder: Path) -> None:
     """One job computed all cells of magnitude; the failed one left a trace."""
-    cells = [results.cell_id("tiny", *cell) for cell in QUALITY if cell[0] == "magnitude"]
+    cells = [cell_id("tiny", *cell) for cell in QUALITY if cell[0] == "magnitude"]
     for name, content in (
         ("jobs/score/tiny/all/s1.json", json.dumps({"status": "ok", "cells": dict.fromkeys(cells, "ok")})),
         ("logs/score/tiny/all/s1.log", "first\n" * 100 + f"\x1b[31mlast line\x1b[0m {HOSTILE}\n"),

@@ -35,6 +35,7 @@ from scipy import stats
 
 from headprune import results
 from headprune.analysis.tables import ResultsError, read
+from headprune.naming import cell_id
 from headprune.report import write
 from headprune.report.examples import COUNT, spread
 from headprune.report.logs import LINES, end_of
@@ -247,9 +248,9 @@ def test_says_what_is_not_there(run: Path, tmp_path: Path) -> None:
 def test_damaged_files_are_told_of(content: str, run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     (tmp_path / "manifest.json").write_text(content)
-    cell = tmp_path / "segments" / results.cell_id("tiny", "magnitude", "", 6, 1)
+    cell = tmp_path / "segments" / cell_id("tiny", "magnitude", "", 6, 1)
     (cell / "hypotheses.test.txt.gz").write_bytes(b"\x1f\x8bnothing")
-    short = tmp_path / "segments" / results.cell_id("tiny", "magnitude", "", 6, 2)
+    short = tmp_path / "segments" / cell_id("tiny", "magnitude", "", 6, 2)
     (short / "hypotheses.test.txt.gz").write_bytes(gzip.compress(b"one line\n"))
     (tmp_path / "jobs" / "score" / "tiny" / "all" / "s1.json").write_text("{")
     page = Page(write(tmp_path, tmp_path))
