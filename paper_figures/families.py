@@ -52,7 +52,12 @@ METHOD_NAMES = {
     "keep_one": "keep-one",
     "drophead": "DropHead",
 }
-ARM_NAMES = {"at_k": "cut at K", "no_warmup": "no warm-up"}
+ARM_NAMES = {
+    "at_k": "cut at K",
+    "continued_at_k": "continued, cut at K",
+    "signed_iterative": "signed, iterative",
+    "no_warmup": "no warm-up",
+}
 TREATMENT_NAMES = {
     "ft": "fine-tuning",
     "distil": "distillation",
