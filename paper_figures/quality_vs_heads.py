@@ -118,7 +118,7 @@ def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look]) -> None:
 
 
 def met_budgets(runs: pd.DataFrame) -> pd.Series:
-    """Numbers of heads kept that are those asked for; all of them where none is. Less than all heads where there are."""
+    """Numbers of heads kept that are those asked for; all of them where none is. Not all heads, if others are there."""
     pruned = runs[runs["method"] != UNPRUNED]
     less = pruned[pruned["budget"] < pruned["n_heads"]]
     achieved = (pruned if less.empty else less).groupby([*LINE, "budget"])["heads_kept"].mean()
