@@ -149,7 +149,8 @@ UNITS = {
 # By track the metric of the test set that stands for quality.
 QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
-MEASURED = ("latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib")
+SPEEDS = ("latency_ms", "throughput")  # of the models of a seed in turn, in one round
+MEASURED = (*SPEEDS, "train_seconds", "prune_seconds", "peak_memory_mib")
 DAMAGED = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError)  # pandas' and pyarrow's, of tables
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
 CELL_KEY = ["profile", "track", "dataset", "model", "method", "arm", "budget", "seed"]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from headprune import results
 from headprune.files import discard
-from headprune.merging import agreement
+from headprune.merging import agreement, rounds
 from headprune.merging.parts import CELL, MergeError, Part, read
 from headprune.naming import cell_id
 from headprune.provenance import file_sha256
@@ -34,8 +34,8 @@ class Merged:
 def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: bool = True) -> Merged:
     """Merges results folders into a new one: tables, manifest, and outputs where there are any; of one, copies them.
 
-    A cell with a result in one part and without in others counts with its result. Parts may be of different profiles
-    and are left as they are.
+    A cell with a result in one part and without in others counts with its result. Speed counts where it was measured
+    beside the unpruned model of the seed that counts. Parts may be of different profiles and are left as they are.
 
     :param shared: a cell that several parts have under one signature and with the same values counts once, as of the
         first of them; parts of a profile share what their methods start from
@@ -50,8 +50,9 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
     parts = [read(folder) for folder in folders]
     notes = agreement.check(parts, shared)
     owners = agreement.owners(parts)
-    tables = {"cells.parquet": _of_cells(parts, [part.cells for part in parts], owners, results.ROW_KEY)}
-    tables["cells.csv"] = tables["cells.parquet"]
+    cells = _of_cells(parts, [part.cells for part in parts], owners, results.ROW_KEY)
+    cells, without_speed = rounds.of_one_round(cells, owners)
+    tables = {"cells.parquet": cells, "cells.csv": cells}
     for name in (name for name in results.OTHERS if any(name in part.tables for part in parts)):
         if name == "masks.parquet":
             masks = [part.tables.get(name, results.masks_table([])) for part in parts]
@@ -73,7 +74,7 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
     finally:
         discard(building)
     statuses = pd.concat([part.status[owners[owners == i].index] for i, part in enumerate(parts)])
-    return Merged(out, statuses.value_counts().to_dict(), tuple(notes))
+    return Merged(out, statuses.value_counts().to_dict(), (*notes, *without_speed))
 
 
 def _of_cells(

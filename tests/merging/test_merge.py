@@ -99,6 +99,34 @@ def test_parts_of_one_profile(part: Callable[..., Path], tmp_path: Path) -> None
     assert not list(tmp_path.glob(".whole*"))
 
 
+def test_speed_of_another_round_is_left_out(part: Callable[..., Path], tmp_path: Path) -> None:
+    """Both parts measured the unpruned model of seed 1, which counts once; a seed in one part alone keeps its speed."""
+    folders = [part("one", 1), part("two", 2)]
+    methods = {
+        "one": [("unpruned", 1), ("dsp", 1)],
+        "two": [("unpruned", 1), ("magnitude", 1), ("unpruned", 2), ("dsp", 2)],
+    }
+    for folder in folders:
+        table = []
+        for method, seed in methods[folder.name]:
+            arm, signature = ("joint" if method == "dsp" else ""), f"{method}{seed}"
+            cell = rows(seed)[0] | {"method": method, "arm": arm, "signature": signature}
+            speed = {"split": "", "metric": "latency_ms", "unit": "ms", "value": 1.0 + len(table)}
+            table += [cell, cell | speed]
+        (folder / "cells.parquet").write_bytes(results.to_parquet(results.cells_table(table)))
+    merged = merge(tmp_path / "whole", folders, shared=True)
+    cells = results.read_cells(tmp_path / "whole")
+    timed = cells[cells["metric"] == "latency_ms"]
+    assert set(zip(timed["method"], timed["seed"], timed["value"], strict=True)) == {
+        ("unpruned", 1, 1.0),
+        ("dsp", 1, 3.0),
+        ("unpruned", 2, 5.0),
+        ("dsp", 2, 7.0),
+    }
+    assert len(cells[cells["metric"] == "bleu"]) == 5
+    assert [note for note in merged.notes if "speed of 1 cells is left out" in note]
+
+
 def test_manifest_names_the_parts_and_explains_every_signature(part: Callable[..., Path], tmp_path: Path) -> None:
     folders = [part("one", 1), part("two", 2)]
     merged = merge(tmp_path / "whole", folders)
