@@ -39,7 +39,8 @@ def note(folder: Path, cores: int, logs: Sequence[str] = (), moved: bool = False
     :param logs: files that Snakemake writes
     :param moved: whether Snakemake went to another folder than it was called from
     """
-    call = {"command": shlex.join(sys.argv), "started": now(), "cores": cores, "git": git_commit()}
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])  # wherever it is installed
+    call = {"command": command, "started": now(), "cores": cores, "git": git_commit()}
     call |= {"arguments": sys.argv[1:], "host": socket.gethostname(), "pid": os.getpid()}
     call["directory"] = os.environ.get("PWD", os.getcwd()) if moved else os.getcwd()
     call["logs"] = [str(Path(log).absolute()) for log in logs]

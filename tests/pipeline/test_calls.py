@@ -35,7 +35,7 @@ def test_a_call_is_noted_with_what_repeats_it(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("sys.argv", ["/bin/snakemake", "--configfile", "a b.yaml"])
     calls.note(tmp_path, 3, ["log.txt"])
     (noted,) = calls.calls(tmp_path)
-    assert noted["command"] == "/bin/snakemake --configfile 'a b.yaml'"
+    assert noted["command"] == "snakemake --configfile 'a b.yaml'"
     assert noted["arguments"] == ["--configfile", "a b.yaml"]
     assert (noted["directory"], noted["logs"]) == (str(tmp_path), [str(tmp_path / "log.txt")])
     assert (noted["pid"], noted["cores"]) == (os.getpid(), 3)
