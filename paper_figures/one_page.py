@@ -75,25 +75,25 @@ class Row:
 
 def draw(results: Results, out_dir: Path) -> None:
     """Draw the page."""
-    results = results.untreated()
+    every, results = results, results.untreated()
     rows = [row for group, masks in usable_masks(results) if (row := row_of(results, group, masks))]
     if not rows:
         raise EmptyError(NAME, "No pruned model in these results has a test quality.")
     try:
-        verdicts = evaluate(load(FILE), results)
+        verdicts = evaluate(load(FILE), every)  # some are about treated masks
     except ClaimsError as error:
         raise ResultsError(str(error)) from error
     verdicts = verdicts[verdicts["model"] != ""]  # claims of tracks that are not here say nothing
-    counts = pd.DataFrame([counted(results, group) for group in results.groups()])
+    counts = pd.DataFrame([counted(results, group, every) for group in results.groups()])
     pictures = rows[:GROUPS]
     with styled():
         figure, left_out = draw_page(results, pictures, counts, verdicts)
         save(figure, out_dir, NAME)
     notes = [f"Pictures of {len(pictures)} of {len(rows)} models."] if len(rows) > len(pictures) else []
     notes += [f"{left_out} claims have no room on the page."] if left_out else []
-    every = max(len(lines_of(row.runs)) for row in rows) - 1
+    most = max(len(lines_of(row.runs)) for row in rows) - 1
     opening = OPENING.format(
-        more=MORE if len(rows) == 1 else "", shown=SHOWN if every > MANY else "", counts=tally(verdicts)
+        more=MORE if len(rows) == 1 else "", shown=SHOWN if most > MANY else "", counts=tally(verdicts)
     )
     write_caption(results, out_dir, NAME, opening, notes)
 
@@ -129,22 +129,23 @@ def row_of(results: Results, group: tuple[str, ...], masks: pd.DataFrame) -> Row
     return Row(group, on_lines(runs, shown), on_lines(masks, {best}), best)
 
 
-def counted(results: Results, group: tuple[str, ...]) -> dict[str, str]:
-    """A line of the table of cells."""
+def counted(results: Results, group: tuple[str, ...], every: Results) -> dict[str, str]:
+    """A line of the table of cells, which are all that there are: those of treated masks, too."""
     cells = in_group(results.cells, group)
     quality = quality_of(cells)
     runs = outcomes(cells, quality)
     pruned = runs[runs["method"] != UNPRUNED]
     unpruned = runs.loc[runs["method"] == UNPRUNED, "value"].dropna()
     budgets = sorted(pruned["budget"].unique(), reverse=True)
-    without = count_statuses(runs["status"])
+    cells = outcomes(in_group(every.cells, group), quality)
+    without = count_statuses(cells["status"])
     return {
         "model": ", ".join(part for part in group[1:] if part),
         "methods": f"{len(lines_of(pruned))}",
         "K": " ".join(map(str, budgets[:7])) + (" …" if len(budgets) > 7 else ""),
         "of N": f"{runs['n_heads'].max():g}",
         "seeds": f"{runs['seed'].nunique()}",
-        "cells": f"{len(runs)}",
+        "cells": f"{len(cells)}",
         "without a result": without or "0",
         "unpruned": f"{quality.label.removeprefix('test ')} {unpruned.mean():.{quality.digits}f}"
         if len(unpruned)
