@@ -51,7 +51,7 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
     notes = agreement.check(parts, shared)
     owners = agreement.owners(parts)
     cells = _of_cells(parts, [part.cells for part in parts], owners, results.ROW_KEY)
-    cells, without_speed = rounds.of_one_round(cells, owners)
+    cells, without_speed = rounds.of_one_round(cells, parts, owners)
     tables = {"cells.parquet": cells, "cells.csv": cells}
     for name in (name for name in results.OTHERS if any(name in part.tables for part in parts)):
         if name == "masks.parquet":
