@@ -4,7 +4,7 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: quick test test-slurm test-faults lint install smoke clean
+.PHONY: quick test test-gpu test-slurm test-faults lint install smoke clean
 
 quick: install
 	snakemake --cores $(CORES)
@@ -16,6 +16,10 @@ test: install lint
 test-slurm: install
 	pip install -q -c constraints.txt -e '.[dev,slurm]'
 	HEADPRUNE_TEST_SLURM=1 python -m pytest -q tests/slurm
+
+# What a GPU computes, against the CPU and against itself; then whole runs on it.
+test-gpu: install
+	HEADPRUNE_TEST_GPU=1 python -m pytest -q -n 4 tests/gpu tests/e2e --dist loadfile
 
 # Kills the smoke profile twenty times at random moments, on this machine and through Slurm; broken profiles, for real.
 test-faults: install

@@ -1,8 +1,15 @@
-"""Fixtures that several folders of tests share."""
+"""Fixtures that several folders of tests share. A test computes on the CPU unless `make test-gpu` asks for a GPU."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+if "HEADPRUNE_TEST_GPU" not in os.environ:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks
+else:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as `headprune.launch` does
 
 
 @pytest.fixture(scope="session")

@@ -273,7 +273,9 @@ def to_parquet(table: pd.DataFrame) -> bytes:
 def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     texts = [column for column, kind in columns.items() if kind == "string"]
     numbers = {column: [""] for column in columns if column not in texts}
-    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers)
+    return pd.read_csv(
+        path, float_precision="round_trip", dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers
+    )
 
 
 def _table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], key: list[str]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from fairseq.distributed import utils as distributed_utils
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from headprune import stopping
+from headprune.devices import repeatable
 
 POLL = 0.5  # seconds
 
@@ -90,7 +91,7 @@ def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int) -> No
     compat.reset_process_state()
     compat.allow_data_parallel_on_cpu()
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default" if torch.cuda.is_available() else "error")
+    repeatable()
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")  # a dead peer is an error, not a silence
     with stopping.deferred():
         distributed_utils.distributed_main(index, main, cfg, {})

@@ -36,7 +36,7 @@ NOTHING = "No ablations in these results: the profile asks for none."
 def draw(results: Results, out_dir: Path) -> None:
     """Write the tables; where there are none, tables that say so."""
     path = results.folder / "ablations.csv"
-    table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["status"])
+    table = pd.read_csv(path, float_precision="round_trip") if path.exists() else pd.DataFrame(columns=["status"])
     table = table[table["status"] == "ok"]
     write_text(out_dir / f"{NAME}.csv", table.to_csv(index=False))
     if table.empty:

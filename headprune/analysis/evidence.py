@@ -86,7 +86,7 @@ class Evidence:
         if not path.is_file():
             return pd.DataFrame(columns=list(ABLATION_COLUMNS))
         try:
-            table = pd.read_csv(path)
+            table = pd.read_csv(path, float_precision="round_trip")
         except (OSError, ValueError) as error:
             raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
         if absent := [column for column in ABLATION_COLUMNS if column not in table.columns]:

@@ -159,7 +159,7 @@ def read_trials(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=needed)
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, float_precision="round_trip")
     except (OSError, *results.DAMAGED) as error:
         raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
     absent = [column for column in needed if column not in table.columns]

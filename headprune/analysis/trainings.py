@@ -41,7 +41,13 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=needed)
     texts = dict.fromkeys(TEXTS, str)
     try:
-        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={c: [""] for c in _numbers(needed)})
+        table = pd.read_csv(
+            path,
+            float_precision="round_trip",
+            dtype=texts,
+            keep_default_na=False,
+            na_values={c: [""] for c in _numbers(needed)},
+        )
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
     absent = [column for column in needed if column not in table.columns]

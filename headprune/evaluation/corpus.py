@@ -14,17 +14,19 @@ import numpy as np
 import torch
 from fairseq.data import data_utils
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
-from fairseq.utils import move_to_cuda
+
+from headprune.devices import placed
 
 
 class TranslationCorpus:
     """What `headprune.data.prepare` wrote.
 
     :param folder: the folder given to `prepare`
+    :param device: where its batches are
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, device: torch.device | str = "cpu") -> None:
+        self.folder, self.device = Path(folder), device
         self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text())
         self.pair = (self.statistics["corpus"]["source"], self.statistics["corpus"]["target"])
 
@@ -72,7 +74,7 @@ class TranslationCorpus:
         found = sorted(int(i) for batch in batches for i in batch["id"])
         if found != sorted(int(i) for i in chosen):
             raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} sentences")
-        return [move_to_cuda(batch) for batch in batches] if torch.cuda.is_available() else batches
+        return [placed(batch, self.device) for batch in batches]
 
     def sample_train(self, sentences: int, seed: int, max_tokens: int) -> list[dict[str, Any]]:
         """Batches of a random sample of the train split, without repetition."""

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from headprune.devices import placed
 from headprune.evaluation.likelihood import Agreement
-from headprune.evaluation.text import LanguageCorpus, placed
+from headprune.evaluation.text import LanguageCorpus
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
 from headprune.importance import padding_index, token_losses
@@ -88,7 +89,7 @@ def likelihood(
     model.eval()
     with torch.no_grad():
         for index in range(len(segments)):
-            batch, positions = placed(segments[index]), segments.positions(index)
+            batch, positions = placed(segments[index], corpus.device), segments.positions(index)
             losses = token_losses(model, model(**batch["net_input"]), batch["target"]).double().cpu()
             inside = positions >= 0
             nats[positions[inside].numpy()] = losses[inside].numpy()

@@ -11,10 +11,10 @@ from typing import Any
 import headprune.models.compat  # noqa: F401
 
 import torch
-from fairseq.utils import move_to_cuda
 from torch import Tensor
 
 from headprune.data.units import join
+from headprune.devices import placed
 from headprune.models.streaming_lm import StreamingConfig, StreamingTask
 from headprune.models.streams import Segments, TokenStream, windows
 
@@ -23,10 +23,11 @@ class LanguageCorpus:
     """What `headprune.data.prepare` wrote for a `LanguageModellingRecipe`.
 
     :param folder: the folder given to `prepare`
+    :param device: where its batches are
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, device: torch.device | str = "cpu") -> None:
+        self.folder, self.device = Path(folder), device
         self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text())
 
     @property
@@ -63,7 +64,7 @@ class LanguageCorpus:
         """Mini-batches along the rows, to be given to a model in this order: it carries its memory from one to the
         next. Every token of the split is a target of exactly one of them."""
         segments = self.segments(split, rows, length, drop_remainder)
-        return (placed(segments[index]) for index in range(len(segments)))
+        return (placed(segments[index], self.device) for index in range(len(segments)))
 
     def sample_train(self, examples: int, seed: int, length: int, rows: int = 8) -> list[dict[str, Any]]:
         """Random windows of the train split that do not overlap: examples for what scores heads.
@@ -83,7 +84,7 @@ class LanguageCorpus:
         chosen = torch.randperm(len(stream) // length, generator=generator)[:examples].sort().values
         positions = chosen.unsqueeze(1) * length + torch.arange(length)  # (examples, tgt)
         return [
-            placed(windows(stream, part, start=True, first=number * rows))
+            placed(windows(stream, part, start=True, first=number * rows), self.device)
             for number, part in enumerate(positions.split(rows))
         ]
 
@@ -97,8 +98,3 @@ class LanguageCorpus:
             elif token != dictionary.pad():
                 lines[-1].append(dictionary[token])
         return "\n".join(join(line, units) for line in lines)
-
-
-def placed(batch: dict[str, Any]) -> dict[str, Any]:
-    """A mini-batch on the GPU, if there is one."""
-    return move_to_cuda(batch) if torch.cuda.is_available() else batch

@@ -31,11 +31,11 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     import torch
 
+    from headprune.devices import repeatable
     from headprune.pipeline import stages
 
     torch.set_num_threads(1)  # small models gain nothing from a second thread; the result depends on the number
-    # not use_deterministic_algorithms, which sets the same and imports torch's compiler, a second of each job
-    torch.set_deterministic_debug_mode("default" if torch.cuda.is_available() else "error")
+    repeatable()
     if folder := os.environ.get("HEADPRUNE_SUPERVISED"):
         ledger.open(Path(folder))
     reporter = Reporter(Path(spec["results"]), spec["job"])

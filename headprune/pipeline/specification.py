@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from headprune.config import Evaluation, Execution, LanguageModel, Method, Model, Treatment, model_from
+from headprune.devices import device
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
 from headprune.pipeline.cells import Cell, execution_path
@@ -64,7 +63,7 @@ def track_of(spec: Spec) -> Track:
 
 def corpus_of(spec: Spec) -> Any:
     """The prepared dataset, as its track reads it."""
-    return track_of(spec).corpus(folder_of(spec) / "data" / spec["dataset"])
+    return track_of(spec).corpus(folder_of(spec) / "data" / spec["dataset"], device())
 
 
 def trained_record(spec: Spec) -> Record:
@@ -131,7 +130,3 @@ def signature_of(spec: Spec, entry: Entry, method: Method, cell: Cell) -> str:
 def derived_seed(*parts: object) -> int:
     """A seed that differs for every combination of parts."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
-
-
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

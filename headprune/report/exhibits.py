@@ -83,7 +83,7 @@ def claims(sources: Sources) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     path = sources.products("tables", (".csv",)).get(CLAIMS)
     if path is None:
         return [], ()
-    rows = pd.read_csv(path).to_dict("records")
+    rows = pd.read_csv(path, float_precision="round_trip").to_dict("records")
     found: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
     for row in rows:

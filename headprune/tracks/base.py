@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from headprune.config import Calibration, Evaluation, Speed
@@ -32,8 +33,8 @@ class Track(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def corpus(self, folder: Path) -> Any:
-        """The prepared dataset in a folder."""
+    def corpus(self, folder: Path, device: torch.device) -> Any:
+        """The prepared dataset in a folder, whose batches are on a device."""
 
     @abstractmethod
     def arguments(self, corpus: Any, architecture: Any, training: Any) -> list[str]:

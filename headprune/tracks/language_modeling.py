@@ -41,8 +41,8 @@ class LanguageModeling(Track):
 
     name = "lm"
 
-    def corpus(self, folder: Path) -> LanguageCorpus:
-        return _corpus(folder)
+    def corpus(self, folder: Path, device: torch.device) -> LanguageCorpus:
+        return _corpus(folder, device)
 
     def arguments(
         self, corpus: LanguageCorpus, architecture: LanguageArchitecture, training: StreamTraining
@@ -153,5 +153,5 @@ def signature(read: Likelihood) -> str:
 
 
 @cache
-def _corpus(folder: Path) -> LanguageCorpus:
-    return LanguageCorpus(folder)
+def _corpus(folder: Path, device: torch.device) -> LanguageCorpus:
+    return LanguageCorpus(folder, device)

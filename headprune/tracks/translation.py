@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from headprune import cost
@@ -27,8 +28,8 @@ class Translation(Track):
 
     name = "mt"
 
-    def corpus(self, folder: Path) -> TranslationCorpus:
-        return _corpus(folder)
+    def corpus(self, folder: Path, device: torch.device) -> TranslationCorpus:
+        return _corpus(folder, device)
 
     def arguments(self, corpus: TranslationCorpus, architecture: Architecture, training: Training) -> list[str]:
         return arguments(corpus.binarised, corpus.pair, architecture, training)
@@ -87,5 +88,5 @@ class Translation(Track):
 
 
 @cache
-def _corpus(folder: Path) -> TranslationCorpus:
-    return TranslationCorpus(folder)
+def _corpus(folder: Path, device: torch.device) -> TranslationCorpus:
+    return TranslationCorpus(folder, device)

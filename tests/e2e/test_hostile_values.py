@@ -51,7 +51,12 @@ def stand_in(folder: Path) -> dict[str, str]:
         path.write_text(STAND_IN)
         path.chmod(0o755)
     search = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": search, "NOTES": str(folder / "notes.jsonl"), "PYTHONPATH": str(ROOT)}
+    return {
+        **os.environ,
+        "PATH": search,
+        "NOTES": str(folder / "notes.jsonl"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
 
 
 def hostile(folder: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def token_embedding(architecture: Architecture, dictionary: Any) -> nn.Module:
         raise ValueError(
             f"--adaptive-factor is {a.adaptive_factor}; it must leave the last band of --width {a.width} a dimension"
         )
-    return AdaptiveInput(size, dictionary.pad(), a.width, a.adaptive_factor, a.width, a.cutoffs)
+    return _whole(AdaptiveInput(size, dictionary.pad(), a.width, a.adaptive_factor, a.width, a.cutoffs))
 
 
 def adaptive_softmax(architecture: Architecture, embedding: nn.Module, dictionary: Any) -> AdaptiveSoftmax:
@@ -34,9 +34,18 @@ def adaptive_softmax(architecture: Architecture, embedding: nn.Module, dictionar
     Unlike the authors' it has no biases, and no projection of its own for the first band.
     """
     a = architecture
-    return AdaptiveSoftmax(
+    softmax = AdaptiveSoftmax(
         len(dictionary), a.width, a.cutoffs, 0.0, a.adaptive_factor, adaptive_inputs=embedding, tie_proj=True
     )
+    return _whole(softmax)
+
+
+def _whole(module: Any) -> Any:
+    """Fills a buffer that fairseq leaves uninitialised and never reads: equal models have equal checkpoints."""
+    for name, buffer in module.named_buffers():
+        if name.rpartition(".")[2] == "_float_tensor":
+            buffer.zero_()
+    return module
 
 
 def word_scales(tokens: Tensor, words: int, probability: float, like: Tensor) -> Tensor:

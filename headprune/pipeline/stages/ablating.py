@@ -7,6 +7,7 @@ from typing import Any
 
 from headprune import removal
 from headprune.config import Ablation
+from headprune.devices import device
 from headprune.heads import HeadMask, HeadSpace
 from headprune.pipeline.cells import ablation_path
 from headprune.pipeline.progress import Reporter
@@ -15,7 +16,6 @@ from headprune.pipeline.specification import (
     corpus_of,
     dense_identity,
     dense_path,
-    device,
     evaluation_of,
     folder_of,
     track_of,

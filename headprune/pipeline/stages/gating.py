@@ -11,6 +11,7 @@ import torch
 
 from headprune import removal
 from headprune.config import LanguageModel, Method, Model
+from headprune.devices import device
 from headprune.evaluation import likelihood
 from headprune.gates import clear_mask
 from headprune.heads import HeadSpace
@@ -26,7 +27,6 @@ from headprune.pipeline.specification import (
     corpus_of,
     dense_path,
     derived_seed,
-    device,
     entry_of,
     evaluation_of,
     folder_of,

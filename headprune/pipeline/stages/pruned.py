@@ -6,6 +6,7 @@ from typing import Any
 
 from headprune import cost, removal
 from headprune.config import Calibration
+from headprune.devices import device
 from headprune.heads import HeadMask
 from headprune.method import Batches, Pruning
 from headprune.pipeline.cells import Cell
@@ -13,7 +14,6 @@ from headprune.pipeline.specification import (
     Spec,
     cell_folder,
     corpus_of,
-    device,
     evaluation_of,
     folder_of,
     model_of,

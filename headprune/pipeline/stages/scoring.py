@@ -10,6 +10,7 @@ import torch
 
 from headprune import removal
 from headprune.config import Method
+from headprune.devices import device
 from headprune.method import Entry, Pruning
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.progress import Reporter
@@ -19,7 +20,6 @@ from headprune.pipeline.specification import (
     cells_of,
     dense_path,
     derived_seed,
-    device,
     entry_of,
     methods_of,
     signature_of,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headprune import removal
 from headprune.config import Speed
+from headprune.devices import device
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import (
@@ -11,7 +12,6 @@ from headprune.pipeline.specification import (
     cell_folder,
     cells_of,
     corpus_of,
-    device,
     evaluation_of,
     track_of,
 )

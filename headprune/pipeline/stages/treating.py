@@ -9,6 +9,7 @@ import torch
 
 from headprune import removal
 from headprune.config import Treatment
+from headprune.devices import device
 from headprune.heads import HeadMask, HeadSpace
 from headprune.method import Pruning
 from headprune.pipeline.cells import Cell
@@ -19,7 +20,6 @@ from headprune.pipeline.specification import (
     cells_of,
     dense_path,
     derived_seed,
-    device,
     trained_record,
     treated_identity,
 )
