@@ -11,9 +11,9 @@ segments (log-likelihood per token, accuracy) by scipy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +25,10 @@ from scipy import stats
 
 from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, finite, percentiles
 
-METRICS: dict[str, type[Metric]] = {"bleu": sacrebleu.metrics.BLEU, "chrf": sacrebleu.metrics.CHRF}
+METRICS: dict[str, Callable[..., Metric]] = {
+    "bleu": partial(sacrebleu.metrics.BLEU, force=True),  # no warning that what pruned models babble looks tokenised
+    "chrf": sacrebleu.metrics.CHRF,
+}
 SAMPLES = {"bs": 1000, "ar": 10_000}  # sacrebleu's own
 EQUAL = 1e-9  # scores that differ by less are equal but for the order of summation
 Lines = Sequence[str]
