@@ -5,12 +5,14 @@ would change is asked across seeds (`headprune.statistics.seeds`). Where several
 block: outputs are paired within it, and the statistic is the mean over seeds of the difference within each. A segment
 is drawn, or swapped, with its outputs of all seeds at once, because they translate the same words.
 
-BLEU and chrF are tested by sacrebleu's `PairedTest` (with one seed its numbers exactly), values that average over
-segments (log-likelihood per token, accuracy) by scipy.
+BLEU and chrF are tested as sacrebleu does (with one seed its numbers exactly): randomisation by its `PairedTest`, the
+bootstrap with its draws, scores and p, each output resampled once for all its comparisons. Values that average over
+segments (log-likelihood per token, accuracy) are tested by scipy.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -20,7 +22,7 @@ import numpy as np
 import sacrebleu
 from numpy.typing import ArrayLike, NDArray
 from sacrebleu.metrics.base import Metric, Score
-from sacrebleu.significance import PairedTest, Result
+from sacrebleu.significance import PairedTest, Result, _compute_p_value
 from scipy import stats
 
 from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, finite, percentiles
@@ -110,33 +112,33 @@ def compare_statistics(
     shapes = {array.shape for array in (*baseline, *system)}
     if len(baseline) != len(system) or len(shapes) != 1:
         raise ValueError(f"{len(baseline)} and {len(system)} seeds with statistics of shapes {sorted(shapes)}")
-    blocks = _SeedBlocks(metric, len(baseline))
-    first, second = np.concatenate(baseline, axis=1), np.concatenate(system, axis=1)  # (segments, seeds · statistics)
     samples = samples or SAMPLES[test]
-    systems: Any = [("baseline", first), ("system", second)]
-    # The statistics are what sacrebleu would extract from hypotheses; it needs their number and nothing else of them.
-    paired = PairedTest(systems, {metric: blocks}, references=None, test_type=test, n_samples=samples)
-    signatures, results = paired()
-    one, two = (result for name in results if name != "System" for result in results[name])
-    assert isinstance(one, Result)
-    assert isinstance(two, Result)
-    difference = two.score - one.score
-    equal = abs(difference) < EQUAL
-    draws = (len(first), samples if test == "bs" else RESAMPLES, paired._seed)
-    scores = [_resampled(metric, len(baseline), array.tobytes(), draws) for array in (first, second)]
-    low, high = percentiles(scores[1] - scores[0], level)
+    sides = (baseline, system)
+    one, two = (float(np.mean([_score(metric, array.sum(axis=0)) for array in side])) for side in sides)
+    equal = abs(two - one) < EQUAL
+    draws = (len(baseline[0]), samples if test == "bs" else RESAMPLES, _seed())
+    resampled = [np.mean([_resampled(metric, array.tobytes(), draws) for array in side], axis=0) for side in sides]
+    change = resampled[1] - resampled[0]
+    low, high = percentiles(change, level)
+    if test == "bs":
+        p_value = _compute_p_value(np.abs(change) - np.abs(change).mean(), abs(two - one))
+    else:
+        p_value = _randomization(baseline, system, metric, samples)
+    signature = _metric(metric).get_signature()
+    signature.update("seed", str(_seed()).lower())
+    signature.update(test, samples)
     return Paired(
-        baseline=float(one.score),
-        system=float(two.score),
-        difference=float(difference),
+        baseline=one,
+        system=two,
+        difference=two - one,
         low=low,
         high=high,
-        p_value=1.0 if equal or two.p_value is None else float(two.p_value),
-        segments=len(first),
+        p_value=1.0 if equal else float(p_value),
+        segments=len(baseline[0]),
         seeds=len(baseline),
         resamples=samples,
         test="paired bootstrap" if test == "bs" else "approximate randomisation",
-        signature=str(next(iter(signatures.values()))),
+        signature=str(signature),
     )
 
 
@@ -195,6 +197,18 @@ def paired_means(
     )
 
 
+def _randomization(baseline: Sequence[NDArray[Any]], system: Sequence[NDArray[Any]], metric: str, trials: int) -> float:
+    """p of sacrebleu's approximate randomisation."""
+    # The statistics are what sacrebleu would extract from hypotheses; it needs their number and nothing else of them.
+    systems: Any = [(name, np.concatenate(side, axis=1)) for name, side in (("one", baseline), ("two", system))]
+    blocks: Any = {metric: _SeedBlocks(metric, len(baseline))}
+    _, results = PairedTest(systems, blocks, references=None, test_type="ar", n_samples=trials)()
+    found = next(results[name][1] for name in results if name != "System")
+    assert isinstance(found, Result)
+    assert found.p_value is not None
+    return float(found.p_value)
+
+
 class _SeedBlocks(Metric):
     """The mean over seeds of a sacrebleu metric, from the statistics of all seeds side by side.
 
@@ -203,16 +217,10 @@ class _SeedBlocks(Metric):
 
     def __init__(self, metric: str, seeds: int) -> None:
         super().__init__()
-        self.inner, self.seeds = _metric(metric), seeds
-        self.inner.num_refs = 1
-
-    def score(self, totals: Array) -> float:
-        """:param totals: (seeds · statistics,) summed over segments"""
-        parts = np.asarray(totals).reshape(self.seeds, -1)
-        return float(np.mean([self.inner._compute_score_from_stats(part).score for part in parts]))
+        self.metric, self.seeds = metric, seeds
 
     def get_signature(self) -> Any:
-        return self.inner.get_signature()
+        return _metric(self.metric).get_signature()
 
     def _extract_corpus_statistics(self, hypotheses: Any, references: Any) -> Any:
         return hypotheses
@@ -221,7 +229,8 @@ class _SeedBlocks(Metric):
         return self._compute_score_from_stats(np.asarray(stats).sum(axis=0))
 
     def _compute_score_from_stats(self, stats: Any) -> Score:
-        return Score("mean over seeds", self.score(stats))
+        parts = np.asarray(stats).reshape(self.seeds, -1)
+        return Score("mean over seeds", float(np.mean([_score(self.metric, part) for part in parts])))
 
     def _preprocess_segment(self, sent: str) -> str:
         raise NotImplementedError("statistics are extracted before")
@@ -246,7 +255,14 @@ def _test_lines(
     return compare_statistics(test, first, second, metric, samples)
 
 
-def _metric(name: str, **arguments: Any) -> Any:
+@lru_cache
+def _metric(name: str) -> Any:
+    metric = _new_metric(name)
+    metric.num_refs = 1
+    return metric
+
+
+def _new_metric(name: str, **arguments: Any) -> Any:
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r} of outputs; available: {', '.join(METRICS)}")
     return METRICS[name](**arguments)
@@ -255,18 +271,30 @@ def _metric(name: str, **arguments: Any) -> Any:
 @lru_cache(maxsize=4)
 def _knowing(metric: str, references: Lines) -> Any:
     """The metric, with the n-grams of these references counted once for all systems."""
-    return _metric(metric, references=[list(references)])
+    return _new_metric(metric, references=[list(references)])
 
 
-@lru_cache(maxsize=32)
-def _resampled(metric: str, seeds: int, statistics: bytes, draws: tuple[int, int, int | None]) -> Array:
-    """The mean score over seeds in every resample, (samples,): a system is compared with several others.
+def _score(metric: str, totals: NDArray[Any]) -> float:
+    """:param totals: statistics summed over segments"""
+    return float(_metric(metric)._compute_score_from_stats(totals).score)
 
-    :param statistics: of an int64 array (segments, seeds · statistics)
+
+@lru_cache(maxsize=1024)
+def _resampled(metric: str, statistics: bytes, draws: tuple[int, int, int | None]) -> Array:
+    """The score in every resample, (samples,), of sacrebleu's bootstrap: an output is compared with many others.
+
+    :param statistics: of an int64 array (segments, statistics)
     :param draws: arguments of `_draws`
     """
-    blocks, table = _SeedBlocks(metric, seeds), np.frombuffer(statistics, dtype=np.int64).reshape(draws[0], -1)
-    return np.array([blocks.score(row) for row in _draws(*draws) @ table])
+    table = np.frombuffer(statistics, dtype=np.int64).reshape(draws[0], -1)
+    totals = (_draws(*draws) @ table).astype(np.float32)  # whole numbers, in the type in which sacrebleu has them
+    return np.array([_score(metric, row) for row in totals])
+
+
+def _seed() -> int | None:
+    """sacrebleu's."""
+    seed = os.environ.get("SACREBLEU_SEED", "12345")
+    return None if seed.lower() == "none" else int(seed)
 
 
 @lru_cache(maxsize=1)
