@@ -18,7 +18,7 @@ SUITE: dict[str, dict[str, tuple[str, ...]]] = {
     "Reconstruction": {"fisher": (), "obs": (), "fluctuation": ()},
     "Learned gates: subsets": {
         "dsp": ("pipelined", "joint", "continued"),
-        "ste": ("plain", "gumbel", "relaxed"),
+        "ste": ("pipelined", "gumbel", "relaxed", "joint"),
     },
     "Learned gates: penalties and others": {
         "l0": ("pipelined", "joint", "continued", "at_k"),
