@@ -320,6 +320,14 @@ def test_multiplications_are_what_torch_counts(
     assert cost.segment_macs(pruned, 5) == counted - positions
 
 
+def test_nothing_of_an_adaptive_model_is_uninitialised(build_lm: BuildLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fairseq makes a buffer of whatever the memory holds."""
+    monkeypatch.setattr(torch, "FloatTensor", lambda *sizes: torch.full(sizes, torch.nan))
+    state = build_lm(**ADAPTIVE).state_dict()
+    assert any(name.endswith("_float_tensor") for name in state)
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
 def test_adaptive_tables_and_projections_are_embeddings(build_lm: BuildLM) -> None:
     plain, adaptive = build_lm(), build_lm(**ADAPTIVE)
     assert cost.parameters(adaptive, embeddings=False) == cost.parameters(plain, embeddings=False)
