@@ -31,6 +31,7 @@ ORDER = (
     "reconstruction",
     "surgery",
     "models",
+    "devices",
     "removal",
     "cost",
     "data",
