@@ -205,6 +205,8 @@ def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look], quality:
             label=line_label(line),
             zorder=3,
         )
+    low, high = ax.get_xlim()
+    ax.set_xlim(low - 0.12 * (high - low), high)  # the labels of the first points keep clear of the axis
 
 
 def front_of(pruned: pd.DataFrame, sign: int) -> pd.DataFrame:
