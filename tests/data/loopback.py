@@ -45,6 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), str(value))
+        self.send_header("Connection", "close")  # or a client that follows a redirect may ask a closing connection
         self.end_headers()
 
     def log_message(self, *arguments: Any) -> None:
