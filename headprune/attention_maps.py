@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from headprune.gates import call_projections, install
-from headprune.heads import AttentionPoint
+from headprune.heads import AttentionPoint, HeadSpace
+from headprune.importance import forget
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,17 @@ def normalised_entropy(map: AttentionMap) -> tuple[Tensor, Tensor]:
 
 
 def head_means(model: nn.Module, batches: Iterable[Mapping[str, Any]], statistic: Statistic) -> Tensor:
-    """The mean of a statistic over all query positions that are no padding and where it is defined, in evaluation mode.
+    """The mean of a statistic over all query positions that are no padding and where it is defined, in evaluation mode,
+    from an empty memory.
 
     :returns: float64 (N,) in head-space order; 0 for a module where it is defined nowhere
-    :raises ValueError: no batches, or see `attention_maps`.
+    :raises ValueError: no batches, a model without heads, or see `attention_maps`.
     """
+    HeadSpace.prunable(model)
     training, totals = model.training, None
     model.eval()
     try:
+        forget(model)
         for batch in batches:
             own = torch.cat([_sums(map, statistic) for map in attention_maps(model, batch)], dim=1)  # (2, N)
             totals = own if totals is None else totals + own

@@ -91,6 +91,17 @@ class HeadSpace:
         return cls(tuple(Head(p.type, p.layer, i) for p in points for i in p.indices))
 
     @classmethod
+    def prunable(cls, model: Any) -> HeadSpace:
+        """As `of`, for whoever judges heads.
+
+        :raises ValueError: the model has no attention module, or none with a head.
+        """
+        space = cls.of(model)
+        if not len(space):
+            raise ValueError(f"{type(model).__name__} has no heads left in its attention modules: nothing to judge")
+        return space
+
+    @classmethod
     def from_names(cls, names: Iterable[str]) -> HeadSpace:
         """The space whose heads have these names, in this order."""
         heads = []

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headprune.gates import probing
-from headprune.heads import HeadSpace
+from headprune.heads import AttentionPoint, HeadSpace, attention_points
 
 Estimator = Literal["example", "position", "batch", "signed"]
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
@@ -76,48 +76,110 @@ def padding_index(model: Any) -> int:
     return int(dictionary.pad() if dictionary is not None else getattr(part, "padding_idx", NO_PADDING))
 
 
+def query_positions(model: Any, batch: Mapping[str, Any], point: AttentionPoint) -> Tensor:
+    """Where the queries of a module are not padding (batch, positions).
+
+    The encoder asks at the source tokens. The decoder asks where it predicts, so its padding is that of the target; a
+    decoder whose targets are labels of whole examples asks at the tokens it reads.
+
+    :raises ValueError: an input without `src_tokens`.
+    """
+    inputs, target = batch["net_input"], batch["target"]
+    if "src_tokens" not in inputs:
+        raise ValueError(f"positions are those of `src_tokens`; the input has {', '.join(inputs) or 'nothing'}")
+    tokens = inputs["src_tokens"] if point.type == "encoder" else inputs.get("prev_output_tokens", inputs["src_tokens"])
+    if point.type != "encoder" and target.numel() == tokens.numel():
+        return target.reshape(tokens.shape).ne(padding_index(model))
+    return tokens.ne(_token_padding(model))
+
+
+def _token_padding(model: Any) -> int:
+    """The padding symbol among the tokens that the encoder, or the only part of a model, reads."""
+    for part in (getattr(model, "encoder", None), *model.modules()):
+        if getattr(part, "dictionary", None) is not None:
+            return int(part.dictionary.pad())
+    return padding_index(model)
+
+
+def goes_on(batch: Mapping[str, Any], model: Any = None) -> bool:
+    """Whether the rows of a batch go on where those of the batch before it ended; in a model with a memory they do
+    unless `start` is True."""
+    remembers = model is not None and any(hasattr(module, "forget") for module in model.modules())
+    return not batch["net_input"].get("start", not remembers)
+
+
+def forget(model: nn.Module) -> None:
+    """Empties the memory, of the mode it is in, of a model that has one."""
+    for module in model.modules():
+        if hasattr(module, "forget"):
+            module.forget()  # type: ignore[operator]
+
+
 def gate_gradients(model: nn.Module, batch: Mapping[str, Any]) -> list[Tensor]:
     """dL/dm for every gate of a forward pass, L being the sum of the example losses.
 
     The model computes in the mode it is in, under the mask that is set; of a masked head the derivative is that of
-    opening it again.
+    opening it again. A module that the pass leaves out, as layer dropout does in training, has derivative 0.
 
     :returns: for each attention module with heads, in head-space order, (tgt or src, batch, heads of the module)
+    :raises ValueError: the model has no heads.
     """
+    HeadSpace.prunable(model)
     with probing(model) as points, torch.enable_grad():
         loss = example_losses(model, batch).sum()
-        probes = [point.module.out_proj.probes[0] for point in points]
-    return list(torch.autograd.grad(loss, probes))
+        probes = [probe[0] if (probe := point.module.out_proj.probes) else None for point in points]
+    called = [probe for probe in probes if probe is not None]
+    found = iter(torch.autograd.grad(loss, called, materialize_grads=True) if called else ())
+    return [
+        _closed(model, batch, point) if probe is None else next(found)
+        for point, probe in zip(points, probes, strict=True)
+    ]
+
+
+def _closed(model: nn.Module, batch: Mapping[str, Any], point: AttentionPoint) -> Tensor:
+    """The derivative in the gates of a module that was not called (positions, batch, heads)."""
+    batch_size, positions = query_positions(model, batch, point).shape
+    return point.module.out_proj.weight.new_zeros(positions, batch_size, point.module.num_heads)
 
 
 def head_importance(model: nn.Module, batches: Iterable[Mapping[str, Any]], estimator: Estimator = "example") -> Tensor:
-    """Raw importance scores, in evaluation mode (no dropout), under whatever mask is set.
+    """Raw importance scores, in evaluation mode (no dropout), under whatever mask is set, from an empty memory.
 
     - `example`: E over examples of |Σ over positions dL/dm|, the paper's formula (estimator A)
-    - `position`: |dL/dm| per position, summed, per unpadded position (B, Michel's own forks)
+    - `position`: |dL/dm| per position, summed, per unpadded position of the module's queries: of the source in the
+      encoder, of the target in decoder and cross-attention (B, Michel's own forks)
     - `batch`: |dL/dm| of the mean loss of a mini-batch, averaged over batches (C): depends on the batch size
     - `signed`: E over examples of dL/dm, no absolute value (D, defect D1 of the released MT baseline)
 
     :param batches: mini-batches as `example_losses` takes them
     :returns: float64 scores (N,), higher = more important, in head-space order
-    :raises ValueError: an unknown estimator, or no examples.
+    :raises ValueError: an unknown estimator, no examples, or a model without heads.
     """
     if estimator not in ESTIMATORS:
         raise ValueError(f"unknown estimator {estimator!r}; available: {', '.join(ESTIMATORS)}")
+    total = torch.zeros(len(HeadSpace.prunable(model)), dtype=torch.float64)
+    count = torch.zeros_like(total)
     training = model.training
     model.eval()
     try:
-        total, count = torch.zeros(len(HeadSpace.of(model)), dtype=torch.float64), 0.0
+        forget(model)
         for batch in batches:
             gradients = [gradient.double() for gradient in gate_gradients(model, batch)]
             total += torch.cat([_reduce(gradient, estimator) for gradient in gradients]).cpu()
-            positions = int(batch["target"].ne(padding_index(model)).sum())
-            count += {"batch": 1, "position": positions}.get(estimator, gradients[0].shape[1])
+            examples = gradients[0].shape[1]
+            count += _positions(model, batch) if estimator == "position" else 1 if estimator == "batch" else examples
     finally:
         model.train(training)
-    if not count:
+    if not count.all():
         raise ValueError("importance needs at least one example; the batches are empty")
     return total / count
+
+
+def _positions(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+    """For every head, the unpadded positions of its module's queries (N,)."""
+    points = [point for point in attention_points(model) if point.indices]
+    counts = torch.tensor([int(query_positions(model, batch, point).sum()) for point in points])
+    return counts.repeat_interleave(torch.tensor([len(point.indices) for point in points]))
 
 
 def _reduce(gradient: Tensor, estimator: str) -> Tensor:
@@ -135,7 +197,12 @@ def normalise_per_module(scores: Tensor, space: HeadSpace, alive: Tensor | None 
 
     :param scores: (N,)
     :param alive: ones for the heads that are left (N,); the others are zeroed before the norm (defect D3)
+    :raises ValueError: a space without heads, or another number of scores.
     """
+    if not len(space) or scores.shape != (len(space),):
+        raise ValueError(
+            f"scores of shape {tuple(scores.shape)} for {len(space)} heads: expected (N,), at least one head"
+        )
     scores = scores.double() if alive is None else scores.double() * alive
     module = torch.tensor(space.module_of)
     squares = torch.zeros(len(space.modules), dtype=torch.float64).index_add(0, module, scores**2)

@@ -24,7 +24,7 @@ class DropOne(ScoreMethod):
                 raise ValueError(f"option 'sentences' is {self.sentences}; it must not be negative")
 
     def scores(self, model, batches, rng):
-        total = len(HeadSpace.of(model))
+        total = len(HeadSpace.prunable(model))
         masks = without(range(total), range(total), total)
         data = spread_examples(batches, self.options.sentences)
         return masked_losses(model, data, masks) - masked_losses(model, data, masks.new_ones(1, total))

@@ -32,7 +32,7 @@ class GradientImportance(ScoreMethod):
                 raise ValueError(f"option 'step' is {self.step}; it must be at least 1")
 
     def rank(self, model, batches, rng):
-        space = HeadSpace.of(model)
+        space = HeadSpace.prunable(model)
         alive, removal = set(range(len(space))), []
         while alive:
             set_mask(model, space.keep(alive))

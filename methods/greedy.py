@@ -30,7 +30,7 @@ class Greedy(ScoreMethod):
                 raise ValueError(f"option 'step' is {self.step}; it must be at least 1")
 
     def rank(self, model, batches, rng):
-        space, data = HeadSpace.of(model), spread_examples(batches, self.options.sentences)
+        space, data = HeadSpace.prunable(model), spread_examples(batches, self.options.sentences)
         alive, removal = set(range(len(space))), []
         while free := [head for head in sorted(alive) if self.scope.order(space, [head], alive)]:
             order = free

@@ -27,7 +27,7 @@ class KeepOne(ScoreMethod):
                 raise ValueError(f"option 'sentences' is {self.sentences}; it must not be negative")
 
     def scores(self, model, batches, rng):
-        module = torch.tensor(HeadSpace.of(model).module_of)
+        module = torch.tensor(HeadSpace.prunable(model).module_of)
         elsewhere = module.unsqueeze(0) != module.unsqueeze(1)  # (N, N): row h, the heads of other modules
         masks = elsewhere.float() + torch.eye(len(module))
         return -masked_losses(model, spread_examples(batches, self.options.sentences), masks)

@@ -28,10 +28,11 @@ class Magnitude(ScoreMethod):
         per_module: bool = option(False, "divide by the norm of the module's scores before comparing modules")
 
     def scores(self, model, batches, rng):
+        space = HeadSpace.prunable(model)
         with torch.no_grad():
             modules = [head_blocks(p.module) for p in attention_points(model) if p.indices]
             scores = torch.cat([self._norms(blocks) for blocks in modules]).cpu()
-        return normalise_per_module(scores, HeadSpace.of(model)) if self.options.per_module else scores
+        return normalise_per_module(scores, space) if self.options.per_module else scores
 
     def _norms(self, blocks):
         if self.options.norm == "product":

@@ -14,4 +14,4 @@ class Random(ScoreMethod):
     """
 
     def scores(self, model, batches, rng):
-        return torch.rand(len(HeadSpace.of(model)), generator=rng, dtype=torch.float64)
+        return torch.rand(len(HeadSpace.prunable(model)), generator=rng, dtype=torch.float64)

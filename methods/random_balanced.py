@@ -17,7 +17,7 @@ class RandomBalanced(ScoreMethod):
     """
 
     def scores(self, model, batches, rng):
-        module = torch.tensor(HeadSpace.of(model).module_of)
+        module = torch.tensor(HeadSpace.prunable(model).module_of)
         scores = -torch.rand(len(module), generator=rng, dtype=torch.float64)
         for number in module.unique():
             heads = (module == number).nonzero().flatten()

@@ -16,4 +16,4 @@ class Unpruned(ScoreMethod):
     prunes = False
 
     def scores(self, model, batches, rng):
-        return torch.ones(len(HeadSpace.of(model)))
+        return torch.ones(len(HeadSpace.prunable(model)))

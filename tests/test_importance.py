@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from fairseq.data import Dictionary
+from found import Found, rows
+from model_families import classifier, for_classifier, for_language_model, language_model
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from headprune.gates import clear_mask, set_gates, set_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
@@ -119,21 +123,102 @@ def contexts(model: Any, batch: Batch) -> list[Tensor]:
     return [(c * c.grad).unflatten(-1, (4, 8)).sum(-1).detach() for c in order]
 
 
+def queries(batch: Batch, kind: str) -> int:
+    """Positions at which modules of a type ask: the source's in the encoder, the target's elsewhere."""
+    return int(batch["net_input"]["src_lengths"].sum()) if kind == "encoder" else int(batch["ntokens"])
+
+
 def test_all_estimators_equal_the_products_of_contexts_and_gradients(build: Build, model: Any, batch: Batch) -> None:
     """(positions, batch, heads), reduced as the definitions say; float64, relative 1e-9."""
     products = contexts(build(seed=3, stock=True).double(), batch)
     for found, expected in zip(gate_gradients(model, batch), products, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
     sums = torch.cat([p.sum(0) for p in products], -1)  # (batch, N)
+    kinds = [point.type for point in attention_points(model)]
     expected = {
         "example": sums.abs().mean(0),
-        "position": torch.cat([p.abs().sum((0, 1)) for p in products]) / batch["ntokens"],
+        "position": torch.cat(
+            [p.abs().sum((0, 1)) / queries(batch, kind) for p, kind in zip(products, kinds, strict=True)]
+        ),
         "batch": sums.mean(0).abs(),
         "signed": sums.mean(0),
     }
     assert set(expected) == set(ESTIMATORS)
     for estimator, scores in expected.items():
         torch.testing.assert_close(head_importance(model, [batch], estimator), scores, rtol=1e-9, atol=1e-12)
+
+
+def lengthy(words: Dictionary) -> list[Batch]:
+    """Three batches with 74 source and 89 target tokens, ends of sentences included; right-padded."""
+    draw, batches = torch.Generator().manual_seed(5), []
+
+    def padded(sentences: list[Tensor]) -> Tensor:
+        return pad_sequence(sentences, batch_first=True, padding_value=words.pad())
+
+    def sentence(length: int) -> Tensor:
+        symbols = torch.randint(words.nspecial, len(words), (length,), generator=draw)
+        symbols[-1] = words.eos()
+        return symbols
+
+    for sources, targets in (([9, 7, 4, 6], [8, 8, 11, 5]), ([3, 12, 8], [9, 14, 6]), ([5, 10, 10], [10, 12, 6])):
+        read, written = [sentence(n) for n in sources], [sentence(n) for n in targets]
+        net = {
+            "src_tokens": padded(read),
+            "src_lengths": torch.tensor(sources),
+            "prev_output_tokens": padded([row.roll(1) for row in written]),
+        }
+        batches.append({"net_input": net, "target": padded(written)})
+    return batches
+
+
+FAMILIES: dict[str, tuple[Callable[..., Any], Callable[[Batch], Batch]]] = {
+    "classifier": (classifier, for_classifier),
+    "decoder-only": (language_model, for_language_model),
+}
+
+
+@rows(
+    Found(
+        "encoder of a translator", wrong=89, right=74, source="METHODS.md 17.4, Michel's forks", case=("", "encoder")
+    ),
+    Found("decoder of a translator", wrong=74, right=89, source="METHODS.md 17.4", case=("", "decoder")),
+    Found("cross-attention of a translator", wrong=74, right=89, source="METHODS.md 17.4", case=("", "cross")),
+    Found("language model", wrong=74, right=89, source="METHODS.md 17.4", case=("decoder-only", "decoder")),
+    Found("classifier of whole examples", wrong=10, right=74, source="METHODS.md 17.4", case=("classifier", "encoder")),
+)
+def test_position_importance_is_per_position_of_the_module(build: Build, dictionary: Dictionary, found: Found) -> None:
+    """Sums over positions by autograd through one gate per position, set by hand, over the positions of the module's
+    own queries that are not padding; float64, relative 1e-9. With the other side's count every value is off."""
+    family, kind = found.case
+    model, batches = build(seed=3), lengthy(dictionary)
+    if family:
+        make, convert = FAMILIES[family]
+        model, batches = make(dictionary), [convert(batch) for batch in batches]
+    model.double()
+    scores = head_importance(model, batches, "position")
+    ours = torch.tensor([head.type == kind for head in HeadSpace.of(model)])
+    sums = torch.stack([absolute_slopes(model, batch) for batch in batches]).sum(0)
+    torch.testing.assert_close(scores[ours], sums[ours] / found.right, rtol=1e-9, atol=0)
+    assert (scores[ours] / (sums[ours] / found.wrong) - 1).abs().min() > 0.1
+
+
+def absolute_slopes(model: Any, batch: Batch) -> Tensor:
+    """Σ over positions and examples of |dL/dm| (N,), from gates that a hook multiplies into the contexts."""
+    gates: dict[Any, Tensor] = {}
+
+    def gated(projection: Any, inputs: tuple[Tensor]) -> Tensor:
+        blocks = inputs[0].unflatten(-1, (4, -1))
+        gates[projection] = blocks.new_ones(blocks.shape[:-1]).requires_grad_()
+        return (blocks * gates[projection].unsqueeze(-1)).flatten(-2)
+
+    points = attention_points(model)
+    set_gates(model, torch.ones(4 * len(points)))  # fairseq's own path, which calls the projection
+    handles = [point.module.out_proj.register_forward_pre_hook(gated) for point in points]
+    example_losses(model, batch).sum().backward()
+    for handle in handles:
+        handle.remove()
+    clear_mask(model)
+    return torch.cat([gates[point.module.out_proj].grad.abs().sum((0, 1)) for point in points])  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("estimator", ["example", "signed", "position"])
@@ -154,7 +239,8 @@ def test_batch_estimator_depends_on_the_batch_size(model: Any, batch: Batch, reb
 
 
 def test_position_is_at_least_example(model: Any, batch: Batch) -> None:
-    per_position = head_importance(model, [batch], "position") * batch["ntokens"]
+    space = HeadSpace.of(model)
+    per_position = head_importance(model, [batch], "position") * torch.tensor([queries(batch, h.type) for h in space])
     assert (per_position >= head_importance(model, [batch], "example") * SIZE - 1e-9).all()
 
 
@@ -212,6 +298,37 @@ def test_scores_of_a_pruned_model_are_those_of_its_heads(build: Build, batch: Ba
     masked = head_importance(model, [batch])[torch.tensor(mask.keep).bool()]
     found = head_importance(remove_heads(model, mask), [batch])
     torch.testing.assert_close(found, masked, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_modules_that_layer_dropout_leaves_out_have_derivative_zero(build: Build, batch: Batch, seed: int) -> None:
+    """In training; the others' are those of a model without the layers left out, within 1e-9."""
+    model = build(encoder_layerdrop=0.5, decoder_layerdrop=0.5, dropout=0.0).double().train()
+    called: list[Any] = []
+    for point in attention_points(model):
+        point.module.register_forward_hook(lambda module, *_: called.append(module))
+    torch.manual_seed(seed)
+    found = gate_gradients(model, batch)
+    ran = [point.module in called for point in attention_points(model)]
+    assert [tuple(gradient.shape[1:]) for gradient in found] == [(SIZE, 4)] * 6
+    assert not all(ran)
+    assert not any(gradient.any() for gradient, runs in zip(found, ran, strict=True) if not runs)
+    shorter = build(dropout=0.0).double().train()
+    for side, whole in ((shorter.encoder, model.encoder), (shorter.decoder, model.decoder)):
+        kept = [i for i in range(2) if whole.layers[i].self_attn in called]
+        side.layers = torch.nn.ModuleList([side.layers[i] for i in kept])
+    expected = gate_gradients(shorter, batch) if any(ran) else []
+    ours = [gradient for gradient, runs in zip(found, ran, strict=True) if runs]
+    for gradient, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-9, atol=1e-12)
+
+
+def test_without_any_layer_all_derivatives_are_zero(build: Build, batch: Batch) -> None:
+    model = build(encoder_layerdrop=1.0, decoder_layerdrop=1.0).requires_grad_(False).train()
+    found = gate_gradients(model, batch)
+    sides = [batch["net_input"]["src_tokens"].shape[1]] * 2 + [batch["target"].shape[1]] * 4
+    assert [tuple(gradient.shape) for gradient in found] == [(positions, SIZE, 4) for positions in sides]
+    assert not any(gradient.any() for gradient in found)
 
 
 def test_unknown_estimators_are_refused(model: Any, batch: Batch) -> None:

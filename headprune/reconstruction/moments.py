@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from headprune.gates import call_projections, install
-from headprune.heads import AttentionPoint, attention_points
-from headprune.importance import padding_index
+from headprune.heads import AttentionPoint, HeadSpace, attention_points
+from headprune.importance import forget, query_positions
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def contexts(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         model(**batch["net_input"])
     found = {}
     for name, context in recorded.items():
-        real = _real_positions(model, batch, points[name]).t()  # (positions, batch)
+        real = query_positions(model, batch, points[name]).t()  # (positions, batch)
         if real.shape != context.shape[:2]:
             raise ValueError(
                 f"module {name} has contexts for (positions, batch) {tuple(context.shape[:2])}, "
@@ -52,14 +52,17 @@ def contexts(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def context_moments(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> dict[str, Moments]:
-    """Moments of the contexts of every module with heads, in evaluation mode, under whatever mask is set.
+    """Moments of the contexts of every module with heads, in evaluation mode, under whatever mask is set, from
+    an empty memory.
 
     :returns: by module (`cross.1`), in head-space order
-    :raises ValueError: no positions at all; and see `contexts`.
+    :raises ValueError: a model without heads, or no positions at all; and see `contexts`.
     """
+    HeadSpace.prunable(model)
     counts: dict[str, int] = {}
     sums: dict[str, tuple[Tensor, Tensor]] = {}
     with evaluating(model):
+        forget(model)
         for batch in batches:
             for name, rows in contexts(model, batch).items():
                 total = rows.sum(0), rows.t() @ rows
@@ -107,24 +110,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train(training)
-
-
-def _real_positions(model: nn.Module, batch: Mapping[str, Any], point: AttentionPoint) -> Tensor:
-    """Where the queries of a module are not padding (batch, positions).
-
-    The encoder asks at the source tokens. The decoder asks where it predicts, so its padding is that of the target; a
-    decoder whose targets are labels of whole examples asks at the tokens it reads.
-    """
-    inputs, target = batch["net_input"], batch["target"]
-    tokens = inputs["src_tokens"] if point.type == "encoder" else inputs.get("prev_output_tokens", inputs["src_tokens"])
-    if point.type != "encoder" and target.numel() == tokens.numel():
-        return target.reshape(tokens.shape).ne(padding_index(model))
-    return tokens.ne(_token_padding(model))
-
-
-def _token_padding(model: nn.Module) -> int:
-    """The padding symbol among the tokens that the encoder, or the only part of a model, reads."""
-    for part in (getattr(model, "encoder", None), *model.modules()):
-        if getattr(part, "dictionary", None) is not None:
-            return int(part.dictionary.pad())  # type: ignore[union-attr, operator]
-    return padding_index(model)
