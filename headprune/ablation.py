@@ -6,7 +6,7 @@ forward pass over M · B examples. A layer runs once for all masks that agree on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from headprune.gates import clear_mask, set_gates
 from headprune.heads import HeadSpace
-from headprune.importance import head_importance, normalise_per_module, output_losses, padding_index
+from headprune.importance import (
+    forget,
+    goes_on,
+    head_importance,
+    normalise_per_module,
+    output_losses,
+    padding_index,
+)
 from headprune.prefixes import PrefixTree, layers_of
 
 Batch = Mapping[str, Any]
@@ -25,7 +32,9 @@ def masked_losses(
 ) -> Tensor:
     """Mean cross-entropy per target token (of a classifier: per example) under every mask, in evaluation mode.
 
-    Equals `set_mask` and a forward pass, mask by mask, but for rounding. Leaves all gates open.
+    Equals `set_mask` and forward passes over all batches, mask by mask, but for rounding: where batches go on from one
+    another (`start` is False), every mask has a memory of its own, empty before the first batch. Leaves all gates open
+    and the memory of evaluation empty.
 
     :param batches: mini-batches as `importance.example_losses` takes them
     :param masks: (M, N) zeros and ones, or any gates, in head-space order
@@ -34,28 +43,49 @@ def masked_losses(
     :param reuse: run every layer once for masks that agree on the heads up to it (`prefixes`), where the model is one
         of fairseq's Transformers; False: run the whole model for every mask
     :returns: nats (M,), float64
-    :raises ValueError: masks of another shape, or no target tokens.
+    :raises ValueError: a model without heads, masks of another shape, or no target tokens.
     """
-    total_heads = len(HeadSpace.of(model))
+    total_heads = len(HeadSpace.prunable(model))
     if masks.dim() != 2 or masks.shape[1] != total_heads:
         raise ValueError(f"masks of shape {tuple(masks.shape)} for {total_heads} heads: expected (M, {total_heads})")
     masks, training = masks.detach().float().cpu(), model.training
     losses, tokens = torch.zeros(len(masks), dtype=torch.float64), 0
+    if not len(masks):
+        return losses
     model.eval()
     try:
         with torch.no_grad():
-            for batch in batches:
-                tokens += int(batch["target"].ne(padding_index(model)).sum())
-                layers = layers_of(model, batch) if reuse else None
-                forward = _Whole(model, batch) if layers is None else PrefixTree(model, batch, layers)
-                for rows in forward.order(masks).split(_copies(batch, positions)):
-                    losses[rows] += _summed(model, forward(masks[rows]), batch["target"], len(rows))
+            for stream in _streams(model, batches):
+                tokens += sum(int(batch["target"].ne(padding_index(model)).sum()) for batch in stream)
+                layers = layers_of(model, stream[0]) if reuse and len(stream) == 1 else None
+                first = _Whole(model, stream[0]) if layers is None else PrefixTree(model, stream[0], layers)
+                forwards = [first, *(_Whole(model, batch) for batch in stream[1:])]
+                for rows in first.order(masks).split(min(_copies(batch, positions) for batch in stream)):
+                    forget(model)
+                    for forward in forwards:
+                        losses[rows] += _summed(model, forward(masks[rows]), forward.batch["target"], len(rows))
     finally:
         clear_mask(model)
+        forget(model)
         model.train(training)
     if not tokens:
         raise ValueError("a loss needs at least one target token; the batches are empty")
     return losses / tokens
+
+
+def _streams(model: nn.Module, batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """The batches, those together that go on from one another; the first of each begins with an empty memory."""
+    stream: list[Batch] = []
+    for batch in batches:
+        if stream and goes_on(batch, model):
+            stream.append(batch)
+            continue
+        if stream:
+            yield stream
+        inputs = batch["net_input"]
+        stream = [{**batch, "net_input": {**inputs, "start": True}} if "start" in inputs else batch]
+    if stream:
+        yield stream
 
 
 class _Whole:
@@ -94,10 +124,16 @@ def spread_examples(batches: Sequence[Batch], count: int) -> list[Batch]:
     """`count` examples at even distances over all batches, which are sorted by length more often than not; 0: all.
 
     Only `net_input` and `target` of a batch that is cut are kept.
+
+    :raises ValueError: batches that go on from one another, of which an example would get another's memory.
     """
     total = sum(len(batch["target"]) for batch in batches)
     if not count or count >= total:
         return list(batches)
+    if any(goes_on(batch) for batch in batches):
+        raise ValueError(
+            f"batches that go on from one another (`start` is False) cannot be thinned to {count} examples"
+        )
     positions = [(2 * k + 1) * total // (2 * count) for k in range(count)]
     chosen: list[Batch] = []
     start = 0

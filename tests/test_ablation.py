@@ -199,6 +199,10 @@ def test_spread_examples_are_at_even_distances(family: tuple[Any, list[Batch]], 
     torch.testing.assert_close(found, every[torch.tensor(middles, dtype=torch.long)])
 
 
+def test_no_masks_have_no_losses(build: Build, batches: list[Batch]) -> None:
+    assert masked_losses(build(), batches, torch.ones(0, 24)).shape == (0,)
+
+
 def test_without_drops_one_more_head() -> None:
     assert without({0, 2, 3}, [3, 0], 5).tolist() == [[1, 0, 1, 0, 0], [0, 0, 1, 1, 0]]
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from headprune.gates import clear_mask, set_gates
 from headprune.heads import AttentionPoint, HeadMask, HeadSpace, attention_points
+from headprune.importance import goes_on
 from headprune.method import Batches, OutputProjection
 from headprune.reconstruction.closed_form import damped_inverse, head_products, least_squares_scales, remove_channels
 from headprune.reconstruction.moments import Moments, contexts, evaluating
@@ -70,7 +71,11 @@ def rescaled_gates(
 
     :param skip_first: leave the first module of the forward pass alone
     :returns: float64 gates (N,), zero for removed heads
+    :raises ValueError: batches that go on from one another: a model has one memory, and here it computes everything
+        twice, whole and pruned.
     """
+    if any(goes_on(batch) for batch in batches):
+        raise ValueError("heads cannot be rescaled on batches that go on from one another (`start` is False)")
     gates = torch.tensor(mask.keep, dtype=torch.float64)
     modules = {point.name: (point, own) for point, own in _by_module(model, gates)}
     with evaluating(model):

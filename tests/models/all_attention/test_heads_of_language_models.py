@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from found import Found, rows
 from naive_all_attention import NaiveAllAttention
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from headprune import cost, removal
+from headprune.ablation import masked_losses, spread_examples
 from headprune.attention_maps import head_means, largest_weight, normalised_entropy
 from headprune.gates import clear_mask, set_gates, set_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
@@ -125,6 +127,69 @@ def test_attention_statistics_see_context_and_persistent_vectors(build_lm: Build
     weights, entropies = (head_means(model, segments, statistic) for statistic in (largest_weight, normalised_entropy))
     torch.testing.assert_close(weights, torch.full((12,), 1 / 12, dtype=torch.float64), rtol=1e-5, atol=0)
     torch.testing.assert_close(entropies, torch.ones(12, dtype=torch.float64), rtol=1e-5, atol=0)
+
+
+# memory
+
+
+def one_by_one(model: Any, batches: Batches, chosen: Tensor) -> Tensor:
+    """Nats per token of whole passes over the segments, a mask after the other, each from an empty memory."""
+    found = []
+    for mask in chosen:
+        set_gates(model, mask)
+        model.decoder.forget()
+        with torch.no_grad():
+            total = sum(example_losses(model, batch).double().sum() for batch in batches)
+        found.append(total / sum(batch["target"].numel() for batch in batches))
+    clear_mask(model)
+    return torch.stack(found)
+
+
+def begun(batches: Batches, *starts: bool | None) -> Batches:
+    """The segments with these values of `start`; None: without one."""
+    return [
+        batch
+        | {"net_input": {"src_tokens": batch["net_input"]["src_tokens"]} | ({} if start is None else {"start": start})}
+        for batch, start in zip(batches, starts, strict=True)
+    ]
+
+
+@rows(
+    Found("a stream in passes of two masks", 0.095, 0.0, "mask by mask", ((True, False, False), 20)),
+    Found("a stream, a mask at a time", 0.095, 0.0, "mask by mask", ((True, False, False), 1)),
+    Found("a stream in one pass", 0.0, 0.0, "mask by mask", ((True, False, False), 4096)),
+    Found("a stream without its beginning", 0.095, 0.0, "mask by mask", ((False, False, False), 20)),
+    Found("a stream that says nothing of its beginning", 0.095, 0.0, "mask by mask", ((None, None, None), 20)),
+    Found("two streams", 0.095, 0.0, "mask by mask", ((True, False, True), 20)),
+)
+def test_every_mask_has_its_own_memory(build_lm: BuildLM, segments: Batches, found: Found) -> None:
+    """Largest difference 1e-5; the model comes with a memory of its own, and goes without one."""
+    starts, positions = found.case
+    model, batches = build_lm(), begun(segments, *starts)
+    chosen = torch.rand(7, 12, generator=torch.Generator().manual_seed(1)).round()
+    expected = one_by_one(model, batches, chosen)
+    assert expected.max() - expected.min() > 0.1
+    losses = masked_losses(model, iter(batches), chosen, positions=positions)
+    assert (losses - expected).abs().max().item() == pytest.approx(found.right, abs=1e-5)
+    assert torch.equal(masked_losses(model, batches, chosen, positions=positions), losses)
+
+
+def test_scores_of_a_stream_do_not_depend_on_what_was_read_before(build_lm: BuildLM, segments: Batches) -> None:
+    model, batches = build_lm(), begun(segments, False, False, False)
+    for score in (head_importance, lambda *of: head_means(*of, largest_weight)):
+        first = score(model, batches)
+        assert torch.equal(score(model, batches), first)
+    first = context_moments(model, batches)["decoder.2"].mean
+    assert torch.equal(context_moments(model, batches)["decoder.2"].mean, first)
+
+
+def test_what_would_mix_memories_is_refused(build_lm: BuildLM, segments: Batches) -> None:
+    with pytest.raises(ValueError, match="`start` is False. cannot be thinned to 2 examples"):
+        spread_examples(segments, 2)
+    with pytest.raises(ValueError, match="cannot be rescaled on batches that go on from one another"):
+        rescaled_gates(build_lm(), HeadSpace.of(build_lm()).keep([0]), segments)
+    assert spread_examples(segments, 0) == segments
+    assert len(spread_examples(begun(segments, True, True, True), 2)) == 2
 
 
 # removal
