@@ -39,6 +39,11 @@ class GatedProjection(nn.Linear):
         gated.num_heads, gated.gate, gated.probes = num_heads, None, None
         return gated
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or saved: of sampled gates the values, without the graph that they hang on; no probes."""
+        gate = None if self.gate is None else self.gate.detach().clone()
+        return self.__dict__ | {"gate": gate, "probes": None}
+
     def forward(self, context: Tensor) -> Tensor:
         """:param context: concatenated heads [tgt, batch, heads · head_dim]"""
         if self.gate is None and self.probes is None:

@@ -169,8 +169,16 @@ class GateMethod(nn.Module):
         self.budget = Budget(budget, len(space)).kept
         self.scope = scope or Scope()
         self.build(generator or torch.Generator().manual_seed(0))
+        self._mark()
+
+    def _mark(self) -> None:
+        """Tells the optimiser which parameters are those of gates."""
         for parameter in self.parameters():
-            parameter.param_group = "gates"  # type: ignore[attr-defined]  # read by the optimiser
+            parameter.param_group = "gates"  # type: ignore[attr-defined]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._mark()  # torch copies parameters without what was set on them
 
     def build(self, generator: torch.Generator) -> None:
         """Creates the parameters; random values come from `generator`."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copy
+import io
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from found import Found, rows
 from test_gated_adam import configuration
 from torch import Tensor
 
 from headprune import removal
-from headprune.gates import set_mask
+from headprune.gates import probing, set_gates, set_mask
 from headprune.heads import HeadSpace, attention_points
+from headprune.importance import example_losses
+from headprune.method import load_methods
 from headprune.models.optimisers import GatedAdam
 
 Build = Callable[..., Any]
@@ -260,3 +265,68 @@ def test_every_module_keeps_its_minimum(build: Build, method: str) -> None:
 def test_bad_scopes_are_refused(build: Build, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(**DSP | change)
+
+
+GATES = sorted(name for name, entry in load_methods().items() if entry.kind == "gate")
+
+
+def in_training(build: Build, batch: Batch, name: str) -> Any:
+    """A model after a training forward, whose graph is still there."""
+    budget = 5 if load_methods()[name].method.per_budget else 24  # type: ignore[attr-defined]
+    model = build(**DSP | {"gate_method": name, "gate_budget": budget}).train()
+    model.set_num_updates(40)
+    torch.manual_seed(1)
+    (example_losses(model, batch).sum() + model.gate_penalty()).backward()
+    return model
+
+
+def unpickled(model: Any) -> Any:
+    return pickle.loads(pickle.dumps(model))
+
+
+def reloaded(model: Any) -> Any:
+    content = io.BytesIO()
+    torch.save(model, content)
+    content.seek(0)
+    return torch.load(content, weights_only=False)
+
+
+@rows(*(Found(name, "RuntimeError: not a leaf", "an equal model", "torch's copy protocol", name) for name in GATES))
+@pytest.mark.parametrize("copier", [copy.deepcopy, unpickled, reloaded])
+def test_a_model_can_be_copied_while_it_trains(
+    build: Build, batch: Batch, logits: Logits, copier: Callable[[Any], Any], found: Found
+) -> None:
+    """The copy has the gates of the last forward, without their graph, and trains on as the original does."""
+    model = in_training(build, batch, found.case)
+    twin = copier(model)
+    assert torch.equal(gates_of(twin), gates_of(model))
+    assert not any(gate.requires_grad for gate in (p.module.out_proj.gate for p in attention_points(twin)))
+    losses = []
+    for each in (model, twin):
+        torch.manual_seed(2)
+        each.zero_grad()
+        loss = example_losses(each, batch).sum() + each.gate_penalty()
+        loss.backward()
+        losses.append(loss.item())
+    assert losses[0] == losses[1]
+    for own, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert own.data_ptr() != other.data_ptr()
+        assert getattr(own, "param_group", None) == getattr(other, "param_group", None)
+        assert (own.grad is None) == (other.grad is None)
+        assert own.grad is None or torch.equal(own.grad, other.grad)
+    assert torch.equal(logits(model.eval(), batch), logits(twin.eval(), batch))
+
+
+def test_a_copied_projection_leaves_the_gradient_of_the_original(build: Build, batch: Batch) -> None:
+    """Between forward and backward, and under probes, which the copy does not keep."""
+    model, gates = build(), torch.rand(24, requires_grad=True)
+    set_gates(model, gates)
+    loss = example_losses(model, batch).sum()
+    twins = [copy.deepcopy(point.module.out_proj) for point in attention_points(model)]
+    loss.backward()
+    assert gates.grad is not None
+    assert (gates.grad != 0).all()
+    assert all(torch.equal(twin.gate, part) for twin, part in zip(twins, gates.detach().split(4), strict=True))
+    with probing(model):
+        model(**batch["net_input"])
+        assert all(point.module.out_proj.probes is None for point in attention_points(copy.deepcopy(model)))
