@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 from fairseq.data import Dictionary
-from fairseq.sequence_generator import SequenceGenerator
+from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
+from fairseq.sequence_scorer import SequenceScorer
+from found import Found, rows
 from torch import Tensor
 
 from headprune import removal
@@ -83,6 +85,56 @@ def test_beam_search_finds_the_same(
         masked, removed = beams(model, batch, dictionary), beams(pruned, batch, dictionary)
         assert [tokens for tokens, _ in removed] == [tokens for tokens, _ in masked]
         assert [score for _, score in removed] == pytest.approx([score for _, score in masked], abs=TOLERANCE)
+
+
+def alignments(model: Any, batch: Batch, dictionary: Dictionary) -> list[list[tuple[int, int]]]:
+    """Hard alignments of the hypotheses of a beam search, as `fairseq-generate --print-alignment` has them."""
+    generator = SequenceGeneratorWithAlignment([model], dictionary, beam_size=2, max_len_a=0, max_len_b=10)
+    try:
+        return [beam["alignment"] for found in generator.generate([model], batch) for beam in found]
+    finally:
+        generator.model.set_decoder_beam_size(1)
+
+
+@rows(
+    Found("the last cross-attention emptied", "IndexError", r"cross\.1, .* has no heads", "DESIGN.md 8", ["cross.1"]),
+    Found("everything emptied", "IndexError", r"cross\.1, .* has no heads", "DESIGN.md 8", None),
+    Found("the first cross-attention emptied", None, None, "the masked model", ["cross.0", "decoder.1"]),
+    Found("an encoder module emptied", None, None, "the masked model", ["encoder.1"]),
+)
+def test_alignments_of_a_pruned_model(build: Build, batch: Batch, dictionary: Dictionary, found: Found) -> None:
+    """Those of the masked model, or a refusal where no head is left to read them off; hypotheses need none."""
+    model = build()
+    space = HeadSpace.of(model)
+    mask = space.keep([]) if found.case is None else without(space, *found.case)
+    pruned = removal.remove_heads(model, mask)
+    set_mask(model, mask)
+    masked = alignments(model, batch, dictionary)
+    assert any(masked)
+    if found.right is None:
+        assert alignments(pruned, batch, dictionary) == masked
+        return
+    with pytest.raises(ValueError, match=found.right):
+        alignments(pruned, batch, dictionary)
+    with pytest.raises(ValueError, match=found.right):
+        SequenceScorer(dictionary, compute_alignment=True).generate([pruned], batch)
+    assert [tokens for tokens, _ in beams(pruned, batch, dictionary)]
+    assert len(SequenceScorer(dictionary).generate([pruned], batch)) == 6
+
+
+def test_alignments_are_means_over_the_heads_that_are_left(build: Build, batch: Batch) -> None:
+    """Of one head, its attention; largest difference 1e-6."""
+    model = build()
+    space = HeadSpace.of(model)
+    mask = space.keep(i for i, head in enumerate(space) if head.module != "cross.1" or head.index == 2)
+    pruned = removal.remove_heads(model, mask)
+    set_mask(model, mask)
+    seen: list[Tensor] = []
+    model.decoder.layers[1].encoder_attn.register_forward_hook(lambda *call: seen.append(call[-1][1]))
+    with torch.no_grad():
+        model(**batch["net_input"])
+        found = pruned(**batch["net_input"])[1]["attn"][0]
+    torch.testing.assert_close(found, seen[0][2], rtol=0, atol=1e-6)
 
 
 def test_training_goes_on_after_removal(build: Build, batch: Batch) -> None:

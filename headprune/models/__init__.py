@@ -3,13 +3,14 @@
 import headprune.models.compat  # noqa: F401
 
 from headprune.gates import clear_mask, install, set_gates, set_mask
-from headprune.models import all_attention, compat, criteria, optimisers, streaming_lm, transformer
+from headprune.models import alignments, all_attention, compat, criteria, optimisers, streaming_lm, transformer
 from headprune.models.all_attention import AllAttentionLanguageModel
 from headprune.models.transformer import HeadpruneTransformer
 
 __all__ = [
     "AllAttentionLanguageModel",
     "HeadpruneTransformer",
+    "alignments",
     "all_attention",
     "clear_mask",
     "compat",

@@ -76,6 +76,20 @@ def test_fairseq_generate_reads_a_pruned_checkpoint_and_translates_alike(prepare
     ]
 
 
+def test_fairseq_generate_says_why_there_are_no_alignments(prepared, model, tmp_path):
+    space = HeadSpace.of(model)
+    kept = [i for i, head in enumerate(space) if head.module != "cross.1"]
+    removal.save(removal.remove_heads(model, space.keep(kept)), tmp_path / "pruned.pt")
+    package = str(Path(headprune.__file__).parent)
+    command = [str(Path(sys.executable).parent / "fairseq-generate"), str(prepared.binarised), "--user-dir", package]
+    command += ["--path", str(tmp_path / "pruned.pt"), "--gen-subset", "valid", "--cpu", "--print-alignment", "hard"]
+    command += ["--source-lang", "de", "--target-lang", "en"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("ValueError: no alignments from HeadpruneTransformer: they are read off cross.1")
+
+
 def test_bleu_is_that_of_the_sacrebleu_command_line(prepared, model, tmp_path):
     outcome = Translation().evaluate(model, prepared, "test", SETTINGS)
     (tmp_path / "h.txt").write_bytes(gzip.decompress(outcome.segments["hypotheses.test.txt.gz"]))
