@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from headprune.heads import attention_points
+from headprune.models.all_attention import standing_still
 
 EMBEDDINGS = ("embed_tokens", "output_projection", "adaptive_softmax")  # by the names that fairseq gives them
 
@@ -145,7 +146,12 @@ def measure_streams(
     size = sum(int(segment["ntokens"]) for segment in batch)
     steps = [{"src_tokens": tokens[:, i : i + 1], "start": i == 0} for i in range(tokens.shape[1])]
     segments = [segment["net_input"] for segment in batch]
-    return in_turn(models, lambda m: (1000 * _reading(m, steps) / len(steps), size / _reading(m, segments)), repeats)
+
+    def run(model: Any) -> tuple[float, float]:
+        return 1000 * _reading(model, steps) / len(steps), size / _reading(model, segments)
+
+    with standing_still(*models.values()):
+        return in_turn(models, run, repeats)
 
 
 def in_turn(

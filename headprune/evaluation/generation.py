@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headprune.models.all_attention import standing_still
+
 
 @torch.no_grad()
 def generate(
@@ -42,12 +44,13 @@ def generate(
     model.eval()
     tokens, seen = list(prefix), 0
     try:
-        for _ in range(length):
-            segment = torch.tensor([tokens[seen:]], device=device)
-            output = model(segment, start=seen == 0)
-            scores = model.get_normalized_probs((output[0][:, -1:], output[1]), log_probs=True)[0, 0]
-            seen = len(tokens)
-            tokens.append(_draw(scores.float().cpu(), never, temperature, top_k, generator))
+        with standing_still(model):
+            for _ in range(length):
+                segment = torch.tensor([tokens[seen:]], device=device)
+                output = model(segment, start=seen == 0)
+                scores = model.get_normalized_probs((output[0][:, -1:], output[1]), log_probs=True)[0, 0]
+                seen = len(tokens)
+                tokens.append(_draw(scores.float().cpu(), never, temperature, top_k, generator))
     finally:
         model.decoder.forget()
         model.train(training)

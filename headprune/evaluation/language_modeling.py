@@ -22,6 +22,7 @@ from headprune.evaluation.text import LanguageCorpus
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
 from headprune.importance import padding_index, token_losses
+from headprune.models.all_attention import standing_still
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ def likelihood(
     segments = corpus.segments(split, rows, length, drop_remainder)
     nats = np.full(len(segments.stream) - segments.dropped, np.nan)
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), standing_still(model):
         for index in range(len(segments)):
             batch, positions = placed(segments[index], corpus.device), segments.positions(index)
             losses = token_losses(model, model(**batch["net_input"]), batch["target"]).double().cpu()

@@ -2,6 +2,7 @@
 
 from headprune.models.all_attention.architecture import Architecture
 from headprune.models.all_attention.attention import AllAttention
+from headprune.models.all_attention.decoder import standing_still
 from headprune.models.all_attention.model import AllAttentionLanguageModel
 
-__all__ = ["AllAttention", "AllAttentionLanguageModel", "Architecture"]
+__all__ = ["AllAttention", "AllAttentionLanguageModel", "Architecture", "standing_still"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from fairseq.modules.fairseq_dropout import FairseqDropout
@@ -12,14 +12,15 @@ from headprune.models.all_attention.attending import Keys, Queries, attend, by_k
 
 
 class Past(NamedTuple):
-    """Keys and values of the memory, as an earlier segment computed them: (heads, batch, memory, head_dim) each."""
+    """What an earlier segment computed: keys and values of the memory, and positions, a matter of weights alone."""
 
-    keys: Tensor
-    values: Tensor
+    keys: Tensor  # (heads, batch, memory, head_dim)
+    values: Tensor  # likewise
+    positions: Tensor  # W_R ρ from the largest distance to 0 (heads, memory + 1, head_dim)
 
     def latest(self, length: int) -> Past:
         start = self.keys.shape[2] - length
-        return Past(self.keys[:, :, start:], self.values[:, :, start:])
+        return self._replace(keys=self.keys[:, :, start:], values=self.values[:, :, start:])
 
 
 class AllAttention(nn.Module):
@@ -56,7 +57,6 @@ class AllAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         self.dropout_module = FairseqDropout(dropout, module_name=self.__class__.__name__)
         self.skip_embed_dim_check = False  # means something to fairseq's attention only; all gate points have it
-        self._projected: tuple[Any, Tensor] | None = None
 
     def forward(
         self, query: Tensor, context: Tensor, distances: Tensor, past: Past | None = None
@@ -65,21 +65,20 @@ class AllAttention(nn.Module):
         :param query: normalised hidden states of the segment [tgt, batch, model]
         :param context: those of memory and segment [memory + tgt, batch, model]; of the segment alone beside `past`
         :param distances: rows of the table of relative positions for the distances 0…memory [memory + 1, model]
-        :param past: keys and values of the memory, if they are known
-        :returns: the output [tgt, batch, model], and keys and values of memory and segment
+        :param past: what these weights made of the memory and of `distances`, if it is known
+        :returns: the output [tgt, batch, model], and the same of memory and segment
         """
         queries = self._by_head(self.q_proj(query))  # (heads, batch, tgt, head_dim)
-        own = Past(self._by_head(self.k_proj(context)), self._by_head(self.v_proj(context)))
+        keys, values = self._by_head(self.k_proj(context)), self._by_head(self.v_proj(context))
         if past is not None:
-            own = Past(*(torch.cat(pair, dim=2) for pair in zip(past, own, strict=True)))
+            keys, values = torch.cat([past.keys, keys], dim=2), torch.cat([past.values, values], dim=2)
+        own = Past(keys, values, self._positions(distances) if past is None else past.positions)
         asking = Queries(
             (queries + self.content_bias[:, None, None]) * self.scaling,
             (queries + self.position_bias[:, None, None]) * self.scaling,
             queries,
         )
-        asked = Keys(
-            *own, self._positions(distances), self.persistent_keys.to(queries), self.persistent_values.to(queries)
-        )
+        asked = Keys(*own, self.persistent_keys.to(queries), self.persistent_values.to(queries))
         contexts = self._contexts(asking, asked)  # (heads, batch, tgt, head_dim)
         return self.out_proj(contexts.permute(2, 1, 0, 3).flatten(2)), own
 
@@ -93,29 +92,9 @@ class AllAttention(nn.Module):
         return mixed(weights.transpose(0, 1), keys)
 
     def _positions(self, distances: Tensor) -> Tensor:
-        """W_R ρ from the largest distance to 0 (heads, memory + 1, head_dim); remembered where no gradient flows.
-
-        It depends on weights alone, in evaluation mode.
-        """
-        if self.training or torch.is_grad_enabled():
-            return self._distances_by_head(distances)
-        stamp = stamp_of(self.r_proj.weight, distances)
-        if self._projected is None or self._projected[0] != stamp:
-            self._projected = stamp, self._distances_by_head(distances)
-        return self._projected[1]
-
-    def _distances_by_head(self, distances: Tensor) -> Tensor:
+        """W_R ρ from the largest distance to 0 (heads, memory + 1, head_dim)."""
         return self.r_proj(distances.flip(0)).unflatten(-1, (self.num_heads, -1)).transpose(0, 1).contiguous()
 
     def _by_head(self, states: Tensor) -> Tensor:
         """(positions, batch, heads · head_dim) → (heads, batch, positions, head_dim), contiguous."""
         return states.unflatten(-1, (self.num_heads, -1)).permute(2, 1, 0, 3).contiguous()
-
-    def train(self, mode: bool = True) -> AllAttention:
-        self._projected = None
-        return super().train(mode)
-
-
-def stamp_of(*tensors: Tensor) -> tuple[Any, ...]:
-    """What changes when one of these tensors is replaced, moved or written to."""
-    return tuple((tensor.data_ptr(), tensor.shape, tensor.dtype, tensor._version) for tensor in tensors)

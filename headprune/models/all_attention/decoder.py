@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
+import torch
 from fairseq.models import FairseqDecoder
 from fairseq.modules import AdaptiveSoftmax
 from fairseq.modules.fairseq_dropout import FairseqDropout
@@ -13,7 +17,24 @@ from headprune.models.all_attention.architecture import Architecture
 from headprune.models.all_attention.embedding import adaptive_softmax, token_embedding, word_scales
 from headprune.models.all_attention.initialisation import initialise
 from headprune.models.all_attention.layer import Block
-from headprune.models.all_attention.memory import LayerMemory, empty_memory, fits
+from headprune.models.all_attention.memory import Copies, LayerMemory, empty_memory, fits
+
+_still: WeakSet[nn.Module] = WeakSet()  # copies of a decoder are not among them
+
+
+@contextmanager
+def standing_still(*models: nn.Module) -> Iterator[None]:
+    """Within the context nobody writes to the weights of these models, the caller vouches: what they made of a memory
+    holds without a look at them, which takes time where a segment is a single token."""
+    decoders = [module for model in models for module in model.modules() if isinstance(module, AllAttentionDecoder)]
+    for decoder in decoders:
+        decoder._weights = None
+        _still.add(decoder)
+    try:
+        yield
+    finally:
+        for decoder in decoders:
+            _still.discard(decoder)
 
 
 class AllAttentionDecoder(FairseqDecoder):
@@ -42,6 +63,7 @@ class AllAttentionDecoder(FairseqDecoder):
         self.last_dropout = FairseqDropout(a.dropout, module_name=self.__class__.__name__)
         self.output_dropout = FairseqDropout(a.output_dropout, module_name=self.__class__.__name__)
         self._memories: dict[bool, list[LayerMemory]] = {}
+        self._weights: Copies | None = None  # with which the memory of evaluation was computed
         initialise(self)
 
     def forward(
@@ -58,9 +80,7 @@ class AllAttentionDecoder(FairseqDecoder):
     def extract_features(self, src_tokens: Tensor, start: bool = False, **unused: Any) -> tuple[Tensor, dict[str, Any]]:
         """:returns: the last hidden states [batch, tgt, model]"""
         states = self._embed(src_tokens.t())
-        memory = self._memories.get(self.training)
-        if start or memory is None or not fits(memory, states):
-            memory = empty_memory(len(self.layers), self.architecture.memory_length, states)
+        memory = self._recalled(states, start)
         distances = self.input_dropout(self.distances.weight[: self.architecture.memory_length + 1])
         following = []
         for layer, before in zip(self.layers, memory, strict=True):
@@ -71,6 +91,25 @@ class AllAttentionDecoder(FairseqDecoder):
             states = self.final_norm(states)
         states = self.output_dropout(self.last_dropout(states)).transpose(0, 1)
         return states.contiguous(), {"attn": None}
+
+    def _recalled(self, states: Tensor, start: bool) -> list[LayerMemory]:
+        """The memory from which rows go on; what is kept beside its states was computed with the weights as they are.
+
+        :param states: embeddings of the segment [tgt, batch, model]
+        """
+        memory = self._memories.get(self.training)
+        if start or memory is None or not fits(memory, states):
+            memory = empty_memory(len(self.layers), self.architecture.memory_length, states)
+        if self.training or torch.is_grad_enabled() or (self in _still and self._weights is not None):
+            return memory
+        distances = self.distances.weight[: self.architecture.memory_length + 1]
+        weights = [distances]
+        for layer in self.layers:
+            weights += layer.remembered()  # type: ignore[operator]
+        if self._weights is None or not self._weights.match(weights):
+            self._weights = Copies(weights)
+            memory = [LayerMemory(layer.states) for layer in memory]
+        return memory
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
         return features if self.output_projection is None else self.output_projection(features)
@@ -100,7 +139,8 @@ class AllAttentionDecoder(FairseqDecoder):
 
     def train(self, mode: bool = True) -> AllAttentionDecoder:
         for layer in self._memories.get(False, []):
-            layer.past = None  # weights may change before the next evaluation
+            layer.past = None  # weights change before the next evaluation, and training needs the space
+        self._weights = None
         return super().train(mode)
 
     def max_positions(self) -> int:

@@ -8,7 +8,7 @@ from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 
 from headprune.models.all_attention.architecture import Architecture
-from headprune.models.all_attention.attention import AllAttention, stamp_of
+from headprune.models.all_attention.attention import AllAttention
 from headprune.models.all_attention.memory import LayerMemory
 
 
@@ -35,19 +35,25 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(a.width, a.ffn_dim) if a.ffn_dim else None
         self.dropout_module = FairseqDropout(a.dropout, module_name=self.__class__.__name__)
 
+    def remembered(self) -> list[Tensor]:
+        """The weights that what is kept beside the states of a memory depends on."""
+        attention = self.self_attn
+        projections = [getattr(attention, f"{name}_proj", None) for name in "kvr"]  # none without heads
+        return [*self.norm.parameters(), *(p for each in projections if each is not None for p in each.parameters())]
+
     def forward(self, states: Tensor, memory: LayerMemory, distances: Tensor) -> tuple[Tensor, LayerMemory]:
         """
         :param states: [tgt, batch, model]
+        :param memory: its `past`, if any, is of the weights as they are
         :param distances: see `AllAttention`
         :returns: the block's output, and the memory for the next segment
         """
         keeps = not (self.training or torch.is_grad_enabled())
-        stamp = stamp_of(*self.norm.parameters(), *self.self_attn.parameters()) if keeps else None
-        past = memory.past if keeps and memory.stamp == stamp else None
+        past = memory.past if keeps else None
         whole = torch.cat([memory.states, states])
         context = self.norm(whole if past is None else states)
         attended, present = self.self_attn(context[-len(states) :], context, distances, past)
         output = states + self.dropout_module(attended)
         if self.feed_forward is not None:
             output = output + self.dropout_module(self.feed_forward(output))
-        return output, memory.followed_by(whole, present if keeps else None, stamp)
+        return output, memory.followed_by(whole, present if keeps else None)
