@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import headprune.models.compat  # noqa: F401
+
 import numpy as np
 import torch
+from fairseq.modules.adaptive_softmax import TiedLinear
 from torch import Tensor, nn
 
-from headprune.heads import attention_points
+from headprune.heads import AttentionPoint, attention_points
 from headprune.models.all_attention import standing_still
 
+RARE = re.compile(r"adaptive_softmax\.tail\.|embed_tokens\.embeddings\.[1-9]")  # bands of rare words
 EMBEDDINGS = ("embed_tokens", "output_projection", "adaptive_softmax")  # by the names that fairseq gives them
 
 
@@ -35,11 +40,15 @@ def macs(model: Any, source: int, target: int) -> int:
     """Multiply-accumulates of one forward pass over one sentence pair, teacher-forced, exact for matrix products.
 
     Counted: every linear map, QKᵀ and the weighted sum of values, the output projection. For one self-attention head
-    at length n that is 3·n·d·d_h + 2·n²·d_h + n·d_h·d. Not counted: softmax, norms, additions, table look-ups.
+    at length n that is 3·n·d·d_h + 2·n²·d_h + n·d_h·d. Not counted: softmax, norms, additions, table look-ups; of
+    adaptive inputs and softmaxes all bands but the first, that of the frequent words.
 
     :param source: source length in subwords, end of sentence included
     :param target: target length, likewise
+    :raises ValueError: a model with a memory, whose passes are over segments.
     """
+    if _has_memory(model):
+        raise ValueError(f"{type(model).__name__} reads segments, not sentence pairs: count with `segment_macs`")
     total = 0
     for point in attention_points(model):
         if not point.indices:
@@ -47,15 +56,26 @@ def macs(model: Any, source: int, target: int) -> int:
         attention = point.module
         queries = source if point.type == "encoder" else target
         keys = target if point.type == "decoder" else source
+        if point.type == "decoder" and _sees_source(model, point):
+            keys = source + target
         width = attention.num_heads * attention.head_dim
         total += queries * (attention.q_proj.weight.numel() + attention.out_proj.weight.numel())
         total += keys * (attention.k_proj.weight.numel() + attention.v_proj.weight.numel())
         total += 2 * queries * keys * width
     attended = tuple(f"{point.path}." for point in attention_points(model))
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and not name.startswith(attended):
+        if isinstance(module, (nn.Linear, TiedLinear)) and not name.startswith(attended) and not RARE.search(name):
             total += (source if name.startswith("encoder.") else target) * module.weight.numel()
     return total
+
+
+def _has_memory(model: Any) -> bool:
+    return hasattr(getattr(model, "cfg", None), "memory_length")
+
+
+def _sees_source(model: nn.Module, point: AttentionPoint) -> bool:
+    """Whether a decoder's self-attention has the encoder's output among its keys (fairseq's `cross_self_attention`)."""
+    return bool(getattr(model.get_submodule(point.path.rpartition(".")[0]), "cross_self_attention", False))
 
 
 def segment_macs(model: Any, tokens: int, cached: bool = False, output: bool = True) -> int:
@@ -71,7 +91,10 @@ def segment_macs(model: Any, tokens: int, cached: bool = False, output: bool = T
     :param tokens: T, the length of the segment
     :param cached: keys and values of the memory are not computed again, as in evaluation and generation
     :param output: count the output layer, too
+    :raises ValueError: a model without a memory.
     """
+    if not _has_memory(model):
+        raise ValueError(f"{type(model).__name__} has no memory of segments: count with `macs`")
     total, src = 0, tokens + model.cfg.memory_length
     for point in attention_points(model):
         if point.indices:
@@ -90,8 +113,8 @@ def _output_weights(decoder: Any) -> int:
     """Weights of the output layer that every token meets."""
     if decoder.adaptive_softmax is None:
         return int(decoder.output_projection.weight.numel())
-    head = decoder.adaptive_softmax.head
-    return int(head.out_dim * decoder.adaptive_softmax.input_dim)
+    head = decoder.adaptive_softmax.head.modules()
+    return sum(module.weight.numel() for module in head if isinstance(module, (nn.Linear, TiedLinear)))
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fairseq.models.transformer_lm import TransformerLanguageModel, base_lm_architecture
+from found import Found, rows
 from torch.utils.flop_counter import FlopCounterMode
 
 from headprune import cost
 from headprune.gates import set_gates
 from headprune.heads import HeadMask, HeadSpace
+from headprune.models import AllAttentionLanguageModel
 from headprune.removal import remove_heads
 
 Build = Callable[..., Any]
@@ -20,6 +24,17 @@ SHAPES = {
     "base": {},
     "pre-norm": {"pre_norm": True},
     "untied": {"share_all_embeddings": False},
+    "source among the keys": {"cross_self_attention": True},
+    "source among the keys alone": {"cross_self_attention": True, "no_cross_attention": True},
+    "no cross-attention": {"no_cross_attention": True},
+    "other output width": {"share_all_embeddings": False, "decoder_output_dim": 20},
+    "adaptive": {"share_all_embeddings": False, "adaptive_softmax_cutoff": "12,24", "adaptive_softmax_dropout": 0.0},
+    "adaptive, projected": {
+        "share_all_embeddings": False,
+        "adaptive_softmax_cutoff": "12,24",
+        "adaptive_softmax_dropout": 0.0,
+        "decoder_output_dim": 20,
+    },
     "uneven": {"encoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_embed_dim": 16},
 }
 
@@ -33,7 +48,9 @@ def counted(model: Any, source: int, target: int) -> int:
     set_gates(model.requires_grad_(False), torch.ones(len(HeadSpace.of(model))))
     pair = torch.full((1, source), 5), torch.tensor([source]), torch.full((1, target), 6)
     with FlopCounterMode(display=False) as counter:
-        model(*pair)
+        output = model(*pair)[0]
+        if model.decoder.adaptive_softmax is not None:  # for words that need no tail
+            model.decoder.adaptive_softmax(output, pair[2])
     flops = counter.get_total_flops()
     assert flops % 2 == 0
     return flops // 2
@@ -55,6 +72,65 @@ def test_macs_of_pruned_models_are_what_torch_counts(
     model = build()
     pruned = remove_heads(model, random_mask(HeadSpace.of(model), kept, seed=kept))
     assert cost.macs(pruned, 9, 6) == counted(pruned, 9, 6)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 15])
+def test_macs_of_pruned_models_with_the_source_among_the_keys(
+    build: Build, random_mask: Callable[..., HeadMask], kept: int
+) -> None:
+    model = build(cross_self_attention=True, no_cross_attention=True)
+    pruned = remove_heads(model, random_mask(HeadSpace.of(model), kept, seed=kept))
+    assert cost.macs(pruned, 9, 6) == counted(pruned, 9, 6)
+
+
+@rows(
+    Found("the source among the keys", 329_472, 374_400, "torch.utils.flop_counter", {"cross_self_attention": True}),
+    Found("an adaptive softmax", 325_944, 322_752, "torch.utils.flop_counter", SHAPES["adaptive"]),
+)
+def test_macs_found_wrong(build: Build, found: Found) -> None:
+    model = build(**found.case)
+    assert cost.macs(model, 9, 7) == found.right == counted(model, 9, 7)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_macs_of_a_language_model_with_adaptive_input_and_softmax(task: Namespace, tied: bool) -> None:
+    """For words of the first band, as torch counts them."""
+    sizes = Namespace(
+        decoder_embed_dim=32,
+        decoder_input_dim=32,
+        decoder_output_dim=32,
+        decoder_ffn_embed_dim=24,
+        decoder_layers=2,
+        decoder_attention_heads=4,
+        max_target_positions=64,
+        tokens_per_sample=64,
+        adaptive_input=True,
+        adaptive_input_factor=2,
+        adaptive_input_cutoff="12,24",
+        adaptive_softmax_cutoff="12,24",
+        adaptive_softmax_factor=2,
+        tie_adaptive_weights=tied,
+    )
+    base_lm_architecture(sizes)
+    model = TransformerLanguageModel.build_model(sizes, task).eval()
+    tokens = torch.full((1, 9), 6)
+    set_gates(model.requires_grad_(False), torch.ones(8))
+    with FlopCounterMode(display=False) as counter:
+        model.decoder.adaptive_softmax(model(tokens)[0], tokens)
+    assert cost.macs(model, 0, 9) == counter.get_total_flops() // 2
+
+
+def test_each_kind_of_model_has_its_own_count(build: Build, task: Namespace) -> None:
+    with pytest.raises(ValueError, match="HeadpruneTransformer has no memory of segments: count with `macs`"):
+        cost.segment_macs(build(), 8)
+    sizes = Namespace(layers=1, width=16, heads=2, persistent=3, memory_length=4, max_relative=5)
+    for arguments in (sizes, Namespace(**vars(sizes) | {"persistent": 0, "ffn_dim": 8})):
+        model = AllAttentionLanguageModel.build_model(arguments, task)
+        with pytest.raises(ValueError, match="AllAttentionLanguageModel reads segments.*`segment_macs`"):
+            cost.macs(model, 8, 8)
+        empty = remove_heads(model, HeadSpace.of(model).keep([]))
+        with pytest.raises(ValueError, match="AllAttentionLanguageModel reads segments.*`segment_macs`"):
+            cost.macs(empty, 8, 8)
 
 
 @pytest.mark.parametrize(("kind", "queries", "keys"), [("encoder", 9, 9), ("cross", 6, 9), ("decoder", 6, 6)])
