@@ -14,7 +14,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import headprune.models.compat  # noqa: F401
+
 import torch
+from fairseq.models.transformer import TransformerModel, TransformerModelBase
 from torch import nn
 
 from headprune.files import replacing
@@ -53,8 +56,20 @@ KINDS = (TRANSLATION, LANGUAGE_MODEL)
 
 
 def kind_of(model: Any) -> Kind:
-    """A fairseq Transformer without gate points is of the kind of those with them."""
-    return next((kind for kind in KINDS if isinstance(model, kind.model)), TRANSLATION)
+    """A fairseq Transformer without gate points is of the kind of those with them.
+
+    :raises ValueError: any other model, also a variety of fairseq's Transformer: its checkpoint would be read back as
+        something else, if at all.
+    """
+    if type(model) in (TransformerModelBase, TransformerModel):
+        return TRANSLATION
+    kind = next((kind for kind in KINDS if isinstance(model, kind.model)), None)
+    if kind is None:
+        raise ValueError(
+            f"no checkpoint format for {type(model).__name__}; there is one for fairseq's TransformerModel and for "
+            + " and ".join(kind.model.__name__ for kind in KINDS)
+        )
+    return kind
 
 
 def remove_heads(model: nn.Module, mask: HeadMask) -> nn.Module:
@@ -99,6 +114,8 @@ def regrown(model: Any) -> Any:
     """A whole model with the weights of a pruned one; heads that it lacks are there again, with new random weights.
 
     Under the mask of the heads that `model` has, it computes what `model` computes.
+
+    :raises ValueError: see `kind_of`.
     """
     dictionaries = [getattr(model, part).dictionary for part in kind_of(model).parts]
     whole = kind_of(model).build(_arguments(model.cfg) | {"keep_heads": None}, dictionaries)
@@ -123,6 +140,7 @@ def save(model: Any, path: str | Path) -> None:
     `fairseq-eval-lm`, read it too.
 
     :param model: a fairseq Transformer or an All-Attention language model, its heads removed or not, in any mode
+    :raises ValueError: a model of another kind (see `kind_of`); nothing is written.
     """
     kind = kind_of(model)
     kept = {point.name: list(point.indices) for point in attention_points(model)}

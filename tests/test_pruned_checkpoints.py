@@ -14,6 +14,8 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
 from fairseq.models.transformer import TransformerModel
+from found import Found, rows
+from model_families import classifier, language_model
 from torch import Tensor
 
 from headprune import removal
@@ -241,6 +243,33 @@ def test_saving_leaves_the_model_as_it_is(build: Build, tmp_path: Path, unchange
     model = build().train()
     with unchanged(model):
         removal.save(model, tmp_path / "model.pt")
+
+
+class Variety(TransformerModel):
+    """A Transformer that computes something else."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output, extra = super().forward(*args, **kwargs)
+        return 2 * output, extra
+
+
+@rows(
+    Found("transformer_lm", "AttributeError: encoder", "TransformerLanguageModel", "DESIGN.md 8", language_model),
+    Found("a classifier", "AttributeError: decoder", "Classifier", "DESIGN.md 8", classifier),
+    Found("a variety of the Transformer", "read back as a stock one", "Variety", "DESIGN.md 8", None),
+)
+def test_models_of_other_kinds_are_refused(build: Build, dictionary: Any, tmp_path: Path, found: Found) -> None:
+    """In words that name what can be saved; they can be pruned, as everything with attention can."""
+    model = build(stock=True) if found.case is None else found.case(dictionary)
+    if found.case is None:
+        model.__class__ = Variety
+    pruned = removal.remove_heads(model, HeadSpace.of(model).keep([0, 5]))
+    message = f"no checkpoint format for {found.right}; there is one for fairseq's TransformerModel and for Headprune"
+    with pytest.raises(ValueError, match=message):
+        removal.save(pruned, tmp_path / "model.pt")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=message):
+        removal.regrown(pruned)
 
 
 def test_stock_models_can_be_pruned_and_saved(build: Build, batch: Batch, logits: Logits, tmp_path: Path) -> None:
