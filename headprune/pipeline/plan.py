@@ -29,6 +29,7 @@ from typing import Any
 from headprune.config import Ablation, Config, ConfigError, Method, Treatment
 from headprune.config.rules import treated_by
 from headprune.method import Entry
+from headprune.pipeline import limits
 from headprune.pipeline.cells import Cell, Job
 
 LEAST_SPACE = 64 * 2**20  # bytes that must be free before anything begins: less than any run takes
@@ -61,6 +62,7 @@ class Plan:
         # Asked for again and again while Snakemake plans; by model and seed.
         self._labels_of: dict[tuple[str, int], list[str]] = {}
         self._batches: dict[tuple[str, int], dict[str, list[str]]] = {}
+        limits.check_size(self)
 
     def method(self, label: str) -> Method:
         """The method entry of a label; of a treated one, the entry whose masks it takes."""
@@ -97,7 +99,9 @@ class Plan:
         return [name for name in self.config.methods_directories if Path(name).resolve() in folders]
 
     def check_writable(self) -> None:
-        """:raises ConfigError: the results folder, or the nearest one that exists, cannot be written or is full."""
+        """:raises ConfigError: the results folder, or the nearest one that exists, cannot be written or is full, or
+        the names of its files would be too long."""
+        limits.check_names(self)
         existing = next(path for path in (self.folder, *self.folder.absolute().parents) if os.path.lexists(path))
         try:
             with tempfile.TemporaryFile(dir=existing) as file:
