@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from headprune.config import Ablation, Config, ConfigError, Method, Treatment
+from headprune.config.lengths import bounds
 from headprune.config.rules import treated_by
+from headprune.data import check_prepared
 from headprune.method import Entry
 from headprune.pipeline import limits
 from headprune.pipeline.cells import Cell, Job
@@ -113,6 +115,15 @@ class Plan:
             raise ConfigError(
                 f"results: {str(self.folder)!r} cannot be written: {existing}: {error.strerror}"
             ) from None
+
+    def check_data(self) -> None:
+        """:raises ConfigError: data that are prepared already do not fit this profile: a sentence is too long."""
+        for name in dict.fromkeys(model.dataset for model in self.config.models.values()):
+            dataset, folder = self.config.datasets[name], self.folder / "data" / name
+            try:
+                check_prepared(dataset.source(), dataset.recipe(), folder, bounds(self.config, name))
+            except ValueError as error:
+                raise ConfigError(f"datasets.{name}: {error}") from None
 
     def seeds(self, label: str, model: str) -> list[int]:
         """Those of the entry that the model has; of a treated entry those that its method has, too."""
