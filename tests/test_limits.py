@@ -78,7 +78,7 @@ def classes(base: type[Section] = Section) -> Iterator[type[Section]]:
 HUGE = [10**400, -(10**400), 1e300, math.inf, math.nan, "x" * 5000, [10**400], ["x" * 5000], {"data": 10**400}]
 
 
-@pytest.mark.parametrize("cls", classes(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", list(classes()), ids=lambda cls: cls.__name__)
 def test_no_field_takes_what_is_huge(cls: type[Section]) -> None:
     """Of every field and value: an error at this field, whatever else is missing."""
     for name in cls.model_fields:
@@ -88,7 +88,7 @@ def test_no_field_takes_what_is_huge(cls: type[Section]) -> None:
             assert any(item["loc"][0] == name for item in error.value.errors()), (name, value)
 
 
-@pytest.mark.parametrize("entry", load_methods().values(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", list(load_methods().values()), ids=lambda entry: entry.name)
 def test_no_option_takes_what_is_huge(entry: Entry) -> None:
     for option in fields(entry.method.Options):  # type: ignore[attr-defined]
         for value in (math.inf, -math.inf, math.nan, 10**400, 10**30, 1e30):

@@ -160,7 +160,7 @@ class Architecture(Section):
     width: int = Field(512, ge=1, le=WIDTH, description="model dimension d")
     feed_forward: int = Field(2048, ge=1, le=WIDTH, description="inner dimension of the feed-forward sublayers")
     encoder_layers: int = Field(6, ge=1, le=1000, description="each with a module of self-attention")
-    decoder_layers: int = Field(6, ge=1, le=1000, description="each with a module of self-attention and one of cross-")
+    decoder_layers: int = Field(6, ge=1, le=1000, description="each with a module of self- and one of cross-attention")
     heads: int = Field(8, ge=1, le=1000, description="heads of every attention module")
     normalize_before: bool = Field(False, description="pre-norm instead of post-norm")
     share_embeddings: bool = Field(True, description="one embedding for encoder, decoder and output")
@@ -245,7 +245,7 @@ class Optimisation(Section):
         "inverse_sqrt", description="after the warm-up"
     )
     optimiser: Literal["adam", "lamb"] = Field("adam", description="LAMB scales every tensor's step by its norm")
-    weight_decay: float = Field(0.0, ge=0, le=1e6, description="decoupled from the gradient, times the learning rate")
+    weight_decay: float = Field(0.0, ge=0, le=1e6, description="of the weights themselves; 0: none")
     clip_norm: float = Field(0.0, ge=0, le=1e6, description="largest norm of a gradient; 0: no clipping")
     beta2: float = Field(0.98, gt=0, lt=1, description="decay of the optimiser's second moment")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="of weights and activations in training")
@@ -253,7 +253,7 @@ class Optimisation(Section):
         None,
         ge=1,
         le=UPDATES,
-        description="updates between validations, which select the checkpoint; None: every epoch",
+        description="updates between validations, which select the checkpoint; null: every epoch",
     )
     workers: int = Field(
         1, ge=1, le=1024, description="processes that share a training, each with a GPU and batches of its own"
