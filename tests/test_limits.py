@@ -129,10 +129,10 @@ ARM, CORPUS = "methods/0/arm", "datasets/help/corpus"
 )  # fmt: skip
 def test_what_no_machine_serves_is_refused_at_once(found: Found) -> None:
     key, value = found.case
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ConfigError) as error:
         Plan(load(changed(key, value)))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     message = str(error.value)
     assert found.right in message
     assert any(word in message for word in (key.split("/")[-1][:40], "option", "cells", "the key"))
@@ -142,10 +142,10 @@ def test_what_no_machine_serves_is_refused_at_once(found: Found) -> None:
 def test_a_profile_of_megabytes_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.yaml"
     path.write_text("seeds: [" + ", ".join(map(str, range(10**6))) + "]\n")
-    started = time.monotonic()
+    started = time.process_time()
     assert "7,888,898" in (message := refused(path))
     assert "262,144" in message
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_profile_with_a_name_of_thousands_of_characters() -> None:

@@ -94,7 +94,8 @@ def check_texts(source: Any) -> None:
             for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
                 if isinstance(key, str):
                     _check_text(where, key, "the key ")
-                waiting.append((f"{where}.{key}" if where else str(key), inner))
+                if isinstance(inner, str | Mapping | list | tuple):
+                    waiting.append((f"{where}.{key}" if where else str(key), inner))
 
 
 def _check_text(where: str, text: str, what: str = "") -> None:
