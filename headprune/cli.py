@@ -88,6 +88,7 @@ def plan(
     change: dict[str, Any] = ({"part": part} if part else {}) | ({"seeds": seeds} if seeds else {})
     grid = Plan(load({**read(config), **change} if change else config))
     grid.check_writable()
+    grid.check_data()
     planned.show(console, grid, cores)
 
 

@@ -8,6 +8,9 @@ process that computes nothing. A grid must end as complete tables, so the attemp
 - One more closes the books. What was being computed when the last attempt died is given up: its record says why. The
   rest of the job is computed, and what kills it then is given up in turn. It ends with a receipt.
 
+A job that cannot go on without its input, the preparation of data, ends with the status of its error. Where this is
+one of the input, later attempts end with it at once, so that it is told once.
+
 That one comes also when a parent was killed with its job, by a node's failure or a scheduler: what happened before is
 in the folder of the job under `attempts/`. An attempt that was only asked to stop is no failure of what it computed.
 
@@ -49,6 +52,7 @@ class Ending:
     status: str  # ok, stopped, timeout, failed, error
     reason: str = ""
     code: int = 0
+    final: bool = False  # whether another attempt would end no other way
 
 
 @dataclass
@@ -94,11 +98,16 @@ class Supervisor:
 
     def _attempt(self) -> int:
         before = self._open()
+        if before is not None and before.final:
+            self._note("ended", vars(before))
+            if self.last:  # Snakemake keeps the log of the last attempt only
+                _tell(before.reason)
+            return before.code
         if self.last and before is not None:
             self._give_up(before)
         while True:
             ending = self._run_child()
-            self._note("ended", {"status": ending.status, "reason": ending.reason})
+            self._note("ended", vars(ending))
             if ending.status == "ok":
                 shutil.rmtree(self.folder, ignore_errors=True)
                 return 0
@@ -128,10 +137,9 @@ class Supervisor:
         if path.exists():
             note = read_json(path)
             ended = note.get("ended", {"status": "failed", "reason": _vanished(note)})
-            before = None if ended["status"] == "stopped" else Ending(ended["status"], ended["reason"])
-        write_json(
-            path, {"attempt": self.attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
-        )
+            before = None if ended["status"] == "stopped" else Ending(**ended)
+        about = {"job": self.spec["job"], "attempt": self.attempt, "host": socket.gethostname(), "pid": os.getpid()}
+        write_json(path, about | {"started": time.time()})
         return before
 
     def _note(self, key: str, value: Any) -> None:
@@ -146,7 +154,7 @@ class Supervisor:
         return max(0.0, self.started + self.seconds - reserve - time.monotonic())
 
     def _run_child(self) -> Ending:
-        for name in ("underway.json", "settled.txt"):
+        for name in ("underway.json", "settled.txt", "error.json"):
             (self.folder / name).unlink(missing_ok=True)
         killed_before = _out_of_memory_kills()
         environment = {**os.environ, **self.environment, FOLDER: str(self.folder.absolute())}
@@ -166,7 +174,9 @@ class Supervisor:
         if self.stopped or code == stopping.EXIT_STATUS:
             return Ending("stopped", "was asked to stop")
         if self.spec["kind"] == "data" and code > 0:  # there is nothing to go on with
-            return Ending("error", f"failed with exit status {code}", code)
+            path = self.folder / "error.json"
+            note = read_json(path) if path.exists() else {"reason": f"failed with exit status {code}"}
+            return Ending("error", code=code, **note)
         if code > 0:
             return Ending("failed", f"died with exit status {code}")
         reason = f"killed by {signal.Signals(-code).name}"

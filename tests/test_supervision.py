@@ -19,9 +19,11 @@ from typing import Any
 import pytest
 
 from headprune.pipeline.cells import Cell, execution_path
+from headprune.pipeline.failures import ended_by_error
 from headprune.pipeline.store import read_json, write_json
 from headprune.stopping import EXIT_STATUS
 from headprune.supervision import Supervisor, record_paths
+from tests.found import Found, rows
 
 CHILD = """
 import json, os, signal, sys, time
@@ -281,6 +283,39 @@ def test_without_data_the_run_ends(job: Callable[..., Job]) -> None:
     run = job({"a": "ok"}, start=9, kind="data")
     assert [run.attempt(1), run.attempt(2)] == [9, 9]
     assert not run.receipt.exists()
+
+
+@rows(
+    Found("an error of its input", "three attempts", "one attempt", "no attempt can mend its input", True),
+    Found("an error of the network", "three attempts", "three attempts", "the next attempt may fare better", False),
+)
+def test_what_no_attempt_can_mend_is_tried_once(found: Found, tmp_path: Path, capfd: Any, monkeypatch: Any) -> None:
+    """And its reason is in the log of the last attempt, which is the one that Snakemake keeps."""
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)  # this process keeps its own
+    child = """
+import os, sys
+from pathlib import Path
+from headprune.data.download import DownloadError
+from headprune.pipeline.store import ledger
+with open(sys.argv[1], "a") as file:
+    file.write("x")
+ledger.open(Path(os.environ["HEADPRUNE_SUPERVISED"]))
+ledger.end(ValueError("train.tsv, line 3") if sys.argv[2] == "True" else DownloadError("no address"))
+sys.exit(2)
+"""
+    write_json(execution_path(tmp_path), {"attempts": 2})
+    spec = {"results": str(tmp_path), "job": "data/help", "kind": "data"}
+    command, told = [sys.executable, "-c", child, str(tmp_path / "tries"), str(found.case)], []
+    for number in (1, 2, 3):
+        assert Supervisor(command, spec, tmp_path / "receipt", number, 60).run() == 2
+        told.append(capfd.readouterr().err)
+    tries = len((tmp_path / "tries").read_text())
+    assert tries == {"one attempt": 1, "three attempts": 3}[found.right]
+    assert ("train.tsv, line 3" if found.case else "DownloadError: no address") in told[2]
+    expected = "train.tsv, line 3" if found.case else "DownloadError: no address"
+    assert ended_by_error(tmp_path) == {"data/help": expected}
+    assert Supervisor(command, spec, tmp_path / "receipt", 1, 60).run() == 2  # of the next call of Snakemake
+    assert len((tmp_path / "tries").read_text()) == tries + 1
 
 
 def test_records_of_every_kind_of_job_are_known(tmp_path: Path) -> None:

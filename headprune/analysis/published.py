@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def find(names: str | Iterable[str], root: Path) -> dict[str, Path]:
     """
     home, found = root / "results" / "published", {}
     for given in [names] if isinstance(names, str) else list(names or []):
-        folder = Path(given) if "/" in str(given) else home / str(given)
+        folder = Path(os.path.expanduser(given)) if "/" in str(given) else home / str(given)
         if not folder.is_dir():
             known = [path.parent.name for path in home.glob("*/cells.parquet")]
             raise ValueError(f"published: {unknown('results', str(given), known)}; or a folder: ./{given}")

@@ -19,6 +19,8 @@ from headprune.config.schema import Config
 from headprune.method import unknown
 
 MOST = 30  # errors that are told at once
+LONGEST = 1000  # characters of a text
+LARGEST = 2**18  # bytes of a profile; YAML of more takes seconds to read
 _SHORT = reprlib.Repr()  # of values that YAML's aliases may have made huge
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 2, 8, 8, 100, 100
 
@@ -35,6 +37,7 @@ def load(source: Mapping[str, Any] | str | Path) -> Config:
     if not isinstance(source, Mapping):
         source = read(source)
     try:
+        check_texts(source)
         config = Config.model_validate(source)
         check(config)
         registry = config.registry()
@@ -58,15 +61,54 @@ def read(source: str | Path) -> Mapping[str, Any]:
     try:
         if not path.is_file():
             names = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-            raise ConfigError(f"profile {str(source)!r} does not exist; " + unknown("profile", path.stem, names))
+            raise ConfigError(
+                f"profile {_shown(path)} does not exist; " + unknown("profile", path.stem[:LONGEST], names)
+            )
+        if (size := path.stat().st_size) > LARGEST:
+            raise ConfigError(f"{_shown(path)} has {size:,} bytes; a profile has at most {LARGEST:,}")
         found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     except (OSError, ValueError) as error:
-        raise error if isinstance(error, ConfigError) else ConfigError(f"{path} cannot be read: {error}") from error
+        if isinstance(error, ConfigError):
+            raise
+        why = getattr(error, "strerror", None) or error  # without the name, which may be the trouble
+        raise ConfigError(f"{_shown(path)} cannot be read: {why}") from error
     if not isinstance(found, Mapping):
         raise ConfigError(f"{path} holds {type(found).__name__}, not the keys of a profile")
     return found
+
+
+def check_texts(source: Any) -> None:
+    """Every text, a key's too, can be written and is no longer than any key takes; so messages may show it.
+
+    :raises ValueError: one is not. It is named by the keys that lead to it.
+    """
+    seen, waiting = set[int](), [("", source)]
+    while waiting:  # no recursion: an alias of YAML may lead back to itself, or to the same place a million times
+        where, value = waiting.pop()
+        if isinstance(value, str):
+            _check_text(where, value)
+        elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+                if isinstance(key, str):
+                    _check_text(where, key, "the key ")
+                if isinstance(inner, str | Mapping | list | tuple):
+                    waiting.append((f"{where}.{key}" if where else str(key), inner))
+
+
+def _check_text(where: str, text: str, what: str = "") -> None:
+    rule = f"has {len(text):,} characters; at most {LONGEST:,} are accepted" if len(text) > LONGEST else ""
+    if re.search("[\ud800-\udfff]", text):
+        rule = "holds half a character (a lone surrogate), which no file can hold"
+    if rule:
+        raise ValueError(f"{where or 'the configuration'}: {what}{_SHORT.repr(text)} {rule}")
+
+
+def _shown(path: Path) -> str:
+    """A path as messages name it: one of thousands of characters in short."""
+    return repr(str(path)) if len(str(path)) <= LONGEST else _SHORT.repr(str(path))
 
 
 class _Loader(yaml.SafeLoader):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from headprune.config.schema import NAME, Config, Method, Treatment
@@ -17,6 +18,7 @@ def check(config: Config) -> None:
         where = f"methods[{position}]"
         if method.name not in registry:
             raise ValueError(f"{where}.name: " + unknown("method", method.name, registry))
+        _check_repeats(f"{where}.arm", method.label)
         if labels.index(method.label) != position:
             raise ValueError(f"{where}: {method.label!r} is listed twice; give one of them another `arm`")
         _check_method(where, method, registry[method.name])
@@ -33,6 +35,8 @@ def _check_models(config: Config) -> None:
         for name in names:
             if not NAME.fullmatch(name):
                 raise ValueError(f"{kind} name {name!r} may hold letters, digits, `_` and `-` only")
+            _check_repeats(f"{kind} name", name)
+    _check_repeats("results folder", str(config.folder))
     for name, model in config.models.items():
         if model.dataset not in config.datasets:
             raise ValueError(f"models.{name}.dataset: " + unknown("dataset", model.dataset, config.datasets))
@@ -45,6 +49,12 @@ def _check_models(config: Config) -> None:
             for name in entry.models or ():
                 if name not in config.models:
                     raise ValueError(f"{kind}[{position}].models: " + unknown("model", name, config.models))
+
+
+def _check_repeats(what: str, name: str) -> None:
+    """:raises ValueError: a name that Snakemake takes for a rule that feeds itself for ever."""
+    if found := re.search(r"(.+?)\1{19,}$", name):
+        raise ValueError(f"{what} {name!r} ends in {found[1]!r} 20 times or more, which Snakemake refuses")
 
 
 def _check_method(where: str, method: Method, entry: Entry) -> None:
@@ -108,6 +118,7 @@ def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
             if f"{base.label}+{treatment.suffix}" in seen:
                 raise ValueError(f"{where}: {base.label}+{treatment.suffix} exists already; give one another `arm`")
             seen.add(f"{base.label}+{treatment.suffix}")
+            _check_repeats(f"{where}.arm", f"{base.label}+{treatment.suffix}")
             joint = registry[base.name].kind == "gate" and base.mode != "pipelined"
             if treatment.name == "bias_compensation" and joint:
                 raise ValueError(

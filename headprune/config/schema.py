@@ -5,6 +5,7 @@ Every field carries its help text; the YAML files under `workflows/config/` comm
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,10 +13,23 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
+    ValidationInfo,
+    WithJsonSchema,
     field_validator,
 )
 
-from headprune.config.models import AnyDataset, AnyModel, Section, Whole, distinct
+from headprune.config.models import (
+    EXAMPLES,
+    TOKENS,
+    UPDATES,
+    AnyDataset,
+    AnyModel,
+    Name,
+    Numbers,
+    Section,
+    Text,
+    Whole,
+)
 from headprune.heads import Scope
 from headprune.method import Entry, load_methods, unknown
 from headprune.method.registry import BUILT_IN
@@ -25,7 +39,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def plain_folder(value: str) -> str:
-    """:raises ValueError: a path that is empty, or that Snakemake or a log could not write as it is."""
+    """The path, with the user's home for `~`.
+
+    :raises ValueError: a path that is empty, or that Snakemake or a log could not write as it is; an unknown home.
+    """
+    value = os.path.expanduser(value)
+    if value.startswith("~"):
+        raise ValueError(f"there is no home folder for {value.split('/')[0]!r}; write ./~ for a folder of that name")
     if not value.strip() or re.search(r"[{}<>\x00-\x1f\x7f]", value):
         raise ValueError("must not be empty, and must not hold braces, angle brackets or control characters")
     return value
@@ -40,35 +60,43 @@ def plain_arm(value: str) -> str:
     return value
 
 
+Folder = Annotated[Text, AfterValidator(plain_folder)]
+Label = Annotated[str, Field(max_length=400)]  # of an entry, or a pattern of labels
+
+
+_COEFFICIENT = WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1e6})  # `_rising` keeps the minimum
+
+
 class Grid(Section):
     """What method entries and treatments share: a variant's name, and the grid it runs on."""
 
-    arm: Annotated[str, AfterValidator(plain_arm)] = Field("", description="tells variants apart")
+    arm: Annotated[Name, AfterValidator(plain_arm)] = Field("", description="tells variants apart")
     draws: int = Field(1, ge=1, le=10_000, description="independent repetitions, each an arm of its own (`draw1`, …)")
-    budgets: list[Whole] | None = Field(None, description="instead of the profile's")
-    seeds: list[Whole] | None = Field(None, description="instead of the profile's")
-    models: list[str] | None = Field(None, min_length=1, description="keys of `models`, instead of all")
-    updates: int | None = Field(None, ge=1, description="of a training that starts from a trained model; None: as it")
-    learning_rate: float | None = Field(None, gt=0, description="peak, of weights that train on; None: as the model's")
+    budgets: Numbers | None = Field(None, description="heads kept, K; null: the model's or the profile's")
+    seeds: Numbers | None = Field(None, description="null: the profile's")
+    models: list[Name] | None = Field(None, min_length=1, max_length=100, description="keys of `models`; null: all")
+    updates: int | None = Field(
+        None, ge=1, le=UPDATES, description="of a training that starts from a trained model; null: as many as its own"
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, le=1e6, description="peak, of weights that train on; null: as the model's"
+    )
     schedule: Literal["inverse_sqrt", "linear", "cosine", "constant"] | None = Field(
-        None, description="of the learning rate of weights that train on; None: as the model's"
+        None, description="of the learning rate of weights that train on; null: as the model's"
     )
 
     def covers(self, model: str) -> bool:
         """Whether the entry is for a model."""
         return self.models is None or model in self.models
 
-    @field_validator("seeds", "budgets")
-    @classmethod
-    def _distinct(cls, values: list[int] | None) -> list[int] | None:
-        return values if values is None else distinct(values)
-
 
 class Method(Grid):
     """One method, or one arm of it."""
 
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict, description="hyper-parameters of the method")
+    name: Name = Field(description="one that `headprune methods` lists")
+    options: dict[Name, Any] = Field(
+        default_factory=dict, max_length=100, description="hyper-parameters of the method; see below"
+    )
     mode: Literal["joint", "continued", "pipelined"] = Field(
         "pipelined",
         description="gate methods: train model and gates from new weights, from the trained model, or the gates alone",
@@ -76,16 +104,22 @@ class Method(Grid):
     types: tuple[Literal["encoder", "cross", "decoder"], ...] = Field(
         ("encoder", "cross", "decoder"),
         min_length=1,
+        max_length=3,
         description="attention types whose heads may be removed; the others keep all",
     )
-    min_per_module: int = Field(0, ge=0, description="heads that every attention module keeps at least")
+    min_per_module: int = Field(0, ge=0, le=1000, description="heads that every attention module keeps at least")
     update_freq: int | None = Field(
-        None, ge=1, description="batches per update, each with gates of its own; None: as the model's"
+        None, ge=1, le=100_000, description="batches per update, each with gates of its own; null: as the model's"
     )
-    coefficients: list[float] | None = Field(
-        None, min_length=1, description="where the search for a budget starts, a sweep; None: 1e-5, 1e-4, 1e-3, 1e-2"
+    coefficients: list[Annotated[float, Field(le=1e6), _COEFFICIENT]] | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="where the search for a budget starts, a sweep; null: 1e-5, 1e-4, 1e-3, 1e-2",
     )
-    trials: int = Field(8, ge=0, description="most trainings to search for one budget, beyond those it starts from")
+    trials: int = Field(
+        8, ge=0, le=1000, description="most trainings to search for one budget, beyond those it starts from"
+    )
 
     @field_validator("coefficients")
     @classmethod
@@ -118,10 +152,14 @@ class Treatment(Grid):
     - `from_scratch`: the pruned architecture trains from new weights
     """
 
-    name: Literal["fine_tune", "bias_compensation", "matched_random", "from_scratch"]
-    of: list[str] = Field(default_factory=list, description="labels of method entries; empty: all that prune")
+    name: Literal["fine_tune", "bias_compensation", "matched_random", "from_scratch"] = Field(
+        description="what is done, docs/profiles.md"
+    )
+    of: list[Label] = Field(
+        default_factory=list, max_length=1000, description="labels of method entries; empty: all that prune"
+    )
     distillation: float = Field(0.0, ge=0, le=1, description="fine_tune: weight of the unpruned model's distribution")
-    temperature: float = Field(1.0, gt=0, description="fine_tune: of both distributions in the distillation")
+    temperature: float = Field(1.0, gt=0, le=1e6, description="fine_tune: of both distributions in the distillation")
 
     @property
     def suffix(self) -> str:
@@ -139,62 +177,68 @@ SUFFIXES = {"fine_tune": "ft", "bias_compensation": "bc", "matched_random": "twi
 class Ablation(Section):
     """A study of single heads: what the unpruned model loses without each, or with each alone in its module."""
 
-    kind: Literal["drop_one", "keep_one"]
-    seeds: list[Whole] | None = Field(None, description="instead of the profile's")
-    models: list[str] | None = Field(None, min_length=1, description="keys of `models`, instead of all")
-    samples: int = Field(1000, ge=1, description="resamples of the paired test")
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, values: list[int] | None) -> list[int] | None:
-        return values if values is None else distinct(values)
+    kind: Literal["drop_one", "keep_one"] = Field(description="remove one head, or all others of its module")
+    seeds: Numbers | None = Field(None, description="null: the profile's")
+    models: list[Name] | None = Field(None, min_length=1, max_length=100, description="keys of `models`; null: all")
+    samples: int = Field(1000, ge=1, le=10**6, description="resamples of the paired test")
 
 
 class Part(Section):
     """Entries that can be run, and make up a table, without the others."""
 
-    name: str
-    entries: list[str] = Field(
-        min_length=1, description="patterns of labels; an entry is in the first part of which one fits"
+    name: Name = Field(description="what `part` says to run it alone")
+    entries: list[Label] = Field(
+        min_length=1, max_length=1000, description="patterns of labels; an entry is in the first part of which one fits"
     )
 
 
 class Evaluation(Section):
     """How models are measured: translations are made, text is read."""
 
-    beam: int = Field(5, ge=1)
-    length_penalty: float = 1.0
-    max_len_a: float = Field(1.2, ge=0, description="hypotheses of at most a · source length + b subwords")
-    max_len_b: int = Field(10, ge=1)
-    max_tokens: int = Field(4000, ge=1, description="source tokens per batch, padding included")
+    beam: int = Field(5, ge=1, le=1000, description="hypotheses kept side by side in the search for a translation")
+    length_penalty: float = Field(
+        1.0, ge=-100, le=100, description="power of the length that a hypothesis' log-probability is divided by"
+    )
+    max_len_a: float = Field(1.2, ge=0, le=1000, description="hypotheses of at most a · source length + b subwords")
+    max_len_b: int = Field(10, ge=1, le=TOKENS, description="see `max_len_a`")
+    max_tokens: int = Field(4000, ge=1, le=TOKENS, description="tokens of the longer side per batch, padding included")
     translate_valid: bool = Field(False, description="BLEU on the validation set too (perplexity is always measured)")
-    checked_sentences: int = Field(32, ge=1, description="validation sentences read and translated masked and removed")
-    rows: int = Field(64, ge=1, description="language models: streams that a split is read in (paper: 64)")
-    checked_segments: int = Field(8, ge=1, description="language models: validation segments read masked and removed")
+    checked_sentences: int = Field(
+        32, ge=1, le=EXAMPLES, description="validation sentences read and translated masked and removed"
+    )
+    rows: int = Field(64, ge=1, le=TOKENS, description="language models: streams that a split is read in (paper: 64)")
+    checked_segments: int = Field(
+        8, ge=1, le=EXAMPLES, description="language models: validation segments read masked and removed"
+    )
     one_row: bool = Field(True, description="language models: read the test set as one stream, too")
-    sample: int = Field(60, ge=0, description="language models: tokens of text that every model writes; 0: none")
+    sample: int = Field(
+        60, ge=0, le=10**6, description="language models: tokens of text that every model writes; 0: none"
+    )
 
 
 class Calibration(Section):
     """The train examples that score methods see: sentences, or windows of text."""
 
-    sentences: int = Field(1000, ge=1)
-    windows: int = Field(64, ge=1, description="language models: each of two segments, T + T tokens")
-    max_tokens: int = Field(4000, ge=1, description="target tokens per batch, padding included")
+    sentences: int = Field(1000, ge=1, le=EXAMPLES, description="pairs, drawn anew for every seed")
+    windows: int = Field(64, ge=1, le=EXAMPLES, description="language models: each of two segments, T + T tokens")
+    max_tokens: int = Field(4000, ge=1, le=TOKENS, description="tokens of the longer side per batch, padding included")
 
 
 class Speed(Section):
     """How latency and throughput are measured: pruned models of a seed in turn, one process, nothing beside it."""
 
-    sentences: int = Field(8, ge=1, description="validation sentences translated one at a time")
-    batch_size: int = Field(64, ge=1, description="sentences per batch for throughput")
-    repeats: int = Field(5, ge=1, description="rounds over all models; median and quartiles over rounds")
+    sentences: int = Field(8, ge=1, le=EXAMPLES, description="validation sentences translated one at a time")
+    batch_size: int = Field(64, ge=1, le=TOKENS, description="sentences per batch for throughput")
+    repeats: int = Field(5, ge=1, le=10**6, description="rounds over all models; median and quartiles over rounds")
 
 
 KINDS = ("data", "dense", "score", "gates", "search", "treat", "retrain", "ablate", "test", "speed")  # of jobs
 TRAININGS = ("dense", "gates", "search", "retrain")
 MINUTES = {"data": 60, "dense": 2880, "gates": 2880, "search": 5760, "retrain": 2880}
 MEMORY = {"data": 2000}
+YEAR = 525_600  # minutes
+Minutes = Annotated[Whole, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": YEAR})]  # as `_kinds` has it
+Mebibytes = Annotated[Whole, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10**9})]
 
 
 class Execution(Section):
@@ -203,28 +247,39 @@ class Execution(Section):
     attempts: int = Field(
         2, ge=1, le=20, description="how often a job may be killed, or exceed its time, before it fails"
     )
-    minutes: dict[str, Whole] = Field(
-        default_factory=dict, description="time of a first attempt by kind of job; the second has twice as much, …"
+    minutes: dict[Name, Minutes] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="time of a first attempt by kind of job; the second has twice as much, …",
     )
-    memory_mb: dict[str, Whole] = Field(
-        default_factory=dict, description="memory of a first attempt by kind of job; the second has twice as much, …"
+    memory_mb: dict[Name, Mebibytes] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="memory of a first attempt by kind of job; the second has twice as much, …",
     )
-    max_minutes: int | None = Field(None, ge=1, description="most time that any attempt gets; trainings resume")
-    max_memory_mb: int | None = Field(None, ge=1, description="most memory that any attempt gets")
+    max_minutes: int | None = Field(
+        None, ge=1, le=YEAR, description="most time that any attempt gets; trainings resume"
+    )
+    max_memory_mb: int | None = Field(None, ge=1, le=10**9, description="most memory that any attempt gets")
     gpus: Literal["none", "training", "all"] = Field(
         "none", description="jobs that ask for GPUs: those that train, one per worker, or all, one each"
     )
-    checkpoint_updates: int = Field(1000, ge=1, description="updates between two states of a training to resume from")
-    checkpoint_minutes: float = Field(10, gt=0, description="minutes between two such states, if that comes first")
+    checkpoint_updates: int = Field(
+        1000, ge=1, le=UPDATES, description="updates between two states of a training to resume from"
+    )
+    checkpoint_minutes: float = Field(
+        10, gt=0, le=YEAR, description="minutes between two such states, if that comes first"
+    )
 
     @field_validator("minutes", "memory_mb")
     @classmethod
-    def _kinds(cls, values: dict[str, int]) -> dict[str, int]:
+    def _kinds(cls, values: dict[str, int], info: ValidationInfo) -> dict[str, int]:
         for kind, value in values.items():
             if kind not in KINDS:
                 raise ValueError(unknown("kind of job", kind, KINDS))
-            if value < 1:
-                raise ValueError(f"{kind}: {value} must be at least 1")
+            most = YEAR if info.field_name == "minutes" else 10**9
+            if not 1 <= value <= most:
+                raise ValueError(f"{kind}: {value} must be at least 1 and at most {most:,}")
         return values
 
     def minutes_of(self, kind: str, attempt: int = 1) -> int:
@@ -245,33 +300,32 @@ class Execution(Section):
 class Config(Section):
     """A profile."""
 
-    profile: str = Field(description="names the results folder")
-    results: Annotated[str, AfterValidator(plain_folder)] = Field("results", description="folder of all results")
-    mirror: str = Field("", description="folder or web address asked first for corpora; $HEADPRUNE_MIRROR wins over it")
-    methods_directories: list[Annotated[str, AfterValidator(plain_folder)]] = Field(
-        default_factory=list, description="further folders with method files"
+    profile: Name = Field(description="names the results folder")
+    results: Folder = Field("results", description="folder of all results; `~` is your home")
+    mirror: Text = Field(
+        "", description="folder or web address asked first for corpora; $HEADPRUNE_MIRROR wins over it"
     )
-    seeds: list[Whole] = Field(min_length=1)
-    budgets: list[Whole] = Field(min_length=1, description="heads kept, K")
-    datasets: dict[str, AnyDataset] = Field(min_length=1)
-    models: dict[str, AnyModel] = Field(min_length=1)
-    methods: list[Method] = Field(min_length=1)
-    treatments: list[Treatment] = Field(default_factory=list)
-    ablations: list[Ablation] = Field(default_factory=list)
+    methods_directories: list[Folder] = Field(
+        default_factory=list, max_length=100, description="further folders with method files"
+    )
+    seeds: Numbers = Field(min_length=1, description="of everything random: a run of the whole grid for each")
+    budgets: Numbers = Field(min_length=1, description="heads kept, K")
+    datasets: dict[Name, AnyDataset] = Field(min_length=1, max_length=100, description="by name")
+    models: dict[Name, AnyModel] = Field(min_length=1, max_length=100, description="by name")
+    methods: list[Method] = Field(min_length=1, max_length=1000, description="entries of the grid, docs/profiles.md")
+    treatments: list[Treatment] = Field(
+        default_factory=list, max_length=1000, description="of masks that methods found, docs/profiles.md"
+    )
+    ablations: list[Ablation] = Field(default_factory=list, max_length=10, description="studies of single heads")
     batch: Literal["seed", "method"] = Field(
         "seed", description="cells that share a process: all short ones of a seed, or of a seed and method"
     )
-    parts: list[Part] = Field(default_factory=list, description="what can be run without the rest")
-    part: str = Field("", description="the part to run; empty: the whole")
-    evaluation: Evaluation = Evaluation()
-    calibration: Calibration = Calibration()
-    speed: Speed = Speed()
-    execution: Execution = Execution()
-
-    @field_validator("seeds", "budgets")
-    @classmethod
-    def _distinct(cls, values: list[int]) -> list[int]:
-        return distinct(values)
+    parts: list[Part] = Field(default_factory=list, max_length=100, description="what can be run without the rest")
+    part: Name = Field("", description="the part to run; empty: the whole")
+    evaluation: Evaluation = Field(Evaluation(), description="how models are measured")
+    calibration: Calibration = Field(Calibration(), description="what score methods see")
+    speed: Speed = Field(Speed(), description="how time is measured")
+    execution: Execution = Field(Execution(), description="how jobs are run, docs/clusters.md")
 
     @property
     def folder(self) -> Path:

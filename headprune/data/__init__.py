@@ -8,7 +8,7 @@ Importing this package imports neither torch nor fairseq.
 
 from headprune.data.corpora import CORPORA, Corpus, corpus, read_pairs
 from headprune.data.language_modelling import LanguageModellingRecipe
-from headprune.data.preparing import prepare
+from headprune.data.preparing import check_prepared, prepare
 from headprune.data.standard import STANDARD, ensure
 from headprune.data.subwords import decode, encode
 from headprune.data.text import TEXT_CORPORA, TextCorpus, read_lines, text_corpus
@@ -22,6 +22,7 @@ __all__ = [
     "LanguageModellingRecipe",
     "TextCorpus",
     "TranslationRecipe",
+    "check_prepared",
     "corpus",
     "decode",
     "encode",

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 CACHE, MIRROR = "HEADPRUNE_CACHE", "HEADPRUNE_MIRROR"
 
 
 def cache_folder() -> Path:
-    """`$HEADPRUNE_CACHE`, else `headprune` in the user's cache folder."""
+    """`$HEADPRUNE_CACHE`, else `headprune` in the user's cache folder.
+
+    :raises ValueError: the user has no home.
+    """
     chosen = os.environ.get(CACHE)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(chosen or f"{base}/headprune").expanduser().absolute()
+    try:
+        return Path(chosen or f"{base}/headprune").expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"no folder for corpora: {error}; name one in ${CACHE}") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder of the cache, if there is none.
+
+    :raises PermissionError: it cannot be made or written; says how to choose another.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"the cache of corpora cannot be written: {folder}: {error.strerror}; name another folder in ${CACHE}"
+        ) from None
 
 
 def mirrors(name: str) -> list[str]:

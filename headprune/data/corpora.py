@@ -1,12 +1,14 @@
 """Parallel corpora: the embedded ones, the standard ones that are fetched, a user's own; verified pairs.
 
-A corpus is a folder with train.tsv, valid.tsv and test.tsv, each possibly gzipped (.tsv.gz): UTF-8, one pair
-a line, source and target separated by a tab. The folder's name ends in the language pair (`talks-de-en`). A
-file SHA256SUMS in it, as sha256sum writes it, is optional and verified where present.
+A corpus is a folder with train, valid and test: each a file train.tsv, one pair a line, source and target separated
+by a tab, or two as Moses has them, train.de and train.en, in which a pair is the same line of both. UTF-8, possibly
+gzipped (.gz). The folder's name ends in the language pair (`talks-de-en`). A file SHA256SUMS in it, as sha256sum
+writes it, is optional and verified where present.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from pathlib import Path
 from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
 from headprune.data.standard import STANDARD, folder_of, standard_names
 
+OTHER_NAMES = {"valid": ("val", "dev", "validation", "development", "tune"), "test": ("tst", "eval")}
 Pairs = list[tuple[str, str]]  # (source, target)
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -44,6 +47,39 @@ class Corpus(SplitFiles):
 
     def candidates(self, split: str) -> tuple[str, ...]:
         return f"{split}.tsv", f"{split}.tsv.gz"
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The file of one split, or its two, source first.
+
+        :raises ValueError: the split is not one of SPLITS, a side is missing, or files have the same part twice
+        :raises FileNotFoundError: there is neither
+        """
+        sides = [self._side(split, language) for language in (self.source, self.target)]
+        if not any(sides):
+            try:
+                return super().files(split)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{error}; nor a pair {_pair(self, split)}{self._instead(split)}") from None
+        for side, other, language in zip(sides, reversed(sides), (self.source, self.target), strict=True):
+            if side is None:
+                raise ValueError(f"{self.name}: {other} is there, its other side {split}.{language}[.gz] is not")
+        for name in self.candidates(split):
+            if (self.folder / name).is_file():
+                raise ValueError(f"{self.name}: both {name} and {_pair(self, split)} in {self.folder}: remove one")
+        return tuple(side for side in sides if side is not None)
+
+    def _side(self, split: str, language: str) -> Path | None:
+        """The file of one side of a split that lies in two."""
+        found = [path for end in ("", ".gz") if (path := self.folder / f"{split}.{language}{end}").is_file()]
+        if len(found) > 1:
+            raise ValueError(f"{self.name}: both {found[0].name} and {found[1].name} in {self.folder}: remove one")
+        return found[0] if found else None
+
+    def _instead(self, split: str) -> str:
+        """What lies there under the names that others give a split, for the error message."""
+        stems = {split, *OTHER_NAMES.get(split, ())}
+        names = sorted(path.name for path in self.folder.glob("*") if path.name.split(".")[0] in stems)
+        return f"; found {', '.join(names[:6])}" if names else ""
 
 
 CORPORA: dict[str, Corpus] = {
@@ -87,12 +123,14 @@ def corpus(name_or_path: str | Path, source: str | None = None, target: str | No
         if (source or known.source, target or known.target) != (known.source, known.target):
             raise ValueError(f"dataset {known.name!r} is {known.source}-{known.target}, not {source}-{target}")
         return known
-    folder = Path(name_or_path)
+    folder = Path(os.path.expanduser(name_or_path))
     if not folder.is_dir():
         raise ValueError(unknown_dataset(str(name_or_path), [*CORPORA, *standard_names("pairs")]))
     pair = _PAIR.search(folder.resolve().name)
     if pair is None and not (source and target):
-        raise ValueError(f"dataset {folder}: the folder's name must end in the language pair, as in talks-de-en")
+        raise ValueError(
+            f"dataset {folder}: the folder's name must end in the language pair, as in talks-de-en: source first"
+        )
     ends = pair.groups() if pair else ("", "")
     own = Corpus(folder.resolve().name, source or ends[0], target or ends[1], folder, checksums(folder))
     own.require_every_split()
@@ -108,32 +146,65 @@ def _standard(name: str) -> Corpus | None:
     return Corpus(name, *standard.languages, folder, checksums(folder), standard.licence)
 
 
+def _pair(corpus: Corpus, split: str) -> str:
+    return f"{split}.{corpus.source} and {split}.{corpus.target}"
+
+
 def read_pairs(corpus: Corpus, split: str) -> Pairs:
     """Read and verify the sentence pairs of one split, in the order of the file.
 
     :return: (source, target) pairs, each side as it stands in the file
-    :raises ValueError: checksum mismatch, undecodable or malformed line (with file, line and rule), no pairs
+    :raises ValueError: checksum mismatch, undecodable or malformed line (with file, line and rule), no pairs, or two
+        files of different length
     :raises FileNotFoundError: the split has no file
     """
-    path, lines = read_verified(corpus, split, unit="pair")
-    return [_parse(line, path, number) for number, line in enumerate(lines, start=1)]
+    files = corpus.files(split)
+    lines = [read_verified(corpus, path, unit="pair" if len(files) == 1 else "sentence") for path in files]
+    if len(files) == 1:
+        return [_parse(line, files[0], number) for number, line in enumerate(lines[0], start=1)]
+    if len(lines[0]) != len(lines[1]):
+        counts = " and ".join(f"{path} has {len(each):,} lines" for path, each in zip(files, lines, strict=True))
+        raise ValueError(f"{counts}: a pair is the same line of both files")
+    sides = [
+        [_sentence(line, path, number) for number, line in enumerate(each, start=1)]
+        for path, each in zip(files, lines, strict=True)
+    ]
+    return list(zip(*sides, strict=True))
 
 
 def _parse(line: bytes, path: Path, number: int) -> tuple[str, str]:
     """Split one line into (source, target), or raise ValueError that names file, line and rule."""
-    rule = None
-    columns: list[str] = []
-    try:
-        columns = line.decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        rule = f"must be UTF-8 ({error.reason} at byte {error.start})"
-    else:
-        if len(columns) != 2:
-            rule = f"must have 2 columns separated by a tab, has {len(columns)}"
-        elif not (columns[0].strip() and columns[1].strip()):
-            rule = "must have text in both columns"
-        elif found := _CONTROL.search(columns[0] + columns[1]):
-            rule = f"must not contain control characters or line separators, has U+{ord(found[0]):04X}"
-    if rule is not None:
-        raise ValueError(f"{path}, line {number}: {rule}")
+    columns = _decoded(line, path, number).split("\t")
+    if len(columns) != 2:
+        raise _broken(path, number, f"must have 2 columns separated by a tab, has {len(columns)}")
+    if not (columns[0].strip() and columns[1].strip()):
+        raise _broken(path, number, "must have text in both columns")
+    for column in columns:
+        _check_characters(column, path, number)
     return columns[0], columns[1]
+
+
+def _sentence(line: bytes, path: Path, number: int) -> str:
+    """One side of a pair, or ValueError that names file, line and rule."""
+    text = _decoded(line, path, number)
+    if not text.strip():
+        raise _broken(path, number, "must have text, as its other side does or should")
+    _check_characters(text, path, number)
+    return text
+
+
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _broken(path, number, f"must be UTF-8 ({error.reason} at byte {error.start})") from None
+
+
+def _check_characters(text: str, path: Path, number: int) -> None:
+    if found := _CONTROL.search(text):
+        rule = "must not contain control characters or line separators"
+        raise _broken(path, number, f"{rule}, has U+{ord(found[0]):04X}")
+
+
+def _broken(path: Path, number: int, rule: str) -> ValueError:
+    return ValueError(f"{path}, line {number}: {rule}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.data.corpora import Corpus, Pairs
+from headprune.data.lengths import longest
 from headprune.data.splits import SplitFiles
 
 FAIRSEQ_SPECIAL = 4  # <s>, <pad>, </s>, <unk>: in every dictionary, but not in its file
@@ -30,7 +31,7 @@ def describe(
 
         - `corpus`: name, source, target, licence; `sha256`: see `identify`
         - `vocabulary`: symbols in the dictionary by language, fairseq's special and padding symbols included
-        - `splits`: by split `pairs_before_filter` and what `count` returns
+        - `splits`: by split `pairs_before_filter`, what `count` returns, and `longest`, see `lengths.longest`
     """
     languages = (corpus.source, corpus.target)
     symbols = {language: read_symbols(binarised / f"dict.{language}.txt") for language in languages}
@@ -40,7 +41,11 @@ def describe(
         ),
         "vocabulary": {language: len(known) + FAIRSEQ_SPECIAL for language, known in symbols.items()},
         "splits": {
-            split: {"pairs_before_filter": len(before[split]), **count(after[split], pieces[split], symbols)}
+            split: {
+                "pairs_before_filter": len(before[split]),
+                **count(after[split], pieces[split], symbols),
+                "longest": longest(pieces[split], before[split], after[split], languages),
+            }
             for split in before
         },
     }
@@ -81,10 +86,15 @@ def identify(corpus: SplitFiles, attributes: tuple[str, ...], text: Mapping[str,
 
     :param attributes: of the corpus, to be told
     :param text: by split
-    :return: `corpus`: the attributes; `sha256`: of each split's file, and under `train+valid` of the text of these
+    :return: `corpus`: the attributes; `sha256`: of each split's file, or of its text where it has several, and under
+        `train+valid` of the text of these
         two, which is all that a trained model depends on and is independent of compression
     """
-    digests = {split: hashlib.sha256(corpus.path(split).read_bytes()).hexdigest() for split in text}
+    digests = {}
+    for split, lines in text.items():
+        files = corpus.files(split)
+        content = files[0].read_bytes() if len(files) == 1 else lines.encode("utf-8")
+        digests[split] = hashlib.sha256(content).hexdigest()
     learned_from = hashlib.sha256((text["train"] + text["valid"]).encode("utf-8")).hexdigest()
     return {
         "corpus": {name: getattr(corpus, name) for name in attributes},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -40,7 +41,10 @@ def obtained(console: Console, name: str) -> None:
 
 def _standard(console: Console, standard: Standard) -> None:
     folder = obtain(standard, tell=lambda line: _say(console, line))
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{folder / RECORD} is damaged ({error}); remove {folder}, and it is built again") from None
     unit = "pairs" if standard.kind == "pairs" else "tokens with an end for every line"
     _say(console, f"{standard.name} is in {folder}")
     for split, number in record["counts"].items():
@@ -50,7 +54,8 @@ def _standard(console: Console, standard: Standard) -> None:
 
 def _own(console: Console, found: Corpus | TextCorpus) -> None:
     for split in SPLITS:
-        checked = "verified" if found.path(split).name in found.sha256 else "no checksum known"
+        known = all(path.name in found.sha256 for path in found.files(split))
+        checked = "verified" if known else "no checksum known"
         lines = read_pairs(found, split) if isinstance(found, Corpus) else read_lines(found, split)
         unit = "pairs" if isinstance(found, Corpus) else "lines"
         _say(console, f"{found.name} {split}: {len(lines):,} {unit}, {checked}")
@@ -59,7 +64,7 @@ def _own(console: Console, found: Corpus | TextCorpus) -> None:
 
 def _find(name: str) -> Corpus | TextCorpus:
     """A corpus of pairs, or of text where the name or the folder is of one."""
-    folder = Path(name)
+    folder = Path(os.path.expanduser(name))
     texts = any((folder / f"train{suffix}").is_file() for suffix in (".txt", ".txt.gz"))
     texts = texts or (folder / "wiki.train.tokens").is_file()
     return text_corpus(name) if name in TEXT_CORPORA or texts else corpus(name)

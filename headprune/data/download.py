@@ -101,8 +101,12 @@ def _pinned(source: Source, folder: Path) -> Source:
     pin = folder / f"{source.name}.pin"
     if source.checksums or not pin.is_file():
         return source
-    known = json.loads(pin.read_text(encoding="utf-8"))
-    return replace(source, size=known["size"], checksums={"sha256": known["sha256"]})
+    try:
+        known = json.loads(pin.read_text(encoding="utf-8"))
+        return replace(source, size=known["size"], checksums={"sha256": known["sha256"]})
+    except (ValueError, KeyError, TypeError) as error:
+        remedy = f"remove it, and {source.name} counts as it is fetched next"
+        raise ValueError(f"{pin} is not what was written there ({type(error).__name__}: {error}); {remedy}") from None
 
 
 def _pin(path: Path, known: dict[str, Any]) -> None:

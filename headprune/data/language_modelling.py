@@ -13,6 +13,7 @@ from typing import Any
 
 from headprune.data.binarise import binarise_text
 from headprune.data.describe import FAIRSEQ_SPECIAL, identify, read_symbols
+from headprune.data.lengths import Bounds, check_lengths
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
 from headprune.data.subwords import learn
@@ -44,7 +45,9 @@ class LanguageModellingRecipe:
             raise ValueError(f"split_punctuation is for units words, not {self.units}")
 
 
-def prepare(corpus: TextCorpus, recipe: LanguageModellingRecipe, folder: Path | str) -> dict[str, Any]:
+def prepare(
+    corpus: TextCorpus, recipe: LanguageModellingRecipe, folder: Path | str, bounds: Bounds | None = None
+) -> dict[str, Any]:
     """Verify, cut into units and binarise a corpus; `folder` appears complete or not at all.
 
     The folder then holds:
@@ -56,8 +59,10 @@ def prepare(corpus: TextCorpus, recipe: LanguageModellingRecipe, folder: Path | 
 
     Equal inputs give equal bytes. An earlier result in `folder` is replaced.
 
+    :param bounds: what will be asked of the splits
     :return: the content of statistics.json
-    :raises ValueError: a corpus file is damaged or malformed, or the train split cannot yield that many pieces
+    :raises ValueError: a corpus file is damaged or malformed, the train split cannot yield that many pieces, or a
+        split has fewer tokens than its bound
     :raises FileNotFoundError: a split of the corpus has no file
     :raises FileExistsError: `folder` holds something else
     :raises OSError: `folder` cannot be written
@@ -78,7 +83,9 @@ def prepare(corpus: TextCorpus, recipe: LanguageModellingRecipe, folder: Path | 
         most = None if recipe.units == "bpe" else recipe.vocabulary
         binarise_text(work / "pieces", work / "bin", recipe.minimum_count, most)
         shutil.rmtree(work / "pieces")
-        return write_statistics(work, recipe=asdict(recipe), **describe(corpus, lines, pieces, work / "bin"))
+        description = describe(corpus, lines, pieces, work / "bin")
+        check_lengths(corpus, description, bounds or {})
+        return write_statistics(work, recipe=asdict(recipe), **description)
 
 
 def describe(

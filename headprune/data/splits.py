@@ -6,6 +6,8 @@ import difflib
 import gzip
 import hashlib
 import os
+import re
+import reprlib
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -49,23 +51,25 @@ class SplitFiles:
             raise ValueError(f"{self.name}: {both}{' and '.join(found)} in {self.folder}: remove one")
         return self.folder / found[0]
 
+    def files(self, split: str) -> tuple[Path, ...]:
+        """All files of one split; raises what `path` raises."""
+        return (self.path(split),)
+
     def require_every_split(self) -> None:
         """Raises ValueError where a split has no file, or several."""
         try:
             for split in SPLITS:
-                self.path(split)
+                self.files(split)
         except FileNotFoundError as error:
             raise ValueError(f"not a corpus: {error}") from None
 
 
-def read_verified(corpus: SplitFiles, split: str, unit: str = "line") -> tuple[Path, list[bytes]]:
-    """The file of a split and its lines, decompressed, after its checksum was found right.
+def read_verified(corpus: SplitFiles, path: Path, unit: str = "line") -> list[bytes]:
+    """The lines of a file of a corpus, decompressed, after its checksum was found right.
 
     :param unit: what stands on a line, for the error message
     :raises ValueError: checksum mismatch, a damaged gzip file, no lines
-    :raises FileNotFoundError: the split has no file
     """
-    path = corpus.path(split)
     content = path.read_bytes()
     expected, actual = corpus.sha256.get(path.name), hashlib.sha256(content).hexdigest()
     if expected is not None and actual != expected:
@@ -77,16 +81,30 @@ def read_verified(corpus: SplitFiles, split: str, unit: str = "line") -> tuple[P
             raise ValueError(f"{path}: not a complete gzip file ({error})") from None
     if not content:
         raise ValueError(f"{path}: empty; expected one {unit} a line")
-    return path, content.removesuffix(b"\n").split(b"\n")
+    return content.removesuffix(b"\n").split(b"\n")
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Digests by file name from the folder's SHA256SUMS; {} where there is none."""
+    """Digests by file name from the folder's SHA256SUMS; {} where there is none.
+
+    :raises ValueError: a line that `sha256sum` would not write, or another digest for the same file; names the line.
+    """
     path = folder / "SHA256SUMS"
     if not path.is_file():
         return {}
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.removeprefix("*"): digest.lower() for digest, name in lines}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8 ({error.reason} at byte {error.start})") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        match = re.fullmatch(r"([0-9A-Fa-f]{64})[ \t]+[*]?(\S.*?)\s*", line)
+        if match is None and line.strip():
+            rule = "must be 64 hexadecimal digits, two spaces and a file name, as sha256sum writes it"
+            raise ValueError(f"{path}, line {number}: {rule}, has {reprlib.repr(line)}")
+        if match and found.setdefault(match[2], match[1].lower()) != match[1].lower():
+            raise ValueError(f"{path}, line {number}: another checksum of {match[2]!r} stands above")
+    return found
 
 
 def unknown_dataset(name: str, known: Iterable[str]) -> str:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SPACE = "\u2581"  # SentencePiece's mark of a word's beginning
+LONGEST = 1 << 18  # characters of a sentence that a model is learned from; UTF-8 has at most 4 bytes each
 
 
 def normalise(text: str) -> str:
     """Runs of whitespace (any that Unicode knows) as one space, none at the ends."""
     return " ".join(text.split())
+
+
+def parts(line: str) -> Iterator[str]:
+    """A line in runs of words of at most `LONGEST` characters; of a longer word, the runs of letters."""
+    while len(line) > LONGEST:
+        end = line.rfind(" ", 1, LONGEST + 1)
+        yield line[: end if end > 0 else LONGEST]
+        line = line[end + 1 if end > 0 else LONGEST :]
+    yield line
 
 
 def learn(lines: Iterable[str], pieces: int) -> bytes:
@@ -29,13 +39,13 @@ def learn(lines: Iterable[str], pieces: int) -> bytes:
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(normalise(line) for line in lines),
+            sentence_iterator=(part for line in lines for part in parts(normalise(line))),
             model_writer=model,
             model_type="bpe",
             vocab_size=pieces,
             character_coverage=1.0,
             normalization_rule_name="identity",
-            max_sentence_length=1 << 20,  # bytes; the default of 4192 would leave long sentences out silently
+            max_sentence_length=4 * LONGEST,  # bytes; longer ones would be left out silently
             num_threads=1,
             minloglevel=2,
         )

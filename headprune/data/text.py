@@ -7,6 +7,7 @@ blank lines are lines, too. A file SHA256SUMS, as sha256sum writes it, is option
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,7 +57,7 @@ def text_corpus(name_or_path: str | Path) -> TextCorpus:
     known = TEXT_CORPORA.get(str(name_or_path)) or _standard(str(name_or_path))
     if known is not None:
         return known
-    folder = Path(name_or_path)
+    folder = Path(os.path.expanduser(name_or_path))
     if not folder.is_dir():
         raise ValueError(unknown_dataset(str(name_or_path), [*TEXT_CORPORA, *standard_names("text")]))
     own = TextCorpus(folder.resolve().name, folder, checksums(folder))
@@ -78,7 +79,8 @@ def read_lines(corpus: TextCorpus, split: str) -> list[str]:
     :raises ValueError: checksum mismatch, a damaged file, a line that is not text (with file, line and rule), no lines
     :raises FileNotFoundError: the split has no file
     """
-    path, lines = read_verified(corpus, split, unit="paragraph or sentence")
+    path = corpus.path(split)
+    lines = read_verified(corpus, path, unit="paragraph or sentence")
     return [_decode(line, path, number) for number, line in enumerate(lines, start=1)]
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from headprune.data.binarise import binarise
 from headprune.data.corpora import Corpus, Pairs, read_pairs
 from headprune.data.describe import describe
+from headprune.data.lengths import Bounds, check_lengths
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
 from headprune.data.subwords import encode, learn
@@ -37,7 +38,9 @@ class TranslationRecipe:
             raise ValueError(f"unknown subword {self.subword!r}; available: sentencepiece")
 
 
-def prepare(corpus: Corpus, recipe: TranslationRecipe, folder: Path | str) -> dict[str, Any]:
+def prepare(
+    corpus: Corpus, recipe: TranslationRecipe, folder: Path | str, bounds: Bounds | None = None
+) -> dict[str, Any]:
     """Verify, filter, cut into subwords and binarise a corpus; `folder` appears complete or not at all.
 
     The folder then holds:
@@ -49,9 +52,10 @@ def prepare(corpus: Corpus, recipe: TranslationRecipe, folder: Path | str) -> di
 
     Equal inputs give equal bytes. An earlier result in `folder` is replaced.
 
+    :param bounds: what will be asked of the splits
     :return: the content of statistics.json
-    :raises ValueError: a corpus file is damaged or malformed, the filter leaves no pair, or the train split
-        cannot yield that many subword pieces
+    :raises ValueError: a corpus file is damaged or malformed, the filter leaves no pair, the train split
+        cannot yield that many subword pieces, or a sentence is longer than its bound
     :raises FileNotFoundError: a split of the corpus has no file
     :raises FileExistsError: `folder` holds something else
     :raises OSError: `folder` cannot be written
@@ -72,6 +76,7 @@ def prepare(corpus: Corpus, recipe: TranslationRecipe, folder: Path | str) -> di
         shutil.rmtree(work / "pieces")
 
         description = describe(corpus, corpus_splits, splits, pieces, work / "bin")
+        check_lengths(corpus, description, bounds or {})
         return write_statistics(work, recipe=asdict(recipe), **description)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+import reprlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -15,6 +16,7 @@ from headprune.method.base import GateMethod, ScoreMethod
 from headprune.naming import unknown
 
 MethodType = TypeVar("MethodType", bound=type)
+LARGEST = 1e12  # of a hyper-parameter; no method means anything by more
 BUILT_IN = Path(__file__).resolve().parents[2] / "methods"
 
 
@@ -41,7 +43,7 @@ class Entry:
     def options(self, values: Mapping[str, Any]) -> Any:
         """The method's hyper-parameters with these values; the others keep their defaults.
 
-        :raises ValueError: an unknown option, or a value of another type than its default.
+        :raises ValueError: an unknown option, a value of another type than its default, or a number beyond `LARGEST`.
         """
         known = {f.name: f for f in fields(self.method.Options)}  # type: ignore[attr-defined]
         for key, value in values.items():
@@ -50,8 +52,13 @@ class Entry:
             default = known[key].default
             if default is not MISSING and not _same_type(value, default):
                 raise ValueError(
-                    f"method {self.name!r}: option {key!r} is {value!r}; "
+                    f"method {self.name!r}: option {key!r} is {reprlib.repr(value)}; "
                     f"it must be {type(default).__name__} like its default {default!r}"
+                )
+            if not _serviceable(value):
+                raise ValueError(
+                    f"method {self.name!r}: option {key!r} is {reprlib.repr(value)}; "
+                    f"it must be finite and at most {LARGEST:g} in size"
                 )
             choices = known[key].metadata.get("choices", ())
             if choices and value not in choices:
@@ -152,6 +159,15 @@ def _import(file: Path) -> None:
     except Exception as error:
         del sys.modules[module_name]
         raise ImportError(f"methods file {file}: {type(error).__name__}: {error}") from error
+
+
+def _serviceable(value: Any) -> bool:
+    """Whether every number in a value is finite and no larger than `LARGEST`."""
+    if isinstance(value, Mapping):
+        return all(map(_serviceable, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_serviceable, value))
+    return not isinstance(value, int | float) or (abs(value) <= LARGEST)
 
 
 def _same_type(value: Any, default: Any) -> bool:

@@ -84,3 +84,8 @@ def ablation_path(folder: Path, model: str, kind: str, seed: int) -> Path:
 def execution_path(folder: Path) -> Path:
     """Of how the jobs of a run are to be run."""
     return folder / "progress" / "execution.json"
+
+
+def bounds_path(folder: Path) -> Path:
+    """Of what the profile asks of the splits of its datasets, by dataset and split."""
+    return folder / "progress" / "bounds.json"

@@ -49,6 +49,19 @@ def failures(folder: Path) -> list[Failure]:
     return sorted(found, key=lambda failure: (failure.upstream, failure.what))
 
 
+def ended_by_error(folder: Path) -> dict[str, str]:
+    """By name of job, the error that ended it and left nothing to go on with. `progress.start` forgets them."""
+    notes = (read_json(path) for path in sorted((folder / "attempts").glob("*/attempt.json")))
+    return {note["job"]: note["ended"]["reason"] for note in notes if note.get("ended", {}).get("status") == "error"}
+
+
+def last_words(folder: Path) -> str:
+    """What a run says last that did not come to its end: why, as far as it is known, and where there is more."""
+    errors = ended_by_error(folder)
+    lines = [f"{job} failed: {reason}" for job, reason in errors.items()]
+    return "\n".join([*lines, f"what else failed, and the logs: headprune failures {folder}"])
+
+
 def logs_of_cells(folder: Path) -> dict[str, Path]:
     """The log of the job that computed it, by cell, by `test` and cell, and by name of job."""
     logs = {}
@@ -90,9 +103,14 @@ def _jobs(folder: Path) -> Iterator[Failure]:
         record, job = read_json(path), str(path.relative_to(folder / "jobs").with_suffix(""))
         if not job.startswith(("dense/", "ablate/")):
             yield from _failure(record, f"job {job}", folder / "logs" / f"{job}.log")
-    plan = folder / "progress" / "plan.json"
+    plan, errors = folder / "progress" / "plan.json", ended_by_error(folder)
     for receipt, job in (read_json(plan)["jobs"] if plan.exists() else {}).items():
-        if not (folder / receipt).exists():
+        if (folder / receipt).exists():
+            continue
+        if job["name"] in errors:
+            log = folder / "logs" / f"{job['name']}.log"
+            yield Failure(f"job {job['name']}", "failed", errors[job["name"]], log=log)
+        else:
             log = folder / "logs" / f"{job['name']}.log"
             reason = "did not end" if log.exists() else "has not run"
             yield Failure(f"job {job['name']}", "missing", reason, log=log)

@@ -44,6 +44,7 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
         record = getattr(stages, kind)(spec, reporter)
     except Exception as error:
         if kind == "data":
+            ledger.end(error)
             raise
         traceback.print_exc()
         record = failure(error)

@@ -27,8 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from headprune.config import Ablation, Config, ConfigError, Method, Treatment
+from headprune.config.lengths import bounds
 from headprune.config.rules import treated_by
+from headprune.data import check_prepared
 from headprune.method import Entry
+from headprune.pipeline import limits
 from headprune.pipeline.cells import Cell, Job
 
 LEAST_SPACE = 64 * 2**20  # bytes that must be free before anything begins: less than any run takes
@@ -61,6 +64,7 @@ class Plan:
         # Asked for again and again while Snakemake plans; by model and seed.
         self._labels_of: dict[tuple[str, int], list[str]] = {}
         self._batches: dict[tuple[str, int], dict[str, list[str]]] = {}
+        limits.check_size(self)
 
     def method(self, label: str) -> Method:
         """The method entry of a label; of a treated one, the entry whose masks it takes."""
@@ -97,7 +101,9 @@ class Plan:
         return [name for name in self.config.methods_directories if Path(name).resolve() in folders]
 
     def check_writable(self) -> None:
-        """:raises ConfigError: the results folder, or the nearest one that exists, cannot be written or is full."""
+        """:raises ConfigError: the results folder, or the nearest one that exists, cannot be written or is full, or
+        the names of its files would be too long."""
+        limits.check_names(self)
         existing = next(path for path in (self.folder, *self.folder.absolute().parents) if os.path.lexists(path))
         try:
             with tempfile.TemporaryFile(dir=existing) as file:
@@ -109,6 +115,15 @@ class Plan:
             raise ConfigError(
                 f"results: {str(self.folder)!r} cannot be written: {existing}: {error.strerror}"
             ) from None
+
+    def check_data(self) -> None:
+        """:raises ConfigError: data that are prepared already do not fit this profile: a sentence is too long."""
+        for name in dict.fromkeys(model.dataset for model in self.config.models.values()):
+            dataset, folder = self.config.datasets[name], self.folder / "data" / name
+            try:
+                check_prepared(dataset.source(), dataset.recipe(), folder, bounds(self.config, name))
+            except ValueError as error:
+                raise ConfigError(f"datasets.{name}: {error}") from None
 
     def seeds(self, label: str, model: str) -> list[int]:
         """Those of the entry that the model has; of a treated entry those that its method has, too."""

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from headprune.config.lengths import bounds
 from headprune.pipeline import calls, estimate
-from headprune.pipeline.cells import execution_path
+from headprune.pipeline.cells import bounds_path, execution_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json, write_json
 
@@ -39,6 +40,11 @@ class Overview:
 def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
     """Writes what a run has to do, and how; called once when it starts. For `logs` and `moved` see `calls.note`."""
     write_json(execution_path(plan.folder), plan.config.execution.model_dump())
+    asked = {name: bounds(plan.config, name) for name in plan.config.datasets}
+    write_json(bounds_path(plan.folder), {name: {s: vars(b) for s, b in each.items()} for name, each in asked.items()})
+    for path in (plan.folder / "attempts").glob("*/attempt.json"):
+        if read_json(path).get("ended", {}).get("status") == "error":  # of an earlier call
+            path.unlink()
     jobs = {job.receipt: {"name": job.name, "estimate": estimate.seconds(plan, job)} for job in plan.jobs}
     cells = [cell.id for cell in plan.cells]
     write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, "cells": cells, "cores": cores})

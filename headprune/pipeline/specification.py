@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from headprune.config import Evaluation, Execution, LanguageModel, Method, Model, Treatment, model_from
+from headprune.data.lengths import Bound
 from headprune.devices import device
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
-from headprune.pipeline.cells import Cell, execution_path
+from headprune.pipeline.cells import Cell, bounds_path, execution_path
 from headprune.pipeline.store import Record, read_json, require_ok, write_json
 from headprune.provenance import digest, environment, file_sha256
 from headprune.tracks import TRACKS, Track
@@ -51,6 +52,13 @@ def execution_of(spec: Spec) -> Execution:
     """What the configuration said when the run started; no part of the specification, as no result depends on it."""
     path = execution_path(folder_of(spec))
     return Execution(**read_json(path)) if path.exists() else Execution()
+
+
+def bounds_of(spec: Spec) -> dict[str, Bound]:
+    """What will be asked of the splits of a dataset; likewise no part of the specification."""
+    path = bounds_path(folder_of(spec))
+    asked = read_json(path).get(spec["dataset"], {}) if path.exists() else {}
+    return {split: Bound(**values) for split, values in asked.items()}
 
 
 def model_of(spec: Spec) -> Model | LanguageModel:

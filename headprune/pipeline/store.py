@@ -32,6 +32,8 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+# What the user gave is wrong, or is not there. Networks, disks and memory may do better at the next attempt.
+OF_INPUT = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 TRACE_LINES = 12  # of a failure, that its record keeps
 
 
@@ -51,6 +53,12 @@ class Ledger:
         if self.folder is not None:
             with (self.folder / "settled.txt").open("a") as file:
                 file.write(f"{path}\n")
+
+    def end(self, error: BaseException) -> None:
+        """Notes the error that ends a job, and whether it is one of its input: then another attempt ends likewise."""
+        reason = " ".join(str(error).split()) if isinstance(error, OF_INPUT) else f"{type(error).__name__}: {error}"
+        if self.folder is not None:
+            write_json(self.folder / "error.json", {"reason": reason, "final": isinstance(error, OF_INPUT)})
 
     def underway(self, signatures: Mapping[str, str]) -> None:
         if self.folder is not None:

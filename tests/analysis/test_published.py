@@ -13,12 +13,14 @@ from headprune.analysis.published import find, tables, topics
 ROOT = Path(__file__).parents[2]
 
 
-def test_names_and_folders(write: Callable, tmp_path: Path) -> None:
+def test_names_and_folders(write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     head = GROUP | {"method": "dsp", "arm": "joint", "budget": 4, "seed": 1, "head": "cross.0.0", "type": "cross"}
     folder = write(rows_of({("dsp", "joint", 4, 1): 1.0}), [head | {"layer": 0, "index": 0, "kept": True}], "merged")
     assert find("quick", ROOT) == {"quick": ROOT / "results/published/quick"}
     assert find(["quick", str(folder)], ROOT) == {"quick": ROOT / "results/published/quick", "merged": folder}
     assert [path.name for path in tables(folder)] == ["cells.parquet", "masks.parquet"]
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert find("~/merged", ROOT) == {"merged": folder}
     with pytest.raises(ValueError, match="'quick' is the second of the name 'quick'"):
         find(["quick", "quick"], ROOT)
     with pytest.raises(ValueError, match="unknown results './nowhere'; available: quick, small"):

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import yaml
 from headprune.config import ConfigError, load, read
-from headprune.pipeline import progress
+from headprune.pipeline import failures, progress
 from headprune.pipeline.plan import Job, Plan
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
@@ -26,6 +27,7 @@ try:
         read(name)  # finds what Snakemake's reader lets pass, a key that stands twice
     plan = Plan(load(config))
     plan.check_writable()
+    plan.check_data()
 except ConfigError as error:
     raise WorkflowError(str(error))
 
@@ -150,3 +152,7 @@ def test_receipts(wildcards):
 
 onstart:
     progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))
+
+
+onerror:
+    print(failures.last_words(plan.folder), file=sys.stderr)

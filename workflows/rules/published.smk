@@ -2,6 +2,7 @@
 neither torch nor fairseq is imported. What is drawn goes to results/NAME-published, beside the committed tables.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ except ValueError as error:
     raise WorkflowError(str(error))
 
 RUNS = {
-    f"{config.get('results', 'results')}/{name}-published": {
+    f"{os.path.expanduser(config.get('results', 'results'))}/{name}-published": {
         "tables": [str(table) for table in published.tables(folder)],
         "topics": published.topics(folder),
     }

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headprune.data.cache import cache_folder, mirrors
+from headprune.data.cache import cache_folder, make_folder, mirrors
 from headprune.data.sources import Tell, digests
+from headprune.data.splits import checksums
 from headprune.data.staging import staged_folder
 from headprune.data.standard.base import Route, Standard, count
 from headprune.files import alone
@@ -39,9 +40,8 @@ def obtain(standard: Standard, policy: Policy | None = None, tell: Tell = print)
     :raises ValueError: an archive is damaged, or the counts are not those of the corpus
     :raises OSError: the cache cannot be written
     """
-
     folder = folder_of(standard)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with alone(folder.parent / f".{standard.name}.lock", f"{standard.name} is being built by another process", tell):
         problem = damage(folder)
         if problem is None:
@@ -63,8 +63,13 @@ def damage(folder: Path) -> str | None:
     """Why a folder cannot be used as it is; None if it can."""
     if not (folder / RECORD).is_file():
         return "not complete"
-    for line in (folder / SUMS).read_text().splitlines():
-        expected, name = line.split()
+    try:
+        sums = checksums(folder)
+    except ValueError as error:
+        return str(error)
+    if not sums:
+        return f"{SUMS} is missing"
+    for name, expected in sums.items():
         if not (folder / name).is_file() or digests(folder / name, ("sha256",))["sha256"] != expected:
             return f"{name} is not what was built"
     return None
@@ -75,6 +80,7 @@ def fetch_any(standard: Standard, policy: Policy | None, tell: Tell) -> tuple[di
     from headprune.data.download import DownloadError, fetch
 
     failures, downloads = [], cache_folder() / "downloads" / standard.name
+    make_folder(downloads)
     places = [downloads, *(Path(mirror) for mirror in mirrors(standard.name) if "://" not in mirror)]
 
     def afar(route: Route) -> bool:

@@ -6,7 +6,7 @@ from headprune import removal
 from headprune.config import dataset_from
 from headprune.data import ensure, prepare
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.specification import Spec, dense_identity, dense_path, folder_of
+from headprune.pipeline.specification import Spec, bounds_of, dense_identity, dense_path, folder_of
 from headprune.pipeline.stages.trainings import arguments_of, run_training, scratch_of
 from headprune.pipeline.store import Record, kept_or_computed
 from headprune.provenance import digest, file_sha256
@@ -16,7 +16,8 @@ def data(spec: Spec, reporter: Reporter) -> Record:
     """Fetches a corpus where that is needed, and prepares it."""
     dataset = dataset_from(spec["recipe"])
     ensure(dataset.corpus)
-    statistics = prepare(dataset.source(), dataset.recipe(), folder_of(spec) / "data" / spec["dataset"])
+    folder = folder_of(spec) / "data" / spec["dataset"]
+    statistics = prepare(dataset.source(), dataset.recipe(), folder, bounds_of(spec))
     return {"status": "ok", "reason": "", "statistics": statistics}
 
 

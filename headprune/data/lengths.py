@@ -1,0 +1,66 @@
+"""Whether the sentences of a prepared corpus fit what will read them, and whether there is enough of running text.
+
+Found here, it is an error of the data; found by what reads them, hours of training have gone before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headprune.data.corpora import Corpus, Pairs
+from headprune.data.splits import SplitFiles
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What is asked of a split: of pairs, that no side has more tokens than this; of text, that it has as many."""
+
+    tokens: int  # end of the sentence included
+    reason: str  # who asks, with the key that changes it
+
+
+Bounds = Mapping[str, Bound]  # by split
+
+
+def longest(pieces: Pairs, before: Pairs, after: Pairs, languages: tuple[str, str]) -> dict[str, dict[str, int]]:
+    """The longest sentence of a split, by language.
+
+    :param pieces: space-separated subword pieces of `after`
+    :param before: the pairs of the file, of which a filter left `after`
+    :return: `tokens`, the end of the sentence included, as fairseq counts; `line` of the file, from 1
+    """
+    found = {}
+    for side, language in enumerate(languages):
+        lengths = [pair[side].count(" ") + 2 for pair in pieces]
+        position = max(range(len(lengths)), key=lengths.__getitem__)
+        found[language] = {"tokens": lengths[position], "line": before.index(after[position]) + 1}
+    return found
+
+
+def check_lengths(corpus: SplitFiles, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+    """:raises ValueError: a sentence of pairs is too long, or a split of text too short; names file, line and limit.
+
+    :param statistics: what `prepare` counted
+    """
+    for split, bound in bounds.items():
+        counts = statistics["splits"].get(split, {})
+        if isinstance(corpus, Corpus):
+            _check_sentences(corpus, split, counts.get("longest", {}), bound)
+        elif counts.get("tokens", bound.tokens) < bound.tokens:
+            raise ValueError(
+                f"{corpus.path(split)}: {counts['tokens']:,} tokens; at least {bound.tokens:,} are needed: "
+                f"{bound.reason}"
+            )
+
+
+def _check_sentences(corpus: Corpus, split: str, found: Mapping[str, Mapping[str, int]], bound: Bound) -> None:
+    files = corpus.files(split)
+    for side, language in enumerate((corpus.source, corpus.target)):
+        tokens = found.get(language, {}).get("tokens", 0)
+        if tokens > bound.tokens:
+            raise ValueError(
+                f"{files[side % len(files)]}, line {found[language]['line']}: {tokens:,} {language} subwords, the end "
+                f"of the sentence included; at most {bound.tokens:,} fit: {bound.reason}"
+            )
