@@ -159,6 +159,7 @@ def train(
     :param on_progress: picklable where the training has several workers
     :param points: when the state is saved, which selects nothing
     :raises DivergedError: the loss or a gradient norm is NaN or infinite, or the loss exploded.
+    :raises RuntimeError: it ended before its updates were done, and gave no reason.
     :raises Stopped: the process was asked to end, and the state is saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +179,9 @@ def train(
             except Exception as error:
                 raise _diagnosed(error) from error
     done = resuming.newest(folder)
-    assert done is not None
+    if done is None or done.updates < cfg.optimization.max_update:  # of workers, too, that end with exit status 0
+        updates = f"{done.updates if done else 0} of {cfg.optimization.max_update} updates"
+        raise RuntimeError(f"the training ended after {updates} without an error: code in it ends its process")
     return _best(folder, cfg, done.spent)
 
 

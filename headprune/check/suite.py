@@ -72,9 +72,12 @@ def load(file: Path) -> list[Entry]:
     """The methods that a file registers, beside those of this repository."""
     if not file.is_file():
         raise LoadError(f"{file} is not a file; `headprune check` takes the file of a method")
-    for other in sorted(BUILT_IN.glob("*.py")):
-        if other != file and not other.name.startswith("_"):
-            with suppress(ImportError):  # what is wrong with it is its own check's to say
+    others = [other for other in sorted(BUILT_IN.glob("*.py")) if other != file and not other.name.startswith("_")]
+    try:
+        load_files(*others)
+    except ImportError:  # what is wrong with one is its own check's to say
+        for other in others:
+            with suppress(ImportError):
                 load_files(other)
     try:
         entries = list(load_files(file).values())

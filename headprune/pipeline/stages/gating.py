@@ -43,6 +43,7 @@ from headprune.pipeline.store import Record, UpstreamError, is_kept, kept_or_com
 from headprune.provenance import digest
 from headprune.search import TOLERANCE
 from headprune.search import search as search_coefficient
+from headprune.stopping import contained
 from headprune.training import GateRun, Trained, gate_arguments
 
 
@@ -102,7 +103,8 @@ def search(spec: Spec, reporter: Reporter) -> Record:
         error: Exception | None = None
         chosen, looked_at = None, list[Trial]()
         try:  # for cells that are done, too: their trainings are found, and serve the budgets to come
-            chosen, looked_at = find_trial(spec, entry, method, cell, trials, reporter)
+            with contained():
+                chosen, looked_at = find_trial(spec, entry, method, cell, trials, reporter)
         except Exception as caught:
             traceback.print_exc()
             error = caught

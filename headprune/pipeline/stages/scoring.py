@@ -28,6 +28,7 @@ from headprune.pipeline.specification import (
 from headprune.pipeline.stages.pruned import calibration, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, costed
 from headprune.pipeline.store import Record, is_kept, kept_or_computed, underway
+from headprune.stopping import contained
 
 
 def score(spec: Spec, reporter: Reporter) -> Record:
@@ -53,7 +54,7 @@ def score_once(spec: Spec, method: Method, cells: list[Cell]) -> None:
     error: Exception | None = None
     costs: Record = {}
     try:
-        with underway({paths[cell.id]: signatures[cell.id] for cell in cells}):
+        with underway({paths[cell.id]: signatures[cell.id] for cell in cells}), contained():
             seconds = trained_record(spec)["seconds"]
             model = removal.load(dense_path(spec)).to(device())
             found, cost = find_masks(spec, entry, method, model, cells)
