@@ -46,7 +46,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_check_tells_good_from_bad(write: Write, run: Run) -> None:
     status, output = run("check", write(GOOD.format(name="good", heads=HEADS), "good.py"))
     assert status == 0
-    assert "passed: 14 of 14 checks hold" in output
+    assert "passed: 16 of 16 checks hold" in output
     status, output = run("check", write(GOOD.format(name="bad", heads="3"), "bad.py"))
     assert status == 1
     assert "scores() has shape (3,), the model 10 heads" in output
