@@ -43,14 +43,16 @@ def check(
     file: Annotated[Path, typer.Argument(help="a file with methods, wherever it lies")],
     factor: Annotated[float | None, typer.Option(help="forward and backward passes that scoring may cost")] = None,
     options: Annotated[str, typer.Option(help="JSON of hyper-parameters, instead of the defaults")] = "{}",
+    seconds: Annotated[float | None, typer.Option(min=1, help="time limit of all checks; default: 600")] = None,
 ) -> None:
     """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
-    from headprune.check import FACTOR, check_file, display
+    from headprune.check import FACTOR, SECONDS, check_file, display
 
     given = json.loads(options)
     if not isinstance(given, dict):
         raise ValueError(f"--options is {options!r}; it takes a JSON object such as '{{\"iterative\": true}}'")
-    reports = check_file(file, FACTOR if factor is None else factor, given)
+    limits = FACTOR if factor is None else factor, SECONDS if seconds is None else seconds
+    reports = check_file(file, limits[0], given, limits[1])
     for report in reports:
         display.report(console, report)
     if not all(report.passed for report in reports):

@@ -1,7 +1,8 @@
 """Points from which a training goes on: saved by updates, by time and when the process is asked to end.
 
 They are fairseq's own checkpoints, `checkpoint_last.pt`, at the end of any update; saving one validates nothing, so
-that it changes neither the training nor the checkpoint that is selected. They hold what the training has cost, too.
+that it changes neither the training nor the checkpoint that is selected. They hold what the training has cost, too, and
+the digests of its terms.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from headprune import stopping
 from headprune.files import replacing
 from headprune.memory import high_water
 from headprune.passes import Passes
+from headprune.terms import Terms
 
 LAST = "checkpoint_last.pt"
 STATE = "headprune"  # the key of our part of a checkpoint
@@ -57,6 +59,7 @@ class Saved:
 
     updates: int
     spent: Spent
+    terms: Terms
 
 
 def newest(folder: Path) -> Saved | None:
@@ -75,7 +78,8 @@ def newest(folder: Path) -> Saved | None:
             with replacing(last) as temporary:
                 shutil.copyfile(path, temporary)
         own = state["extra_state"].get(STATE, {})
-        return Saved(int(state["optimizer_history"][-1]["num_updates"]), Spent(**own))
+        updates = int(state["optimizer_history"][-1]["num_updates"])
+        return Saved(updates, Spent(**own.get("spent", {})), Terms(**own.get("terms", {})))
     return None
 
 
@@ -98,8 +102,8 @@ def _read(path: Path) -> dict[str, Any] | None:
 class Keeper:
     """Called by fairseq's loop around every validation and saving; see `compat.around_updates`."""
 
-    def __init__(self, points: ResumePoints, passes: Passes, earlier: Spent) -> None:
-        self.points, self.passes, self.earlier = points, passes, earlier
+    def __init__(self, points: ResumePoints, passes: Passes, earlier: Spent, terms: Terms | None = None) -> None:
+        self.points, self.passes, self.earlier, self.terms = points, passes, earlier, terms or Terms()
         self.started = self.saved_at = time.monotonic()
         self.saved_update = -1
         self.others = Spent()  # of the other workers
@@ -125,7 +129,7 @@ class Keeper:
     def state(self, update: int) -> Mapping[str, Any]:
         """Our part of the checkpoint of this update."""
         self.saved_update, self.saved_at = update, time.monotonic()
-        return {STATE: vars(self.earlier + self.others + self.own())}
+        return {STATE: {"spent": vars(self.earlier + self.others + self.own()), "terms": vars(self.terms).copy()}}
 
     def own(self) -> Spent:
         seconds = time.monotonic() - self.started

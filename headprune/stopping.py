@@ -2,6 +2,8 @@
 
 Outside a training the process ends at once: what is finished has been written. Within one the request waits until the
 update is done and its state saved. Either way the exit status says that the work is to be called again.
+
+Code that calls `sys.exit` or raises KeyboardInterrupt by itself asks for nothing: within `contained` that is an error.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _requested = False
+_listening = False
 _deferring = 0
 
 
@@ -28,8 +31,14 @@ class Stopped(SystemExit):
         super().__init__(EXIT_STATUS)
 
 
+class SelfEndedError(RuntimeError):
+    """Code tried to end the process, and nobody had asked for that."""
+
+
 def listen() -> None:
     """Has the signals that ask a process to end come here."""
+    global _listening
+    _listening = True
     for number in SIGNALS:
         signal.signal(number, _ask)
 
@@ -39,6 +48,27 @@ def _ask(number: int, frame: Any) -> None:
     _requested = True
     if not _deferring:
         raise Stopped
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Within the context, `sys.exit` and a KeyboardInterrupt that no keyboard sent are errors like others.
+
+    A KeyboardInterrupt is genuine where nobody listens to the signals: in a test, or a notebook.
+
+    :raises SelfEndedError: the code within tried to end the process.
+    """
+    try:
+        yield
+    except Stopped:
+        raise
+    except SystemExit as error:
+        code = "" if error.code is None else repr(error.code)
+        raise SelfEndedError(f"tries to end the process: sys.exit({code})") from error
+    except KeyboardInterrupt as error:
+        if not _listening:
+            raise
+        raise SelfEndedError("tries to end the process: raises KeyboardInterrupt") from error
 
 
 def requested() -> bool:

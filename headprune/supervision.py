@@ -1,7 +1,8 @@
 """The parent of a job: passes requests to stop on, keeps its time limit, and makes rows of what died.
 
-A job that raises writes its own rows. One that is killed, or does not end in time, cannot; its parent does, a small
-process that computes nothing. A grid must end as complete tables, so the attempts that Snakemake makes go like this:
+A job that raises writes its own rows. One that is killed, that does not end in time or that ends itself before its work
+is done, whatever its exit status, cannot; its parent does, a small process that computes nothing. A grid must end as
+complete tables, so the attempts that Snakemake makes go like this:
 
 - Attempts up to `execution.attempts` end with a status that lets Snakemake try again, with more time and memory. They
   resume: what is done is kept.
@@ -12,7 +13,8 @@ A job that cannot go on without its input, the preparation of data, ends with th
 one of the input, later attempts end with it at once, so that it is told once.
 
 That one comes also when a parent was killed with its job, by a node's failure or a scheduler: what happened before is
-in the folder of the job under `attempts/`. An attempt that was only asked to stop is no failure of what it computed.
+in the folder of the job under `attempts/`. An attempt that was only asked to stop is no failure of what it computed;
+in the last one the request must have come through the parent, as code can send itself a signal in every attempt.
 
 One attempt at a job runs at a time. Jobs outlive a Snakemake that is killed; those of the next one wait for them.
 """
@@ -43,6 +45,7 @@ FOLDER = "HEADPRUNE_SUPERVISED"  # environment variable: the folder of the job u
 PATIENCE = 10.0  # seconds between two notes that the job is alive
 RESERVE = 120.0  # seconds before the time limit at which a job is asked to stop, a fifth of shorter limits
 ATTEMPTS = 2  # where the run has not said how many
+UNFINISHED = "ended with exit status 0 before its work was done: something in it calls sys.exit or os._exit"
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,9 @@ class Supervisor:
         return max(0.0, self.started + self.seconds - reserve - time.monotonic())
 
     def _run_child(self) -> Ending:
-        for name in ("underway.json", "settled.txt", "error.json"):
-            (self.folder / name).unlink(missing_ok=True)
+        left = [self.folder / name for name in ("underway.json", "settled.txt", "error.json")]
+        for path in (*left, self.receipt):
+            path.unlink(missing_ok=True)  # what is there afterwards, this process has left
         killed_before = _out_of_memory_kills()
         environment = {**os.environ, **self.environment, FOLDER: str(self.folder.absolute())}
         with tempfile.TemporaryFile() as file:  # unlike a pipe it takes any length without being read
@@ -166,23 +170,33 @@ class Supervisor:
             self.child.terminate()
         timeout = not self._wait()
         code = self.child.returncode
-        if code == 0:
+        if code == 0 and self._is_complete():
             return Ending("ok")
         if timeout:
             minutes = (self.seconds or 0) / 60
             return Ending("timeout", f"did not end within its time limit of {minutes:g} minutes")
-        if self.stopped or code == stopping.EXIT_STATUS:
+        asked = code == stopping.EXIT_STATUS and not self.last  # by others than its parent, or by itself
+        if self.stopped or asked:
             return Ending("stopped", "was asked to stop")
-        if self.spec["kind"] == "data" and code > 0:  # there is nothing to go on with
+        if self.spec["kind"] == "data" and code >= 0:  # there is nothing to go on with
             path = self.folder / "error.json"
             note = read_json(path) if path.exists() else {"reason": f"failed with exit status {code}"}
-            return Ending("error", code=code, **note)
-        if code > 0:
-            return Ending("failed", f"died with exit status {code}")
+            return Ending("error", code=code or 1, **note)
+        if code >= 0:
+            return Ending("failed", f"died with exit status {code}" if code else UNFINISHED)
         reason = f"killed by {signal.Signals(-code).name}"
         if _out_of_memory_kills() > killed_before:
             reason += "; the kernel killed processes that needed more memory than there was"
         return Ending("failed", reason)
+
+    def _is_complete(self) -> bool:
+        """Whether the process has left a receipt of all its cells: exit status 0 alone is anybody's to give."""
+        try:
+            receipt = read_json(self.receipt)
+            ok, cells = receipt["status"] == "ok", receipt.get("cells", {})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+        return not ok or all(cell in cells for cell in record_paths(self.spec) if cell)
 
     def _wait(self) -> bool:
         """Waits for the child; False if its time was over. It is asked to stop, and killed if it does not."""

@@ -32,6 +32,7 @@ from headprune.method import GateMethod
 from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
 from headprune.passes import counted_passes
 from headprune.resuming import ResumePoints, Spent
+from headprune.terms import Terms
 
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
 
@@ -67,6 +68,7 @@ class Trained:
     updates: int
     curve: list[dict[str, Any]] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def mask(self) -> HeadMask | None:
@@ -159,6 +161,7 @@ def train(
     :param on_progress: picklable where the training has several workers
     :param points: when the state is saved, which selects nothing
     :raises DivergedError: the loss or a gradient norm is NaN or infinite, or the loss exploded.
+    :raises RuntimeError: it ended before its updates were done, and gave no reason.
     :raises Stopped: the process was asked to end, and the state is saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,8 +181,10 @@ def train(
             except Exception as error:
                 raise _diagnosed(error) from error
     done = resuming.newest(folder)
-    assert done is not None
-    return _best(folder, cfg, done.spent)
+    if done is None or done.updates < cfg.optimization.max_update:  # of workers, too, that end with exit status 0
+        updates = f"{done.updates if done else 0} of {cfg.optimization.max_update} updates"
+        raise RuntimeError(f"the training ended after {updates} without an error: code in it ends its process")
+    return _best(folder, cfg, done)
 
 
 @dataclass(frozen=True)
@@ -195,8 +200,9 @@ class _Loop:
         first = cfg.distributed_training.distributed_rank in (0, None)
         curve = _Curve(self.folder / CURVE, cfg, self.on_progress) if first else nullcontext()
         with counted_passes() as passes, peak_memory(), curve:
-            keeper = resuming.Keeper(self.points, passes, self.before.spent if self.before else Spent())
-            with compat.around_updates(keeper):
+            terms = self.before.terms if self.before else Terms()
+            keeper = resuming.Keeper(self.points, passes, self.before.spent if self.before else Spent(), terms)
+            with compat.around_updates(keeper, terms.note):
                 train_cli.main(cfg)
 
 
@@ -230,7 +236,7 @@ def configuration(argv: list[str]) -> Any:
     return cfg
 
 
-def _best(folder: Path, cfg: Any, spent: Spent) -> Trained:
+def _best(folder: Path, cfg: Any, done: resuming.Saved) -> Trained:
     models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
         [str(folder / "checkpoint_best.pt")], arg_overrides={"data": cfg.task.data}
     )
@@ -239,7 +245,7 @@ def _best(folder: Path, cfg: Any, spent: Spent) -> Trained:
     clear_mask(model)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    return Trained(model, gates, int(cfg.optimization.max_update), read_curve(folder / CURVE), spent)
+    return Trained(model, gates, int(cfg.optimization.max_update), read_curve(folder / CURVE), done.spent, done.terms)
 
 
 def read_curve(path: Path) -> list[dict[str, Any]]:

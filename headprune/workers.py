@@ -93,5 +93,5 @@ def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int) -> No
     torch.set_num_threads(threads)
     repeatable()
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")  # a dead peer is an error, not a silence
-    with stopping.deferred():
+    with stopping.deferred(), stopping.contained():
         distributed_utils.distributed_main(index, main, cfg, {})

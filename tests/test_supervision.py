@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from found import Found, rows
 
 from headprune.pipeline.cells import Cell, execution_path
 from headprune.pipeline.failures import ended_by_error
@@ -34,7 +35,7 @@ from headprune.pipeline.store import kept_or_computed, ledger, read_json, write_
 stopping.die_with_parent()
 stopping.listen()
 if fault := json.loads(sys.argv[3]):  # before anything is computed
-    os._exit(fault)
+    os._exit(int(fault))
 ledger.open(Path(os.environ["HEADPRUNE_SUPERVISED"]))
 
 def compute(path, fault):
@@ -51,13 +52,23 @@ def compute(path, fault):
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "exit":
         os._exit(3)
+    if fault.isdigit():
+        os._exit(int(fault))
+    if fault == "sys.exit":
+        sys.exit(0)
+    if fault == "interrupt":
+        raise KeyboardInterrupt
+    if fault == "SIGTERM":
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
     return {"value": fault}
 
 cells = json.loads(sys.argv[1])
 for path, fault in cells.values():
     kept_or_computed(Path(path), "signature", lambda: compute(path, fault))
 statuses = {cell: read_json(Path(path))["status"] for cell, (path, _) in cells.items()}
-write_json(Path(sys.argv[2]), {"status": "ok", "cells": {c: {"status": s} for c, s in statuses.items()}})
+told = {f"tiny/{cell}/k4-s1": {"status": status} for cell, status in statuses.items()}
+write_json(Path(sys.argv[2]), {"status": "ok", "cells": told})
 """
 PARENT = """
 import json, sys
@@ -75,7 +86,7 @@ class Job:
 
     results: Path
     faults: dict[str, str]
-    start: int = 0  # exit status before anything is computed
+    start: int | str = 0  # exit status before anything is computed
     kind: str = "score"
 
     @property
@@ -104,6 +115,10 @@ class Job:
     def outcome(self, name: str) -> tuple[str, str]:
         record = read_json(self.path(name))
         return record["status"], record["reason"]
+
+    def told(self) -> dict[str, str]:
+        """The status of every cell in the receipt."""
+        return {cell.split("/")[1]: found["status"] for cell, found in read_json(self.receipt)["cells"].items()}
 
     def tries(self, name: str) -> int:
         path = Path(f"{self.path(name)}.tries")
@@ -140,7 +155,7 @@ def alive(pid: int) -> bool:
 def test_a_job_that_ends_leaves_its_receipt_and_nothing_else(job: Callable[..., Job]) -> None:
     run = job({"a": "ok", "b": "ok"})
     assert run.attempt() == 0
-    assert set(read_json(run.receipt)["cells"]) == {"a", "b"}
+    assert set(run.told()) == {"a", "b"}
     assert not any((run.results / "attempts").iterdir())
 
 
@@ -157,10 +172,11 @@ count.write_text(f"{before}{read} ")
 if not before:
     Path(os.environ["HEADPRUNE_SUPERVISED"], "underway.json").write_text('{"paths": []}')
     os.kill(os.getpid(), signal.SIGKILL)
+Path(sys.argv[2]).write_text('{"status": "ok", "reason": "", "cells": {}}')
 """
     write_json(execution_path(tmp_path), {"attempts": 1})
     spec = {"results": str(tmp_path), "job": "score/tiny/all/s1", "kind": "score", "cells": []}
-    command = [sys.executable, "-c", child, str(count)]
+    command = [sys.executable, "-c", child, str(count), str(tmp_path / "receipt")]
     codes = [Supervisor(command, spec, tmp_path / "receipt", n, 60, given).run() for n in (1, 2)]
     assert codes == [EXIT_STATUS, 0]
     assert count.read_text() == "1000000 1000000 "
@@ -173,7 +189,7 @@ def test_an_attempt_waits_for_one_that_outlived_its_snakemake(job: Callable[...,
     follower = run.launch()
     assert (orphan.wait(timeout=120), follower.wait(timeout=120)) == (0, 0)
     assert [run.tries(name) for name in run.faults] == [1, 1]
-    assert set(read_json(run.receipt)["cells"]) == {"a", "b"}
+    assert set(run.told()) == {"a", "b"}
 
 
 def test_an_attempt_waits_no_longer_than_it_has_time(job: Callable[..., Job]) -> None:
@@ -200,7 +216,55 @@ def test_what_dies_is_given_up_after_its_attempts_and_the_rest_is_computed(
     assert reason in why
     assert "attempt 2 of 2" in why
     assert [run.tries(name) for name in ("a", "bad", "c")] == [1, 2, 1]
-    assert read_json(run.receipt)["cells"]["bad"]["status"] == "failed"
+    assert run.told()["bad"] == "failed"
+
+
+STATUS_0 = "ended with exit status 0 before its work was done"
+
+
+@rows(
+    Found("os._exit(0)", "done, without a row", STATUS_0, "status 0 promises a receipt", "0"),
+    Found("os._exit(75), the status of a request to stop", "no row, for ever", "exit status 75", "nobody asked", "75"),
+    Found("SIGTERM to itself in every attempt", "no row, for ever", "exit status 75", "nobody asked", "SIGTERM"),
+)
+def test_what_ends_its_process_by_a_status_of_success_or_a_request_is_a_row(
+    job: Callable[..., Job], found: Found
+) -> None:
+    run = job({"a": "ok", "bad": found.case, "c": "ok"})
+    before = {f"tiny/{name}/k4-s1": {"status": "ok"} for name in run.faults}
+    write_json(run.receipt, {"status": "ok", "reason": "", "cells": before})
+    assert run.attempt(1) == EXIT_STATUS
+    assert not run.receipt.exists()
+    assert run.attempt(2) == 0
+    status, why = run.outcome("bad")
+    assert status == "failed"
+    assert found.right in why
+    assert run.told() == {"a": "ok", "bad": "failed", "c": "ok"}
+
+
+@rows(
+    Found("sys.exit(0)", "done, without a row", "tries to end the process: sys.exit(0)", "a row", "sys.exit"),
+    Found("KeyboardInterrupt", "a death", "tries to end the process: raises KeyboardInterrupt", "a row", "interrupt"),
+)
+def test_what_tries_to_end_its_process_is_a_row_at_once(job: Callable[..., Job], found: Found) -> None:
+    run = job({"a": "ok", "bad": found.case, "c": "ok"})
+    assert run.attempt(1) == 0
+    assert run.outcome("bad") == ("failed", f"SelfEndedError: {found.right}")
+    assert run.told() == {"a": "ok", "bad": "failed", "c": "ok"}
+
+
+@pytest.mark.parametrize("receipt", [None, "", "[1, 2]", '{"reason": ""}', '{"status": "ok", "cells": {}}'])
+def test_status_0_without_a_complete_receipt_is_not_done(tmp_path: Path, receipt: str | None) -> None:
+    spec = {"results": str(tmp_path), "job": "score/tiny/all/s1", "kind": "score"}
+    spec["cells"] = [vars(Cell("tiny", "a", "", 0, 4, 1, 12))]
+    if receipt is not None:
+        (tmp_path / "receipt").write_text(receipt)
+    supervisor = Supervisor([], spec, tmp_path / "receipt")
+    assert not supervisor._is_complete()
+    write_json(tmp_path / "receipt", {"status": "ok", "reason": "", "cells": {"tiny/a/k4-s1": {"status": "failed"}}})
+    assert supervisor._is_complete()
+    write_json(tmp_path / "receipt", {"status": "failed", "reason": "the job as a whole"})
+    assert supervisor._is_complete()
 
 
 def test_every_cell_that_dies_is_given_up_in_turn(job: Callable[..., Job]) -> None:
@@ -279,9 +343,10 @@ def test_a_job_that_dies_before_it_computes_gives_up_all(job: Callable[..., Job]
     assert [run.outcome(name)[0] for name in run.faults] == ["failed", "failed"]
 
 
-def test_without_data_the_run_ends(job: Callable[..., Job]) -> None:
-    run = job({"a": "ok"}, start=9, kind="data")
-    assert [run.attempt(1), run.attempt(2)] == [9, 9]
+@pytest.mark.parametrize(("start", "status"), [(9, 9), ("0", 1)])
+def test_without_data_the_run_ends(job: Callable[..., Job], start: int | str, status: int) -> None:
+    run = job({"a": "ok"}, start=start, kind="data")
+    assert [run.attempt(1), run.attempt(2)] == [status, status]
     assert not run.receipt.exists()
 
 

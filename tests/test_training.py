@@ -11,6 +11,7 @@ from headprune import removal
 from headprune.config import Architecture, Training
 from headprune.heads import Scope
 from headprune.models import compat
+from headprune.terms import model_digest
 from headprune.training import (
     DivergedError,
     GateRun,
@@ -93,6 +94,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(prepared, tmp_path, gates, tr
     resumed = train(argv(prepared, gates), tmp_path / "killed", 1, start, checkpoint_every=4)
     assert_equal(weights(whole.model), weights(resumed.model))
     assert whole.mask == resumed.mask
+    assert whole.terms == resumed.terms
     assert [p for p in whole.curve if p["split"] == "valid"] == [p for p in resumed.curve if p["split"] == "valid"]
 
 
@@ -101,6 +103,16 @@ def test_runs_of_one_process_do_not_influence_each_other(prepared, tmp_path):
     train(argv(prepared, dsp()), tmp_path / "b", seed=2)
     again = train(argv(prepared), tmp_path / "c", seed=1)
     assert_equal(weights(first.model), weights(again.model))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_digests_of_a_frozen_model_stay(prepared, tmp_path, trained_path, precision):
+    """In half precision, those of the weights as they are rounded."""
+    trained = train(argv(prepared, dsp(pipelined=True), precision=precision), tmp_path / "run", 1, start=trained_path)
+    assert trained.terms.initial_weights == model_digest(trained.model)
+    before = removal.load(trained_path)
+    start = before.bfloat16() if precision == "bf16" else before
+    assert trained.terms.initial_weights == model_digest(start)
 
 
 def test_pipelined_training_leaves_the_model_alone(prepared, tmp_path, trained_path):
@@ -159,6 +171,23 @@ def test_joint_training_starts_from_the_same_weights_and_data_as_dense(prepared,
     assert joint.mask.count == N
     for name, value in weights(dense.model).items():
         torch.testing.assert_close(value, weights(joint.model)[name], atol=2e-3, rtol=0)
+
+
+def test_equal_terms_can_be_read_off_the_digests(prepared, tmp_path):
+    """Of one seed: another method, another budget, another penalty. Another seed changes both digests."""
+    l0 = GateRun("l0", {}, N, seed=3, learning_rate=0.1, cooldown=0, pipelined=False)
+    cases = {"dense": None, "dsp": dsp(), "other": dsp(budget=3, seed=9), "l0": l0}
+    found = {
+        name: train(argv(prepared, gates, updates=3), tmp_path / name, seed=5).terms for name, gates in cases.items()
+    }
+    assert all(terms == found["dense"] for terms in found.values())
+    assert len(found["dense"].initial_weights) == len(found["dense"].data_order) == 16
+    other = train(argv(prepared, updates=3), tmp_path / "seed", seed=6).terms
+    assert other.initial_weights != found["dense"].initial_weights
+    assert other.data_order != found["dense"].data_order
+    longer = train(argv(prepared, updates=4), tmp_path / "longer", seed=5).terms
+    assert longer.initial_weights == found["dense"].initial_weights
+    assert longer.data_order != found["dense"].data_order
 
 
 def test_no_checkpoint_is_selected_before_the_gates_have_settled(prepared, tmp_path):

@@ -1,6 +1,6 @@
 """The contract suite that every method file must pass, and the tools around it."""
 
-from headprune.check.base import Check, Failure, Report, Result
-from headprune.check.suite import CHECKS, FACTOR, LoadError, check_file
+from headprune.check.base import Check, Checked, Failure, Report, Result
+from headprune.check.isolated import FACTOR, SECONDS, LoadError, check_file
 
-__all__ = ["CHECKS", "FACTOR", "Check", "Failure", "LoadError", "Report", "Result", "check_file"]
+__all__ = ["FACTOR", "SECONDS", "Check", "Checked", "Failure", "LoadError", "Report", "Result", "check_file"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from headprune.method import Entry
+from headprune.stopping import contained
 
 KINDS = ("score", "gate")
 
@@ -52,10 +53,19 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What a report is about: a method, or a file that did not get as far as to register one."""
+
+    name: str
+    kind: str  # "score", "gate" or ""
+    file: Path
+
+
+@dataclass(frozen=True)
 class Report:
     """What came of all checks on one method."""
 
-    entry: Entry
+    entry: Checked
     results: tuple[Result, ...]
 
     @property
@@ -74,7 +84,8 @@ class Report:
 def judge(check: Check, subject: Any) -> Result:
     """Makes one check; whatever the method raises is a failure of it."""
     try:
-        return Result(check.title, "passed", check.run(subject) or "")
+        with contained():
+            return Result(check.title, "passed", check.run(subject) or "")
     except Unreachable as blocked:
         return Result(check.title, "unreached", str(blocked))
     except Failure as failure:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from headprune.check.base import Failure, Unreachable, check, last_line, listed, require
 from headprune.check.families import FAMILIES
-from headprune.check.observing import differences, pass_over
+from headprune.check.observing import pass_over
 from headprune.check.subject import Run, Setting, Subject
+from headprune.conduct import differences
 
 
 @check("one seed gives one result")
@@ -53,6 +54,19 @@ def unchanged(subject: Subject) -> str | None:
     return None
 
 
+@check("the process is left as it was")
+def undisturbed(subject: Subject) -> str | None:
+    """Global random numbers, gradient mode, default dtype, number of threads, working directory."""
+    for family in FAMILIES:
+        run = subject.run(Setting(family=family))
+        if run.disturbed:
+            reason = f"changes {listed(run.disturbed, 8)} on the {family.name}"
+            draws = any("random" in name for name in run.disturbed)
+            remedy = REMEDY if draws else "put it back in a `finally`, or use the context manager of torch"
+            raise Failure(reason, remedy)
+    return None
+
+
 @check("scoring costs no more than allowed")
 def cost(subject: Subject) -> str | None:
     """What attention modules compute is counted, not timed; a backward pass counts as two forward passes."""
@@ -70,10 +84,26 @@ def cost(subject: Subject) -> str | None:
 @check("no file is opened")
 def files(subject: Subject) -> str | None:
     """A method sees the batches it is given and nothing else, least of all the test set."""
-    opened = list(dict.fromkeys(subject.opened))
+    opened = list(dict.fromkeys(subject.seen.opened))
     require(
         not opened,
         f"asks for test data or files: opens {listed(opened)}",
         "a method sees only the batches it is given; what it needs besides is an option",
+    )
+    return None
+
+
+@check("the frames of the callers are left alone")
+def frames(subject: Subject) -> str | None:
+    """What computes a cell holds its specification and its data; a method that looks for them may find the test set.
+
+    Around the checks lie a specification and a corpus of no use, see `headprune.check.bait`: whoever reads them is told
+    of, however it came there.
+    """
+    looked = list(dict.fromkeys(subject.seen.frames))
+    require(
+        not looked,
+        f"looks into the frames of its callers, where the test set is near: {listed(looked)}",
+        "a method sees only what it is given: the model, the batches, its options and its random numbers",
     )
     return None

@@ -12,9 +12,12 @@ from torch import Tensor
 
 from headprune.check.base import Unreachable, last_line, listed, require
 from headprune.check.families import FAMILIES, Family
-from headprune.check.observing import Passes, copied, counting, differences, scrambled, snapshot
+from headprune.check.observing import Passes, copied, counting, scrambled
+from headprune.conduct import differences, put_back, snapshot, surroundings
 from headprune.heads import HeadMask, HeadSpace, Scope
 from headprune.method import Entry, GateMethod, Pruning, ScoreMethod
+from headprune.stopping import contained
+from headprune.watching import Seen
 
 EVERYTHING = Scope()
 
@@ -51,7 +54,8 @@ class Run:
     scores: Any = None  # what `scores` returned, if it was called
     ranking: Any = None  # what `rank` returned, if it was called
     found: dict[int, Any] = field(default_factory=dict)
-    changes: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)  # of the model and the batches
+    disturbed: list[str] = field(default_factory=list)  # of what the process shares
     exact: bool = True
     error: Exception | None = None
 
@@ -79,10 +83,8 @@ class Run:
 class Subject:
     """A registered method, with its runs; each setting is run once."""
 
-    def __init__(
-        self, entry: Entry, factor: float, opened: list[str], options: Mapping[str, Any] | None = None
-    ) -> None:
-        self.entry, self.factor, self.opened = entry, factor, opened
+    def __init__(self, entry: Entry, factor: float, seen: Seen, options: Mapping[str, Any] | None = None) -> None:
+        self.entry, self.factor, self.seen = entry, factor, seen
         self.given = dict(options or {})  # values of hyper-parameters, the others at their defaults
         self.options = entry.options(self.given)
         self._runs: dict[Setting, Run] = {}
@@ -105,14 +107,17 @@ class Subject:
         if self.entry.kind == "gate":
             space = setting.scope.subspace(space)
         run = Run(setting, space, self.budgets(space, setting.scope))
-        before, given = snapshot(model), copied(batches)
+        before, given = snapshot(model, Tensor.clone), copied(batches)
         with scrambled(setting.randomness), counting(model) as run.passes:
+            shared = surroundings()
             try:
                 find = self._search if self.entry.kind == "score" else self._read_off
-                find(run, model, batches)
+                with contained():
+                    find(run, model, batches)
             except Exception as error:
                 run.error = error
-        run.changes = differences(before, snapshot(model)) + differences(given, batches, "batches:")
+            run.disturbed = put_back(shared)
+        run.changes = differences(before, snapshot(model, Tensor.clone)) + differences(given, batches, "batches:")
         return run
 
     def budgets(self, space: HeadSpace, scope: Scope) -> tuple[int, ...]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from headprune.check import conduct, declared, gates, masks, training
-from headprune.check.base import Check, Report, judge
-from headprune.check.observing import alone, watching
+from headprune.check import bait, conduct, declared, gates, masks, training
+from headprune.check.base import Check, Checked, Report, Result, judge
+from headprune.check.isolated import FACTOR, LoadError
+from headprune.check.observing import alone
 from headprune.check.subject import Subject
 from headprune.check.variants import varied
 from headprune.method import Entry, load_files
 from headprune.method.registry import BUILT_IN
+from headprune.watching import Seen, watching
 
-FACTOR = 200.0  # on ten heads a ranking by gradients takes 1 pass over the batches, evolutionary search about 50
+Tell = Callable[[Mapping[str, Any]], Any]
 DECLARED: tuple[Check, ...] = (
     declared.imports,
     declared.options,
@@ -31,6 +34,7 @@ BEHAVIOUR: tuple[Check, ...] = (
     masks.weight_updates,
     conduct.determinism,
     conduct.unchanged,
+    conduct.undisturbed,
     conduct.cost,
     gates.samples,
     gates.reproducible,
@@ -41,30 +45,27 @@ BEHAVIOUR: tuple[Check, ...] = (
     training.resumes,
     training.frozen_model,
 )
-CHECKS = (*DECLARED, *BEHAVIOUR, varied(BEHAVIOUR), conduct.files)  # the last: of everything before
+CHECKS = (*DECLARED, *BEHAVIOUR, varied(BEHAVIOUR), conduct.files, conduct.frames)  # the last: of all before
 
 
-class LoadError(ValueError):
-    """A file that cannot be checked: it does not import, or registers no method."""
+def check_here(
+    file: str | Path,
+    factor: float = FACTOR,
+    options: Mapping[str, Any] | None = None,
+    tell: Tell = lambda news: None,
+) -> list[Report]:
+    """As `headprune.check.check_file`, in this process: for files that are known not to end it.
 
-
-def check_file(file: str | Path, factor: float = FACTOR, options: Mapping[str, Any] | None = None) -> list[Report]:
-    """Checks every method that `file` registers; one report for each.
-
-    :param factor: forward and backward passes over the batches that scoring may cost
-    :param options: values of hyper-parameters, instead of the defaults
-    :raises LoadError: the file is not there, cannot be imported, or registers nothing.
-    :raises ValueError: an option that a method does not have, or a value it refuses.
-    :raises DuplicateError: it registers the name of a method of this repository.
+    :param tell: is told what is checked and what came of it, as it happens
     """
     file = Path(file).resolve()
-    with watching() as opened, alone():
+    with watching() as seen, alone():
         entries = load(file)
-        at_import = list(opened)
+        at_import = Seen(list(seen.opened), list(seen.frames))
         reports = []
         for entry in entries:
-            opened[:] = at_import
-            reports.append(check_method(entry, factor, opened, options))
+            seen.opened[:], seen.frames[:] = at_import.opened, at_import.frames
+            reports.append(check_method(entry, factor, seen, options, tell))
     return reports
 
 
@@ -72,9 +73,12 @@ def load(file: Path) -> list[Entry]:
     """The methods that a file registers, beside those of this repository."""
     if not file.is_file():
         raise LoadError(f"{file} is not a file; `headprune check` takes the file of a method")
-    for other in sorted(BUILT_IN.glob("*.py")):
-        if other != file and not other.name.startswith("_"):
-            with suppress(ImportError):  # what is wrong with it is its own check's to say
+    others = [other for other in sorted(BUILT_IN.glob("*.py")) if other != file and not other.name.startswith("_")]
+    try:
+        load_files(*others)
+    except ImportError:  # what is wrong with one is its own check's to say
+        for other in others:
+            with suppress(ImportError):
                 load_files(other)
     try:
         entries = list(load_files(file).values())
@@ -85,7 +89,17 @@ def load(file: Path) -> list[Entry]:
     return entries
 
 
-def check_method(entry: Entry, factor: float, opened: list[str], options: Mapping[str, Any] | None = None) -> Report:
-    """:param opened: what `watching` collects"""
-    subject = Subject(entry, factor, opened, options)
-    return Report(entry, tuple(judge(check, subject) for check in CHECKS if entry.kind in check.kinds))
+def check_method(
+    entry: Entry, factor: float, seen: Seen, options: Mapping[str, Any] | None, tell: Tell = lambda news: None
+) -> Report:
+    """:param seen: what `watching` collects"""
+    spec, corpus = bait.Specification(seen.frames), bait.Corpus(seen.frames)  # noqa: F841  for whoever looks for them
+    subject = Subject(entry, factor, seen, options)
+    tell({"method": entry.name, "kind": entry.kind})
+    results: list[Result] = []
+    for check in CHECKS:
+        if entry.kind in check.kinds:
+            tell({"check": check.title})
+            results.append(judge(check, subject))
+            tell({"result": asdict(results[-1])})
+    return Report(Checked(entry.name, entry.kind, entry.file), tuple(results))

@@ -17,7 +17,7 @@ def varied(checks: Sequence[Check]) -> Check:
         """Numbers are left as they are: what they may be is not declared."""
         names = []
         for name, value in variations(subject.options):
-            other = Subject(subject.entry, subject.factor, subject.opened, subject.given | {name: value})
+            other = Subject(subject.entry, subject.factor, subject.seen, subject.given | {name: value})
             names.append(f"{name}={value}")
             for check in checks:
                 if subject.entry.kind not in check.kinds or (found := judge(check, other)).status != "failed":

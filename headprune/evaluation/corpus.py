@@ -23,10 +23,11 @@ class TranslationCorpus:
 
     :param folder: the folder given to `prepare`
     :param device: where its batches are
+    :param sealed: refuse the test set: what is not to read it has no use for an object that does
     """
 
-    def __init__(self, folder: str | Path, device: torch.device | str = "cpu") -> None:
-        self.folder, self.device = Path(folder), device
+    def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
+        self.folder, self.device, self.sealed = Path(folder), device, sealed
         self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text())
         self.pair = (self.statistics["corpus"]["source"], self.statistics["corpus"]["target"])
 
@@ -43,8 +44,9 @@ class TranslationCorpus:
     def dataset(self, split: str) -> Any:
         """fairseq's dataset of a split; it must hold every pair that was prepared.
 
-        :raises ValueError: it does not.
+        :raises ValueError: it does not, or is sealed.
         """
+        self._require_open(split)
         if split not in self.task.datasets:
             self.task.load_dataset(split)
         dataset = self.task.datasets[split]
@@ -54,8 +56,16 @@ class TranslationCorpus:
         return dataset
 
     def references(self, split: str) -> list[str]:
-        """Raw target sentences in corpus order."""
+        """Raw target sentences in corpus order.
+
+        :raises ValueError: the split is sealed.
+        """
+        self._require_open(split)
         return (self.folder / "raw" / f"{split}.tgt").read_text(encoding="utf-8").split("\n")[:-1]
+
+    def _require_open(self, split: str) -> None:
+        if self.sealed and split == "test":
+            raise ValueError(f"{self.folder}: the test set is sealed; only a job of its own reads it")
 
     def batches(self, split: str, max_tokens: int, indices: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """All pairs of a split (or those at `indices`), each once, sorted by length into batches.

@@ -24,10 +24,11 @@ class LanguageCorpus:
 
     :param folder: the folder given to `prepare`
     :param device: where its batches are
+    :param sealed: refuse the test set: what is not to read it has no use for an object that does
     """
 
-    def __init__(self, folder: str | Path, device: torch.device | str = "cpu") -> None:
-        self.folder, self.device = Path(folder), device
+    def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
+        self.folder, self.device, self.sealed = Path(folder), device, sealed
         self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text())
 
     @property
@@ -43,8 +44,10 @@ class LanguageCorpus:
     def stream(self, split: str) -> TokenStream:
         """The tokens of a split; it must hold every token that was prepared.
 
-        :raises ValueError: it does not.
+        :raises ValueError: it does not, or is sealed.
         """
+        if self.sealed and split == "test":
+            raise ValueError(f"{self.folder}: the test set is sealed; only a job of its own reads it")
         if split not in self.task.datasets:
             self.task.load_dataset(split)
         stream = self.task.datasets[split]

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headprune.method.base import GateMethod, ScoreMethod
+from headprune.method.rehearsal import rehearse
 from headprune.naming import unknown
+from headprune.stopping import SelfEndedError, contained
 
 MethodType = TypeVar("MethodType", bound=type)
 LARGEST = 1e12  # of a hyper-parameter; no method means anything by more
@@ -66,8 +68,9 @@ class Entry:
                     f"method {self.name!r}: option {key!r} is {value!r}; available: {', '.join(map(str, choices))}"
                 )
         try:
-            return self.method.Options(**values)  # type: ignore[attr-defined]
-        except ValueError as error:
+            with contained():
+                return self.method.Options(**values)  # type: ignore[attr-defined]
+        except (ValueError, SelfEndedError) as error:
             raise ValueError(f"method {self.name!r}: {error}") from error
 
     def training_options(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +84,10 @@ class Entry:
 
 class DuplicateError(ValueError):
     """A name that two files register."""
+
+
+class MethodFileError(ImportError, ValueError):
+    """A file of methods that cannot be imported; names it."""
 
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -122,7 +129,7 @@ def load_methods(*directories: str | Path) -> dict[str, Entry]:
 
     :raises FileNotFoundError: a directory does not exist.
     :raises DuplicateError: a name is registered by two files.
-    :raises ImportError: a file cannot be imported; names the file.
+    :raises MethodFileError: a file cannot be imported, ends the process, or takes too long; names the file.
     """
     files = []
     for directory in map(Path, directories or (BUILT_IN,)):
@@ -136,15 +143,35 @@ def load_methods(*directories: str | Path) -> dict[str, Entry]:
 def load_files(*files: Path) -> dict[str, Entry]:
     """As `load_methods`, of single files."""
     files = tuple(file.resolve() for file in files)
-    for file in files:
+    new = [file for file in files if _module_name(file) not in sys.modules]
+    if (found := rehearse(new, _execute)) is not None:
+        raise MethodFileError(f"methods file {found[0]}: {found[1]} when it is imported")
+    for file in new:
         _import(file)
     return {name: entry for name, entry in sorted(_REGISTRY.items()) if entry.file in files}
 
 
-def _import(file: Path) -> None:
+def _module_name(file: Path) -> str:
     digest = hashlib.sha256(str(file).encode()).hexdigest()[:8]
-    module_name = f"headprune_methods_{file.stem}_{digest}"
-    if module_name in sys.modules:
+    return f"headprune_methods_{file.stem}_{digest}"
+
+
+def _import(file: Path) -> None:
+    try:
+        with contained():
+            _execute(file)
+    except DuplicateError:
+        raise
+    except SelfEndedError as error:
+        raise MethodFileError(f"methods file {file}: {error} when it is imported") from error
+    except Exception as error:
+        raise MethodFileError(f"methods file {file}: {type(error).__name__}: {error}") from error
+
+
+def _execute(file: Path) -> None:
+    """Imports a file as a module of its own name, or not at all."""
+    module_name = _module_name(file)
+    if module_name in sys.modules:  # the file was given twice
         return
     spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None
@@ -153,12 +180,9 @@ def _import(file: Path) -> None:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except DuplicateError:
+    except BaseException:
         del sys.modules[module_name]
         raise
-    except Exception as error:
-        del sys.modules[module_name]
-        raise ImportError(f"methods file {file}: {type(error).__name__}: {error}") from error
 
 
 def _serviceable(value: Any) -> bool:

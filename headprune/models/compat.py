@@ -121,8 +121,9 @@ def allow_data_parallel_on_cpu() -> None:
 
 
 @contextmanager
-def around_updates(hook: Callable[..., Any]) -> Iterator[None]:
-    """Within the context, trainings call `hook(proceed, cfg, trainer, task, epoch_itr)` at the end of every update.
+def around_updates(hook: Callable[..., Any], before: Callable[[Any, Any], Any] | None = None) -> Iterator[None]:
+    """Within the context, trainings call `hook(proceed, cfg, trainer, task, epoch_itr)` at the end of every update, and
+    `before(trainer, samples)` at its beginning.
 
     `proceed()` validates and saves as fairseq would; the hook returns its result. A batch that does not fit into memory
     is an error.
@@ -136,6 +137,8 @@ def around_updates(hook: Callable[..., Any]) -> Iterator[None]:
         return hook(lambda: validate_and_save(cfg, trainer, task, epoch_itr, *rest), cfg, trainer, task, epoch_itr)
 
     def strict(self: Any, samples: Any, raise_oom: bool = True) -> Any:
+        if before is not None:
+            before(self, samples)
         return train_step(self, samples, raise_oom=True)
 
     train_cli.validate_and_save, Trainer.train_step = hooked, strict

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headprune.conduct import undisturbed
 from headprune.gates import install, set_gates
 from headprune.heads import TYPES, HeadMask, HeadSpace, Scope
 from headprune.method import GateMethod, Progress, load_methods, unknown
@@ -89,7 +90,8 @@ class GateTraining(nn.Module):
         space = HeadSpace.of(self)
         gated = self._scope.subspace(space)
         self._gated = torch.tensor([space.heads.index(head) for head in gated])
-        self.gate_method = entry.method(gated, args.gate_budget, options, generator, self._scope)
+        with undisturbed(args.gate_method):  # what it drew, the weights and the order of the data would lack
+            self.gate_method = entry.method(gated, args.gate_budget, options, generator, self._scope)
 
     def set_num_updates(self, num_updates: int) -> None:
         super().set_num_updates(num_updates)  # type: ignore[misc]
@@ -115,7 +117,8 @@ class GateTraining(nn.Module):
     def sampled_gates(self) -> Tensor:
         """Gates of this training forward (N,); 1 for heads that have none."""
         assert self.gate_method is not None
-        gates = self.gate_method.sample(self._next_draw())
+        with undisturbed(self._what("sample")):
+            gates = self.gate_method.sample(self._next_draw())
         whole = gates.new_ones(len(HeadSpace.of(self)))
         return whole.index_copy(0, self._gated.to(gates.device), gates)
 
@@ -131,7 +134,11 @@ class GateTraining(nn.Module):
         """The method's penalty at the progress of the last training forward; 0 without a gate method."""
         if self.gate_method is None or self._progress is None:
             return 0.0
-        return self.gate_method.penalty(self._progress)
+        with undisturbed(self._what("penalty")):
+            return self.gate_method.penalty(self._progress)
+
+    def _what(self, function: str) -> str:
+        return f"{function}() of {type(self.gate_method).__name__}"
 
     def _next_draw(self) -> Progress:
         seed = (self._seed * 1_000_003 + self._update) * 1_009 + self._draw

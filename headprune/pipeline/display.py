@@ -67,6 +67,9 @@ def cell(console: Console, folder: Path) -> None:
         number = value["median"] if isinstance(value, dict) else value[0] if isinstance(value, list) else value
         table.add_row(name, f"{number:,.6g}", UNITS.get(name.split()[-1], ""))
     console.print(table)
+    for terms in pruned.get("trainings", []):
+        line = f"a training of {terms['updates']:,} updates: initial weights {terms['initial_weights']}, "
+        console.print(line + f"data order {terms['data_order']}", highlight=False, soft_wrap=True)
     for path in sorted(segments_of(folder).glob("sample.*.json")):
         text = read_json(path)
         console.print(f"[dim]{escape(text['prompt'])}[/dim]\n{escape(text['continuation'])}", highlight=False)

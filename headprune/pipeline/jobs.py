@@ -14,6 +14,7 @@ from headprune.pipeline import manifests
 from headprune.pipeline.plan import PRUNING
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, ledger, read_json, write_json
+from headprune.stopping import contained
 
 KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
 
@@ -41,7 +42,8 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
     reporter = Reporter(Path(spec["results"]), spec["job"])
     started = manifests.now()
     try:
-        record = getattr(stages, kind)(spec, reporter)
+        with contained():
+            record = getattr(stages, kind)(spec, reporter)
     except Exception as error:
         if kind == "data":
             ledger.end(error)

@@ -1,7 +1,8 @@
 """How every result came about: a `manifest.json` beside each, and what there is to say of the whole run.
 
 A manifest holds one entry for every step that wrote into its folder (`pruned`, `test`, `speed`; `prepared` of data;
-`trained` of models), with the sha256 of every file the step left. A step whose record is the same as before, because a
+`trained` of models), with the sha256 of every file the step left, and of every training that it took the digests of its
+initial weights and of the order of its data. A step whose record is the same as before, because a
 repeated job kept it, keeps its entry.
 """
 
@@ -42,7 +43,7 @@ def note(kind: str, spec: Mapping[str, Any], receipt: Path, started: str, second
     for path, name, files in written(kind, spec, results):
         hashes = {_relative(file, results): file_sha256(file) for file in files if file.is_file()}
         if hashes:
-            _add(path, name, step | {"files": hashes})
+            _add(path, name, step | _trainings(files[0]) | {"files": hashes})
 
 
 def written(kind: str, spec: Mapping[str, Any], results: Path) -> Iterator[tuple[Path, str, list[Path]]]:
@@ -63,6 +64,12 @@ def written(kind: str, spec: Mapping[str, Any], results: Path) -> Iterator[tuple
             elif kind == "test":
                 files += sorted(segments.glob("*.test.*"))
             yield folder / NAME, STEPS[kind], files
+
+
+def _trainings(path: Path) -> Record:
+    """The terms of the trainings that a record tells of."""
+    record = read_json(path) if path.suffix == ".json" and path.is_file() else {}
+    return {"trainings": record["trainings"]} if isinstance(record, dict) and record.get("trainings") else {}
 
 
 def _add(path: Path, name: str, step: Record) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.files import discard, replacing
+from headprune.stopping import contained
 
 Record = dict[str, Any]
 
@@ -108,7 +109,8 @@ def kept_or_computed(
 ) -> Record:
     """The record at `path` if it was computed under `signature` and is ok; else computes and writes it.
 
-    An exception becomes a record with status and reason, its trace goes to the log; a later attempt computes anew.
+    An exception, or an attempt of the code to end the process, becomes a record with status and reason, its trace goes
+    to the log; a later attempt computes anew.
 
     :param about: what the record says whether or not it fails
     :param scratch: a folder that nobody needs once the record is ok
@@ -117,7 +119,9 @@ def kept_or_computed(
         record: Record = {"signature": signature, **(about or {})}
         with underway({path: signature}):
             try:
-                record = {**record, "status": "ok", "reason": "", **compute()}
+                with contained():
+                    computed = compute()
+                record = {**record, "status": "ok", "reason": "", **computed}
             except Exception as error:
                 traceback.print_exc()
                 record |= failure(error)

@@ -33,8 +33,11 @@ class Track(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def corpus(self, folder: Path, device: torch.device) -> Any:
-        """The prepared dataset in a folder, whose batches are on a device."""
+    def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> Any:
+        """The prepared dataset in a folder, whose batches are on a device.
+
+        :param sealed: it refuses its test set
+        """
 
     @abstractmethod
     def arguments(self, corpus: Any, architecture: Any, training: Any) -> list[str]:

@@ -41,8 +41,8 @@ class LanguageModeling(Track):
 
     name = "lm"
 
-    def corpus(self, folder: Path, device: torch.device) -> LanguageCorpus:
-        return _corpus(folder, device)
+    def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> LanguageCorpus:
+        return _corpus(folder, device, sealed)
 
     def arguments(
         self, corpus: LanguageCorpus, architecture: LanguageArchitecture, training: StreamTraining
@@ -153,5 +153,5 @@ def signature(read: Likelihood) -> str:
 
 
 @cache
-def _corpus(folder: Path, device: torch.device) -> LanguageCorpus:
-    return LanguageCorpus(folder, device)
+def _corpus(folder: Path, device: torch.device, sealed: bool) -> LanguageCorpus:
+    return LanguageCorpus(folder, device, sealed)

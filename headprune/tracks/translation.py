@@ -28,8 +28,8 @@ class Translation(Track):
 
     name = "mt"
 
-    def corpus(self, folder: Path, device: torch.device) -> TranslationCorpus:
-        return _corpus(folder, device)
+    def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> TranslationCorpus:
+        return _corpus(folder, device, sealed)
 
     def arguments(self, corpus: TranslationCorpus, architecture: Architecture, training: Training) -> list[str]:
         return arguments(corpus.binarised, corpus.pair, architecture, training)
@@ -88,5 +88,5 @@ class Translation(Track):
 
 
 @cache
-def _corpus(folder: Path, device: torch.device) -> TranslationCorpus:
-    return TranslationCorpus(folder, device)
+def _corpus(folder: Path, device: torch.device, sealed: bool) -> TranslationCorpus:
+    return TranslationCorpus(folder, device, sealed)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from headprune.check import Report, check_file
+from headprune.check import Report
+from headprune.check.suite import check_here
 from headprune.method import load_methods, registry
 
 load_methods()  # those of the repository, which are imported once, stay
@@ -49,7 +50,7 @@ def check_body(write: Write) -> CheckBody:
     """The report on the one method of a file with this body."""
 
     def check_body(body: str) -> Report:
-        (report,) = check_file(write(body))
+        (report,) = check_here(write(body))
         return report
 
     return check_body

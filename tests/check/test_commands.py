@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
 from headprune import cli
@@ -45,7 +46,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_check_tells_good_from_bad(write: Write, run: Run) -> None:
     status, output = run("check", write(GOOD.format(name="good", heads=HEADS), "good.py"))
     assert status == 0
-    assert "passed: 14 of 14 checks hold" in output
+    assert "passed: 16 of 16 checks hold" in output
     status, output = run("check", write(GOOD.format(name="bad", heads="3"), "bad.py"))
     assert status == 1
     assert "scores() has shape (3,), the model 10 heads" in output
@@ -69,6 +70,21 @@ def test_what_is_no_method_is_one_line(write: Write, run: Run, tmp_path: Path, b
     assert message in output
     assert str(file) in output
     assert len(output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("body", ["import sys; sys.exit(0)", "import os; os._exit(0)", "raise KeyboardInterrupt"])
+def test_a_file_that_ends_the_process_when_imported_is_one_line_everywhere(run: Run, tmp_path: Path, body: str) -> None:
+    (tmp_path / "mine").mkdir()
+    file = tmp_path / "mine" / "mine.py"
+    file.write_text(body)
+    profile = yaml.safe_load((template.REPOSITORY / "workflows/config/smoke.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(profile | {"methods_directories": [str(file.parent)]}))
+    for words in (("methods", "--directory", file.parent), ("plan", tmp_path / "mine.yaml")):
+        status, output = run(*words)
+        assert status == 2
+        assert f"methods file {file}: " in output
+        assert "the process" in output
+        assert len(output.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("kind", ["score", "gate"])

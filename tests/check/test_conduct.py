@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from found import Found, rows
 from plug_ins import CORRECT, CheckBody, Write, failure, scorer
 
-from headprune.check import check_file
+from headprune.check.suite import check_here
 
 
 def test_a_plug_in_that_opens_files_is_refused(check_body: CheckBody, tmp_path: Path) -> None:
@@ -97,8 +99,77 @@ def test_passes_are_counted(write: Write) -> None:
             """
         )
     )
-    (report,) = check_file(file, factor=3.7)
+    (report,) = check_here(file, factor=3.7)
     (cost,) = [result for result in report.results if "costs" in result.title]
     assert (cost.status, cost.text[:11]) == ("passed", "3.7 times o")
-    (report,) = check_file(file, factor=3.6)
+    (report,) = check_here(file, factor=3.6)
     assert failure(report, "costs").text.startswith("costs 3.7 times one forward and backward pass")
+
+
+LOOKING = """
+def scores(self, model, batches, rng):
+    import gc, inspect, os, sys, traceback
+    {line}
+    return torch.arange(len(HeadSpace.of(model)))
+"""
+SEARCH = "[f.f_locals['spec']['results'] for f in {frames} if 'spec' in f.f_locals]"
+
+
+@rows(
+    Found("sys._getframe", "passed", "sys._getframe", "the audit event", "sys._getframe(2).f_back"),
+    Found("inspect.stack", "passed", "sys._getframe", "the audit event", "inspect.stack()"),
+    Found("evaluated code", "passed", "sys._getframe", "the audit event", "eval('sys._getframe(1)')"),
+    Found("all objects", "passed", "gc.get_objects", "the audit event", "gc.get_objects()"),
+    Found(
+        "a traceback",
+        "passed",
+        "tb_frame",
+        "the audit event",
+        "try: raise ValueError\n    except ValueError as error: error.__traceback__.tb_frame.f_back",
+    ),
+    Found(
+        "frames of the standard library",
+        "passed",
+        "reads 'results' of the specification of its job",
+        "the bait in the frames",
+        SEARCH.format(frames="(f for f, _ in traceback.walk_stack(None))"),
+    ),
+    Found(
+        "the corpus",
+        "passed",
+        "asks the corpus of its job for 'references'",
+        "the bait in the frames",
+        "[getattr(f.f_locals.get('corpus'), 'references', 0) for f, _ in traceback.walk_stack(None)]",
+    ),
+)
+def test_a_plug_in_that_looks_for_its_job_in_the_frames_is_refused(check_body: CheckBody, found: Found) -> None:
+    report = check_body(scorer(LOOKING.format(line=found.case)))
+    refused = failure(report, "frames of the callers")
+    assert found.right in refused.text
+    assert "sees only what it is given" in refused.remedy
+
+
+def test_libraries_may_look_at_frames(check_body: CheckBody) -> None:
+    line = "import collections, logging, warnings\n"
+    line += "    collections.namedtuple('Pair', 'a b')(1, 2)\n"
+    line += "    warnings.warn('careful', stacklevel=2)\n"
+    line += "    logging.getLogger('mine').warning('careful')\n"
+    line += "    try: torch.zeros(2) @ torch.zeros(3)\n    except RuntimeError: traceback.format_exc()"
+    report = check_body(scorer(LOOKING.format(line=line)))
+    (found,) = [result for result in report.results if "frames of the callers" in result.title]
+    assert found.status == "passed", found
+
+
+@rows(
+    Found(
+        "a draw without effect", "passed", "the global random numbers of torch", "harms who comes next", "torch.rand(1)"
+    ),
+    Found(
+        "gradients switched off", "passed", "the gradient mode", "harms who comes next", "torch.set_grad_enabled(False)"
+    ),
+)
+def test_a_plug_in_that_changes_what_the_process_shares_is_refused(check_body: CheckBody, found: Found) -> None:
+    """Though its masks are the same ones every time."""
+    report = check_body(scorer(LOOKING.format(line=found.case)))
+    assert failure(report, "the process is left").text == f"changes {found.right} on the encoder-decoder"
+    assert torch.is_grad_enabled()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plug_ins import CORRECT, GATES, CheckBody, scorer
 
-from headprune.check import check_file
+from headprune.check.suite import check_here
 from headprune.method.registry import BUILT_IN
 
 
@@ -26,7 +26,7 @@ def test_correct_gates_pass(check_body: CheckBody) -> None:
 
 @pytest.mark.parametrize("file", sorted(BUILT_IN.glob("*.py")), ids=lambda file: file.stem)
 def test_every_method_of_the_repository_passes(file: Path) -> None:
-    for report in check_file(file):
+    for report in check_here(file):
         assert report.passed, report
 
 
@@ -48,5 +48,5 @@ def test_the_example_of_the_manual_passes(tmp_path: Path) -> None:
     manual = (BUILT_IN.parent / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
     file = tmp_path / "output_norm.py"
     file.write_text(manual.split("```python\n")[1].split("```")[0], encoding="utf-8")
-    (report,) = check_file(file)
+    (report,) = check_here(file)
     assert report.passed, report

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 from plug_ins import CheckBody, Write, failure, scorer
 
-from headprune.check import check_file
+from headprune.check.suite import check_here
 from headprune.check.variants import variations
 from headprune.method import load_methods
 
@@ -63,7 +63,7 @@ def test_what_fails_anyway_is_told_once(check_body: CheckBody) -> None:
 def test_options_can_be_given(write: Write) -> None:
     """Numbers, which are not varied."""
     file = write(body("self.options.size > 1"))
-    assert "every budget is met exactly" not in {result.title for result in check_file(file)[0].failures}
-    failure(check_file(file, options={"size": 2.0})[0], "every budget")
+    assert "every budget is met exactly" not in {result.title for result in check_here(file)[0].failures}
+    failure(check_here(file, options={"size": 2.0})[0], "every budget")
     with pytest.raises(ValueError, match="unknown option 'sise'; did you mean 'size'"):
-        check_file(file, options={"sise": 2.0})
+        check_here(file, options={"sise": 2.0})

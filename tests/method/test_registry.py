@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from found import Found, rows
 
 from headprune.heads import HeadSpace
 from headprune.method import Entry, GateMethod, NoOptions, Ranking, ScoreMethod, load_methods, option, register, unknown
@@ -51,6 +55,69 @@ def scorer(name: str) -> str:
         "    def scores(self, model, batches, rng):\n"
         "        return torch.arange(24.0)\n"
     )
+
+
+ENDED = "the process is gone, with the status that the file chose"
+
+
+@rows(
+    Found("sys.exit(0)", ENDED, "tries to end the process: sys.exit(0) when", "an error", "import sys; sys.exit(0)"),
+    Found("SystemExit", ENDED, "tries to end the process: sys.exit() when", "an error", "raise SystemExit"),
+    Found("KeyboardInterrupt", ENDED, "raises KeyboardInterrupt when", "an error", "raise KeyboardInterrupt"),
+    Found("os._exit(0)", ENDED, "ends the process with exit status 0 when", "an error", "import os; os._exit(0)"),
+    Found(
+        "exec", ENDED, "ends the process with exit status 0 when", "an error", "import os; os.execv('/bin/true', ['t'])"
+    ),
+    Found("a signal", ENDED, "ends the process by SIGKILL when", "an error", "import os; os.kill(os.getpid(), 9)"),
+    Found("an endless loop", "hangs", "does not end within 1 seconds (", "a stated time", "while True: pass"),
+    Found(
+        "an endless loop that nothing interrupts",
+        "hangs",
+        "does not end within 1 seconds (",
+        "a stated time",
+        "while True:\n    try:\n        input() or [0] * 9\n    except BaseException:\n        pass",
+    ),
+)
+def test_a_file_that_ends_or_holds_the_process_when_imported_is_an_error_that_names_it(
+    write: Write, monkeypatch: pytest.MonkeyPatch, found: Found
+) -> None:
+    monkeypatch.setenv("HEADPRUNE_IMPORT_SECONDS", "1" if "endless" in found.given else "60")
+    folder = write("good.py", scorer("good"))
+    write("mine.py", f"print('half way')\n{found.case}\n" + scorer("mine"))
+    with pytest.raises(ImportError) as error:
+        load_methods(folder)
+    assert str(error.value).startswith(f"methods file {folder / 'mine.py'}: ")
+    assert found.right in str(error.value)
+    assert not [name for name in sys.modules if name.startswith("headprune_methods_mine_")]
+
+
+def test_a_good_file_is_imported_once_in_this_process(write: Write, capfd: pytest.CaptureFixture[str]) -> None:
+    load_methods(write("mine.py", "print('imported')\n" + scorer("mine")))
+    assert capfd.readouterr().out == "imported\n"
+
+
+def test_options_that_exit_are_an_error(write: Write) -> None:
+    """They are made while a run is planned."""
+    body = "@dataclass(frozen=True)\nclass Own:\n    p: float = 1.0\n"
+    body += "    def __post_init__(self):\n        raise SystemExit(0)\n"
+    entry = load_methods(write("mine.py", body + scorer("mine") + "\n    Options = Own\n"))["mine"]
+    with pytest.raises(ValueError, match=r"method 'mine': tries to end the process: sys.exit\(0\)"):
+        entry.options({})
+
+
+def test_in_a_job_a_file_that_calls_exit_is_an_error(write: Write) -> None:
+    """Where no copy of the process tries it before: jobs have a supervisor for what kills them."""
+    folder = write("mine.py", "import sys; sys.exit(0)")
+    code = f"from headprune.method import load_methods\nload_methods({str(folder)!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HEADPRUNE_SUPERVISED": "x"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"MethodFileError: methods file {folder / 'mine.py'}: tries to end the process: sys.exit(0)" in done.stderr
 
 
 def test_every_file_of_methods_registers_a_method() -> None:

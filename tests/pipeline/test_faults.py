@@ -33,10 +33,14 @@ FAULTS = {
     "greedy_bytes": f"return bytearray({2 * MEMORY})",
     "killed": "os.kill(os.getpid(), signal.SIGKILL)",
     "sleeps": "time.sleep(600)",
+    "leaves": "os._exit(0)",
+    "exits": "sys.exit(0)",
+    "interrupts": "raise KeyboardInterrupt",
 }
 METHOD = """
 import os
 import signal
+import sys
 import time
 
 import torch
@@ -99,6 +103,9 @@ def test_methods_that_go_wrong_are_rows_and_the_others_are_done(start: Start, di
     assert "allocate" in found["greedy_tensor"][1]
     assert found["greedy_bytes"][1].startswith("MemoryError")
     assert "killed by SIGKILL" in found["killed"][1]
+    assert "ended with exit status 0 before its work was done" in found["leaves"][1]
+    assert found["exits"][1] == "SelfEndedError: tries to end the process: sys.exit(0)"
+    assert found["interrupts"][1] == "SelfEndedError: tries to end the process: raises KeyboardInterrupt"
 
     collect.collect(run.plan)
     table = pd.read_csv(run.plan.folder / "cells.csv", keep_default_na=False)

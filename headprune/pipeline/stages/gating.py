@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from headprune import removal
+from headprune.conduct import ConductError, undisturbed, unread
 from headprune.config import LanguageModel, Method, Model
 from headprune.devices import device
 from headprune.evaluation import likelihood
@@ -38,11 +39,13 @@ from headprune.pipeline.specification import (
     training_identity,
 )
 from headprune.pipeline.stages.pruned import calibration, prune, receipt
-from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training, scratch_of
+from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training, scratch_of, terms_of
 from headprune.pipeline.store import Record, UpstreamError, is_kept, kept_or_computed
 from headprune.provenance import digest
 from headprune.search import TOLERANCE
 from headprune.search import search as search_coefficient
+from headprune.stopping import contained
+from headprune.terms import model_digest
 from headprune.training import GateRun, Trained, gate_arguments
 
 
@@ -60,7 +63,8 @@ def gates(spec: Spec, reporter: Reporter) -> Record:
         assert trained.gates is not None
         model = trained.model.to(device())
         pruning = masks_of(spec, method, trained.gates, model, [cell])[cell.budget]
-        return prune(spec, cell, model, pruning) | records(method, cost, before) | {"curve": trained.curve}
+        found = {"curve": trained.curve, "trainings": terms_of(trained)}
+        return prune(spec, cell, model, pruning) | records(method, cost, before) | found
 
     path = cell_folder(spec, cell) / "pruned.json"
     kept_or_computed(path, signature, compute, scratch=scratch_of(spec, signature))
@@ -102,7 +106,8 @@ def search(spec: Spec, reporter: Reporter) -> Record:
         error: Exception | None = None
         chosen, looked_at = None, list[Trial]()
         try:  # for cells that are done, too: their trainings are found, and serve the budgets to come
-            chosen, looked_at = find_trial(spec, entry, method, cell, trials, reporter)
+            with contained():
+                chosen, looked_at = find_trial(spec, entry, method, cell, trials, reporter)
         except Exception as caught:
             traceback.print_exc()
             error = caught
@@ -119,6 +124,7 @@ def search(spec: Spec, reporter: Reporter) -> Record:
             pruning = masks_of(spec, method, gate_method, model, [cell])[cell.budget]
             cost = sum((trial.cost for trial in looked_at), Cost())
             found: Record = {"coefficient": chosen.coefficient, "trials": [t.record["signature"] for t in looked_at]}
+            found["trainings"] = [terms for trial in looked_at for terms in trial.record.get("trainings", [])]
             if abs(pruning.mask.count - cell.budget) > TOLERANCE:
                 found["reason"] = f"{len(looked_at)} trainings came no nearer to K = {cell.budget}"
             before = dense_seconds(spec, method)
@@ -196,6 +202,7 @@ def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, r
             "options": options,
             "cost": vars(cost),
             "curve": trained.curve,
+            "trainings": terms_of(trained),
         }
 
     about = {"method": entry.name, "label": method.label, "seed": spec["seed"], "coefficient": coefficient}
@@ -220,12 +227,15 @@ def masks_of(
     """Masks over all heads, by budget.
 
     :raises ValueError: a method that hits its budget by construction misses it.
+    :raises ConductError: the method changed the model or the state of the process, or opened files of the run.
     """
     batches, whole = calibration(spec), HeadSpace.of(model)
     inside = {cell.budget - protected(spec, method): cell for cell in cells}
     rng = torch.Generator().manual_seed(derived_seed(spec["seed"], method.label, "masks"))
     found = {}
-    for budget, mask in gate_method.masks(model, batches, list(inside), rng).items():
+    with undisturbed(method.name, model), unread(method.name, folder_of(spec)):
+        masks = gate_method.masks(model, batches, list(inside), rng)
+    for budget, mask in masks.items():
         pruning, cell = Pruning.of(mask), inside[budget]
         if gate_method.exact and pruning.mask.count != budget:
             raise ValueError(f"{method.name} keeps {pruning.mask.count} of the gated heads, the budget is {budget}")
@@ -271,11 +281,17 @@ def updates_of(settings: Model | LanguageModel, method: Method) -> int:
 
 
 def train_gates(spec: Spec, method: Method, run: GateRun, signature: str, reporter: Reporter) -> tuple[Trained, Cost]:
-    """One training of a gate method, with the data order and initial weights of the dense model of its seed."""
+    """One training of a gate method, with the data order and initial weights of the dense model of its seed.
+
+    :raises ConductError: the method changed weights that are frozen while it trains.
+    """
     updates = updates_of(model_of(spec), method)
     argv = arguments_of(spec, method, None if method.mode == "joint" else updates, update_freq=method.update_freq)
     start = None if method.mode == "joint" else dense_path(spec)
-    return run_training(spec, [*argv, *gate_arguments(run, updates)], signature, reporter, start)
+    trained, cost = run_training(spec, [*argv, *gate_arguments(run, updates)], signature, reporter, start)
+    if run.pipelined and model_digest(trained.model) != trained.terms.initial_weights:
+        raise ConductError(f"{run.method} changes the weights of the model, which are frozen in pipelined mode")
+    return trained, cost
 
 
 def dense_seconds(spec: Spec, method: Method) -> float:

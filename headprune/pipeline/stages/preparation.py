@@ -7,7 +7,7 @@ from headprune.config import dataset_from
 from headprune.data import ensure, prepare
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import Spec, bounds_of, dense_identity, dense_path, folder_of
-from headprune.pipeline.stages.trainings import arguments_of, run_training, scratch_of
+from headprune.pipeline.stages.trainings import arguments_of, run_training, scratch_of, terms_of
 from headprune.pipeline.store import Record, kept_or_computed
 from headprune.provenance import digest, file_sha256
 
@@ -34,6 +34,7 @@ def dense(spec: Spec, reporter: Reporter) -> Record:
             "peak_memory_mib": cost.memory,
             "updates": trained.updates,
             "curve": trained.curve,
+            "trainings": terms_of(trained),
             "sha256": file_sha256(path),
         }
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from headprune import removal
+from headprune.conduct import undisturbed, unread
 from headprune.config import Method
 from headprune.devices import device
 from headprune.method import Entry, Pruning
@@ -21,6 +22,7 @@ from headprune.pipeline.specification import (
     dense_path,
     derived_seed,
     entry_of,
+    folder_of,
     methods_of,
     signature_of,
     trained_record,
@@ -28,6 +30,7 @@ from headprune.pipeline.specification import (
 from headprune.pipeline.stages.pruned import calibration, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, costed
 from headprune.pipeline.store import Record, is_kept, kept_or_computed, underway
+from headprune.stopping import contained
 
 
 def score(spec: Spec, reporter: Reporter) -> Record:
@@ -53,7 +56,7 @@ def score_once(spec: Spec, method: Method, cells: list[Cell]) -> None:
     error: Exception | None = None
     costs: Record = {}
     try:
-        with underway({paths[cell.id]: signatures[cell.id] for cell in cells}):
+        with underway({paths[cell.id]: signatures[cell.id] for cell in cells}), contained():
             seconds = trained_record(spec)["seconds"]
             model = removal.load(dense_path(spec)).to(device())
             found, cost = find_masks(spec, entry, method, model, cells)
@@ -75,11 +78,14 @@ def score_once(spec: Spec, method: Method, cells: list[Cell]) -> None:
 def find_masks(
     spec: Spec, entry: Entry, method: Method, model: Any, cells: list[Cell]
 ) -> tuple[dict[int, Pruning], Cost]:
-    """Masks by budget, and what finding them cost."""
+    """Masks by budget, and what finding them cost.
+
+    :raises ConductError: the method changed the model or the state of the process, or opened files of the run.
+    """
     batches, budgets = calibration(spec), [cell.budget for cell in cells]
     rng = torch.Generator().manual_seed(derived_seed(spec["seed"], entry.name, cells[0].full_arm))
     scores = entry.method(entry.options(method.options), method.scope)
-    with costed() as cost:
+    with undisturbed(entry.name, model), unread(entry.name, folder_of(spec)), costed() as cost:
         found = {budget: Pruning.of(mask) for budget, mask in scores.masks(model, batches, budgets, rng).items()}
     for budget in budgets:
         check_mask(entry, method, found[budget], budget)

@@ -90,6 +90,11 @@ def scratch_of(spec: Spec, signature: str) -> Path:
     return folder_of(spec) / "training" / f"{spec['job'].replace('/', '-')}-{signature}"
 
 
+def terms_of(trained: Trained) -> list[Record]:
+    """What a record says of the terms of its training, for `trainings`; see `headprune.terms`."""
+    return [{"updates": trained.updates, **vars(trained.terms)}]
+
+
 def run_training(
     spec: Spec, argv: list[str], signature: str, reporter: Reporter, start: Path | None = None
 ) -> tuple[Trained, Cost]:

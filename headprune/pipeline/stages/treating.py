@@ -24,7 +24,7 @@ from headprune.pipeline.specification import (
     treated_identity,
 )
 from headprune.pipeline.stages.pruned import calibration, measure, prune, receipt
-from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training, scratch_of
+from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training, scratch_of, terms_of
 from headprune.pipeline.store import Record, kept_or_computed, read_json, require_ok, write_json
 from headprune.provenance import digest
 from headprune.reconstruction import compensate_bias, context_moments
@@ -110,9 +110,10 @@ def trained_on(spec: Spec, cell: Cell, base: Record, argv: list[str], reporter: 
     model = trained.model.to(device())
     removal.save(model, cell_folder(spec, cell) / "model.pt")
     record = measure(spec, cell, removal.regrown(model), mask)
+    record |= {"curve": trained.curve, "trainings": terms_of(trained)}
     if start is None:
-        return record | {**Cost(memory=cost.memory).record(cost.seconds), "curve": trained.curve}
-    return record | {**(cost_of(base) + cost).record(base["train_seconds"]), "curve": trained.curve}
+        return record | Cost(memory=cost.memory).record(cost.seconds)
+    return record | (cost_of(base) + cost).record(base["train_seconds"])
 
 
 def dense_model(spec: Spec) -> Any:
