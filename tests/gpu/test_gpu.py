@@ -145,6 +145,20 @@ def test_likelihoods(language_corpus: LanguageCorpus, gpu: torch.device) -> None
     torch.testing.assert_close(torch.tensor(found.nats), torch.tensor(expected.nats), rtol=1e-4, atol=1e-4)
 
 
+def test_evaluation_sees_every_write_to_the_weights(language_corpus: LanguageCorpus, gpu: torch.device) -> None:
+    """All-Attention goes on in a row after a write through `.data`; bit for bit what it computes without a cache."""
+    sizes = Namespace(layers=2, width=16, heads=2, persistent=8, memory_length=16, max_relative=20)
+    model = AllAttentionLanguageModel.build_model(sizes, language_corpus.task).to(gpu).eval()
+    tokens = torch.arange(4, 20, device=gpu).view(2, 8)
+    with torch.no_grad():
+        model(tokens, start=True)
+        for parameter in model.parameters():
+            parameter.data.mul_(1.1)
+        other = copy.deepcopy(model)
+        other.train().eval()  # forgets what the weights made of the memory
+        assert torch.equal(model(tokens)[0], other(tokens)[0])
+
+
 def test_a_pruned_model_is_the_masked_one(both: Any, batches: Any, gpu: torch.device, logits: Any) -> None:
     _, model = both
     batch, space = placed(batches[0], gpu), HeadSpace.of(model)
