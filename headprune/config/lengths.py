@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from headprune.config.models import LanguageModel
 from headprune.config.schema import Config
 from headprune.data.lengths import Bound
@@ -30,7 +32,7 @@ def bounds(config: Config, dataset: str) -> dict[str, Bound]:
     return {split: min(each, key=_tokens) for split, each in asked.items()}
 
 
-def _of_text(config: Config, models: dict[str, object]) -> dict[str, list[Bound]]:
+def _of_text(config: Config, models: Mapping[str, object]) -> dict[str, list[Bound]]:
     """Rows are filled with at least a token each, and calibration takes windows of two segments."""
     train, read = [], Bound(config.evaluation.rows, "evaluation.rows")
     valid = [read, Bound(config.speed.batch_size, "speed.batch_size")]

@@ -59,7 +59,7 @@ def last_words(folder: Path) -> str:
     """What a run says last that did not come to its end: why, as far as it is known, and where there is more."""
     errors = ended_by_error(folder)
     lines = [f"{job} failed: {reason}" for job, reason in errors.items()]
-    return "\n".join([*lines, f"what else failed, and the logs: headprune failures {folder}"])
+    return "\n".join([*lines, f"what failed or is missing, and the logs: headprune failures {folder}"])
 
 
 def logs_of_cells(folder: Path) -> dict[str, Path]:
