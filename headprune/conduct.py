@@ -29,7 +29,7 @@ class ConductError(RuntimeError):
 def tensor_digest(tensor: Tensor) -> str:
     """Type, shape and the first 16 hex digits of the sha256 of the bytes."""
     content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return f"{tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(content).hexdigest()[:16]}"
+    return f"{tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(content.data).hexdigest()[:16]}"
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

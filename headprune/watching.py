@@ -25,8 +25,10 @@ _LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "pur
 _LIBRARIES += [*site.getsitepackages(), "/proc", "/sys", "/dev"]
 _CODE = (".py", ".pyc", ".so", ".pyd")
 _OPENING = ("open", "subprocess.Popen", "os.system", "socket.connect")
-_LOOKING = ("sys._getframe", "sys._current_frames", "sys._current_exceptions", "sys.settrace", "sys.setprofile")
-_LOOKING += ("gc.get_objects", "gc.get_referrers", "gc.get_referents")
+_LOOKING = (
+    *("sys._getframe", "sys._current_frames", "sys._current_exceptions", "sys.settrace", "sys.setprofile"),
+    *("gc.get_objects", "gc.get_referrers", "gc.get_referents"),
+)
 _FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")  # attributes that lead from an object to a frame
 
 

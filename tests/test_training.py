@@ -176,7 +176,8 @@ def test_joint_training_starts_from_the_same_weights_and_data_as_dense(prepared,
 def test_equal_terms_can_be_read_off_the_digests(prepared, tmp_path):
     """Of one seed: another method, another budget, another penalty. Another seed changes both digests."""
     l0 = GateRun("l0", {}, N, seed=3, learning_rate=0.1, cooldown=0, pipelined=False)
-    cases = {"dense": None, "dsp": dsp(), "other": dsp(budget=3, seed=9), "l0": l0}
+    early = {"cooldown": 0, "options": {"cooldown": 0.0}}
+    cases = {"dense": None, "dsp": dsp(**early), "other": dsp(budget=3, seed=9, **early), "l0": l0}
     found = {
         name: train(argv(prepared, gates, updates=3), tmp_path / name, seed=5).terms for name, gates in cases.items()
     }
