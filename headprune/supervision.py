@@ -216,7 +216,7 @@ class Supervisor:
         """Writes the records of all that is not done, and the receipt."""
         settled = self.folder / "settled.txt"
         given_up = self.folder / "given_up.json"
-        done = set(settled.read_text().splitlines() if settled.exists() else [])
+        done = set(settled.read_text(encoding="utf-8").splitlines() if settled.exists() else [])
         done |= set(read_json(given_up) if given_up.exists() else [])
         paths = record_paths(self.spec)
         for path in paths.values():
@@ -263,7 +263,7 @@ def _vanished(note: Mapping[str, Any]) -> str:
 def _out_of_memory_kills() -> int:
     """Processes that the kernel has killed for want of memory since it started; 0 where it does not say."""
     with suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
+        for line in Path("/proc/vmstat").read_text(encoding="utf-8").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0

@@ -245,7 +245,7 @@ def _best(folder: Path, cfg: Any, spent: Spent) -> Trained:
 def read_curve(path: Path) -> list[dict[str, Any]]:
     """The points that were logged, of repeated ones the last; what a resumed run did again replaces what was lost."""
     points: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         with suppress(json.JSONDecodeError):  # the last line of a killed process
             point = json.loads(line)
             points = [p for p in points if p["update"] < point["update"] or p["split"] != point["split"]] + [point]
@@ -271,7 +271,7 @@ class _Curve(logging.Handler):
         point: dict[str, Any] = {"split": record.name.removesuffix("_inner")}
         point |= {"update": int(stats[f"{prefix}num_updates"])}
         point |= {key: float(stats[f"{prefix}{key}"]) for key in ("loss", "nll_loss")}
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
         self.check(point)
         if self.on_progress:

@@ -182,7 +182,7 @@ def truncated(path: Path, model: Any) -> None:
 
 
 def text(path: Path, model: Any) -> None:
-    path.write_text("not a checkpoint\n")
+    path.write_text("not a checkpoint\n", encoding="utf-8")
 
 
 def nothing(path: Path, model: Any) -> None:

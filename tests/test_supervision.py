@@ -105,16 +105,16 @@ class Job:
 
     def tries(self, name: str) -> int:
         path = Path(f"{self.path(name)}.tries")
-        return len(path.read_text()) if path.exists() else 0
+        return len(path.read_text(encoding="utf-8")) if path.exists() else 0
 
     def wait_for(self, name: str) -> int:
         """The process that computes a cell, once it does."""
         path = Path(f"{self.path(name)}.pid")
         deadline = time.monotonic() + 60
-        while not (path.exists() and path.read_text()):
+        while not (path.exists() and path.read_text(encoding="utf-8")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        return int(path.read_text())
+        return int(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[2] != "Z"
     except OSError:
         return False
 

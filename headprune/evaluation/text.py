@@ -28,7 +28,7 @@ class LanguageCorpus:
 
     def __init__(self, folder: str | Path, device: torch.device | str = "cpu") -> None:
         self.folder, self.device = Path(folder), device
-        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text())
+        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))
 
     @property
     def binarised(self) -> Path:
