@@ -26,10 +26,15 @@ def methods(
     directory: Annotated[list[Path] | None, typer.Option(help="further folders with method files")] = None,
 ) -> None:
     """List the pruning methods, or show one with its options and fidelity card."""
-    from headprune.method import display, load_methods
-    from headprune.method.registry import BUILT_IN
+    from headprune.method import display
+    from headprune.method.declared import declared
+    from headprune.method.entry import BUILT_IN
 
-    known = load_methods(BUILT_IN, *(directory or []))
+    known = None if directory else declared()
+    if known is None or name in known:  # a method is shown as it is when imported, with torch
+        from headprune.method import load_methods
+
+        known = load_methods(BUILT_IN, *(directory or []))
     if name is None:
         display.methods(console, known.values())
     elif name not in known:
