@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from headprune import __version__
 from headprune.naming import unknown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -18,6 +18,21 @@ console = Console()
 
 ConfigFile = Annotated[Path, typer.Argument(help="a profile: workflows/config/NAME.yaml")]
 RunFolder = Annotated[Path, typer.Argument(help="results/PROFILE, or the folder of one cell in it")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"headprune {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
 
 
 @app.command()
@@ -51,10 +66,9 @@ def check(
 ) -> None:
     """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
     from headprune.check import FACTOR, check_file, display
+    from headprune.pipeline.specified import json_object
 
-    given = json.loads(options)
-    if not isinstance(given, dict):
-        raise ValueError(f"--options is {options!r}; it takes a JSON object such as '{{\"iterative\": true}}'")
+    given = json_object(options, "--options")
     reports = check_file(file, FACTOR if factor is None else factor, given)
     for report in reports:
         display.report(console, report)
@@ -243,9 +257,12 @@ def job(
 ) -> None:
     """Run one job of the DAG."""
     from headprune.pipeline.jobs import run
+    from headprune.pipeline.specified import parsed, require_meaning
     from headprune.supervision import read_spec
 
-    run(kind, json.loads(read_spec(spec)), receipt)
+    given = parsed(read_spec(spec), kind)
+    require_meaning(given)
+    run(kind, given, receipt)
 
 
 @app.command(hidden=True)
@@ -254,8 +271,9 @@ def collect(config: Annotated[str, typer.Option(help="JSON of the whole configur
     from headprune.config import load
     from headprune.pipeline.collect import collect as gather
     from headprune.pipeline.plan import Plan
+    from headprune.pipeline.specified import json_object
 
-    counts = gather(Plan(load(json.loads(config))))
+    counts = gather(Plan(load(json_object(config, "--config"))))
     print("cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()), flush=True)
 
 

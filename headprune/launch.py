@@ -25,7 +25,12 @@ def main() -> None:
 
         if supervision.FOLDER not in os.environ:
             missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
-            sys.exit(supervision.job_supervisor(sys.argv[1:], missing).run())
+            try:
+                supervisor = supervision.job_supervisor(sys.argv[1:], missing)
+            except ValueError as error:
+                print(f"error: {error}", file=sys.stderr)
+                sys.exit(2)
+            sys.exit(supervisor.run())
         stopping.die_with_parent()
         stopping.listen()
     from headprune.cli import main as command_line

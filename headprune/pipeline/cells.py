@@ -7,6 +7,9 @@ from pathlib import Path
 
 from headprune.naming import cell_id
 
+PRUNING = ("score", "gates", "search", "treat", "retrain")  # kinds of jobs that find masks
+KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")  # all but that which collects
+
 
 @dataclass(frozen=True)
 class Cell:

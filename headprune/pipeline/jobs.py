@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from headprune.pipeline import manifests
-from headprune.pipeline.plan import PRUNING
+from headprune.pipeline.cells import KINDS
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, ledger, read_json, write_json
-
-KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
 
 
 def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
