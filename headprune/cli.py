@@ -179,6 +179,14 @@ def merge(
 
 
 @app.command()
+def user_dir() -> None:
+    """Print the folder that fairseq's own commands take: `fairseq-generate --user-dir "$(headprune user-dir)" …`."""
+    from headprune.provenance import PACKAGE
+
+    print(PACKAGE)
+
+
+@app.command()
 def data(
     name: Annotated[
         str | None, typer.Argument(help="an embedded or standard corpus, or the folder of your own")

@@ -1,8 +1,8 @@
 """Runs fairseq's own trainer on one model, in this process, resumable.
 
-The loop is fairseq's, closed. What is trained is told by command-line arguments, the same that `fairseq-train
---user-dir headprune` takes; a run that was stopped or killed goes on from its last checkpoint when called again with
-the same folder, and ends bit for bit like an undisturbed one (on CPU).
+The loop is fairseq's, closed. What is trained is told by command-line arguments, the same that `fairseq-train` takes
+with this package as its `--user-dir`; a run that was stopped or killed goes on from its last checkpoint when called
+again with the same folder, and ends bit for bit like an undisturbed one (on CPU).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from headprune.pipeline.plan import Plan
 from headprune.pipeline.specified import needed, parsed, require_meaning
 from tests.found import Found, rows
 
+ROOT = Path(__file__).resolve().parents[1]
 TREATED = {
     **VALID,
     "methods": [*VALID["methods"], {"name": "l0", "mode": "joint"}],
@@ -137,3 +138,27 @@ def test_other_json_of_the_command_line(found: Found) -> None:
     done = headprune(*found.case)
     assert done.returncode == 2
     assert found.right in done.stderr
+
+
+@rows(
+    Found(
+        "--user-dir of fairseq's own commands, in another folder",
+        wrong="FileNotFoundError: …/headprune, from every folder but the clone",
+        right="'FOLDER/dict.txt'",
+        source="fairseq's own command, which goes on to what only the task of this package reads",
+        case='fairseq-eval-lm FOLDER --user-dir "$(headprune user-dir)" --task streaming_lm --path MODEL',
+    )
+)
+def test_fairseq_finds_the_plug_in_from_any_folder(found: Found, tmp_path: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shell = {"cwd": tmp_path, "env": {**os.environ, "PATH": path}, "capture_output": True, "encoding": "utf-8"}
+    done = subprocess.run(["bash", "-c", found.case], check=False, **shell)
+    assert found.right in done.stderr
+    wrong = found.case.replace('"$(headprune user-dir)"', "headprune")
+    done = subprocess.run(["bash", "-c", wrong], check=False, **shell)
+    assert f"FileNotFoundError: {tmp_path}/headprune" in done.stderr
+
+
+def test_no_text_says_a_path_that_works_in_the_clone_only() -> None:
+    texts = [*ROOT.glob("docs/**/*.md"), ROOT / "README.md", *ROOT.glob("headprune/**/*.py")]
+    assert [path for path in texts if "--user-dir headprune" in path.read_text(encoding="utf-8")] == []

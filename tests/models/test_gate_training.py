@@ -185,7 +185,7 @@ def test_gates_go_into_a_pruned_model(build: Build, batch: Batch) -> None:
 
 
 def test_unknown_gate_methods_get_the_nearest(build: Build) -> None:
-    """`fairseq-train --user-dir headprune --gate-method dps` does not go through the suite's configuration."""
+    """`fairseq-train --gate-method dps` does not go through the suite's configuration."""
     with pytest.raises(ValueError, match="unknown method 'dps'; did you mean 'dsp'"):
         build(**DSP | {"gate_method": "dps"})
 
