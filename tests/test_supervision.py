@@ -147,13 +147,14 @@ def test_every_attempt_hands_its_specification_on(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(signal, "signal", lambda *arguments: None)  # this process keeps its own
     given, count = "x" * 1_000_000, tmp_path / "count"
     child = """
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 read, count = len(sys.stdin.read()), Path(sys.argv[1])
 before = count.read_text() if count.exists() else ""
 count.write_text(f"{before}{read} ")
 if not before:
-    Path(os.environ["HEADPRUNE_SUPERVISED"], "underway.json").write_text('{"paths": []}')
+    underway = json.dumps({f"{count}.json": "signature"})
+    Path(os.environ["HEADPRUNE_SUPERVISED"], "underway.json").write_text(underway)
     os.kill(os.getpid(), signal.SIGKILL)
 """
     write_json(execution_path(tmp_path), {"attempts": 1})
