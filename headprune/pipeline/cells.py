@@ -84,6 +84,11 @@ def ablation_path(folder: Path, model: str, kind: str, seed: int) -> Path:
     return folder / "ablations" / model / f"{kind}-s{seed}.json"
 
 
+def state_path(folder: Path, job: str) -> Path:
+    """Of the file in which a job says where it stands."""
+    return folder / "progress" / f"{job.replace('/', '-')}.json"
+
+
 def execution_path(folder: Path) -> Path:
     """Of how the jobs of a run are to be run."""
     return folder / "progress" / "execution.json"

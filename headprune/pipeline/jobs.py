@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,7 +37,7 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
     repeatable()
     if folder := os.environ.get("HEADPRUNE_SUPERVISED"):
         ledger.open(Path(folder))
-    reporter = Reporter(Path(spec["results"]), spec["job"])
+    reporter = Reporter(Path(spec["results"]), spec["job"], before=time.process_time())
     started = manifests.now()
     try:
         record = getattr(stages, kind)(spec, reporter)
