@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
+TESTED := -c constraints.txt -c requirements/torch.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: quick test test-gpu test-slurm test-faults lint install smoke clean
@@ -14,7 +15,7 @@ test: install lint
 
 # Starts a real Slurm of one node from the system's packages, as root or by sudo, and stops it again.
 test-slurm: install
-	pip install -q -c constraints.txt -e '.[dev,slurm]'
+	pip install -q $(TESTED) -e '.[dev,slurm]'
 	HEADPRUNE_TEST_SLURM=1 python -m pytest -q tests/slurm
 
 # What a GPU computes, against the CPU and against itself; then whole runs on it.
@@ -23,7 +24,7 @@ test-gpu: install
 
 # Kills the smoke profile twenty times at random moments, on this machine and through Slurm; broken profiles, for real.
 test-faults: install
-	pip install -q -c constraints.txt -e '.[dev,slurm]'
+	pip install -q $(TESTED) -e '.[dev,slurm]'
 	HEADPRUNE_TEST_FAULTS=1 HEADPRUNE_TEST_SLURM=1 python -m pytest -q -s tests/faults
 
 smoke: install
@@ -39,11 +40,11 @@ lint: install
 install: .venv/installed
 
 # torch first, in the tested version, then fairseq by hash, then the rest as constrained.
-.venv/installed: pyproject.toml constraints.txt requirements/fairseq.txt
+.venv/installed: pyproject.toml constraints.txt requirements/torch.txt requirements/fairseq.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -c constraints.txt torch
+	$(BIN)/pip install -q $(TESTED) torch
 	$(BIN)/pip install -q --no-deps --require-hashes -r requirements/fairseq.txt
-	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install -q $(TESTED) -e '.[dev]'
 	touch $@
 
 clean:

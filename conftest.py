@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parent
+CACHES = {".benchmarks", ".hypothesis", ".pytest_cache", ".snakemake", "__pycache__"}  # of tools, where they always are
 
 if "HEADPRUNE_TEST_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks
 else:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as `headprune.launch` does
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_in_the_repository() -> Iterator[None]:
+    """Tests write into folders of their own."""
+    before = {path.name for path in ROOT.iterdir()}
+    yield
+    left = {path.name for path in ROOT.iterdir()} - before - CACHES
+    assert not left, f"tests left {', '.join(sorted(left))} in {ROOT}"
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,9 @@ def overhead(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]
     config = write_config(plan, folder / "overhead.yaml")
     shim = folder / "bin" / "headprune"
     shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("row_writer.py")}" "$@"\n')
+    shim.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("row_writer.py")}" "$@"\n', encoding="utf-8"
+    )
     shim.chmod(0o755)
     path = f"{shim.parent}{os.pathsep}{os.environ['PATH']}"
     snakemake(folder, config, *(f"{plan.folder}/jobs/data/{name}.json" for name in plan.config.datasets), PATH=path)
@@ -94,7 +96,7 @@ def snakemake(folder: Path, config: Path, *arguments: str, **environment: str) -
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     log = folder / "snakemake.log"
     start = time.monotonic()
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [*command, *arguments],
             stdout=output,
@@ -104,7 +106,7 @@ def snakemake(folder: Path, config: Path, *arguments: str, **environment: str) -
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - start
     if status:
-        raise SystemExit(f"{' '.join(command)} failed:\n" + log.read_text()[-4000:])
+        raise SystemExit(f"{' '.join(command)} failed:\n" + log.read_text(encoding="utf-8")[-4000:])
     computing = usage.ru_utime + usage.ru_stime
     return {"seconds": round(seconds, 1), "cpu_seconds": round(computing, 1), "mib": round(usage.ru_maxrss / 1024)}
 

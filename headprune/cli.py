@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from headprune import __version__
 from headprune.naming import unknown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -20,16 +20,36 @@ ConfigFile = Annotated[Path, typer.Argument(help="a profile: workflows/config/NA
 RunFolder = Annotated[Path, typer.Argument(help="results/PROFILE, or the folder of one cell in it")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"headprune {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
+
+
 @app.command()
 def methods(
     name: Annotated[str | None, typer.Argument(help="a method: show its options and its fidelity card")] = None,
     directory: Annotated[list[Path] | None, typer.Option(help="further folders with method files")] = None,
 ) -> None:
     """List the pruning methods, or show one with its options and fidelity card."""
-    from headprune.method import display, load_methods
-    from headprune.method.registry import BUILT_IN
+    from headprune.method import display
+    from headprune.method.declared import declared
+    from headprune.method.entry import BUILT_IN
 
-    known = load_methods(BUILT_IN, *(directory or []))
+    known = None if directory else declared()
+    if known is None or name in known:  # a method is shown as it is when imported, with torch
+        from headprune.method import load_methods
+
+        known = load_methods(BUILT_IN, *(directory or []))
     if name is None:
         display.methods(console, known.values())
     elif name not in known:
@@ -47,10 +67,9 @@ def check(
 ) -> None:
     """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
     from headprune.check import FACTOR, SECONDS, check_file, display
+    from headprune.pipeline.specified import json_object
 
-    given = json.loads(options)
-    if not isinstance(given, dict):
-        raise ValueError(f"--options is {options!r}; it takes a JSON object such as '{{\"iterative\": true}}'")
+    given = json_object(options, "--options")
     limits = FACTOR if factor is None else factor, SECONDS if seconds is None else seconds
     reports = check_file(file, limits[0], given, limits[1])
     for report in reports:
@@ -163,6 +182,14 @@ def merge(
 
 
 @app.command()
+def user_dir() -> None:
+    """Print the folder that fairseq's own commands take: `fairseq-generate --user-dir "$(headprune user-dir)" …`."""
+    from headprune.provenance import PACKAGE
+
+    print(PACKAGE)
+
+
+@app.command()
 def data(
     name: Annotated[
         str | None, typer.Argument(help="an embedded or standard corpus, or the folder of your own")
@@ -241,9 +268,12 @@ def job(
 ) -> None:
     """Run one job of the DAG."""
     from headprune.pipeline.jobs import run
+    from headprune.pipeline.specified import parsed, require_meaning
     from headprune.supervision import read_spec
 
-    run(kind, json.loads(read_spec(spec)), receipt)
+    given = parsed(read_spec(spec), kind)
+    require_meaning(given)
+    run(kind, given, receipt)
 
 
 @app.command(hidden=True)
@@ -252,8 +282,9 @@ def collect(config: Annotated[str, typer.Option(help="JSON of the whole configur
     from headprune.config import load
     from headprune.pipeline.collect import collect as gather
     from headprune.pipeline.plan import Plan
+    from headprune.pipeline.specified import json_object
 
-    counts = gather(Plan(load(json.loads(config))))
+    counts = gather(Plan(load(json_object(config, "--config"))))
     print("cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()), flush=True)
 
 

@@ -27,7 +27,7 @@ def peak_memory() -> Iterator[Peak]:
         torch.cuda.reset_peak_memory_stats()
     else:
         with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     try:
         yield peak
     finally:
@@ -41,7 +41,7 @@ def high_water() -> float:
 
 def _resident_mib() -> float:
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 2**10

@@ -31,7 +31,7 @@ def code_sha256() -> str:
     """Hash of the library's own source files: the code version that results depend on."""
     total = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
-        total.update(f"{path.relative_to(PACKAGE)}\0{path.read_text()}\0".encode())
+        total.update(f"{path.relative_to(PACKAGE)}\0".encode() + path.read_bytes() + b"\0")
     return total.hexdigest()
 
 
@@ -49,7 +49,8 @@ def hardware() -> str:
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        models = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        models = [line.split(":")[1].strip() for line in lines if "model name" in line]
         name = f"{models[0]} x{len(models)}" if models else name
     if torch.cuda.is_available():
         name += f", {torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
@@ -61,11 +62,11 @@ def git_commit() -> Mapping[str, Any]:
     """Commit of the working tree and whether it has changes, when first asked; empty outside a repository."""
     root = PACKAGE.parent
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True)
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, check=True)
+        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return {}
-    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
+    return {"commit": commit.stdout.decode("ascii").strip(), "dirty": bool(status.stdout.strip())}
 
 
 def environment() -> dict[str, Any]:

@@ -136,8 +136,8 @@ def regrown(model: Any) -> Any:
 def save(model: Any, path: str | Path) -> None:
     """Writes a pruned (or whole) model as a fairseq checkpoint of plain data, atomically.
 
-    `load` reads it without fairseq's task; `fairseq-generate --user-dir headprune --path …`, and for a language model
-    `fairseq-eval-lm`, read it too.
+    `load` reads it without fairseq's task; `fairseq-generate --user-dir "$(headprune user-dir)" --path …`, and for a
+    language model `fairseq-eval-lm`, read it too.
 
     :param model: a fairseq Transformer or an All-Attention language model, its heads removed or not, in any mode
     :raises ValueError: a model of another kind (see `kind_of`); nothing is written.

@@ -21,7 +21,6 @@ One attempt at a job runs at a time. Jobs outlive a Snakemake that is killed; th
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -39,6 +38,7 @@ from typing import Any
 from headprune import stopping
 from headprune.files import alone
 from headprune.pipeline.cells import Cell, ablation_path, execution_path
+from headprune.pipeline.specified import parsed
 from headprune.pipeline.store import read_json, write_json
 
 FOLDER = "HEADPRUNE_SUPERVISED"  # environment variable: the folder of the job under `attempts/`
@@ -240,7 +240,7 @@ class Supervisor:
         """Writes the records of all that is not done, and the receipt."""
         settled = self.folder / "settled.txt"
         given_up = self.folder / "given_up.json"
-        done = set(settled.read_text().splitlines() if settled.exists() else [])
+        done = set(settled.read_text(encoding="utf-8").splitlines() if settled.exists() else [])
         done |= set(read_json(given_up) if given_up.exists() else [])
         paths = record_paths(self.spec)
         for path in paths.values():
@@ -287,7 +287,7 @@ def _vanished(note: Mapping[str, Any]) -> str:
 def _out_of_memory_kills() -> int:
     """Processes that the kernel has killed for want of memory since it started; 0 where it does not say."""
     with suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
+        for line in Path("/proc/vmstat").read_text(encoding="utf-8").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
@@ -299,17 +299,24 @@ def read_spec(value: str) -> str:
 
 
 def job_supervisor(arguments: list[str], environment: Mapping[str, str]) -> Supervisor:
-    """The supervisor of `headprune job …`, from its arguments, which the command line has checked."""
+    """The supervisor of `headprune job …`, from its arguments.
+
+    :raises ValueError: one of them, or the specification, is not what it must be.
+    """
     command = [sys.executable, "-m", "headprune.launch", *arguments]
     values = {name: arguments[i + 1] for i, name in enumerate(arguments[:-1]) if name.startswith("--")}
-    minutes = values.get("--minutes")
+    minutes, attempt = values.get("--minutes"), values.get("--attempt", "1")
+    if not attempt.isdecimal():
+        raise ValueError(f"--attempt is {attempt!r}; it must be a whole number, counted from 1")
+    if minutes is not None and not minutes.replace(".", "", 1).isdecimal():
+        raise ValueError(f"--minutes is {minutes!r}; it must be a number")
     text = read_spec(values["--spec"])
     return Supervisor(
         command=command,
-        spec=json.loads(text),
+        spec=parsed(text, arguments[1]),
         given=text,
         receipt=Path(values["--receipt"]),
-        attempt=int(values.get("--attempt", 1)),
+        attempt=int(attempt),
         seconds=60 * float(minutes) if minutes else None,
         environment=environment,
     )

@@ -1,8 +1,8 @@
 """Runs fairseq's own trainer on one model, in this process, resumable.
 
-The loop is fairseq's, closed. What is trained is told by command-line arguments, the same that `fairseq-train
---user-dir headprune` takes; a run that was stopped or killed goes on from its last checkpoint when called again with
-the same folder, and ends bit for bit like an undisturbed one (on CPU).
+The loop is fairseq's, closed. What is trained is told by command-line arguments, the same that `fairseq-train` takes
+with this package as its `--user-dir`; a run that was stopped or killed goes on from its last checkpoint when called
+again with the same folder, and ends bit for bit like an undisturbed one (on CPU).
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def _best(folder: Path, cfg: Any, done: resuming.Saved) -> Trained:
 def read_curve(path: Path) -> list[dict[str, Any]]:
     """The points that were logged, of repeated ones the last; what a resumed run did again replaces what was lost."""
     points: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         with suppress(json.JSONDecodeError):  # the last line of a killed process
             point = json.loads(line)
             points = [p for p in points if p["update"] < point["update"] or p["split"] != point["split"]] + [point]
@@ -277,7 +277,7 @@ class _Curve(logging.Handler):
         point: dict[str, Any] = {"split": record.name.removesuffix("_inner")}
         point |= {"update": int(stats[f"{prefix}num_updates"])}
         point |= {key: float(stats[f"{prefix}{key}"]) for key in ("loss", "nll_loss")}
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
         self.check(point)
         if self.on_progress:

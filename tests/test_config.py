@@ -149,15 +149,15 @@ def test_a_file_that_is_not_there_names_the_nearest() -> None:
 
 
 def not_yaml(path: Path) -> None:
-    path.write_text("profile: [unit\n")
+    path.write_text("profile: [unit\n", encoding="utf-8")
 
 
 def not_a_mapping(path: Path) -> None:
-    path.write_text("- profile\n- unit\n")
+    path.write_text("- profile\n- unit\n", encoding="utf-8")
 
 
 def empty(path: Path) -> None:
-    path.write_text("")
+    path.write_text("", encoding="utf-8")
 
 
 def not_text(path: Path) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from fairseq.models.transformer_lm import TransformerLanguageModel, base_lm_architecture
-from found import Found, rows
 from torch.utils.flop_counter import FlopCounterMode
 
 from headprune import cost
@@ -18,6 +17,7 @@ from headprune.gates import set_gates
 from headprune.heads import HeadMask, HeadSpace
 from headprune.models import AllAttentionLanguageModel
 from headprune.removal import remove_heads
+from tests.found import Found, rows
 
 Build = Callable[..., Any]
 SHAPES = {

@@ -10,7 +10,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fairseq.data import Dictionary
-from found import Found, rows
 from model_families import classifier, for_classifier, for_language_model, language_model
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -26,6 +25,7 @@ from headprune.importance import (
     padding_index,
 )
 from headprune.removal import remove_heads
+from tests.found import Found, rows
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]

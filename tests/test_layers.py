@@ -18,6 +18,7 @@ ORDER = (
     "stopping",
     "memory",
     "naming",
+    "terminal",
     "statistics",
     "heads",
     "gates",
@@ -140,6 +141,7 @@ def test_fairseq_is_imported_after_the_remedies_for_it(path: Path) -> None:
 
 def test_heads_and_results_need_no_torch() -> None:
     light = "headprune.heads, headprune.results, headprune.statistics, headprune.merging, headprune.cli, "
+    light += "headprune.config, headprune.method, headprune.pipeline.planned, "
     light += "headprune.report, headprune.analysis.claims, headprune.analysis.display, headprune.analysis.summary"
     code = f"import sys, {light}; assert not {{'torch', 'fairseq'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,7 +14,6 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
 from fairseq.models.transformer import TransformerModel
-from found import Found, rows
 from model_families import classifier, language_model
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from headprune.cost import parameters
 from headprune.gates import set_mask
 from headprune.heads import HeadMask, HeadSpace
 from headprune.models import HeadpruneTransformer
+from tests.found import Found, rows
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]
@@ -184,7 +184,7 @@ def truncated(path: Path, model: Any) -> None:
 
 
 def text(path: Path, model: Any) -> None:
-    path.write_text("not a checkpoint\n")
+    path.write_text("not a checkpoint\n", encoding="utf-8")
 
 
 def nothing(path: Path, model: Any) -> None:

@@ -10,7 +10,6 @@ import torch
 from fairseq.data import Dictionary
 from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
 from fairseq.sequence_scorer import SequenceScorer
-from found import Found, rows
 from torch import Tensor
 
 from headprune import removal
@@ -18,6 +17,7 @@ from headprune.cost import parameters
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.surgery import shrink
+from tests.found import Found, rows
 
 TOLERANCE = 1e-5  # fp32
 Build = Callable[..., Any]

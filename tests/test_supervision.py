@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from found import Found, rows
 
 from headprune.pipeline.cells import Cell, execution_path
 from headprune.pipeline.failures import ended_by_error
@@ -122,16 +121,16 @@ class Job:
 
     def tries(self, name: str) -> int:
         path = Path(f"{self.path(name)}.tries")
-        return len(path.read_text()) if path.exists() else 0
+        return len(path.read_text(encoding="utf-8")) if path.exists() else 0
 
     def wait_for(self, name: str) -> int:
         """The process that computes a cell, once it does."""
         path = Path(f"{self.path(name)}.pid")
         deadline = time.monotonic() + 60
-        while not (path.exists() and path.read_text()):
+        while not (path.exists() and path.read_text(encoding="utf-8")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        return int(path.read_text())
+        return int(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -147,7 +146,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[2] != "Z"
     except OSError:
         return False
 
@@ -164,13 +163,14 @@ def test_every_attempt_hands_its_specification_on(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(signal, "signal", lambda *arguments: None)  # this process keeps its own
     given, count = "x" * 1_000_000, tmp_path / "count"
     child = """
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 read, count = len(sys.stdin.read()), Path(sys.argv[1])
 before = count.read_text() if count.exists() else ""
 count.write_text(f"{before}{read} ")
 if not before:
-    Path(os.environ["HEADPRUNE_SUPERVISED"], "underway.json").write_text('{"paths": []}')
+    underway = json.dumps({f"{count}.json": "signature"})
+    Path(os.environ["HEADPRUNE_SUPERVISED"], "underway.json").write_text(underway)
     os.kill(os.getpid(), signal.SIGKILL)
 Path(sys.argv[2]).write_text('{"status": "ok", "reason": "", "cells": {}}')
 """

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, JustifyMethod
-from rich.table import Table
+from rich.console import Console
 
 from headprune.analysis.differences import Differences
 from headprune.analysis.versus import Versus
 from headprune.statistics.seeds import ALPHA
+from headprune.terminal import Column, say, show
 
 ABSENT = "–"
 MOST_LISTED = 20
@@ -29,56 +28,56 @@ OUTPUTS = (
 
 def comparison(console: Console, folder: Path, system: str, baseline: str, found: list[Versus]) -> None:
     """Two methods: a table across seeds and one of the outputs for every model."""
-    _say(console, f"{folder}: A = {system}, B = {baseline}")
+    say(console, f"{folder}: A = {system}, B = {baseline}")
     for one in found:
-        _say(console, f"\n{', '.join(part for part in one.group if part)}: {one.quality.label}")
+        say(console, f"\n{', '.join(part for part in one.group if part)}: {one.quality.label}")
         if one.table.empty:
-            _say(console, "no budget that both have")
+            say(console, "no budget that both have")
         else:
-            console.print(_seeds(one))
+            _seeds(console, one)
             for verdict, own in one.table.groupby("verdict", sort=False):
-                _say(console, f"across seeds {verdict}: K = {', '.join(map(str, own['budget']))}")
+                say(console, f"across seeds {verdict}: K = {', '.join(map(str, own['budget']))}")
             tested = one.table["p_outputs"].notna()
             if tested.any():
-                console.print(_outputs(one.table[tested], one.quality.digits))
+                _outputs(console, one.table[tested], one.quality.digits)
             else:
                 why = "no seed has outputs of both" if one.has_segments else f"{folder} has no segments of this model"
-                _say(console, f"no paired test of outputs: {why}")
+                say(console, f"no paired test of outputs: {why}")
         for label, budgets in one.only.items():
-            _say(console, f"only {label}: K = {', '.join(map(str, budgets))}")
+            say(console, f"only {label}: K = {', '.join(map(str, budgets))}")
         for note in one.notes:
-            _say(console, f"note: {note}")
+            say(console, f"note: {note}")
     any_outputs = any(one.table["p_outputs"].notna().any() for one in found)
     console.print(f"\n{FOOT}{OUTPUTS if any_outputs else ''}", style="dim", markup=False, highlight=False)
 
 
 def changes(console: Console, first: Path, second: Path, found: Differences) -> None:
     """Two result tables: the metrics of the cells in both, and the cells that are not."""
-    _say(console, f"A = {first}\nB = {second}")
+    say(console, f"A = {first}\nB = {second}")
     other = f", {found.signatures} of them under another signature" if found.signatures else ""
-    _say(console, f"{found.both} cells in both{other}")
-    table = _table("metric", "rows", "equal", "mean B − A", "largest", "where")
+    say(console, f"{found.both} cells in both{other}")
+    rows = []
     for row in _records(found.metrics):
         name = " ".join(part for part in (row["track"], row["split"], row["metric"]) if part)
         where = "never the same" if row["measured"] else row["where"]
         numbers = (f"{row['rows']}", f"{row['equal']}", _signed(row["difference"]), _signed(row["largest"]))
-        table.add_row(name, *numbers, where)
-    if len(found.metrics):
-        console.print(table)
+        rows.append((name, *numbers, where))
+    if rows:
+        columns = (Column("metric", "name"), *_numbers("rows", "equal", "mean B − A", "largest"), Column("where"))
+        show(console, columns, rows)
     for what, cells in (("A", found.only[0]), ("B", found.only[1])):
         if cells:
-            _say(console, f"only in {what}: {len(cells)} cells")
+            say(console, f"only in {what}: {len(cells)} cells")
             _list(console, cells)
     if found.statuses:
-        _say(console, f"ended differently: {len(found.statuses)} cells")
+        say(console, f"ended differently: {len(found.statuses)} cells")
         _list(console, [f"{cell}: {one} in A, {two} in B" for cell, one, two in found.statuses])
 
 
-def _seeds(one: Versus) -> Table:
-    table = _table("K", "A", "B", "A − B [95 %]", "n", "p", "Holm (floor)", "P(A>B)")
-    digits = one.quality.digits
+def _seeds(console: Console, one: Versus) -> None:
+    digits, rows = one.quality.digits, []
     for row in _records(one.table):
-        table.add_row(
+        cells = (
             f"{row['budget']}",
             _number(row["value"], digits),
             _number(row["baseline_value"], digits),
@@ -88,15 +87,16 @@ def _seeds(one: Versus) -> Table:
             f"{_p(row['p_seeds_holm'])} ({_p(row['p_floor_holm'])})",
             _number(row["probability_of_improvement"], 2),
         )
-    return table
+        rows.append(cells)
+    columns = _numbers("K", "A", "B", "A − B [95 %]", "n", "p", "Holm (floor)")
+    show(console, (*columns, Column("P(A>B)", "number", spare=True)), rows)
 
 
-def _outputs(rows: pd.DataFrame, digits: int) -> Table:
-    title = f"same outputs: {rows['outputs_test'].iloc[0]}"
-    table = _table("K", "A − B [95 %]", "segments", "seeds", "p", "Holm", title=title)
-    for row in _records(rows):
+def _outputs(console: Console, table: pd.DataFrame, digits: int) -> None:
+    rows = []
+    for row in _records(table):
         star = "*" * (row["p_outputs_holm"] <= ALPHA)
-        table.add_row(
+        cells = (
             f"{row['budget']}",
             _estimate(row["outputs_improvement"], row["outputs_low"], row["outputs_high"], digits),
             f"{row['segments']:g}",
@@ -104,16 +104,13 @@ def _outputs(rows: pd.DataFrame, digits: int) -> Table:
             _p(row["p_outputs"]),
             _p(row["p_outputs_holm"]) + star,
         )
-    return table
+        rows.append(cells)
+    columns = _numbers("K", "A − B [95 %]", "segments", "seeds", "p", "Holm")
+    show(console, columns, rows, title=f"same outputs: {table['outputs_test'].iloc[0]}")
 
 
-def _table(*titles: str, title: str | None = None) -> Table:
-    """Numbers to the right; the names of cells may wrap."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
-    for name in titles:
-        justify: JustifyMethod = "left" if name in ("metric", "where") else "right"
-        table.add_column(name, justify=justify, no_wrap=name != "where", overflow="fold")
-    return table
+def _numbers(*titles: str) -> tuple[Column, ...]:
+    return tuple(Column(title, "number") for title in titles)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -122,13 +119,9 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _list(console: Console, lines: list[str]) -> None:
     for line in lines[:MOST_LISTED]:
-        _say(console, f"  {line}")
+        say(console, f"  {line}")
     if len(lines) > MOST_LISTED:
-        _say(console, f"  … and {len(lines) - MOST_LISTED} more")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"  … and {len(lines) - MOST_LISTED} more")
 
 
 def _number(value: Any, digits: int, sign: str = "") -> str:

@@ -14,7 +14,7 @@ MARKS = {"passed": "[green]✓[/green]", "failed": "[red]✗[/red]", "unreached"
 def report(console: Console, report: Report) -> None:
     """Every check with a mark, and of a failed one the reason and the remedy."""
     kind = f" ({report.entry.kind} method)" if report.entry.kind else ""
-    console.print(f"[bold]{escape(report.entry.name)}[/bold]{kind}, {report.entry.file}")
+    console.print(f"[bold]{escape(report.entry.name)}[/bold]{kind}, {escape(str(report.entry.file))}", soft_wrap=True)
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -17,6 +17,8 @@ from headprune.config.models import TRACKS, track_of
 from headprune.config.rules import check
 from headprune.config.schema import Config
 from headprune.method import unknown
+from headprune.method.declared import declared
+from headprune.method.entry import BUILT_IN
 
 MOST = 30  # errors that are told at once
 LONGEST = 1000  # characters of a text
@@ -39,8 +41,12 @@ def load(source: Mapping[str, Any] | str | Path) -> Config:
     try:
         check_texts(source)
         config = Config.model_validate(source)
-        check(config)
+        said = declared(BUILT_IN, *config.methods_directories)
+        if said is not None:  # most errors show in what the files of methods say, without the seconds of torch
+            check(config, said)
+            parts.check(config, said)
         registry = config.registry()
+        check(config, registry)
         parts.check(config, registry)
         config = parts.narrowed(config, registry)
     except ValidationError as error:

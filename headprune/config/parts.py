@@ -6,6 +6,7 @@ whole. Labels are those that `headprune plan` shows, an ablation is `ablation.KI
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from headprune.config.rules import prunes, treated_by
@@ -19,13 +20,13 @@ def part_of(config: Config, label: str) -> str | None:
     return next(fitting, None)
 
 
-def labels(config: Config, registry: dict[str, Entry]) -> list[str]:
+def labels(config: Config, registry: Mapping[str, Entry]) -> list[str]:
     """Of all entries: methods, treatments of methods, ablations."""
     treated = [_treated(t, base.label) for t in config.treatments for base in treated_by(config, t, registry)]
     return [m.label for m in config.methods] + treated + [_ablation(a.kind) for a in config.ablations]
 
 
-def check(config: Config, registry: dict[str, Entry]) -> None:
+def check(config: Config, registry: Mapping[str, Entry]) -> None:
     """:raises ValueError: an entry that is in no part, a pattern that fits nothing, a part without entries or name."""
     names, every = [part.name for part in config.parts], labels(config, registry)
     if config.part and config.part not in names:
@@ -44,7 +45,7 @@ def check(config: Config, registry: dict[str, Entry]) -> None:
         raise ValueError(f"parts: {lost[0]!r} is in none; end with a part of entries ['*'] that takes the rest")
 
 
-def narrowed(config: Config, registry: dict[str, Entry]) -> Config:
+def narrowed(config: Config, registry: Mapping[str, Entry]) -> Config:
     """The configuration of the part that is asked for: its entries, the methods whose masks its treatments take, and
     what prunes nothing, the reference of every table. Narrowed again it stays what it is."""
     if not config.part:

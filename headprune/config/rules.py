@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from headprune.config.schema import NAME, Config, Method, Treatment
 from headprune.method import Entry, unknown
 
 
-def check(config: Config) -> None:
+def check(config: Config, registry: Mapping[str, Entry]) -> None:
     """:raises ValueError: the first rule that is broken."""
     _check_models(config)
-    registry = config.registry()
     labels = [method.label for method in config.methods]
     for position, method in enumerate(config.methods):
         where = f"methods[{position}]"
@@ -98,7 +97,7 @@ USES = {
 }
 
 
-def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
+def _check_treatments(config: Config, registry: Mapping[str, Entry]) -> None:
     labels = {method.label: method for method in config.methods}
     seen: set[str] = set()
     for position, treatment in enumerate(config.treatments):
@@ -127,7 +126,7 @@ def _check_treatments(config: Config, registry: dict[str, Entry]) -> None:
                 )
 
 
-def treated_by(config: Config, treatment: Treatment, registry: dict[str, Entry]) -> Iterator[Method]:
+def treated_by(config: Config, treatment: Treatment, registry: Mapping[str, Entry]) -> Iterator[Method]:
     """The method entries whose masks a treatment takes: those it names, else all that prune."""
     for method in config.methods:
         if method.label in treatment.of or (not treatment.of and prunes(registry[method.name])):

@@ -31,8 +31,8 @@ from headprune.config.models import (
     Whole,
 )
 from headprune.heads import Scope
-from headprune.method import Entry, load_methods, unknown
-from headprune.method.registry import BUILT_IN
+from headprune.method import Entry, unknown
+from headprune.method.entry import BUILT_IN
 from headprune.search import BRACKET
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -338,4 +338,6 @@ class Config(Section):
 
     def registry(self) -> dict[str, Entry]:
         """The methods of the repository and of `methods_directories`."""
+        from headprune.method.registry import load_methods  # imports torch, which few errors of a profile wait for
+
         return load_methods(BUILT_IN, *self.methods_directories)

@@ -7,25 +7,25 @@ import os
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from headprune.data.corpora import CORPORA, Corpus, corpus, read_pairs
 from headprune.data.splits import SPLITS
 from headprune.data.standard import RECORD, STANDARD, Standard, folder_of, obtain
 from headprune.data.text import TEXT_CORPORA, TextCorpus, read_lines, text_corpus
+from headprune.terminal import Column, say, show
 
 
 def known(console: Console) -> None:
     """All corpora that have a name, and whether they are there."""
-    table = Table("corpus", "kind", "where", "licence")
+    rows = []
     for kind, embedded in (("pairs", CORPORA), ("text", TEXT_CORPORA)):
         for name, each in embedded.items():  # type: ignore[attr-defined]
-            table.add_row(name, kind, "embedded", each.licence)
+            rows.append((name, kind, "embedded", each.licence))
     for standard in STANDARD.values():
         there = (folder_of(standard) / RECORD).is_file()
-        table.add_row(standard.name, standard.kind, "fetched" if there else "to be fetched", standard.licence)
-    console.print(table)
+        rows.append((standard.name, standard.kind, "fetched" if there else "to be fetched", standard.licence))
+    columns = (Column("corpus", "name"), Column("kind", "name"), Column("where", "name"), Column("licence", spare=True))
+    show(console, columns, rows)
 
 
 def obtained(console: Console, name: str) -> None:
@@ -40,16 +40,16 @@ def obtained(console: Console, name: str) -> None:
 
 
 def _standard(console: Console, standard: Standard) -> None:
-    folder = obtain(standard, tell=lambda line: _say(console, line))
+    folder = obtain(standard, tell=lambda line: say(console, line))
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{folder / RECORD} is damaged ({error}); remove {folder}, and it is built again") from None
     unit = "pairs" if standard.kind == "pairs" else "tokens with an end for every line"
-    _say(console, f"{standard.name} is in {folder}")
+    say(console, f"{standard.name} is in {folder}")
     for split, number in record["counts"].items():
-        _say(console, f"{standard.name} {split}: {number:,} {unit}, verified")
-    _say(console, f"licence: {standard.licence}; see {standard.home}")
+        say(console, f"{standard.name} {split}: {number:,} {unit}, verified")
+    say(console, f"licence: {standard.licence}; see {standard.home}")
 
 
 def _own(console: Console, found: Corpus | TextCorpus) -> None:
@@ -58,8 +58,8 @@ def _own(console: Console, found: Corpus | TextCorpus) -> None:
         checked = "verified" if known else "no checksum known"
         lines = read_pairs(found, split) if isinstance(found, Corpus) else read_lines(found, split)
         unit = "pairs" if isinstance(found, Corpus) else "lines"
-        _say(console, f"{found.name} {split}: {len(lines):,} {unit}, {checked}")
-    _say(console, f"licence: {found.licence}")
+        say(console, f"{found.name} {split}: {len(lines):,} {unit}, {checked}")
+    say(console, f"licence: {found.licence}")
 
 
 def _find(name: str) -> Corpus | TextCorpus:
@@ -68,7 +68,3 @@ def _find(name: str) -> Corpus | TextCorpus:
     texts = any((folder / f"train{suffix}").is_file() for suffix in (".txt", ".txt.gz"))
     texts = texts or (folder / "wiki.train.tokens").is_file()
     return text_corpus(name) if name in TEXT_CORPORA or texts else corpus(name)
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(escape(line), highlight=False, soft_wrap=True)

@@ -28,7 +28,7 @@ class TranslationCorpus:
 
     def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
         self.folder, self.device, self.sealed = Path(folder), device, sealed
-        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text())
+        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))
         self.pair = (self.statistics["corpus"]["source"], self.statistics["corpus"]["target"])
 
     @property

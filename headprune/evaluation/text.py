@@ -29,7 +29,7 @@ class LanguageCorpus:
 
     def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
         self.folder, self.device, self.sealed = Path(folder), device, sealed
-        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text())
+        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))
 
     @property
     def binarised(self) -> Path:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from headprune.heads import Budget, HeadMask, HeadSpace, Scope
+from headprune.method.entry import MODES
 
 Batches = Sequence[Mapping[str, Any]]
-MODES = ("joint", "continued", "pipelined")
 
 
 def option(default: Any, help: str, trains: bool = True, choices: Sequence[Any] = ()) -> Any:

@@ -6,28 +6,20 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
-from rich.table import Table
 
-from headprune.method.registry import BUILT_IN, Entry
+from headprune.method.entry import BUILT_IN, Entry
+from headprune.terminal import Column, say, show
 
 CARDS = BUILT_IN.parent / "docs" / "methods"
 
 
 def methods(console: Console, entries: Iterable[Entry]) -> None:
-    """One line per method, cut to the width of the terminal."""
-    entries = list(entries)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", min_width=max((len(entry.name) for entry in entries), default=0))
-    table.add_column("kind", min_width=5)
-    for title, ratio in (("what it does", 3), ("paper", 2)):
-        table.add_column(title, no_wrap=True, overflow="ellipsis", ratio=ratio)
-    for entry in entries:
-        table.add_row(escape(entry.name), entry.kind, escape(entry.summary), escape(entry.paper))
-    console.print(table)
+    """A row per method."""
+    columns = (Column("method", "name"), Column("kind", "name"), Column("what it does"), Column("paper", spare=True))
+    show(console, columns, [(entry.name, entry.kind, entry.summary, entry.paper) for entry in entries])
     console.print("[dim]`headprune methods NAME` shows options and fidelity card[/dim]", highlight=False)
 
 
@@ -36,19 +28,19 @@ def method(console: Console, entry: Entry) -> None:
     paper = f"; {entry.paper}" if entry.paper else ""
     console.print(f"[bold]{escape(entry.name)}[/bold] ({entry.kind} method{escape(paper)})\n{escape(entry.summary)}\n")
     if options := fields(entry.method.Options):  # type: ignore[attr-defined]
-        table = Table("option", "default", "what it is", box=SIMPLE_HEAD, pad_edge=False)
+        rows = []
         for item in options:
             choices = ", ".join(map(str, item.metadata.get("choices", ())))
             text = item.metadata.get("help", "") + (f" ({choices})" if choices else "")
-            table.add_row(escape(item.name), escape(str(item.default)), escape(text))
-        console.print(table)
+            rows.append((item.name, str(item.default), text))
+        show(console, (Column("option", "name"), Column("default", "name"), Column("what it is")), rows)
     else:
         console.print("no options")
     path = card(entry)
     if path.is_file():
         console.print(Markdown(path.read_text(encoding="utf-8")))
     else:
-        console.print(f"\n[dim]no fidelity card: {escape(str(path))} would be it[/dim]", highlight=False)
+        say(console, f"\nno fidelity card: {path} would be it")
 
 
 def card(entry: Entry) -> Path:

@@ -5,81 +5,18 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
-import reprlib
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from headprune.method.base import GateMethod, ScoreMethod
+from headprune.method.entry import BUILT_IN as BUILT_IN
+from headprune.method.entry import Entry, method_files
 from headprune.method.rehearsal import rehearse
-from headprune.naming import unknown
 from headprune.stopping import SelfEndedError, contained
 
 MethodType = TypeVar("MethodType", bound=type)
-LARGEST = 1e12  # of a hyper-parameter; no method means anything by more
-BUILT_IN = Path(__file__).resolve().parents[2] / "methods"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered method."""
-
-    name: str
-    kind: str  # "score" or "gate"
-    method: type
-    paper: str
-    file: Path
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the file that defines the method: part of every signature of its results."""
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()
-
-    @property
-    def summary(self) -> str:
-        """First line of the method's docstring."""
-        return next(iter((self.method.__doc__ or "").strip().splitlines()), "")
-
-    def options(self, values: Mapping[str, Any]) -> Any:
-        """The method's hyper-parameters with these values; the others keep their defaults.
-
-        :raises ValueError: an unknown option, a value of another type than its default, or a number beyond `LARGEST`.
-        """
-        known = {f.name: f for f in fields(self.method.Options)}  # type: ignore[attr-defined]
-        for key, value in values.items():
-            if key not in known:
-                raise ValueError(f"method {self.name!r}: " + unknown("option", key, known))
-            default = known[key].default
-            if default is not MISSING and not _same_type(value, default):
-                raise ValueError(
-                    f"method {self.name!r}: option {key!r} is {reprlib.repr(value)}; "
-                    f"it must be {type(default).__name__} like its default {default!r}"
-                )
-            if not _serviceable(value):
-                raise ValueError(
-                    f"method {self.name!r}: option {key!r} is {reprlib.repr(value)}; "
-                    f"it must be finite and at most {LARGEST:g} in size"
-                )
-            choices = known[key].metadata.get("choices", ())
-            if choices and value not in choices:
-                raise ValueError(
-                    f"method {self.name!r}: option {key!r} is {value!r}; available: {', '.join(map(str, choices))}"
-                )
-        try:
-            with contained():
-                return self.method.Options(**values)  # type: ignore[attr-defined]
-        except (ValueError, SelfEndedError) as error:
-            raise ValueError(f"method {self.name!r}: {error}") from error
-
-    def training_options(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The hyper-parameters that a training depends on: all but those that only say how masks are read off it, and
-        but the coefficient that is searched over."""
-        searched = getattr(self.method, "coefficient", "")
-        options = self.options(values)
-        kept = [f.name for f in fields(options) if f.metadata.get("trains", True) and f.name != searched]
-        return {name: getattr(options, name) for name in kept}
 
 
 class DuplicateError(ValueError):
@@ -131,13 +68,7 @@ def load_methods(*directories: str | Path) -> dict[str, Entry]:
     :raises DuplicateError: a name is registered by two files.
     :raises MethodFileError: a file cannot be imported, ends the process, or takes too long; names the file.
     """
-    files = []
-    for directory in map(Path, directories or (BUILT_IN,)):
-        if not directory.is_dir():
-            raise FileNotFoundError(f"methods directory {directory} does not exist")
-        names = directory.glob("*.py")
-        files += sorted(path.resolve() for path in names if not path.name.startswith(("_", "test_")))
-    return load_files(*files)
+    return load_files(*method_files(*directories))
 
 
 def load_files(*files: Path) -> dict[str, Entry]:
@@ -183,20 +114,3 @@ def _execute(file: Path) -> None:
     except BaseException:
         del sys.modules[module_name]
         raise
-
-
-def _serviceable(value: Any) -> bool:
-    """Whether every number in a value is finite and no larger than `LARGEST`."""
-    if isinstance(value, Mapping):
-        return all(map(_serviceable, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_serviceable, value))
-    return not isinstance(value, int | float) or (abs(value) <= LARGEST)
-
-
-def _same_type(value: Any, default: Any) -> bool:
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
-        return isinstance(value, (int, float))
-    return default is None or isinstance(value, type(default))

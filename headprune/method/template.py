@@ -6,7 +6,8 @@ import keyword
 from pathlib import Path
 
 from headprune.files import replacing
-from headprune.method.registry import BUILT_IN, load_methods, unknown
+from headprune.method.registry import BUILT_IN, load_methods
+from headprune.naming import unknown
 
 TEMPLATES = Path(__file__).parent / "templates"
 REPOSITORY = BUILT_IN.parent

@@ -1,4 +1,7 @@
-"""The fairseq plug-in: importing it, or `--user-dir headprune`, registers models, task, criteria and optimisers."""
+"""The fairseq plug-in: importing it registers models, task, criteria and optimisers.
+
+So does `--user-dir "$(headprune user-dir)"` of fairseq's own commands, from any folder.
+"""
 
 import headprune.models.compat  # noqa: F401
 

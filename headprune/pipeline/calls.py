@@ -101,7 +101,8 @@ def require_over(call: Mapping[str, Any], elsewhere: bool) -> None:
 def slurm_run(call: Mapping[str, Any]) -> str | None:
     """The name that the Slurm executor gave all jobs of a call; None where it was another executor."""
     for log in call["logs"]:
-        if Path(log).is_file() and (found := re.search(r"SLURM run ID: (\S+)", Path(log).read_text(errors="replace"))):
+        text = Path(log).read_text(encoding="utf-8", errors="replace") if Path(log).is_file() else ""
+        if found := re.search(r"SLURM run ID: (\S+)", text):
             return found[1]
     return None
 
@@ -115,9 +116,8 @@ def cancel(run_id: str, tell: Tell) -> None:
         raise ConfigError(f"the last call ran through Slurm, and there is no scancel here to end its jobs, {run_id}")
     deadline, cancelled = time.monotonic() + PATIENCE, set[str]()
     while True:
-        asked = subprocess.run(
-            ["squeue", "--noheader", "--name", run_id, "--format", "%i"], capture_output=True, text=True, check=False
-        )
+        command = ["squeue", "--noheader", "--name", run_id, "--format", "%i"]
+        asked = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         left = asked.stdout.split()
         if asked.returncode == 0 and not left:
             return

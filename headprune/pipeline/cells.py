@@ -7,6 +7,9 @@ from pathlib import Path
 
 from headprune.naming import cell_id
 
+PRUNING = ("score", "gates", "search", "treat", "retrain")  # kinds of jobs that find masks
+KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")  # all but that which collects
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -79,6 +82,11 @@ def trial_path(folder: Path, model: str, method: str, seed: int, signature: str)
 def ablation_path(folder: Path, model: str, kind: str, seed: int) -> Path:
     """Of what an ablation found."""
     return folder / "ablations" / model / f"{kind}-s{seed}.json"
+
+
+def state_path(folder: Path, job: str) -> Path:
+    """Of the file in which a job says where it stands."""
+    return folder / "progress" / f"{job.replace('/', '-')}.json"
 
 
 def execution_path(folder: Path) -> Path:

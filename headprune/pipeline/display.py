@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from headprune.heads import TYPES, HeadSpace
@@ -15,19 +14,19 @@ from headprune.pipeline.failures import Failure
 from headprune.pipeline.progress import overview
 from headprune.pipeline.store import read_json
 from headprune.results import UNITS
+from headprune.terminal import Column, say, show
 
 
 def run(console: Console, folder: Path) -> None:
     """Progress of a run and what failed in it."""
-    console.print(f"{folder}: {overview(folder) or 'not started'}")
+    say(console, f"{folder}: {overview(folder) or 'not started'}")
     for path in sorted(folder.glob("cells/**/*.json")):
         record = read_json(path)
         if record.get("status", "ok") != "ok":
-            line = f"  {path.parent.relative_to(folder / 'cells')}: {record['status']}: {record['reason']}"
-            console.print(line, markup=False, soft_wrap=True)
+            say(console, f"  {path.parent.relative_to(folder / 'cells')}: {record['status']}: {record['reason']}")
     done = sorted(path.parent.relative_to(folder) for path in folder.glob("cells/**/test.json"))
     if done:
-        console.print(f"{len(done)} cells; look at one with: headprune show {folder / done[0]}")
+        say(console, f"{len(done)} cells; look at one with: headprune show {folder / done[0]}")
 
 
 def failures(console: Console, folder: Path, found: list[Failure], lines: int) -> None:
@@ -50,23 +49,23 @@ def failures(console: Console, folder: Path, found: list[Failure], lines: int) -
 def cell(console: Console, folder: Path) -> None:
     """Mask, metrics and signature of one cell."""
     pruned = read_json(folder / "pruned.json")
-    console.print(f"{folder}  signature {pruned['signature']}  {pruned['status']}")
+    say(console, f"{folder}  signature {pruned['signature']}  {pruned['status']}")
     if pruned["reason"]:
-        console.print(pruned["reason"], markup=False)
+        say(console, pruned["reason"])
     if pruned["status"] != "ok":
         return
     mask(console, pruned["heads"], set(pruned["mask"]))
-    table = Table("metric", "value", "unit")
     values: dict[str, Any] = {name: pruned[name] for name in UNITS if name in pruned}
     for name in ("test", "speed"):
         if (folder / f"{name}.json").exists():
             values |= {
                 f"{name} {k}": v for k, v in read_json(folder / f"{name}.json").items() if not isinstance(v, str)
             }
+    rows = []
     for name, value in values.items():
         number = value["median"] if isinstance(value, dict) else value[0] if isinstance(value, list) else value
-        table.add_row(name, f"{number:,.6g}", UNITS.get(name.split()[-1], ""))
-    console.print(table)
+        rows.append((name, f"{number:,.6g}", UNITS.get(name.split()[-1], "")))
+    show(console, (Column("metric", "name"), Column("value", "number"), Column("unit")), rows)
     for terms in pruned.get("trainings", []):
         line = f"a training of {terms['updates']:,} updates: initial weights {terms['initial_weights']}, "
         console.print(line + f"data order {terms['data_order']}", highlight=False, soft_wrap=True)

@@ -1,8 +1,9 @@
-"""What jobs will take, roughly, before anything has run."""
+"""What jobs will take, roughly, before anything has run: time, cores, and what they wait for."""
 
 from __future__ import annotations
 
 from headprune.config import LanguageModel, Model
+from headprune.config.schema import TRAININGS
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 
@@ -22,6 +23,27 @@ def seconds(plan: Plan, job: Job) -> float:
     if job.kind == "ablate":
         return START_UP + plan.config.models[job.model].architecture.n_heads * CELL_COST
     return START_UP + len(plan.cells_in(job)) * (CELL_COST if job.kind == "test" else CELL_COST / 4)
+
+
+def waits_for(plan: Plan, job: Job) -> list[Job]:
+    """The jobs that a job of any kind waits for."""
+    seed = job.seed or 0
+    if job.kind == "data":
+        return []
+    if job.kind == "dense":
+        return [Job("data", dataset=plan.config.models[job.model].dataset)]
+    if job.kind == "test":
+        return plan.pruning_jobs(job.model, job.label, seed)
+    if job.kind == "speed":
+        return [Job("test", job.model, label=batch, seed=seed) for batch in plan.batches(job.model, seed)]
+    return plan.needs(job)
+
+
+def threads(plan: Plan, job: Job, cores: int) -> int:
+    """Cores that a job takes of so many; a measurement of speed has the machine to itself."""
+    if job.kind == "speed":
+        return cores
+    return plan.config.models[job.model].training.workers if job.kind in TRAININGS else 1
 
 
 def updates(plan: Plan, job: Job) -> int:

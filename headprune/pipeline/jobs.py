@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from headprune.pipeline import manifests
-from headprune.pipeline.plan import PRUNING
+from headprune.pipeline.cells import KINDS
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, ledger, read_json, write_json
 from headprune.stopping import contained
-
-KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")
 
 
 def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
@@ -39,7 +38,7 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
     repeatable()
     if folder := os.environ.get("HEADPRUNE_SUPERVISED"):
         ledger.open(Path(folder))
-    reporter = Reporter(Path(spec["results"]), spec["job"])
+    reporter = Reporter(Path(spec["results"]), spec["job"], before=time.process_time())
     started = manifests.now()
     try:
         with contained():

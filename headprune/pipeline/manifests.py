@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headprune.pipeline.cells import Cell
-from headprune.pipeline.plan import PRUNING
+from headprune.pipeline.cells import PRUNING, Cell
 from headprune.pipeline.store import Record, read_json, write_json
 from headprune.provenance import digest, environment, file_sha256, git_commit
 

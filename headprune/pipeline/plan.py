@@ -32,10 +32,9 @@ from headprune.config.rules import treated_by
 from headprune.data import check_prepared
 from headprune.method import Entry
 from headprune.pipeline import limits
-from headprune.pipeline.cells import Cell, Job
+from headprune.pipeline.cells import PRUNING, Cell, Job
 
 LEAST_SPACE = 64 * 2**20  # bytes that must be free before anything begins: less than any run takes
-PRUNING = ("score", "gates", "search", "treat", "retrain")  # kinds of jobs that find masks
 
 
 @dataclass(frozen=True)

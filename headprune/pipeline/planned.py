@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.progress import format_seconds
 from headprune.pipeline.timings import forecast
+from headprune.terminal import Column, say
+from headprune.terminal import show as show_table
 
 
 def show(console: Console, plan: Plan, cores: int) -> None:
@@ -17,28 +18,30 @@ def show(console: Console, plan: Plan, cores: int) -> None:
 
     :param cores: that the run may use
     """
+    part = f", part {plan.config.part}" if plan.config.part else ""
+    say(console, f"profile {plan.config.profile}{part}, results in {plan.folder}")
     console.print(tree(plan))
     expected = forecast(plan)
-    table = Table("job", "jobs", "left", "one core, all", "left")
+    rows = []
     for kind, (total, left) in expected.counts.items():
         times = (format_seconds(expected.all_jobs[kind]), format_seconds(expected.left[kind]))
-        table.add_row(kind, str(total), str(left), *times)
-    console.print(table)
+        rows.append((kind, str(total), str(left), *times))
+    titles = ("jobs", "left", "one core, all", "left")
+    show_table(console, (Column("job", "name"), *(Column(title, "number") for title in titles)), rows)
     hours, rest = sum(expected.all_jobs.values()) / 3600, sum(expected.left.values())
     line = (
         f"{len(plan.cells)} cells, {len(plan.jobs)} jobs, about {hours:.1f} core hours: {hours / cores:.1f} hours on "
     )
-    _say(console, f"{line}{cores} cores (by {expected.basis})")
+    say(console, f"{line}{cores} cores (by {expected.basis})")
     done = sum(total - left for total, left in expected.counts.values())
     if done:
-        _say(console, f"{done} jobs are done, about {format_seconds(rest / cores)} left on {cores} cores")
+        say(console, f"{done} jobs are done, about {format_seconds(rest / cores)} left on {cores} cores")
 
 
 def tree(plan: Plan) -> Tree:
     """Models, and the method entries of each with budgets, seeds and cells."""
     config = plan.config
-    part = f", part {config.part}" if config.part else ""
-    root = Tree(Text(f"profile {config.profile}{part}, results in {plan.folder}"))
+    root = Tree("", hide_root=True)
     for name, model in config.models.items():
         heads, dataset = model.architecture.n_heads, config.datasets[model.dataset]
         title = f"{name}: {model.track} on {model.dataset} (corpus {dataset.corpus}), N = {heads}"
@@ -58,7 +61,3 @@ def tree(plan: Plan) -> Tree:
 def _seeds(seeds: list[int]) -> str:
     name = "seed" if len(seeds) == 1 else "seeds"
     return f"{name} {' '.join(map(str, seeds)) or 'none'}"
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

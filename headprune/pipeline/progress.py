@@ -1,4 +1,4 @@
-"""What the user sees while the DAG runs: cells done and left, the current loss, the time it will take.
+"""What the user sees while the DAG runs: cells pruned and tested, the current loss, the time it will take.
 
 Every job says where it stands in a file of its own under `progress/` and, now and then, in a line on its standard
 output, which Snakemake passes on. The plan of the run, written when it starts, tells how much there is in all.
@@ -7,17 +7,20 @@ output, which Snakemake passes on. The plan of the run, written when it starts, 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from headprune.config.lengths import bounds
-from headprune.pipeline import calls, estimate
-from headprune.pipeline.cells import bounds_path, execution_path
+from headprune.pipeline import calls, estimate, timings
+from headprune.pipeline.cells import bounds_path, execution_path, state_path
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.remaining import Pace, Part, seconds_left
 from headprune.pipeline.store import read_json, write_json
 
+ONE_TRAINING = ("dense/", "gates/")  # jobs of which an update is the same part of the whole as of the training
 EVERY = 15.0  # seconds between two lines of one job
 SHARE = 0.02  # of the time of all jobs that may go into looking at thousands of files to say where the run stands
 
@@ -27,14 +30,16 @@ class Overview:
     """The state of a run."""
 
     cells: int
-    cells_done: int
+    cells_pruned: int
+    cells_tested: int
     jobs: int
     jobs_done: int
     seconds_left: float
 
     def __str__(self) -> str:
         left = f"about {format_seconds(self.seconds_left)} left" if self.jobs_done < self.jobs else "done"
-        return f"{self.cells_done}/{self.cells} cells, {self.jobs_done}/{self.jobs} jobs, {left}"
+        cells = f"{self.cells_pruned}/{self.cells} cells pruned, {self.cells_tested} tested"
+        return f"{cells}, {self.jobs_done}/{self.jobs} jobs, {left}"
 
 
 def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
@@ -45,9 +50,17 @@ def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False)
     for path in (plan.folder / "attempts").glob("*/attempt.json"):
         if read_json(path).get("ended", {}).get("status") == "error":  # of an earlier call
             path.unlink()
-    jobs = {job.receipt: {"name": job.name, "estimate": estimate.seconds(plan, job)} for job in plan.jobs}
-    cells = [cell.id for cell in plan.cells]
-    write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, "cells": cells, "cores": cores})
+    jobs = {
+        job.receipt: {
+            "name": job.name,
+            "estimate": estimate.seconds(plan, job),
+            "needs": [need.name for need in estimate.waits_for(plan, job)],
+            "threads": estimate.threads(plan, job, cores),
+        }
+        for job in plan.jobs
+    }
+    about = {"cells": [cell.id for cell in plan.cells], "cores": cores, "earlier": timings.paces_beside(plan.folder)}
+    write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, **about})
     calls.note(plan.folder, cores, logs, moved)
 
 
@@ -57,19 +70,21 @@ def overview(folder: Path) -> Overview | None:
     if not path.exists():
         return None
     plan = read_json(path)
-    spent = estimated = left = 0.0
-    done = 0
-    for receipt, job in plan["jobs"].items():
-        state = _state(folder, job["name"])
-        if (folder / receipt).exists():
-            done += 1
-            if state.get("seconds"):
-                spent, estimated = spent + state["seconds"], estimated + job["estimate"]
-        else:
-            left += job["estimate"] * (1 - state.get("fraction", 0.0))
-    pace = spent / estimated if estimated else 1.0
-    cells_done = sum((folder / "cells" / cell / "test.json").exists() for cell in plan["cells"])
-    return Overview(len(plan["cells"]), cells_done, len(plan["jobs"]), done, left * pace / plan["cores"])
+    parts = [_part(folder, receipt, job) for receipt, job in plan["jobs"].items()]
+    earlier = Pace.of((kind, ratio, 1.0) for kind, values in plan.get("earlier", {}).items() for ratio in values)
+    left = seconds_left(parts, plan["cores"], earlier)
+    folders = [folder / "cells" / cell for cell in plan["cells"]]
+    pruned, tested = (sum((path / name).exists() for path in folders) for name in ("pruned.json", "test.json"))
+    return Overview(len(folders), pruned, tested, len(parts), sum(part.done for part in parts), left)
+
+
+def _part(folder: Path, receipt: str, job: Mapping[str, Any]) -> Part:
+    """A job of the written plan, and where it stands."""
+    state, done = _state(folder, job["name"]), (folder / receipt).exists()
+    about = (job["name"], job["estimate"], tuple(job.get("needs", ())), job.get("threads", 1), done)
+    if done or state.get("seconds"):  # it took so long, now or before it was forgotten
+        return Part(*about, elapsed=(state.get("seconds") or 0.0) if done else 0.0)
+    return Part(*about, fraction=state.get("fraction", 0.0), elapsed=state.get("elapsed", 0.0))
 
 
 def recent_overview(folder: Path) -> str:
@@ -86,11 +101,15 @@ def recent_overview(folder: Path) -> str:
 
 
 class Reporter:
-    """Reports on one job."""
+    """Reports on one job.
 
-    def __init__(self, folder: Path, job: str) -> None:
-        self.folder, self.job = folder, job
+    :param before: seconds that went by before anything was computed: imports
+    """
+
+    def __init__(self, folder: Path, job: str, before: float = 0.0) -> None:
+        self.folder, self.job, self.before = folder, job, before
         self.started = self.printed = time.monotonic()
+        self.fraction = 0.0
 
     def update(self, done: int, total: int, loss: float | None) -> None:
         """:param done: updates or cells done, of `total`; :param loss: of training, bits per token"""
@@ -98,7 +117,9 @@ class Reporter:
         if now - self.printed < EVERY and done < total:
             return
         self.printed = now
-        self._write(done / total, None)
+        if loss is None or self.job.startswith(ONE_TRAINING):
+            self.fraction = done / total
+        self._write(self.fraction, None)
         unit = "update" if loss is not None else "cell"
         current = f" · loss {loss:.3f}" if loss is not None else ""
         self._print(f"{unit} {done}/{total}{current}")
@@ -110,11 +131,12 @@ class Reporter:
 
     def finish(self) -> None:
         seconds = self.seconds
-        self._write(1.0, seconds)
+        self._write(1.0, self.before + seconds)
         self._print(f"finished in {format_seconds(seconds)}")
 
     def _write(self, fraction: float, seconds: float | None) -> None:
-        write_json(state_path(self.folder, self.job), {"fraction": fraction, "seconds": seconds})
+        state = {"fraction": fraction, "seconds": seconds, "elapsed": self.before + self.seconds}
+        write_json(state_path(self.folder, self.job), state)
 
     def _print(self, text: str) -> None:
         everything = recent_overview(self.folder)
@@ -127,11 +149,6 @@ def format_seconds(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def state_path(folder: Path, job: str) -> Path:
-    """Of the file in which a job says where it stands."""
-    return folder / "progress" / f"{job.replace('/', '-')}.json"
 
 
 def _state(folder: Path, job: str) -> dict[str, float]:

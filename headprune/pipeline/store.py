@@ -52,7 +52,7 @@ class Ledger:
     def settle(self, path: Path) -> None:
         """Notes that a record is as good as it will get."""
         if self.folder is not None:
-            with (self.folder / "settled.txt").open("a") as file:
+            with (self.folder / "settled.txt").open("a", encoding="utf-8") as file:
                 file.write(f"{path}\n")
 
     def end(self, error: BaseException) -> None:

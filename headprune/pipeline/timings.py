@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from headprune.pipeline import estimate
+from headprune.pipeline.cells import state_path
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.progress import state_path
+from headprune.pipeline.remaining import Pace
 from headprune.pipeline.store import read_json
+
+MOST = 100  # timings of a kind of job that are kept of earlier runs
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,16 @@ class Forecast:
 
 def forecast(plan: Plan) -> Forecast:
     """Every job by its own earlier time; else by the formula of `estimate`, corrected by the median ratio of time to
-    formula among finished jobs of its kind (of any kind, where there is none of its own)."""
+    formula among finished jobs of its kind (of kinds like it, or of any, where there is none of its own)."""
     folders = [plan.folder, *sorted(path for path in plan.folder.parent.glob("*") if path != plan.folder)]
     folder = next((path for path in folders if any(_finished(path))), None)
     finished = list(_finished(folder)) if folder is not None else []
     own = {name: seconds for name, seconds, _ in finished} if folder == plan.folder else {}
-    ratios = _ratios(finished)
+    pace = Pace.of((name.split("/")[0], seconds, formula) for name, seconds, formula in finished)
     whole, left = defaultdict[str, float](float), defaultdict[str, float](float)
     counts: dict[str, tuple[int, int]] = {}
     for job in plan.jobs:
-        seconds = own.get(job.name) or estimate.seconds(plan, job) * ratios.get(job.kind, ratios.get("", 1.0))
+        seconds = own.get(job.name) or estimate.seconds(plan, job) * pace.ratio(job.kind)
         missing = not (plan.folder / job.receipt).exists()
         total, waiting = counts.get(job.kind, (0, 0))
         counts[job.kind] = total + 1, waiting + missing
@@ -46,13 +48,14 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(dict(whole), dict(left), counts, basis)
 
 
-def _ratios(finished: list[tuple[str, float, float]]) -> dict[str, float]:
-    """Time over formula by kind of job, and under the empty name of all."""
-    by_kind = defaultdict[str, list[float]](list)
-    for name, seconds, formula in finished:
-        for kind in (name.split("/")[0], ""):
-            by_kind[kind].append(seconds / formula)
-    return {kind: median(values) for kind, values in by_kind.items()}
+def paces_beside(folder: Path) -> dict[str, list[float]]:
+    """Ratios of time to formula in the runs beside one, by kind of job: what this machine, or those that share the
+    folder, did before."""
+    found = defaultdict[str, list[float]](list)
+    for path in sorted(path for path in folder.parent.glob("*") if path != folder):
+        for name, seconds, formula in _finished(path):
+            found[name.split("/")[0]].append(seconds / formula)
+    return {kind: values[-MOST:] for kind, values in found.items()}
 
 
 def _finished(folder: Path) -> Iterator[tuple[str, float, float]]:

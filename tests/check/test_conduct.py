@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from found import Found, rows
 from plug_ins import CORRECT, CheckBody, Write, failure, scorer
 
 from headprune.check.suite import check_here
+from tests.found import Found, rows
 
 
 def test_a_plug_in_that_opens_files_is_refused(check_body: CheckBody, tmp_path: Path) -> None:

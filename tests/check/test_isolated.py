@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from found import Found, rows
 from plug_ins import CORRECT, CheckBody, Write, failure, scorer
 
 from headprune.check import LoadError, check_file
 from headprune.check.isolated import _ending
+from tests.found import Found, rows
 
 
 def ending(line: str) -> str:

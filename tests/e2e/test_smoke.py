@@ -99,9 +99,10 @@ def test_pictures_and_tables_are_there(smoke):
 
 def test_progress_is_printed(smoke):
     output = (smoke.directory / "output.txt").read_text()
-    assert f"{CELLS}/{CELLS} cells, 12/12 jobs, done" in output
+    assert f"{CELLS}/{CELLS} cells pruned, {CELLS} tested, 12/12 jobs, done" in output
     assert re.search(
-        r"dense/tiny/s1 · update 30/30 · loss \d\.\d+ \| 0/24 cells, \d/12 jobs, about \d+ \w+ left", output
+        r"dense/tiny/s1 · update 30/30 · loss \d\.\d+ \| \d/24 cells pruned, 0 tested, \d/12 jobs, about \d+ \w+ left",
+        output,
     )
 
 

@@ -63,12 +63,14 @@ def test_fairseq_generate_reads_a_pruned_checkpoint_and_translates_alike(prepare
     pruned = removal.remove_heads(model, space.keep(kept))
     removal.save(pruned, tmp_path / "pruned.pt")
     ours = translation.translate(pruned, prepared, "valid", SETTINGS)
-    package = str(Path(headprune.__file__).parent)
+    asked = [sys.executable, "-m", "headprune.launch", "user-dir"]
+    package = subprocess.run(asked, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True).stdout.strip()
+    assert package == str(Path(headprune.__file__).parent)
     command = [str(Path(sys.executable).parent / "fairseq-generate"), str(prepared.binarised), "--user-dir", package]
     command += ["--path", str(tmp_path / "pruned.pt"), "--gen-subset", "valid", "--required-batch-size-multiple", "1"]
     command += ["--beam", "3", "--max-len-a", "0.5", "--max-len-b", "6", "--post-process", "sentencepiece"]
     command += ["--max-tokens", "4000", "--source-lang", "de", "--target-lang", "en", "--cpu"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout  # from elsewhere
     theirs = {int(n): text for n, text in re.findall(r"^H-(\d+)\t\S+\t(.*)$", output, re.MULTILINE)}
     assert len(theirs) == 463
     assert [" ".join(theirs[i].replace("<<unk>>", "<unk>").split()) for i in range(463)] == [

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from found import Found, rows
 
 from headprune.heads import HeadSpace
 from headprune.method import Entry, GateMethod, NoOptions, Ranking, ScoreMethod, load_methods, option, register, unknown
 from headprune.method import registry as registry_module
 from headprune.method.registry import BUILT_IN
+from tests.found import Found, rows
 
 METHODS = load_methods()
 SPACE = HeadSpace.from_names([f"encoder.{layer}.{head}" for layer in range(2) for head in range(3)])

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from found import Found, rows
 from recurrent_model import RecurrentDecoder, RecurrentLanguageModel
 
 from headprune.ablation import masked_losses
@@ -15,6 +14,7 @@ from headprune.heads import HeadSpace
 from headprune.importance import ESTIMATORS, gate_gradients, head_importance, normalise_per_module
 from headprune.method import load_methods
 from headprune.removal import remove_heads
+from tests.found import Found, rows
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]

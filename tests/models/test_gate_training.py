@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from found import Found, rows
 from test_gated_adam import configuration
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from headprune.heads import HeadSpace, attention_points
 from headprune.importance import example_losses
 from headprune.method import load_methods
 from headprune.models.optimisers import GatedAdam
+from tests.found import Found, rows
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]
@@ -190,7 +190,7 @@ def test_gates_go_into_a_pruned_model(build: Build, batch: Batch) -> None:
 
 
 def test_unknown_gate_methods_get_the_nearest(build: Build) -> None:
-    """`fairseq-train --user-dir headprune --gate-method dps` does not go through the suite's configuration."""
+    """`fairseq-train --gate-method dps` does not go through the suite's configuration."""
     with pytest.raises(ValueError, match="unknown method 'dps'; did you mean 'dsp'"):
         build(**DSP | {"gate_method": "dps"})
 

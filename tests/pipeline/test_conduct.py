@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from found import Found
 from typer.testing import CliRunner
 
 from headprune.cli import app
@@ -19,6 +18,7 @@ from headprune.method import load_methods, registry
 from headprune.pipeline import jobs
 from headprune.pipeline.cells import Job
 from headprune.pipeline.store import read_json
+from tests.found import Found
 
 load_methods()  # those of the repository, which are imported once, stay
 

@@ -73,7 +73,7 @@ def test_damaged_timings_are_none(plan: Plan, content: str) -> None:
 
 
 def shown(plan: Plan) -> str:
-    console = Console(width=160, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=Path("/dev/null").open("w", encoding="utf-8"))  # noqa: SIM115
     planned.show(console, plan, 2)
     return console.export_text()
 

@@ -27,9 +27,9 @@ Copied = Callable[[], Path]
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def found(folder: Path, models: bool = False) -> set[str]:

@@ -18,7 +18,9 @@ ROOT = Path(workflow.basedir)
 if (
     "profile" not in config
 ):  # plain `snakemake`: the quick profile, with what --config says on top
-    quick = yaml.safe_load((ROOT / "workflows/config/quick.yaml").read_text())
+    quick = yaml.safe_load(
+        (ROOT / "workflows/config/quick.yaml").read_text(encoding="utf-8")
+    )
     update_config(quick, config)
     config.update(quick)
 

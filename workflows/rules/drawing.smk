@@ -4,6 +4,10 @@ RUNS, by folder to write into: the tables, and the topics that results may have 
 profile, or by published.smk for results that lie there already.
 """
 
+import os
+
+os.environ["PYTHONUTF8"] = "1"  # in all jobs, whatever the locale says
+
 FIGURES = Path(workflow.basedir) / "paper_figures"
 FIGURE_NAMES = [
     "quality_vs_heads",

@@ -53,7 +53,7 @@ def obtain(standard: Standard, policy: Policy | None = None, tell: Tell = print)
             route.build({name: found.path for name, found in files.items()}, work)
             names = [f"{split}.{standard.suffix}" for split in SPLITS]
             sums = {name: digests(work / name, ("sha256",))["sha256"] for name in names}
-            (work / SUMS).write_text("".join(f"{sums[name]}  {name}\n" for name in names))
+            (work / SUMS).write_text("".join(f"{sums[name]}  {name}\n" for name in names), encoding="utf-8")
             record = describe(standard, files, work, tell)
             (work / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from found import Found, rows
 from naive_all_attention import NaiveAllAttention
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,6 +23,7 @@ from headprune.importance import example_losses, gate_gradients, head_importance
 from headprune.method import OutputProjection
 from headprune.models import AllAttentionLanguageModel
 from headprune.reconstruction import context_moments, rescaled_gates, scale_heads
+from tests.found import Found, rows
 
 BuildLM = Callable[..., Any]
 Stream = Callable[..., Tensor]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from found import Found, rows
 from torch import Tensor
 
 from headprune.models.all_attention import standing_still
 from headprune.models.all_attention.memory import LayerMemory
+from tests.found import Found, rows
 
 BuildLM = Callable[..., Any]
 Stream = Callable[..., Tensor]

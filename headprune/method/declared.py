@@ -1,0 +1,141 @@
+"""What method files say of their methods, read without running them, so that profiles can be checked without torch.
+
+Read are classes at the top of a file, under `@register("name")` alone, that derive from a contract and give attributes
+and defaults of options as literals or sums of them, as every method of this repository does. What a file registers when
+it is imported is the truth all the same; this only tells of errors early.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Mapping
+from dataclasses import field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+from headprune.method.entry import MODES, Entry, method_files
+
+KINDS = {"ScoreMethod": "score", "GateMethod": "gate"}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "score": {"prunes": True},
+    "gate": {"modes": MODES, "per_budget": True, "coefficient": ""},
+}
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+
+class UnclearError(ValueError):
+    """A file that has to be run to know what it says."""
+
+
+def declared(*directories: str | Path) -> dict[str, Entry] | None:
+    """The methods of the directories as `load_methods` would return them, with classes that can do nothing; None where
+    one of the files has to be run to know.
+
+    :param directories: none: the methods of this repository
+    """
+    found: dict[str, Entry] = {}
+    try:
+        for file in method_files(*directories):
+            for entry in _entries(file):
+                if entry.name in found and found[entry.name].file != file:
+                    return None
+                found[entry.name] = entry
+    except (OSError, ValueError, SyntaxError, RecursionError):
+        return None
+    return dict(sorted(found.items()))
+
+
+def _entries(file: Path) -> list[Entry]:
+    tree = ast.parse(file.read_bytes())
+    constants: dict[str, Any] = {}
+    entries = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            constants |= _constants(node, constants)
+        elif isinstance(node, ast.ClassDef) and any("register" in ast.unparse(d) for d in node.decorator_list):
+            entries.append(_entry(file, node, constants))
+    mentions = sum(getattr(node, "id", getattr(node, "attr", "")) == "register" for node in ast.walk(tree))
+    if mentions != len(entries):
+        raise UnclearError(f"{file} registers in another way than by decorating classes at its top")
+    return entries
+
+
+def _entry(file: Path, node: ast.ClassDef, constants: Mapping[str, Any]) -> Entry:
+    """:raises UnclearError: something about the method is no literal."""
+    match node.decorator_list, node.bases:
+        case [ast.Call(func=ast.Name("register")) as call], [ast.Name(base)] if base in KINDS and not node.keywords:
+            kind = KINDS[base]
+        case _:
+            raise UnclearError(f"{node.name} is no plain class of a method")
+    given = dict(zip(("name", "paper"), (_value(word, constants) for word in call.args), strict=False))
+    given |= {str(word.arg): _value(word.value, constants) for word in call.keywords}
+    if not isinstance(given.get("name"), str):
+        raise UnclearError(f"{node.name} is registered without a name")
+    attributes = {**DEFAULTS[kind], "__doc__": ast.get_docstring(node), "Options": make_dataclass("NoOptions", [])}
+    for item in node.body:
+        if isinstance(item, ast.ClassDef) and item.name == "Options":
+            attributes["Options"] = _options(item, constants)
+        elif isinstance(item, (ast.Assign, ast.AnnAssign)):
+            targets = item.targets if isinstance(item, ast.Assign) else [item.target]
+            for name in {ast.unparse(target) for target in targets} & set(DEFAULTS[kind]):
+                attributes[name] = _value(item.value, constants)
+        elif isinstance(item, ast.FunctionDef) and item.name in DEFAULTS[kind]:
+            raise UnclearError(f"{node.name}.{item.name} is a function")
+    return Entry(given["name"], kind, type(node.name, (), attributes), str(given.get("paper", "")), file)
+
+
+def _options(node: ast.ClassDef, constants: Mapping[str, Any]) -> type:
+    """A class of the same fields, defaults, help texts and choices as far as these are literals."""
+    if node.bases:
+        raise UnclearError(f"{node.name} derives from another class")
+    fields = []
+    for item in node.body:
+        if not isinstance(item, ast.AnnAssign):
+            continue
+        match item.target, item.value:
+            case ast.Name(name), ast.Call(func=ast.Name("option")) as call:
+                words = dict(zip(("default", "help", "trains", "choices"), call.args, strict=False))
+                words |= {str(word.arg): word.value for word in call.keywords}
+                metadata = {key: _value(words[key], constants) for key in ("help", "trains") if key in words}
+                metadata = {"trains": True, **metadata, "choices": _choices(words.get("choices"), constants)}
+                default = _value(words.get("default"), constants)
+                fields.append((name, Any, field(default=default, metadata=metadata)))
+            case _:
+                raise UnclearError(f"an option is given as {ast.unparse(item)}")
+    return make_dataclass("Options", fields, frozen=True)
+
+
+def _choices(node: ast.expr | None, constants: Mapping[str, Any]) -> tuple[Any, ...]:
+    """None where another module knows them: any value then passes here."""
+    try:
+        return tuple(_value(node, constants)) if node is not None else ()
+    except UnclearError:
+        return ()
+
+
+def _constants(node: ast.Assign, known: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        value = _value(node.value, known)
+    except UnclearError:
+        return {}
+    return {target.id: value for target in node.targets if isinstance(target, ast.Name)}
+
+
+def _value(node: ast.expr | None, constants: Mapping[str, Any]) -> Any:
+    """:raises UnclearError: it is not a literal, a constant of the file, or a sum or product of such."""
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Name(name) if name in constants:
+            return constants[name]
+        case ast.Tuple(elements) | ast.List(elements):
+            return tuple(_value(element, constants) for element in elements)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand, constants)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+            try:
+                return OPERATORS[type(op)](_value(left, constants), _value(right, constants))
+            except (TypeError, ArithmeticError) as error:
+                raise UnclearError(str(error)) from error
+    raise UnclearError("not a literal" if node is None else f"{ast.unparse(node)} is no literal")
