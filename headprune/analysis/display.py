@@ -11,7 +11,9 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from headprune.analysis.differences import Differences
+from headprune.analysis.quality import Quality
 from headprune.analysis.versus import Versus
+from headprune.statistics.paired import LEAST
 from headprune.statistics.seeds import ALPHA
 
 ABSENT = "–"
@@ -23,7 +25,8 @@ FOOT = (
 )
 OUTPUTS = (
     " Same outputs: segments of one test set in pairs, seeds as blocks; it asks what another test set would change, "
-    "given these trained models, and knows nothing of other trainings. Holm as above; * p ≤ α."
+    "given these trained models, and knows nothing of other trainings. Holm as above; * p ≤ α, where at least "
+    f"{LEAST} segments differ."
 )
 
 
@@ -31,7 +34,7 @@ def comparison(console: Console, folder: Path, system: str, baseline: str, found
     """Two methods: a table across seeds and one of the outputs for every model."""
     _say(console, f"{folder}: A = {system}, B = {baseline}")
     for one in found:
-        _say(console, f"\n{', '.join(part for part in one.group if part)}: {one.quality.label}")
+        _say(console, f"\n{', '.join(part for part in one.group if part)}: {one.quality.label}{_scale(one.quality)}")
         if one.table.empty:
             _say(console, "no budget that both have")
         else:
@@ -40,7 +43,7 @@ def comparison(console: Console, folder: Path, system: str, baseline: str, found
                 _say(console, f"across seeds {verdict}: K = {', '.join(map(str, own['budget']))}")
             tested = one.table["p_outputs"].notna()
             if tested.any():
-                console.print(_outputs(one.table[tested], one.quality.digits))
+                console.print(_outputs(one.table[tested], one.quality.difference_digits))
             else:
                 why = "no seed has outputs of both" if one.has_segments else f"{folder} has no segments of this model"
                 _say(console, f"no paired test of outputs: {why}")
@@ -74,15 +77,20 @@ def changes(console: Console, first: Path, second: Path, found: Differences) -> 
         _list(console, [f"{cell}: {one} in A, {two} in B" for cell, one, two in found.statuses])
 
 
+def _scale(quality: Quality) -> str:
+    """What a reader of differences and means must know where they are not those of the metric itself."""
+    return f" (geometric means; A − B in {quality.unit})" if quality.scale == "log" else ""
+
+
 def _seeds(one: Versus) -> Table:
     table = _table("K", "A", "B", "A − B [95 %]", "n", "p", "Holm (floor)", "P(A>B)")
-    digits = one.quality.digits
+    digits, decimals = one.quality.digits, one.quality.difference_digits
     for row in _records(one.table):
         table.add_row(
             f"{row['budget']}",
             _number(row["value"], digits),
             _number(row["baseline_value"], digits),
-            _estimate(row["improvement"], row["low"], row["high"], digits),
+            _estimate(row["improvement"], row["low"], row["high"], decimals),
             f"{row['n_seeds']}",
             _p(row["p_seeds"]),
             f"{_p(row['p_seeds_holm'])} ({_p(row['p_floor_holm'])})",
@@ -93,13 +101,14 @@ def _seeds(one: Versus) -> Table:
 
 def _outputs(rows: pd.DataFrame, digits: int) -> Table:
     title = f"same outputs: {rows['outputs_test'].iloc[0]}"
-    table = _table("K", "A − B [95 %]", "segments", "seeds", "p", "Holm", title=title)
+    table = _table("K", "A − B [95 %]", "segments", "differ", "seeds", "p", "Holm", title=title)
     for row in _records(rows):
-        star = "*" * (row["p_outputs_holm"] <= ALPHA)
+        star = "*" * (row["verdict_outputs"] == "significant")
         table.add_row(
             f"{row['budget']}",
             _estimate(row["outputs_improvement"], row["outputs_low"], row["outputs_high"], digits),
             f"{row['segments']:g}",
+            f"{row['segments_differing']:g}",
             f"{row['outputs_seeds']:g}",
             _p(row["p_outputs"]),
             _p(row["p_outputs_holm"]) + star,

@@ -131,7 +131,7 @@ def markdown(text: str, name: str) -> Markup:
             token.attrSet("class", "number")
     html = str(parser.renderer.render(tokens, parser.options, {"name": name}))
     # Tables underline what is not told apart from the best: a tag without attributes, which does no harm.
-    return Markup(html.replace("&lt;u&gt;", "<u>").replace("&lt;/u&gt;", "</u>"))
+    return Markup(html.replace("&lt;ins&gt;", "<ins>").replace("&lt;/ins&gt;", "</ins>"))
 
 
 def _open_table(_: Any, tokens: Sequence[Token], *__: Any) -> str:
