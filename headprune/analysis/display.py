@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from headprune.analysis.differences import Differences
+from headprune.analysis.differences import Differences, machines
 from headprune.analysis.quality import Quality
 from headprune.analysis.versus import Versus
 from headprune.statistics.paired import LEAST
@@ -60,6 +60,8 @@ def changes(console: Console, first: Path, second: Path, found: Differences) -> 
     _say(console, f"A = {first}\nB = {second}")
     other = f", {found.signatures} of them under another signature" if found.signatures else ""
     _say(console, f"{found.both} cells in both{other}")
+    if note := machines(first, second):
+        _say(console, f"note: {note}")
     table = _table("metric", "rows", "equal", "mean B − A", "largest", "where")
     for row in _records(found.metrics):
         name = " ".join(part for part in (row["track"], row["split"], row["metric"]) if part)
