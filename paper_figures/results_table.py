@@ -38,6 +38,7 @@ from spreads import LEAST
 
 from headprune.analysis.comparisons import Point, Study, told_apart
 from headprune.analysis.tables import by_seed, seed_values
+from headprune.statistics import paired
 from headprune.statistics.seeds import ALPHA
 
 WIDEST = 5  # columns of budgets that fit a page in normal print
@@ -46,7 +47,7 @@ OPENING = (
     "Test quality by number of heads kept K: mean (n runs){intervals}. Cells without a result are counted beside the "
     "mean and never enter it; – marks what was not planned. Bold: best mean of a pruned model at that K, no test. "
     "Underlined: not told apart from it at α = {alpha:g}, by the sign-flip test across seeds, or where n seeds cannot "
-    "decide by the paired test of the outputs{outputs}; Holm over the column. {floor}"
+    "decide by the paired test of the outputs{outputs}, if {least} segments differ; Holm over the column. {floor}"
 )
 INTERVALS = (
     ", with three seeds and more in brackets the 95 % t interval over seeds, draws of a seed averaged, cut where the "
@@ -87,6 +88,7 @@ def opening_of(qualities: Sequence[Quality], has_outputs: bool) -> str:
         alpha=ALPHA,
         intervals=INTERVALS,
         outputs="" if has_outputs else " (not in these results)",
+        least=paired.LEAST,
         floor=FLOOR.format(least=least) + logarithmic,
     )
 
