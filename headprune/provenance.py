@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -13,6 +14,23 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
+# By our names, those of /proc/cpuinfo, and the instruction sets that torch, oneDNN and MKL choose kernels by.
+CPUINFO = {
+    "name": "model name",
+    "vendor": "vendor_id",
+    "family": "cpu family",
+    "model": "model",
+    "stepping": "stepping",
+    "microcode": "microcode",
+    "cache": "cache size",
+    "implementer": "CPU implementer",
+    "part": "CPU part",
+}
+INSTRUCTIONS = (
+    *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vnni"),
+    *("avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "bf16", "i8mm", "sve", "sve2"),  # of ARM
+)
 LIBRARIES = ("torch", "ve-fairseq", "numpy", "sacrebleu", "sentencepiece")
 
 
@@ -43,18 +61,48 @@ def libraries() -> dict[str, str]:
 
 @cache
 def hardware() -> str:
-    """Processor (and GPU) model and the number of processors."""
+    """What computes: processor and GPU with what their kernels are chosen by. Part of every signature.
+
+    Two processors may bear one name and round differently, since libraries pick their kernels by family, model and
+    instruction sets; all of these are here. Microcode, clock and caches stand beside the signature, in the manifests
+    (`processor`): they change on one and the same machine, and the results with them would all be computed anew.
+    """
     import torch
 
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        models = [line.split(":")[1].strip() for line in lines if "model name" in line]
-        name = f"{models[0]} x{len(models)}" if models else name
+    name = hardware_name(processor())
     if torch.cuda.is_available():
         name += f", {torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     return name
+
+
+@cache
+def processor() -> dict[str, Any]:
+    """The processor as it and torch tell of it."""
+    import torch
+
+    cpuinfo = Path("/proc/cpuinfo")
+    found = cpu_of(cpuinfo.read_text(encoding="utf-8")) if cpuinfo.exists() else {}
+    unknown = {"name": platform.processor() or platform.machine(), "count": os.cpu_count(), "instructions": []}
+    return unknown | found | {"kernels": torch.backends.cpu.get_cpu_capability()}
+
+
+def cpu_of(cpuinfo: str) -> dict[str, Any]:
+    """What /proc/cpuinfo says of the first processor, and how many there are; keys that it lacks are left out."""
+    blocks = [block for block in cpuinfo.split("\n\n") if block.strip()]
+    lines = (line.partition(":") for line in blocks[0].splitlines()) if blocks else ()
+    told = {key.strip(): value.strip() for key, _, value in lines}
+    found: dict[str, Any] = {name: told[key] for name, key in CPUINFO.items() if key in told}
+    flags = set(told.get("flags", told.get("Features", "")).split())
+    if flags:
+        found["instructions"] = [name for name in INSTRUCTIONS if name in flags]
+    return found | {"count": len(blocks)} if found else {}
+
+
+def hardware_name(found: Mapping[str, Any]) -> str:
+    """`AMD EPYC x2 (family 25, model 17, stepping 1; AVX512: avx2 avx512f)`, from what `processor` returns."""
+    parts = [", ".join(f"{key} {found[key]}" for key in ("family", "model", "stepping") if key in found)]
+    parts.append(": ".join(part for part in (found["kernels"], " ".join(found["instructions"])) if part))
+    return f"{found['name']} x{found['count']} ({'; '.join(part for part in parts if part)})"
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -110,10 +111,12 @@ ABLATION_COLUMNS = {
     "value": "Float64",  # on the validation set
     "unpruned": "Float64",
     "p_value": "Float64",  # of a paired test of the track, two-sided
+    "segments_differing": "Int64",  # from the unpruned model's
     "status": "string",
     "reason": "string",
     "signature": "string",
 }
+LATER = ("segments_differing",)  # columns that tables may lack, as those of older results do: missing everywhere
 # The files of a results folder that `collect` writes, beside manifest.json.
 TABLES = (
     "cells.parquet",
@@ -146,8 +149,11 @@ UNITS = {
     "prune_updates": "updates",
     "peak_memory_mib": "MiB",
 }
-# By track the metric of the test set that stands for quality.
+LOGARITHMIC = ("perplexity", "perplexity_one_row")  # averaged, compared and drawn by their logarithm
+# By track the metric of the test set that stands for quality, and what `latency_ms` is the time of.
 QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
+LATENCY = {"mt": "sentence", "lm": "token", "nli": "pair of sentences"}
+EXAMPLES = {"mt": "sentences", "lm": "windows of text", "nli": "pairs of sentences"}  # that methods see
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 SPEEDS = ("latency_ms", "throughput")  # of the models of a seed in turn, in one round
 MEASURED = (*SPEEDS, "train_seconds", "prune_seconds", "peak_memory_mib")
@@ -211,6 +217,30 @@ def reproducible(cells: pd.DataFrame) -> pd.DataFrame:
     return cells[~cells["metric"].isin(MEASURED)].reset_index(drop=True)
 
 
+def digest(cells: pd.DataFrame) -> str:
+    """First 12 hex digits of the sha256 of what repeats: names, values and reasons of the rows of `reproducible`.
+
+    Equal values have equal digests: times are left out, and signatures, which stand for how the values came about.
+    """
+    return _digest(reproducible(cells))
+
+
+def digest_of_measured(cells: pd.DataFrame) -> str:
+    """The same of times, speed and memory with their quartiles; empty where there are none."""
+    rows = cells[cells["metric"].isin(MEASURED)]
+    return _digest(rows) if len(rows) else ""
+
+
+def _digest(rows: pd.DataFrame) -> str:
+    """Of a table with all or some of the columns of the schema, whatever their types and the order of the rows."""
+    columns = [column for column in CELL_COLUMNS if column in rows and column != "signature"]
+    kinds = {column: str if CELL_COLUMNS[column] == "string" else float for column in columns}
+    plain = {column: rows[column].astype(object).where(rows[column].notna(), None) for column in columns}
+    table = pd.DataFrame({c: plain[c].fillna("") if kinds[c] is str else plain[c].astype(float) for c in columns})
+    keys = [key for key in [*ROW_KEY, "batch_size"] if key in table]
+    return hashlib.sha256(to_csv(table.sort_values(keys, kind="stable"))).hexdigest()[:12]
+
+
 def read_cells(path: str | Path) -> pd.DataFrame:
     """Reads `cells.parquet` or `cells.csv`, or the one in a folder.
 
@@ -231,6 +261,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
         table = _read_csv(path, columns) if path.suffix == ".csv" else pd.read_parquet(path)
     except DAMAGED as error:
         raise ValueError(f"{path} is not a readable table: {error}") from error
+    table = table.reindex(columns=[*table.columns, *(c for c in LATER if c in columns and c not in table.columns)])
     missing, strange = set(columns) - set(table.columns), set(map(str, table.columns)) - set(columns)
     if missing or strange:
         raise ValueError(f"{path} has another schema: missing {sorted(missing)}, unknown {sorted(strange)}")

@@ -16,6 +16,10 @@ from captions import caption
 from common import Results, run, write_text
 from results_table import ABSENT, escape, tabular
 
+from headprune.analysis.quality import QUALITY
+from headprune.results import LATER
+from headprune.statistics.paired import LEAST, significant
+
 NAME = "ablations"
 ALPHA = 0.01
 NAMES = {"bleu": "BLEU"}
@@ -27,9 +31,12 @@ TITLES = {
 }
 OPENING = (
     "Heads of the unpruned model taken away one at a time (drop one), and all but one of a module taken away (keep "
-    "one; the best head is chosen on the text it is scored on). Validation set; * p < 0.01, paired bootstrap for BLEU, "
-    "paired permutation for perplexity, two-sided, each head for itself, without correction for their number."
+    "one; the best head is chosen on the text it is scored on). Differences of BLEU, of perplexity those of its "
+    "logarithm (nats per token). Validation set; * p < 0.01, paired bootstrap for BLEU, paired permutation for "
+    "perplexity, two-sided, each head for itself, without correction for their number, and no star where fewer than "
+    "{least} segments differ{unknown}."
 )
+UNKNOWN = ": these results do not say of every head in how many segments the outputs differ, which then has none"
 NOTHING = "No ablations in these results: the profile asks for none."
 
 
@@ -43,14 +50,15 @@ def draw(results: Results, out_dir: Path) -> None:
         write_text(out_dir / f"{NAME}.md", NOTHING + "\n")
         write_text(out_dir / f"{NAME}.tex", f"% {NOTHING}\n")
         return
-    table = table.assign(difference=table["value"] - table["unpruned"])
+    table = table.reindex(columns=[*table.columns, *(c for c in LATER if c not in table.columns)])
+    unknown = UNKNOWN if table["segments_differing"].isna().any() else ""
     markdown, latex = [], []
     for heading, header, body in tables(table):
         rule = ["---", *["---:"] * (len(header) - 1)]
         lines = ["| " + " | ".join(cells) + " |" for cells in (header, rule, *body)]
         markdown.append(f"## {heading}\n\n" + "\n".join(lines) + "\n")
         latex.append(f"% {heading}\n" + escape(tabular(header, body)))
-    text = caption(results, OPENING, with_metric=False)
+    text = caption(results, OPENING.format(least=LEAST, unknown=unknown), with_metric=False)
     write_text(out_dir / f"{NAME}.md", "\n".join(markdown) + "\n" + text.replace("\n", "  \n"))
     write_text(out_dir / f"{NAME}.tex", "\n".join(latex))
 
@@ -61,6 +69,9 @@ def tables(table: pd.DataFrame) -> Iterator[tuple[str, list[str], list[list[str]
         metric = str(part["metric"].iloc[0])
         title = TITLES[str(kind)].format(metric=NAMES.get(metric, metric))
         base = f"{title} ({part['unpruned'].iloc[0]:.2f}; {model}, seed {seed})"
+        quality = next(known for known in QUALITY.values() if known.metric == metric)
+        worth = [quality.worth(part[column]) for column in ("value", "unpruned")]
+        part = part.assign(difference=quality.sign * (worth[0] - worth[1]), digits=quality.difference_digits)
         if kind == "keep_one":
             by_layer = part.groupby(["type", "layer"])["value"]
             best = part.loc[by_layer.idxmin() if metric in LOWER_IS_BETTER else by_layer.idxmax()]
@@ -86,8 +97,8 @@ def grid(part: pd.DataFrame, down: str, across: str, columns: Sequence[object]) 
 
 def text(row: pd.Series) -> str:
     """`−0.31*`"""
-    star = "*" if row["p_value"] < ALPHA else ""
-    return f"{row['difference']:+.2f}{star}".replace("-", "−")
+    star = "*" * (row["p_value"] < ALPHA and significant(row["p_value"], row["segments_differing"], ALPHA))
+    return f"{row['difference']:+.{row['digits']}f}{star}".replace("-", "−")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -57,7 +57,7 @@ def caption(results: Results, opening: str, notes: Sequence[str] = (), with_metr
         lines.append(f"{heading}: {seeds_sentence(runs)} {failures_sentence(runs)}{signature}")
     if results.asked:
         lines.append(f"Only the arms asked for: {', '.join(results.asked)}.")
-    lines.append(f"Data: cells.parquet, sha256 {results.digest}.")
+    lines.append(f"Data: cells.parquet, {results.data}.")
     return "\n".join(lines) + "\n"
 
 

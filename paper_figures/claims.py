@@ -16,7 +16,17 @@ from common import GROUP, Results, ResultsError, run
 from results_table import ABSENT
 from tabling import Column, write
 
-from headprune.analysis.claims import HELD, NO_DATA, NOT_HELD, UNDECIDED, ClaimsError, evaluate, load
+from headprune.analysis.claims import (
+    ELSEWHERE,
+    HELD,
+    NO_DATA,
+    NOT_HELD,
+    UNDECIDED,
+    ClaimsError,
+    elsewhere,
+    evaluate,
+    load,
+)
 
 NAME = "claims"
 FILE = Path(__file__).with_name("claims.yaml")
@@ -31,29 +41,33 @@ COLUMNS = [
 ]
 OPENING = (
     "Claims of the papers as predicates over the results: {counts}. Held: the interval of the effect lies on the side "
-    "of the margin that is wanted; not held: on the other side; undecided: the margin lies in it, or there is none; "
-    "what is said of every cell is settled by counting them. "
+    "of the margin that is wanted; not held: on the other side; undecided: the margin lies in it, there is none, n is "
+    "1, or a comparison of the claim cannot be made; what is said of every cell is settled by counting them. "
     "Effect: {units}. Intervals: Student's t over n seeds at 95 % (of counts of cells: Clopper and Pearson, n cells), "
     "for the several comparisons of one claim together (Bonferroni), not corrected over claims; shown is the "
-    "comparison that decides. Claims and margins: paper_figures/claims.yaml."
+    "comparison that decides. Claims and margins: paper_figures/claims.yaml.{elsewhere}"
 )
+NOTHING = "None of the claims is about these results."
 
 
 def draw(results: Results, out_dir: Path) -> None:
     """Write the tables."""
     try:
-        table = evaluate(load(FILE), results)
+        every = evaluate(load(FILE), results)
     except ClaimsError as error:
         raise ResultsError(str(error)) from error
-    counts = table["verdict"].value_counts()
-    told = [f"{counts[verdict]} {verdict}" for verdict in (HELD, NOT_HELD, UNDECIDED, NO_DATA) if verdict in counts]
+    table = every[every["verdict"] != ELSEWHERE]
+    found = table["verdict"].value_counts()
+    told = [f"{found[verdict]} {verdict}" for verdict in (HELD, NOT_HELD, UNDECIDED, NO_DATA) if verdict in found]
     units = "; ".join(dict.fromkeys(table["unit"]))
-    text = caption(results, OPENING.format(counts=", ".join(told), units=units))
+    others = f" {elsewhere(every)}".rstrip()
+    counts = ", ".join(told) or NOTHING.lower().removesuffix(".")
+    text = caption(results, OPENING.format(counts=counts, units=units or "–", elsewhere=others))
     sections = {
         ", ".join(part for part in group[1:] if part): [_cells(row) for row in own.itertuples(index=False)]
         for group, own in table.groupby(GROUP, sort=False)
     }
-    write(out_dir, NAME, table, COLUMNS, sections, text)
+    write(out_dir, NAME, table, COLUMNS, sections or {"": []}, text)
 
 
 def _cells(row: Any) -> list[str]:

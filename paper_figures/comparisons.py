@@ -18,6 +18,8 @@ from results_table import ABSENT
 from tabling import Column, write
 
 from headprune.analysis.comparisons import compare
+from headprune.analysis.quality import Quality
+from headprune.statistics.paired import LEAST
 from headprune.statistics.seeds import ALPHA
 
 NAME = "comparisons"
@@ -33,11 +35,12 @@ COLUMNS = [
     Column("flags", right=False, width=0.17),
 ]
 OPENING = (
-    "Differences in test quality, seed by seed; improvement: positive is better, in the units of the metric. Across "
+    "Differences in test quality, seed by seed; improvement: positive is better, {units}. Across "
     "seeds: t interval at 95 % and exact sign-flip permutation test over n seeds (draws of a seed averaged), with the "
     "smallest p that n seeds and the family allow in brackets; where that is above α = {alpha:g} the comparison is "
     "undecidable with n seeds. Outputs: paired test of the same segments pooled within seeds, which knows nothing of "
-    "other trainings; {outputs}. All p are corrected by Holm within the families {families}; * p ≤ α. Quality control: "
+    "other trainings; {outputs}. All p are corrected by Holm within the families {families}; * p ≤ α. Outputs that "
+    "differ in fewer than {least} segments have no star, whatever their p: in brackets how many do. Quality control: "
     "flags of what lies below random heads, or above the unpruned model, beyond the interval."
 )
 
@@ -48,12 +51,14 @@ def draw(results: Results, out_dir: Path) -> None:
     tests = [f"{test} of {n:g} segments" for test, n in _pairs(table, "outputs_test", "segments")]
     families = "; ".join(f"{name} ({n})" for name, n in _pairs(table, "family", "family_size"))
     outputs = "; ".join(tests) or f"{ABSENT}: these results hold no segments"
-    opening = OPENING.format(alpha=ALPHA, outputs=outputs, families=families or "(none)")
+    opening = OPENING.format(
+        alpha=ALPHA, outputs=outputs, families=families or "(none)", least=LEAST, units=units_of(results)
+    )
     sections = {}
     for name, own in table.groupby("family", sort=False):
         quality = quality_of(in_group(results.cells, tuple(own.iloc[0][:4])))
         own = own.sort_values("budget", ascending=False, kind="stable")
-        sections[str(name)] = [_cells(row, quality.digits) for row in own.itertuples(index=False)]
+        sections[str(name)] = [_cells(row, quality) for row in own.itertuples(index=False)]
     write(out_dir, NAME, table, COLUMNS, sections or {"": []}, caption(results, opening))
 
 
@@ -61,7 +66,24 @@ def _pairs(table: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
     return list(table[list(columns)].dropna().drop_duplicates().itertuples(index=False, name=None))
 
 
-def _cells(row: Any, digits: int) -> list[str]:
+def units_of(results: Results) -> str:
+    """Of the improvements, by metric."""
+    found = dict.fromkeys(quality_of(in_group(results.cells, group)) for group in results.groups())
+    texts = [f"in {q.unit}" + f", of {q.metric} by its logarithm" * (q.scale == "log") for q in found]
+    logarithmic = any(quality.scale == "log" for quality in found)
+    return "; ".join(texts) + ("; means of perplexities are geometric" if logarithmic else "")
+
+
+def _outputs(row: Any) -> str:
+    """`0.031*`; `0.001 (3 differ)` where too few segments do."""
+    if pd.isna(row.p_outputs_holm):
+        return ABSENT
+    few = "" if row.segments_differing >= LEAST else f" ({row.segments_differing:g} differ)"
+    return _p(row.p_outputs_holm) + "*" * (row.verdict_outputs == "significant") + few
+
+
+def _cells(row: Any, quality: Quality) -> list[str]:
+    digits = quality.difference_digits
     if row.n_seeds == 0:
         improvement = "no common seed"
     else:
@@ -71,12 +93,12 @@ def _cells(row: Any, digits: int) -> list[str]:
     return [
         f"{row.budget}",
         line_label((row.method, row.arm)),
-        ABSENT if pd.isna(row.value) else f"{row.value:.{digits}f}",
+        ABSENT if pd.isna(row.value) else quality.text(row.value),
         improvement.replace("-", "−"),
         f"{row.n_seeds}",
         ABSENT if pd.isna(row.p_seeds_holm) else f"{_p(row.p_seeds_holm)} ({_p(row.p_floor_holm)})",
         row.verdict,
-        ABSENT if pd.isna(row.p_outputs_holm) else _p(row.p_outputs_holm) + "*" * (row.p_outputs_holm <= ALPHA),
+        _outputs(row),
         "; ".join(flag for flag in flags if flag),
     ]
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from captions import caption
-from common import GROUP, Results, group_label, in_group, outcomes, quality_of, run, write_text
+from common import GROUP, Quality, Results, group_label, in_group, outcomes, quality_of, run, write_text
 from families import ARMS, line_label
 from masks import expected_jaccard, usable_masks
 from results_table import ABSENT, escape, tabular
@@ -30,8 +31,9 @@ TITLES = {
 OPENING = (
     "Gradient importance by its estimator. One-shot takes the absolute value per example, as the paper has it; signed "
     "takes none, position one per position, batch one per batch; iterative is one-shot estimated anew after every "
-    "step. Mean over seeds ± half the range. Jaccard: heads kept by both over heads kept by either; chance: its "
-    "expectation for two random masks. Difference: positive is better than one-shot, in the units of the metric."
+    "step. Mean over seeds, of perplexity geometric (lowest to highest). Jaccard: heads kept by both over heads kept "
+    "by either; chance: its expectation for two random masks. Difference: positive is better than one-shot, in the "
+    "units of the metric, of perplexity in nats per token."
 )
 NOTHING = "No comparison of estimators in these results: it needs one_shot and another arm of gradient_importance."
 
@@ -54,7 +56,7 @@ def draw(results: Results, out_dir: Path) -> None:
     markdown, latex = [], []
     for group, runs in found:
         label = group_label(results, group)
-        for title, header, body in tables(runs, quality_of(in_group(results.cells, group)).digits):
+        for title, header, body in tables(runs, quality_of(in_group(results.cells, group))):
             heading = ", ".join(part for part in (title, label) if part)
             rule = ["---", *["---:"] * (len(header) - 1)]
             lines = ["| " + " | ".join(cells) + " |" for cells in (header, rule, *body)]
@@ -84,7 +86,7 @@ def compared(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     chance = [expected_jaccard(int(n), int(k)) for n, k in zip(runs["n_heads"], runs["heads_kept"], strict=True)]
     runs = runs.assign(
         quality=runs["value"],
-        difference=quality.sign * (runs["value"] - runs["reference"]),
+        difference=quality.worth(runs["value"]) - quality.worth(runs["reference"]),
         agreement=agreement,
         chance=chance,
     )
@@ -107,7 +109,7 @@ def jaccard(one: frozenset[str] | None, other: frozenset[str] | None) -> float:
     return len(one & other) / len(union) if one is not None and other is not None and union else float("nan")
 
 
-def tables(runs: pd.DataFrame, digits: int) -> list[tuple[str, list[str], list[list[str]]]]:
+def tables(runs: pd.DataFrame, quality: Quality) -> list[tuple[str, list[str], list[list[str]]]]:
     """The printed tables of one group: title, header, body."""
     budgets = sorted(runs["budget"].unique(), reverse=True)
     header = ["", *(f"K = {budget:g}" for budget in budgets)]
@@ -116,9 +118,9 @@ def tables(runs: pd.DataFrame, digits: int) -> list[tuple[str, list[str], list[l
     found = []
     for column, title in TITLES.items():
         shown = arms if column == "quality" else [arm for arm in arms if arm != REFERENCE]
-        places = 2 if column == "agreement" else digits
+        places = {"quality": quality.digits, "difference": quality.difference_digits}.get(column, 2)
         body = [
-            [line_label((METHOD, arm)), *(_spread(runs, arm, budget, column, places) for budget in budgets)]
+            [line_label((METHOD, arm)), *(_spread(runs, arm, budget, column, quality, places) for budget in budgets)]
             for arm in shown
         ]
         if column == "agreement":
@@ -129,20 +131,22 @@ def tables(runs: pd.DataFrame, digits: int) -> list[tuple[str, list[str], list[l
     if not signed.empty:
         values = signed.set_index(["seed", "budget"])["difference"].dropna()
         body = [
-            [f"seed {seed}", *(_signed(values.get((seed, budget)), digits) for budget in budgets)]
+            [f"seed {seed}", *(_signed(values.get((seed, budget)), quality.difference_digits) for budget in budgets)]
             for seed in sorted(signed["seed"].unique())
         ]
         found.append(("Signed − one-shot, seed by seed", header, body))
     return found
 
 
-def _spread(runs: pd.DataFrame, arm: str, budget: int, column: str, digits: int) -> str:
-    """`27.31 ± 0.12`; differences with their sign; one run has no range to show."""
+def _spread(runs: pd.DataFrame, arm: str, budget: int, column: str, quality: Quality, digits: int) -> str:
+    """`27.31 (27.19 to 27.43)`; differences with their sign; one run has no range to show."""
     values = runs.loc[(runs["arm"] == arm) & (runs["budget"] == budget), column].dropna()
     if values.empty:
         return ABSENT
-    mean = _signed(values.mean(), digits) if column == "difference" else f"{values.mean():.{digits}f}"
-    return mean + (f" ± {(values.max() - values.min()) / 2:.{digits}f}" if len(values) > 1 else "")
+    average = quality.mean(values) if column == "quality" else values.mean()
+    shows = {"difference": partial(_signed, digits=digits), "quality": quality.text}
+    show = shows.get(column, f"{{:.{digits}f}}".format)
+    return show(average) + (f" ({show(values.min())} to {show(values.max())})" if len(values) > 1 else "")
 
 
 def _signed(value: float | None, digits: int) -> str:

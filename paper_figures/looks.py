@@ -260,10 +260,10 @@ def draw_shares(
     return mesh
 
 
-def draw_reference(ax: Axes, values: pd.Series, look: Look, label: str) -> None:
+def draw_reference(ax: Axes, values: pd.Series, quality: Quality, look: Look, label: str) -> None:
     """The unpruned model: a dashed line at its mean on a band from its lowest to its highest seed."""
     ax.axhspan(values.min(), values.max(), color=look.color, alpha=0.12, linewidth=0, zorder=1)
-    ax.axhline(values.mean(), color=look.color, linestyle=look.dash, linewidth=1.0, label=label, zorder=1.5)
+    ax.axhline(quality.mean(values), color=look.color, linestyle=look.dash, linewidth=1.0, label=label, zorder=1.5)
 
 
 def save_sentence(out_dir: Path, name: str, sentence: str) -> None:

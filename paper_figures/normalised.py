@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import GROUP, Line, Results, run
+from common import GROUP, Line, Results, in_group, quality_of, run
 from families import line_label, ordered
 from tabling import Column, write
 
@@ -23,12 +23,12 @@ NAME = "normalised"
 ABSENT, NO_SCALE = "–", "no scale"
 MARKS = {BELOW_RANDOM: "†", ABOVE_UNPRUNED: "‡"}
 OPENING = (
-    "Test quality on a scale from random heads at the same K (0) to the unpruned model (1), of means over the n seeds "
-    "that all three have, with Fieller's interval at 95 %, which is left out where it has no end or n is 1; no scale: "
-    "random heads are as good as the unpruned model. Quality control: † below matched random, ‡ above unpruned, beyond "
-    "the interval of the difference within seeds ((†), (‡): by one seed, which has no interval); of a method with "
-    "random twins of its own masks, below these. {flagged} of {points} points are flagged. – marks what was not "
-    "planned."
+    "Test quality{scale} on a scale from random heads at the same K (0) to the unpruned model (1), of means over the n "
+    "seeds that all three have, with Fieller's interval at 95 %, which is left out where it has no end or n is 1; no "
+    "scale: random heads are as good as the unpruned model. Quality control: † below matched random, ‡ above "
+    "unpruned, beyond the interval of the difference within seeds ((†), (‡): by one seed, which has no interval); of a "
+    "method with random twins of its own masks, below these. {flagged} of {points} points are flagged. – marks what "
+    "was not planned."
 )
 
 
@@ -44,8 +44,15 @@ def draw(results: Results, out_dir: Path) -> None:
         heading = ", ".join(part for part in group[1:] if part)
         sections[heading] = [[line_label(x), *(texts.get((*x, k), ABSENT) for k in budgets)] for x in lines]
     flagged = int((table["flags"] != "").sum())
-    text = caption(results, OPENING.format(flagged=flagged, points=len(table)))
+    text = caption(results, OPENING.format(flagged=flagged, points=len(table), scale=scale_note(results)))
     write(out_dir, NAME, table, columns, sections, text)
+
+
+def scale_note(results: Results) -> str:
+    """What stands for quality where it is not the metric itself."""
+    found = {quality_of(in_group(results.cells, group)) for group in results.groups()}
+    metrics = sorted(quality.metric for quality in found if quality.scale == "log")
+    return f" (of {', '.join(metrics)} the logarithm)" if metrics else ""
 
 
 def points(results: Results, group: tuple[str, ...]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from common import EmptyError, Line, Results, group_label, run
 from families import MANY, line_label, ordered
 from looks import DOUBLE, GREY, SINGLE, Look, legend_outside, looks, save, styled, ticks
 from matplotlib.axes import Axes
+from normalised import scale_note
 from quality_vs_heads import family_panels
 
 from headprune.analysis.comparisons import RANDOM, REFERENCE, Point, Study
@@ -30,9 +31,9 @@ LIMITS = (-0.35, 1.25)  # of the axis; what lies beyond is drawn at the edge
 HEIGHT = {True: 2.2, False: 1.6}  # inches of a row, with one panel per group or one per family
 MOST_LISTED = 12
 OPENING = (
-    "Test quality on a scale on which random heads at the same K are 0 and the unpruned model is 1. Lines: mean over "
-    "the seeds that all three have; small points: single seeds. Rings: points that the quality control flags, below "
-    "matched random heads or above the unpruned model beyond the t interval at 95 % of the paired difference, "
+    "Test quality{scale} on a scale on which random heads at the same K are 0 and the unpruned model is 1. Lines: mean "
+    "over the seeds that all three have; small points: single seeds. Rings: points that the quality control flags, "
+    "below matched random heads or above the unpruned model beyond the t interval at 95 % of the paired difference, "
     "uncorrected; with one seed by sign alone. Open triangles: beyond the panel. No point where random heads are as "
     "good as the unpruned model."
 )
@@ -77,7 +78,8 @@ def draw(results: Results, out_dir: Path) -> None:
         if alone:
             legend_outside(figure, list(grid.flat), columns=2 if columns == 1 else 4)
         save(figure, out_dir, NAME)
-    write_caption(results, out_dir, NAME, OPENING, [flagged(results, tables), *beyond(tables)])
+    opening = OPENING.format(scale=scale_note(results))
+    write_caption(results, out_dir, NAME, opening, [flagged(results, tables), *beyond(tables)])
 
 
 def points_of(results: Results, group: tuple[str, ...]) -> pd.DataFrame:

@@ -42,7 +42,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from pages import fitting
 
-from headprune.analysis.claims import HELD, NO_DATA, NOT_HELD, UNDECIDED, ClaimsError, evaluate, load
+from headprune.analysis.claims import ELSEWHERE, HELD, NO_DATA, NOT_HELD, UNDECIDED, ClaimsError, evaluate, load
 
 NAME = "one_page"
 PAPER = (8.27, 11.69)  # inches: A4
@@ -83,7 +83,7 @@ def draw(results: Results, out_dir: Path) -> None:
         verdicts = evaluate(load(FILE), every)  # some are about treated masks
     except ClaimsError as error:
         raise ResultsError(str(error)) from error
-    verdicts = verdicts[verdicts["model"] != ""]  # claims of tracks that are not here say nothing
+    verdicts = verdicts[verdicts["verdict"] != ELSEWHERE]
     counts = pd.DataFrame([counted(results, group, every) for group in results.groups()])
     pictures = rows[:GROUPS]
     with styled():
@@ -147,7 +147,7 @@ def counted(results: Results, group: tuple[str, ...], every: Results) -> dict[st
         "seeds": f"{runs['seed'].nunique()}",
         "cells": f"{len(cells)}",
         "without a result": without or "0",
-        "unpruned": f"{quality.label.removeprefix('test ')} {unpruned.mean():.{quality.digits}f}"
+        "unpruned": f"{quality.label.removeprefix('test ')} {quality.mean(unpruned):.{quality.digits}f}"
         if len(unpruned)
         else "–",
     }
@@ -179,7 +179,7 @@ def draw_pictures(part: SubFigure, results: Results, row: Row) -> None:
     lines = list(lines_of(row.runs))
     palette = looks(lines)
     left, middle, right = part.subplots(1, 3, width_ratios=[1.15, 1.0, 0.75])
-    quality_vs_heads.draw_panel(left, row.runs, palette)
+    quality_vs_heads.draw_panel(left, row.runs, palette, quality)
     quality_axis(left, quality)
     label = group_label(results, row.group)
     left.set_title(label or ", ".join(name for name in row.group[1:] if name), loc="left", fontweight="bold")
@@ -187,7 +187,7 @@ def draw_pictures(part: SubFigure, results: Results, row: Row) -> None:
     pareto.draw_panel(
         middle, on_lines(pareto.runs_with(results, row.group, cost), set(lines)), palette, quality, dim=False
     )
-    middle.set_xlabel(cost.label)
+    middle.set_xlabel(cost.label_of(row.group[1]))
     quality_axis(middle, quality)
     middle.set_ylabel("")
     draw_survival(right, row)
@@ -204,7 +204,7 @@ def draw_more_pictures(part: SubFigure, results: Results, row: Row) -> None:
     left, middle, right = part.subplots(1, 3)
     cost = next(cost for cost in pareto.COSTS if cost.metric == "latency_ms")
     pareto.draw_panel(left, on_lines(pareto.runs_with(results, row.group, cost), lines), palette, quality, dim=False)
-    left.set_xlabel(cost.label)
+    left.set_xlabel(cost.label_of(row.group[1]))
     quality_axis(left, quality)
     fast = speedup.SPEEDS[-1]
     ratios = speedup.ratios(results, row.group, fast)
@@ -259,7 +259,7 @@ def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, heigh
             ax.text(0.86, y, effect(row), va="top", fontsize=7, ha="right")
             ax.text(0.94, y, row.wanted.replace("-", "−"), va="top", fontsize=7, ha="right")
             ax.text(1.0, y, f"n = {row.n}", va="top", fontsize=7, ha="right")
-    ax.text(0, height, f"Data: cells.parquet, sha256 {results.digest}", va="top", fontsize=7, color=GREY)
+    ax.text(0, height, f"Data: cells.parquet, {results.data}", va="top", fontsize=7, color=GREY)
     return max(0, len(known) - room)
 
 

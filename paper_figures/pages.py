@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from common import Line, Results, in_group, lines_of, outcomes, pool, quality_of
 from families import family_of, ordered
 
@@ -29,9 +30,9 @@ def advantage(results: Results, group: tuple[str, ...]) -> dict[Line, float]:
     """Mean over budgets of a line's quality less that of the median line at the same budget; more is better."""
     cells = in_group(results.cells, group)
     quality = quality_of(cells)
-    points = pool(outcomes(cells, quality)).dropna(subset=["mean"])
-    values = np.log(points["mean"]) if quality.scale == "log" else points["mean"]
-    points["lead"] = quality.sign * (values - values.groupby(points["budget"]).transform("median"))
+    points = pool(outcomes(cells, quality), quality).dropna(subset=["mean"])
+    worth = pd.Series(quality.worth(points["mean"]), index=points.index)
+    points["lead"] = worth - worth.groupby(points["budget"]).transform("median")
     return {line: float(part["lead"].mean()) for line, part in lines_of(points).items()}
 
 

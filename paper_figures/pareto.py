@@ -41,12 +41,14 @@ from matplotlib.figure import Figure
 from pages import PAGE
 from steps import band_sentence, draw_band, front_steps
 
+from headprune.analysis.quality import of_track
+from headprune.results import LATENCY
 from headprune.statistics import pareto_front
 
 NAME = "pareto"
 OPENING = (
     "Quality against what running a model costs: heads kept, parameters, multiply-accumulates, and measured on "
-    "physically pruned models the median time per sentence at batch size 1 and the time per token in large batches; "
+    "physically pruned models the median latency {latency} and the time per token in large batches; "
     "cheaper is left. One point per method, arm and number of heads kept K: the mean over runs. Horizontal bars: "
     "quartiles of the measurements, averaged over runs. Step line: Pareto front of all pruned models, drawn through "
     "the means; numbers along it: K. {band}. Star: the unpruned model. The hardware stands in the signature of each "
@@ -65,17 +67,28 @@ class Cost:
     """
 
     metric: str
-    label: str
+    label: str  # with a place for what a latency is of
     scale: float = 1.0
     batch_size: int | None = None
     inverse: bool = False
+
+    def label_of(self, track: str) -> str:
+        """What the axis of a track says: a language model's latency is that of a token, another's of a sentence."""
+        return self.label.format(latency=LATENCY.get(track, "example"))
+
+
+def latency_sentence(results: Results) -> str:
+    """What a latency is the time of, in every track of the results."""
+    tracks = dict.fromkeys(group[1] for group in results.groups())
+    several = {track: f" (track {track})" if len(tracks) > 1 else "" for track in tracks}
+    return " and ".join(f"per {LATENCY.get(track, 'example')} at batch size 1{several[track]}" for track in tracks)
 
 
 COSTS = (
     Cost("heads_kept", "heads kept"),
     Cost("parameters", "parameters (M)", 1e-6),
     Cost("macs_per_token", "multiply-accumulates (M per token)", 1e-6),
-    Cost("latency_ms", "latency (ms per sentence)", batch_size=1),
+    Cost("latency_ms", "latency (ms per {latency})", batch_size=1),
     Cost("throughput", "time in large batches (µs per token)", 1e6, inverse=True),
 )
 
@@ -88,7 +101,7 @@ def draw(results: Results, out_dir: Path) -> None:
         raise EmptyError(NAME, "No cell has both a test quality and a cost: nothing to trade off.")
     lines = [line for line in results.lines() if line[0] != UNPRUNED]
     dim = len(lines) > MANY
-    ahead = {line for group, _, runs in panels for line in front_lines(points(runs), sign_of(results, group))}
+    ahead = {line for group, _, runs in panels for line in own_front(group, runs)}
     palette = looks([*ahead, (UNPRUNED, "")] if dim else results.lines())
     groups = results.groups()
     rows = -(-len(COSTS) // COLUMNS) * len(groups)
@@ -100,7 +113,7 @@ def draw(results: Results, out_dir: Path) -> None:
         for number, group in enumerate(groups):
             axes = cells[number * size : (number + 1) * size]
             own = [(cost, runs) for other, cost, runs in panels if other == group]
-            draw_group(axes, own, palette, quality_of(in_group(results.cells, group)), dim)
+            draw_group(axes, own, palette, group[1], dim)
             axes[0].set_title(group_label(results, group), loc="left")
         draw_legends(figure, [cells[number * size : (number + 1) * size] for number in range(len(groups))])
         save(figure, out_dir, NAME)
@@ -113,7 +126,7 @@ def draw(results: Results, out_dir: Path) -> None:
         results,
         out_dir,
         NAME,
-        OPENING.format(band=band_sentence(results)),
+        OPENING.format(band=band_sentence(results), latency=latency_sentence(results)),
         [DIMMED.format(len(lines)), *notes] if dim else notes,
     )
 
@@ -122,13 +135,14 @@ def draw_group(
     axes: Sequence[Axes],
     panels: Sequence[tuple[Cost, pd.DataFrame]],
     palette: dict[Line, Look],
-    quality: Quality,
+    track: str,
     dim: bool,
 ) -> None:
     """The panels of one group on one scale of quality, named on the left."""
+    quality = of_track(track)
     for number, (ax, (cost, runs)) in enumerate(zip(axes, panels, strict=False)):
         draw_panel(ax, runs, palette, quality, dim)
-        ax.set_xlabel(cost.label)
+        ax.set_xlabel(cost.label_of(track))
         if number:
             ax.sharey(axes[0])
     for number, ax in enumerate(axes[: len(panels)]):
@@ -150,10 +164,6 @@ def draw_legends(figure: Figure, groups: Sequence[Sequence[Axes]]) -> None:
         axes[-1].legend(list(entries.values()), list(entries), loc="center left", borderaxespad=0)
 
 
-def sign_of(results: Results, group: tuple[str, ...]) -> int:
-    return quality_of(in_group(results.cells, group)).sign
-
-
 def runs_with(results: Results, group: tuple[str, ...], cost: Cost) -> pd.DataFrame:
     """The runs of a group that have a quality `y`, with their cost `x` (NaN: not measured) and quartiles."""
     cells = in_group(results.cells, group)
@@ -167,24 +177,25 @@ def runs_with(results: Results, group: tuple[str, ...], cost: Cost) -> pd.DataFr
     return runs[runs["status"] == "ok"].rename(columns={"value": "y", "heads_kept": "heads"})
 
 
-def points(runs: pd.DataFrame) -> pd.DataFrame:
+def points(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     """Means per (method, line, budget) over the runs that have both quality and cost."""
     complete = runs.dropna(subset=["x"])
-    return complete.groupby([*LINE, "budget"])[["x", "y", "heads", "q25", "q75"]].mean().reset_index()
+    means = dict.fromkeys(["x", "heads", "q25", "q75"], "mean") | {"y": quality.mean}
+    return complete.groupby([*LINE, "budget"]).agg(means).reset_index()
 
 
 def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look], quality: Quality, dim: bool) -> None:
     """The front and its band under the points of every line; `dim`: under its own points only, the others in grey."""
-    means = points(runs)
+    means = points(runs, quality)
     if means.empty:
         ax.set_xticks([])
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center", color=GREY)
         return
     pruned = means[means["method"] != UNPRUNED].reset_index(drop=True)
     ax.margins(x=0.06, y=0.1)
-    draw_front(ax, runs[runs["method"] != UNPRUNED], pruned, means["x"].max(), quality.sign)
+    draw_front(ax, runs[runs["method"] != UNPRUNED], pruned, means["x"].max(), quality)
     if dim:
-        front = front_of(pruned, quality.sign)
+        front = front_of(pruned, quality)
         others = pruned.drop(front.index)
         ax.scatter(others["x"], others["y"], s=7, color="#B5B5B5", linewidths=0, label="off the front", zorder=2)
         means = pd.concat([means[means["method"] == UNPRUNED], front])
@@ -209,22 +220,28 @@ def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look], quality:
     ax.set_xlim(low - 0.12 * (high - low), high)  # the labels of the first points keep clear of the axis
 
 
-def front_of(pruned: pd.DataFrame, sign: int) -> pd.DataFrame:
+def front_of(pruned: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     """The points on the front, by rising cost."""
-    return pruned.iloc[pareto_front(pruned["x"], sign * pruned["y"])]
+    return pruned.iloc[pareto_front(pruned["x"], quality.worth(pruned["y"]))]
 
 
-def front_lines(points: pd.DataFrame, sign: int) -> set[Line]:
+def own_front(group: tuple[str, ...], runs: pd.DataFrame) -> set[Line]:
+    """The lines on the front of a group."""
+    quality = of_track(group[1])
+    return front_lines(points(runs, quality), quality)
+
+
+def front_lines(points: pd.DataFrame, quality: Quality) -> set[Line]:
     """The lines that have a point on the front."""
-    return set(lines_of(front_of(points[points["method"] != UNPRUNED], sign)))
+    return set(lines_of(front_of(points[points["method"] != UNPRUNED], quality)))
 
 
-def draw_front(ax: Axes, runs: pd.DataFrame, pruned: pd.DataFrame, right: float, sign: int) -> None:
+def draw_front(ax: Axes, runs: pd.DataFrame, pruned: pd.DataFrame, right: float, quality: Quality) -> None:
     """The best quality that a pruned model reaches at each cost, as steps; the points named by their K."""
-    front = front_of(pruned, sign)
+    front, sign = front_of(pruned, quality), quality.sign
     if front.empty:
         return
-    draw_band(ax, front_steps(runs, sign, right), GREY)
+    draw_band(ax, front_steps(runs, quality, right), GREY)
     xs, ys = [*front["x"], right], [*front["y"], front["y"].iloc[-1]]
     ax.step(xs, ys, where="post", color=GREY, linewidth=0.9, label="Pareto front (numbers: K)", zorder=1.5)
     # No pruned model lies on this side of the front, so labels cover none; the best point of each K has one.

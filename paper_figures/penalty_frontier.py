@@ -36,7 +36,7 @@ from matplotlib.colors import LogNorm
 
 NAME = "penalty_frontier"
 COLORS = "viridis_r"  # also in grey, more penalty is darker
-PERPLEXITY = Quality("perplexity", "validation perplexity", higher_is_better=False, scale="log")
+PERPLEXITY = Quality("perplexity", "validation perplexity", higher_is_better=False)
 OPENING = (
     "Searching for a penalty. Left: one point per training of the search (marker: the arm, as on the right), at the "
     "number of heads that its gates left open and its validation perplexity under that mask; white: without a "
@@ -118,7 +118,7 @@ def draw_trials(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, norm: LogNo
     """The trainings: marker by arm, as in the other panel, colour by penalty."""
     unpruned = measured(cells[cells["method"] == UNPRUNED], "perplexity", "valid")["value"]
     if len(unpruned):
-        draw_reference(ax, unpruned, Look(GREY, "", (0, (5, 2))), "unpruned")
+        draw_reference(ax, unpruned, PERPLEXITY, Look(GREY, "", (0, (5, 2))), "unpruned")
     for line, own in searched(trials).items():
         for _, one in own.groupby("seed"):
             path = one.sort_values("coefficient")
@@ -139,9 +139,9 @@ def draw_cells(ax: Axes, cells: pd.DataFrame, palette: dict[Line, Look]) -> None
     runs = outcomes(cells, quality)
     by_line = lines_of(runs[runs["status"] == "ok"])
     if (UNPRUNED, "") in by_line:
-        draw_reference(ax, by_line[UNPRUNED, ""]["value"], Look(GREY, "", (0, (5, 2))), "unpruned")
+        draw_reference(ax, by_line[UNPRUNED, ""]["value"], quality, Look(GREY, "", (0, (5, 2))), "unpruned")
     if RANDOM in by_line:
-        points = pool(by_line[RANDOM]).sort_values("heads")
+        points = pool(by_line[RANDOM], quality).sort_values("heads")
         ax.plot(points["heads"], points["mean"], ":", color=GREY, label="random", zorder=1.6)
     for line in ordered(set(palette) & set(by_line)):
         own, look = by_line[line], palette[line]

@@ -1,4 +1,4 @@
-"""Test quality against what finding the mask cost: passes over sentences, and seconds.
+"""Test quality against what finding the mask cost: passes over examples, and seconds.
 
 python paper_figures/pruning_cost.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
@@ -52,6 +52,7 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 from steps import band_sentence, draw_band, front_steps
 
+from headprune.results import EXAMPLES
 from headprune.statistics import pareto_front
 
 NAME = "pruning_cost"
@@ -83,7 +84,7 @@ PLACES = [  # of a name beside its point: right-aligned, offset in points, over 
     (False, 2, 12, True),
     (True, -8, 6, True),
 ]
-SENTENCES, SECONDS = "forward + backward passes (sentences)", "time (s)"
+SENTENCES, SECONDS = "passes", "time (s)"
 OPENING = (
     "Test quality of a pruned model against the cost of finding its mask, at some of the budgets K. One point per "
     "method and arm: the mean over runs. Steps: the best mean quality at each cost or below, the Pareto front. {band}. "
@@ -105,6 +106,15 @@ class Row:
     budgets: list[int]
     quality: Quality
     unpruned: float
+
+    @property
+    def label(self) -> str:
+        """Of the axis; what passes through a model is a sentence of one track and a window of text of another."""
+        return (
+            f"forward + backward passes ({EXAMPLES.get(self.group[1], 'examples')})"
+            if self.cost == SENTENCES
+            else self.cost
+        )
 
     @property
     def floor(self) -> float:
@@ -136,7 +146,7 @@ def draw(results: Results, out_dir: Path) -> None:
                 first = new and budget == row.budgets[0] and len(results.groups()) > 1
                 title = f"{group_label(results, row.group)}\n" if first else ""
                 ax.set_title(f"{title}K = {budget}", loc="left")
-            axes[len(row.budgets) // 2].set_xlabel(row.cost)
+            axes[len(row.budgets) // 2].set_xlabel(row.label)
             for ax in axes[len(row.budgets) :]:
                 ax.axis("off")
         legend_outside(figure, list(grid.flat), columns=3)
@@ -160,24 +170,25 @@ def fronts(results: Results, row: Row) -> str:
         lines = zip(front["method"], front["line"], strict=True)
         names.append(f"K = {budget}: {', '.join(line_label(line) for line in lines)}")
     where = f", {group_label(results, row.group)}" if len(results.groups()) > 1 else ""
-    return f"Not equalled by a cheaper mask, {row.cost}{where}: {'; '.join(names)}."
+    return f"Not equalled by a cheaper mask, {row.label}{where}: {'; '.join(names)}."
 
 
 def rows_of(results: Results, group: tuple[str, ...]) -> Iterator[Row]:
     """The kinds of cost that the table of a group knows."""
     cells = in_group(results.cells, group)
     quality, runs = quality_of(cells), costed_runs(cells)
-    points = costed(runs)
-    unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality)["value"].mean()
+    points = costed(runs, quality)
+    unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality)["value"]
     for cost in (SENTENCES, SECONDS):
         if points[cost].notna().any():
             budgets = some_budgets(points, BUDGETS)
-            yield Row(group, cost, runs, points, budgets, quality, unpruned)
+            yield Row(group, cost, runs, points, budgets, quality, quality.mean(unpruned))
 
 
-def costed(runs: pd.DataFrame) -> pd.DataFrame:
+def costed(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     """Means of runs per (method, line, budget): value, heads_kept and both costs."""
-    return runs.groupby([*LINE, "budget"])[["value", "heads_kept", SENTENCES, SECONDS]].mean().reset_index()
+    means = dict.fromkeys(["heads_kept", SENTENCES, SECONDS], "mean") | {"value": quality.mean}
+    return runs.groupby([*LINE, "budget"]).agg(means).reset_index()
 
 
 def costed_runs(cells: pd.DataFrame) -> pd.DataFrame:
@@ -220,7 +231,7 @@ def draw_steps(ax: Axes, row: Row, budget: int) -> None:
     runs = row.at(budget, row.runs).rename(columns={"value": "y"})
     if runs.empty:
         return
-    steps = front_steps(runs, row.quality.sign, float(row.points[row.cost].max()) * 3)
+    steps = front_steps(runs, row.quality, float(row.points[row.cost].max()) * 3)
     draw_band(ax, steps, GREY)
     ax.step(steps.at, steps.value, where="post", color=GREY, linewidth=0.9, label="Pareto front", zorder=1.5)
 

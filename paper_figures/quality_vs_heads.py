@@ -19,6 +19,7 @@ from common import (
     UNPRUNED,
     EmptyError,
     Line,
+    Quality,
     Results,
     group_label,
     in_group,
@@ -93,22 +94,23 @@ def draw_groups(results: Results, shown: Sequence[Panel]) -> None:
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     axes = list(grid.flat)
     for ax, (group, runs) in zip(axes, shown, strict=False):
-        draw_panel(ax, runs, palette)
-        quality_axis(ax, quality_of(in_group(results.cells, group)))
+        quality = quality_of(in_group(results.cells, group))
+        draw_panel(ax, runs, palette, quality)
+        quality_axis(ax, quality)
         ax.set_title(group_label(results, group))
     for ax in axes[len(shown) :]:
         ax.axis("off")
     legend_outside(figure, axes, columns=2 if len(shown) == 1 else 4)
 
 
-def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look]) -> None:
+def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look], quality: Quality) -> None:
     """All lines of one group; the unpruned reference lies under them."""
     by_line = lines_of(runs)
     for line in ordered(by_line):
         if line[0] == UNPRUNED:
-            draw_reference(ax, by_line[line]["value"], palette[line], line_label(line))
+            draw_reference(ax, by_line[line]["value"], quality, palette[line], line_label(line))
         else:
-            draw_line(ax, by_line[line], palette[line], line_label(line))
+            draw_line(ax, by_line[line], palette[line], line_label(line), quality)
     if _pruned(runs):
         heads = met_budgets(runs)
         ax.set_xticks(ticks(heads))
@@ -144,7 +146,7 @@ def draw_families(results: Results, shown: Sequence[Panel]) -> None:
             row = sum(rows[:number]) + place // 2
             ax = first = figure.add_subplot(grid[row, place % 2], sharex=first, sharey=first)
             references.append(ax)
-            draw_family(ax, runs, lines)
+            draw_family(ax, runs, lines, quality)
             quality_axis(ax, quality)
             ax.set_xticks(ticks(met_budgets(runs), gap=0.1))
             ax.set_ylabel("" if place % 2 else quality.label)
@@ -165,24 +167,24 @@ def family_panels(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
             yield family + suffix, members[number * size : (number + 1) * size]
 
 
-def draw_family(ax: Axes, runs: pd.DataFrame, lines: Sequence[Line]) -> None:
+def draw_family(ax: Axes, runs: pd.DataFrame, lines: Sequence[Line], quality: Quality) -> None:
     """The lines of one family over the references in grey, with a legend of these lines right of the panel."""
     by_line, palette = lines_of(runs), looks(lines)
     if (UNPRUNED, "") in by_line:
         look = Look(GREY, "", (0, (5, 2)))
-        draw_reference(ax, by_line[UNPRUNED, ""]["value"], look, line_label((UNPRUNED, "")))
+        draw_reference(ax, by_line[UNPRUNED, ""]["value"], quality, look, line_label((UNPRUNED, "")))
     if RANDOM in by_line and RANDOM not in lines:
-        points = pool(by_line[RANDOM]).sort_values("heads")
+        points = pool(by_line[RANDOM], quality).sort_values("heads")
         ax.plot(points["heads"], points["mean"], ":", color=GREY, linewidth=1.2, label=line_label(RANDOM), zorder=1.6)
     for line in lines:
-        draw_line(ax, by_line[line], palette[line], line_label(line))
+        draw_line(ax, by_line[line], palette[line], line_label(line), quality)
     own = {label: handle for label, handle in entries_of([ax]).items() if label in map(line_label, lines)}
     ax.legend(own.values(), own.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def draw_line(ax: Axes, runs: pd.DataFrame, look: Look, label: str) -> None:
+def draw_line(ax: Axes, runs: pd.DataFrame, look: Look, label: str, quality: Quality) -> None:
     """One method: band, single runs, mean."""
-    points = pool(runs).sort_values("heads")
+    points = pool(runs, quality).sort_values("heads")
     draw_range(ax, points["heads"], points["low"], points["high"], look.color)
     ax.scatter(runs["heads_kept"], runs["value"], s=4, color=look.color, alpha=0.55, linewidths=0, zorder=2.5)
     ax.plot(points["heads"], points["mean"], **look.line, label=label, zorder=3)

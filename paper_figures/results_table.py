@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from captions import caption, count_statuses
 from common import (
@@ -33,28 +34,40 @@ from common import (
     write_text,
 )
 from families import MANY, by_family, line_label, ordered
+from spreads import LEAST
 
 from headprune.analysis.comparisons import Point, Study, told_apart
 from headprune.analysis.tables import by_seed, seed_values
-from headprune.statistics.seeds import ALPHA, mean
+from headprune.statistics import paired
+from headprune.statistics.seeds import ALPHA
 
 WIDEST = 5  # columns of budgets that fit a page in normal print
 ABSENT = "–"  # not planned: neither a result nor a failure
 OPENING = (
-    "Test quality by number of heads kept K: mean ± half the 95 % t interval over seeds, draws of a seed averaged (n "
-    "runs). Cells without a result are counted beside the mean and never enter it; – marks what was not planned. Bold: "
-    "best mean of a pruned model at that K. Underlined: not told apart from it at α = {alpha:g}, by the sign-flip test "
-    "across seeds, or where n seeds cannot decide by the paired test of the outputs{outputs}; Holm over the column."
+    "Test quality by number of heads kept K: mean (n runs){intervals}. Cells without a result are counted beside the "
+    "mean and never enter it; – marks what was not planned. Bold: best mean of a pruned model at that K, no test. "
+    "Underlined: not told apart from it at α = {alpha:g}, by the sign-flip test across seeds, or where n seeds cannot "
+    "decide by the paired test of the outputs{outputs}, if {least} segments differ; Holm over the column. {floor}"
+)
+INTERVALS = (
+    ", with three seeds and more in brackets the 95 % t interval over seeds, draws of a seed averaged, cut where the "
+    "metric ends; two seeds have no interval worth the name: from the lowest to the highest run"
+)
+LOGARITHMIC = " Perplexities: geometric means, intervals of the logarithm."
+FLOOR = (
+    "Nothing is bold or underlined where the best has less than a tenth of the unpruned quality{least}: such models "
+    "put out noise."
 )
 RIVALS = "Bold leaves out treated masks and means over more heads than K."
-SHORT = "In brackets: heads achieved, where they are not K. {} runs unless given in parentheses."
+SHORT = "{} runs unless given in parentheses."
+SHARE = 0.1  # of the unpruned quality: below it a model puts out noise
 
 
 def draw(results: Results, out_dir: Path) -> None:
     """Write the tables: results_long.csv holds the unrounded numbers, the others their text."""
     tables = [(group, summarise(results, group)) for group in results.groups()]
     has_outputs = any(Study(results, group).segments.exist for group in results.groups())
-    opening = OPENING.format(alpha=ALPHA, outputs="" if has_outputs else " (not in these results)")
+    opening = opening_of([quality_of(in_group(results.cells, group)) for group, _ in tables], has_outputs)
     text = caption(results, opening, [RIVALS] if any(_outside(points).any() for _, points in tables) else [])
     long = pd.concat([points for _, points in tables]).drop(columns="text")
     write_text(out_dir / "results_long.csv", long.rename(columns={"line": "arm"}).to_csv(index=False))
@@ -66,21 +79,42 @@ def draw(results: Results, out_dir: Path) -> None:
     write_text(out_dir / "results_table.txt", text)
 
 
+def opening_of(qualities: Sequence[Quality], has_outputs: bool) -> str:
+    """The rules of the table, those of its metrics only."""
+    floors = dict.fromkeys(f"{q.floor:g} {q.unit}" for q in qualities if q.floor is not None)
+    least = f", or less than {' or '.join(floors)}" if floors else ""
+    logarithmic = LOGARITHMIC if any(quality.scale == "log" for quality in qualities) else ""
+    return OPENING.format(
+        alpha=ALPHA,
+        intervals=INTERVALS,
+        outputs="" if has_outputs else " (not in these results)",
+        least=paired.LEAST,
+        floor=FLOOR.format(least=least) + logarithmic,
+    )
+
+
 def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
-    """One row per (method, line, budget) of a group: mean, low, high, n, without_result, best, tied, text."""
+    """One row per (method, line, budget) of a group: mean, low, high, n, n_seeds, without_result, best, tied, text.
+
+    low, high: of three seeds and more the t interval, of two the lowest and the highest run, of one NaN.
+    """
     cells = in_group(results.cells, group)
     quality = quality_of(cells)
     runs = outcomes(cells, quality)
-    points = pool(runs)
-    seeds = seed_values(by_seed(runs))
-    over_seeds = [mean(list(seeds.get(point, {}).values())) for point in _points(points)]
-    points = points.assign(**{name: [getattr(e, name) for e in over_seeds] for name in ("low", "high")})
+    points = pool(runs, quality)
+    seeds = seed_values(by_seed(runs, quality))
+    over_seeds = [quality.estimate(list(seeds.get(point, {}).values())) for point in _points(points)]
+    several, pair = ([e.n >= LEAST for e in over_seeds], [e.n == LEAST - 1 for e in over_seeds])
+    for name in ("low", "high"):
+        points[name] = np.where(several, [getattr(e, name) for e in over_seeds], points[name].where(pair))
     points["mean"] = [e.value for e in over_seeds]
     points["n_seeds"] = [e.n for e in over_seeds]
     bad = runs.groupby([*LINE, "budget"])["status"].agg(count_statuses).rename("without_result")
     points = points.join(bad, on=[*LINE, "budget"])
     points["best"] = _best(points, quality)
     points["tied"] = _tied(points, Study(results, group))
+    said = ~_noise(points, quality)
+    points["best"], points["tied"] = points["best"] & said, points["tied"] & said
     points["text"] = [_text(row, quality) for row in points.itertuples(index=False)]
     points["metric"] = quality.metric
     for key, value in reversed(list(zip(GROUP, group, strict=True))):
@@ -97,6 +131,15 @@ def _best(points: pd.DataFrame, quality: Quality) -> pd.Series:
     shown = points["mean"].round(quality.digits).where(rivals)
     best = shown.groupby(points["budget"]).transform("max" if quality.higher_is_better else "min")
     return shown.notna() & (shown == best)
+
+
+def _noise(points: pd.DataFrame, quality: Quality) -> pd.Series:
+    """True at budgets where even the best has less than a tenth of the unpruned quality, or than the metric's floor."""
+    unpruned = quality.mean(points.loc[points["method"] == UNPRUNED, "mean"])
+    best = points["mean"].where(points["best"]).groupby(points["budget"]).transform("max")
+    share = best.map(lambda value: quality.share(value, unpruned))
+    below = quality.sign * best < quality.sign * quality.floor if quality.floor is not None else best.isna()
+    return below | (share < SHARE)
 
 
 def _points(points: pd.DataFrame) -> list[Point]:
@@ -124,19 +167,27 @@ def _outside(points: pd.DataFrame) -> pd.Series:
 
 
 def _text(row: Any, quality: Quality) -> str:
-    """`27.31 ± 0.12 (2), 1 failed`; one run has no range to show."""
+    """`27.31 [27.19, 27.43] (3), 1 failed`; of two seeds `6.37 (2: 4.59 to 8.15)`; one has no spread to show."""
     parts = []
     if row.n:
-        spread = _spread(row, quality)
-        parts.append(f"{row.mean:.{quality.digits}f}{spread} ({row.n})")
+        parts.append(f"{quality.text(row.mean)}{_interval(row, quality)} ({row.n}{_range(row, quality)})")
         if row.heads != row.budget:
             parts.append(f"{row.heads:.1f} heads")
     return ", ".join([*parts, row.without_result] if row.without_result else parts)
 
 
-def _spread(row: Any, quality: Quality) -> str:
-    """One seed has no interval."""
-    return "" if pd.isna(row.low) else f" ± {(row.high - row.low) / 2:.{quality.digits}f}"
+def _interval(row: Any, quality: Quality) -> str:
+    """Of three seeds and more."""
+    if row.n_seeds < LEAST:
+        return ""
+    return f" [{quality.text(row.low)}, {quality.text(row.high)}]"
+
+
+def _range(row: Any, quality: Quality) -> str:
+    """Of two seeds."""
+    if row.n_seeds != LEAST - 1:
+        return ""
+    return f": {quality.text(row.low)} to {quality.text(row.high)}"
 
 
 def wide(points: pd.DataFrame) -> pd.DataFrame:
@@ -181,7 +232,7 @@ def _is_long(points: pd.DataFrame) -> bool:
 def _markdown(points: pd.DataFrame, title: str) -> str:
     """One table, or one for each family."""
     heading = f"## {title}\n\n" if title else ""
-    texts = _texts(points, "**{}**", "<u>{}</u>")
+    texts = _texts(points, "**{}**", "<ins>{}</ins>")
     if not _is_long(points):
         return heading + _markdown_table(*_rows(_lines(points), _budgets(points), texts))
     unpruned = points["method"] == UNPRUNED
@@ -234,13 +285,13 @@ def _longtable(points: pd.DataFrame) -> str:
 
 
 def _brief(row: Any, quality: Quality, usual: int) -> str:
-    """`27.31 ± 0.12 [13.0]`: the number of runs only where it is not the usual one."""
+    """`27.31 [27.19, 27.43], 13.0 heads`: the number of runs only where it is not the usual one."""
     if not row.n:
         return row.without_result
-    runs = "" if row.n == usual else f" ({row.n})"
-    spread = _spread(row, quality)
-    heads = "" if row.heads == row.budget else f" [{row.heads:.1f}]"
-    return f"{row.mean:.{quality.digits}f}{spread}{runs}{heads}"
+    spread = _range(row, quality)
+    runs = f" ({row.n}{spread})" if row.n != usual or spread else ""
+    heads = "" if row.heads == row.budget else f", {row.heads:.1f} heads"
+    return f"{quality.text(row.mean)}{_interval(row, quality)}{runs}{heads}"
 
 
 def tabular(header: list[str], body: list[list[str]]) -> str:

@@ -32,17 +32,18 @@ from families import line_label
 from looks import BLACK, BLUE, DOUBLE, GREY, SKY, VERMILLION, legend_outside, save, some_budgets, styled, value_axis
 from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
+from spreads import LEAST
 
 from headprune.analysis.tables import by_seed
-from headprune.statistics.seeds import mean
 
 NAME = "seed_distribution"
 BUDGETS, ROW, FRAME = 3, 0.17, 0.62  # panels side by side at most; inches of a row, and of title and axis
 OPENING = (
     "Test quality of every run, one panel per number of heads asked for. Circles: runs, one per seed, of random "
     "methods one per seed and draw; ticks: mean over n seeds, draws averaged before; bars: Student's t interval at 95 "
-    "% over seeds, cut at the edge of the panel, absent with one seed. Dashed: mean of the unpruned model, its runs "
-    "in the top row. Red: cells without a result, left out of the means. Intervals are not corrected for their number."
+    "% over seeds, cut at the edge of the panel, absent with less than three seeds. Dashed: mean of the unpruned "
+    "model, its runs in the top row. Red: cells without a result, left out of the means. Intervals are not corrected "
+    "for their number."
 )
 
 
@@ -106,7 +107,12 @@ def draw_panel(ax: Axes, row: Row, budget: int) -> None:
     unpruned = runs.loc[runs["method"] == UNPRUNED, "value"]
     if unpruned.notna().any():
         ax.axvline(
-            unpruned.mean(), color=GREY, linestyle=(0, (5, 2)), linewidth=1.0, zorder=1.5, label="unpruned, mean"
+            row.quality.mean(unpruned),
+            color=GREY,
+            linestyle=(0, (5, 2)),
+            linewidth=1.0,
+            zorder=1.5,
+            label="unpruned, mean",
         )
     values = runs["value"].dropna()
     low, high = values.min(), values.max()
@@ -114,7 +120,7 @@ def draw_panel(ax: Axes, row: Row, budget: int) -> None:
     limits = (low / (high / low) ** 0.08, high * (high / low) ** 0.08) if log(row, low) else (low - room, high + room)
     for place, line in enumerate(lines):
         if line in by_line:
-            draw_line(ax, by_line[line], place)
+            draw_line(ax, by_line[line], place, row.quality)
     if limits[0] < limits[1]:
         ax.set_xlim(*limits)
     value_axis(ax, "x", row.quality, limits)
@@ -130,15 +136,15 @@ def log(row: Row, low: float) -> bool:
     return row.quality.scale == "log" and low > 0
 
 
-def draw_line(ax: Axes, runs: pd.DataFrame, y: int) -> None:
+def draw_line(ax: Axes, runs: pd.DataFrame, y: int, quality: Quality) -> None:
     """The runs of one method at one budget; how many of them have no result."""
     done = runs.dropna(subset=["value"])
-    seeds = by_seed(runs).dropna(subset=["value"])
+    seeds = by_seed(runs, quality).dropna(subset=["value"])
     if len(done):
         style = {"s": 9, "facecolors": SKY, "edgecolors": BLACK, "linewidths": 0.4, "alpha": 0.9}
         ax.scatter(done["value"], [y] * len(done), zorder=4, label="run", **style)
-        found = mean(seeds["value"])
-        if found.has_interval:
+        found = quality.estimate(seeds["value"])
+        if found.n >= LEAST:
             ax.hlines(y, found.low, found.high, color=BLUE, linewidth=1.2, zorder=2, label="t interval at 95 %")
         ax.plot(found.value, y, "|", color=BLACK, markersize=8, markeredgewidth=1.3, zorder=3, label="mean")
     bad = runs.loc[runs["status"] != "ok", "status"]

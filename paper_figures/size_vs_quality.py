@@ -115,7 +115,7 @@ def opening(results: Results, panels: Sequence[Panel]) -> str:
 def edge_of(panel: Panel) -> float:
     """The largest perplexity of the axis; nothing bounds other qualities."""
     runs = pd.concat(panel.models.values())
-    best = runs.loc[runs["method"] == UNPRUNED].groupby("budget")["y"].mean().min()
+    best = runs.loc[runs["method"] == UNPRUNED].groupby("budget")["y"].agg(panel.quality.mean).min()
     return WORST * best if panel.quality.scale == "log" and np.isfinite(best) else np.inf
 
 
@@ -150,13 +150,13 @@ def draw_panel(ax: Axes, panel: Panel, markers: dict[Line, Look]) -> None:
     ax.margins(x=0.06, y=0.08)
     for number, (model, runs) in enumerate(panel.models.items()):
         look = MODELS[number % len(MODELS)]
-        steps = front_steps(runs, panel.quality.sign, min(ends[1], runs["x"].max()))
+        steps = front_steps(runs, panel.quality, min(ends[1], runs["x"].max()))
         draw_band(ax, steps, look.color)
         ax.step(steps.at, steps.value, where="post", color=look.color, linestyle=look.dash, linewidth=1.1, zorder=2)
         ax.plot([], [], color=look.color, linestyle=look.dash, marker="*", markersize=8, label=model)
     edge = edge_of(panel)
     for number, runs in enumerate(panel.models.values()):
-        draw_points(ax, runs, MODELS[number % len(MODELS)].color, markers, edge)
+        draw_points(ax, runs, MODELS[number % len(MODELS)].color, markers, edge, panel.quality)
     ax.set_xlabel("parameters without embeddings (M)")
     quality_axis(ax, panel.quality)
     if ax.dataLim.y1 >= edge:
@@ -165,9 +165,16 @@ def draw_panel(ax: Axes, panel: Panel, markers: dict[Line, Look]) -> None:
         ax.set_ylim(low * 0.95, edge * 1.08)
 
 
-def draw_points(ax: Axes, runs: pd.DataFrame, color: str, markers: dict[Line, Look], edge: float) -> None:
+def points_of(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
+    """Means over runs per line and budget: size `x`, quality `y`."""
+    return runs.groupby([*LINE, "budget"]).agg({"x": "mean", "y": quality.mean}).reset_index()
+
+
+def draw_points(
+    ax: Axes, runs: pd.DataFrame, color: str, markers: dict[Line, Look], edge: float, quality: Quality
+) -> None:
     """One point per line and budget, means over runs; the legend names the markers in grey. Beyond the edge: open."""
-    means = runs.groupby([*LINE, "budget"])[["x", "y"]].mean().reset_index()
+    means = points_of(runs, quality)
     beyond, by_line = means["y"] > edge, lines_of(means)
     for line, far in lines_of(means[beyond]).items():
         marker = markers[line].marker if line in markers else "."
@@ -191,10 +198,11 @@ def savings(panels: Sequence[Panel]) -> list[str]:
     found = []
     for panel in panels:
         for model, runs in panel.models.items():
-            dense = runs[runs["method"] == UNPRUNED][["x", "y"]].mean()
+            unpruned = runs[runs["method"] == UNPRUNED]
+            dense = {"x": unpruned["x"].mean(), "y": panel.quality.mean(unpruned["y"])}
             if not np.isfinite(dense["x"]):
                 continue
-            means = runs[runs["method"] != UNPRUNED].groupby([*LINE, "budget"])[["x", "y"]].mean()
+            means = points_of(runs[runs["method"] != UNPRUNED], panel.quality)
             as_good = means[panel.quality.sign * (means["y"] - dense["y"]) >= 0]
             least = as_good.loc[as_good["x"].idxmin()] if len(as_good) else None
             text = (
@@ -203,7 +211,7 @@ def savings(panels: Sequence[Panel]) -> list[str]:
             if least is None:
                 found.append(f"{text}; no pruned version is as good in the mean.")
             else:
-                name = line_label((least.name[0], least.name[1]))
+                name = line_label((least["method"], least["line"]))
                 found.append(f"{text}; smallest pruned version as good in the mean: {least['x']:.3g} M ({name}).")
     return found
 

@@ -34,15 +34,17 @@ from looks import BLACK, DOUBLE, GREY, Look, legend_outside, looks, save, styled
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from headprune.results import LATENCY
+
 NAME = "speedup"
 THEORY = "macs_per_token"
 OPENING = (
     "Realised against theoretical speed-up of physically pruned models over the unpruned model of the same seed. "
-    "Theoretical: ratio of multiply-accumulates per token. Realised: ratio of median latencies at batch size 1 (left) "
-    "and of median throughputs at the batch size named (right). One point per method and number of heads kept: mean "
-    "over runs; bars: from the lower to the upper quartile of the measurements of the pruned model, averaged over "
-    "runs; diagonal: realised = theoretical; numbers: heads asked for, at the mean of the methods. The hardware "
-    "stands in the signature of each row."
+    "Theoretical: ratio of multiply-accumulates per token. Realised: ratio of median latencies at batch size 1 (left, "
+    "of what the title names) and of median throughputs at the batch size named (right). One point per method and "
+    "number of heads kept: mean over runs; bars: from the lower to the upper quartile of the measurements of the "
+    "pruned model, averaged over runs; diagonal: realised = theoretical; numbers: heads asked for, at the mean of the "
+    "methods. The hardware stands in the signature of each row."
 )
 NOTHING = "No measured speed of pruned models in these results: nothing to compare with the multiply-accumulates."
 MANY_LINES = "Grey: all {} methods; black: their mean at each number of heads asked for."
@@ -87,9 +89,11 @@ Panel = tuple[tuple[str, ...], Speed, pd.DataFrame]
 
 
 def title(speed: Speed, runs: pd.DataFrame) -> str:
-    """`throughput, batch size 32`"""
+    """`throughput, batch size 32`, `latency per token, batch size 1`"""
+    tracks = dict.fromkeys(runs["track"]) if speed.less_is_faster else {}
+    per = "".join(f" per {LATENCY.get(track, 'example')}" for track in tracks)
     sizes = sorted(runs["batch_size"].dropna().unique()) if "batch_size" in runs else []
-    return speed.title + (f", batch size {', '.join(f'{size:g}' for size in sizes)}" if sizes else "")
+    return speed.title + per + (f", batch size {', '.join(f'{size:g}' for size in sizes)}" if sizes else "")
 
 
 def ratios(results: Results, group: tuple[str, ...], speed: Speed) -> pd.DataFrame:

@@ -9,20 +9,25 @@ python paper_figures/stabilisers.py RESULTS_DIR OUT_DIR
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from captions import caption
 from common import Line, Results, in_group, read_trials, run
+from numpy.typing import ArrayLike
 from results_table import ABSENT
+from spreads import LEAST, spread
 from tabling import Column, write
 
 from headprune.analysis.comparisons import Pair, Study
-from headprune.statistics.seeds import ALPHA, mean, verdict
+from headprune.analysis.quality import Quality, of_track
+from headprune.statistics.seeds import ALPHA, verdict
 
 NAME = "stabilisers"
+HEADS = Quality("heads_kept", "heads kept", digits=1, span=(0.0, float("inf")))
 METHOD, WHOLE = "layerwise_l0", "continued"
 ARMS = {
     WHOLE: "all three",
@@ -39,13 +44,15 @@ COLUMNS = [
     Column("worse by"),
     Column("verdict", right=False),
 ]
-KEYS = ["model", "arm", "at", "n_seeds", "heads_kept", "heads_kept_half", "perplexity", "perplexity_half"]
+KEYS = ["model", "arm", "at", "n_seeds", "heads_kept", "heads_low", "heads_high"]
+KEYS += ["perplexity", "perplexity_low", "perplexity_high", "heads_text", "perplexity_text"]
 KEYS += ["worse", "low", "high", "p_seeds", "verdict"]
 OPENING = (
     "The layer-wise pruner with its three stabilisers (Shim et al. 2021) and without each. Above: test perplexity at "
     "budget K of the training that came nearest to it. Below: heads left and validation perplexity of every training "
-    "of the sweep that has several seeds. Means over seeds ± half the 95 % t interval. Worse by: mean difference of "
-    "perplexity to the whole method with the same seeds and its 95 % t interval; sign-flip test, uncorrected. An arm "
+    "of the sweep that has several seeds. Means over seeds, of perplexity geometric, in brackets with three seeds the "
+    "95 % t interval (of the logarithm), with two both values. Worse by: mean difference of log-perplexity to the "
+    "whole method with the same seeds, nats per token, and its 95 % t interval; sign-flip test, uncorrected. An arm "
     "that keeps more heads has it easier: compare where the counts are close."
 )
 NOTHING = "No ablation in these results: it needs the arm `continued` of layerwise_l0 and another one."
@@ -83,11 +90,14 @@ def at_budgets(results: Results, group: tuple[str, ...]) -> Iterator[dict[str, A
             if not values:
                 continue
             row = {"model": group[3], "arm": arm, "at": f"K = {budget}", "n_seeds": len(values)}
-            row |= {"heads_kept": study.heads[line, budget]} | _interval("perplexity", [-v for v in values.values()])
+            heads = study.heads[line, budget]
+            row |= {"heads_kept": heads, "heads_text": f"{heads:.1f}"}
+            row |= _interval("perplexity", study.quality.value(list(values.values())), study.quality)
             if arm != WHOLE:
                 found = study.across(Pair((line, budget), ((METHOD, WHOLE), budget)))
                 change, n = found.difference, found.difference.n
                 row |= {"worse": -change.value, "low": -change.high, "high": -change.low, "p_seeds": found.p_value}
+                row["n_pairs"] = n
                 row["verdict"] = verdict(found.p_value if n > 1 else float("nan"), found.p_floor, n, ALPHA)
             yield row
 
@@ -101,21 +111,27 @@ def along_sweep(results: Results, group: tuple[str, ...]) -> Iterator[dict[str, 
         for coefficient, part in own.groupby("coefficient"):
             if len(part) > 1:
                 row = {"model": group[3], "arm": arm, "at": f"λ = {coefficient:g}", "n_seeds": len(part)}
-                yield row | _interval("heads_kept", part["heads_kept"]) | _interval("perplexity", part["perplexity"])
+                row |= _interval("heads", part["heads_kept"], HEADS)
+                yield row | _interval("perplexity", part["perplexity"], of_track(group[1]))
 
 
-def _interval(name: str, values: Iterable[float]) -> dict[str, float]:
-    """Mean and half the t interval of a column."""
-    found = mean(list(values))
-    return {name: found.value, f"{name}_half": (found.high - found.low) / 2}
+def _interval(name: str, values: ArrayLike, quality: Quality) -> dict[str, Any]:
+    """Mean, interval and text of a column."""
+    array = np.asarray(values, dtype=float)
+    found = quality.estimate(array)
+    key = "heads_kept" if name == "heads" else name
+    ends = {f"{name}_low": found.low, f"{name}_high": found.high}
+    return {key: found.value, f"{name}_text": spread(array.tolist(), quality)} | ends
 
 
 def _text(row: dict[str, Any]) -> list[str]:
     worse = ABSENT
     if "worse" in row:
-        interval = f" [{row['low']:+.2f}, {row['high']:+.2f}]" if pd.notna(row["low"]) else ""
-        worse = f"{row['worse']:+.2f}{interval}".replace("-", "−")
-    numbers = [_spread(row, "heads_kept", 1), _spread(row, "perplexity", 2)]
+        interval = (
+            f" [{row['low']:+.3f}, {row['high']:+.3f}]" if pd.notna(row["low"]) and row["n_pairs"] >= LEAST else ""
+        )
+        worse = f"{row['worse']:+.3f}{interval}".replace("-", "−")
+    numbers = [row["heads_text"], row["perplexity_text"]]
     return [
         ARMS.get(row["arm"], row["arm"]),
         row["at"],
@@ -124,12 +140,6 @@ def _text(row: dict[str, Any]) -> list[str]:
         worse,
         row.get("verdict", ABSENT),
     ]
-
-
-def _spread(row: dict[str, Any], name: str, digits: int) -> str:
-    """`27.31 ± 0.12`; what has no interval is shown without."""
-    half = row.get(f"{name}_half")
-    return f"{row[name]:.{digits}f}" + (f" ± {half:.{digits}f}" if pd.notna(half) else "")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from common import LINE, Results
+from common import LINE, Quality, Results
 from matplotlib.axes import Axes
 
 from headprune.statistics.frontiers import Band, front_band
@@ -21,21 +21,22 @@ def band_sentence(results: Results) -> str:
     return BAND + (NARROW.format(seeds) if seeds <= 3 else "")
 
 
-def front_steps(runs: pd.DataFrame, sign: int, right: float) -> Band:
+def front_steps(runs: pd.DataFrame, quality: Quality, right: float) -> Band:
     """The front through the means over seeds, at every cost where it or its band can change, up to `right`.
 
     :param runs: rows with method, line, budget, seed, cost `x` and quality `y`; draws of a seed are averaged
-    :param sign: of a quality that is better when higher, 1
+    :param quality: whose scale means are taken on
     """
-    seeds = runs.dropna(subset=["x", "y"]).groupby([*LINE, "budget", "seed"])[["x", "y"]].mean()
-    cost, quality = (seeds[name].unstack("seed").to_numpy(dtype=float) for name in ("x", "y"))
+    known = runs.dropna(subset=["x", "y"])
+    seeds = known.assign(y=quality.worth(known["y"])).groupby([*LINE, "budget", "seed"])[["x", "y"]].mean()
+    cost, worth = (seeds[name].unstack("seed").to_numpy(dtype=float) for name in ("x", "y"))
     means = np.nanmean(cost, axis=1)
     low, wide = np.nanmin(cost), np.nanmin(cost) > 0 and right > 100 * np.nanmin(cost)
     every = (np.geomspace if wide else np.linspace)(low, right, 200)
     places = np.unique(np.concatenate([means, every, [right]]))
-    band = front_band(cost, sign * quality, places[(places >= means.min()) & (places <= right)])
-    bounds = (sign * band.low, sign * band.high)
-    return Band(band.at, sign * band.value, *(bounds if sign > 0 else bounds[::-1]), band.n)
+    band = front_band(cost, worth, places[(places >= means.min()) & (places <= right)])
+    low, high = quality.value(band.low), quality.value(band.high)
+    return Band(band.at, quality.value(band.value), np.minimum(low, high), np.maximum(low, high), band.n)
 
 
 def draw_band(ax: Axes, band: Band, color: str) -> None:

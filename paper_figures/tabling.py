@@ -107,6 +107,6 @@ def _styled(text: str) -> str:
     """Markdown's bold and HTML's underline, as tables mark their cells, in LaTeX."""
     if found := re.fullmatch(r"\*\*(.*)\*\*", text):
         return rf"\textbf{{{tex(found[1])}}}"
-    if found := re.fullmatch(r"<u>(.*)</u>", text):
+    if found := re.fullmatch(r"<ins>(.*)</ins>", text):
         return rf"\underline{{{tex(found[1])}}}"
     return tex(text)

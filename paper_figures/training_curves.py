@@ -9,7 +9,7 @@ python paper_figures/training_curves.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM]
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ from pages import fitting, selection_note
 NAME = "training_curves"
 MOST = 8  # methods beside the unpruned model
 QUANTITIES = ("temperature", "penalty", "heads asked for")
-PERPLEXITY = Quality("perplexity", "perplexity", higher_is_better=False, scale="log")
+PERPLEXITY = Quality("perplexity", "perplexity", higher_is_better=False)
 OPENING = (
     "Learning curves of the unpruned model and of trainings with gates, by the share of a training's updates that is "
     "done. Left: perplexity, 2 to the cross-entropy without label smoothing; thin: train, under the gates as sampled; "
@@ -150,7 +150,7 @@ def draw_losses(ax: Axes, row: Row, palette: dict[Line, Look]) -> None:
         look = palette[line]
         for split in ("train", "valid"):
             part = own[own["split"] == split]
-            points = over_seeds(part.assign(value=np.exp2(part["nll_loss"])))
+            points = over_seeds(part.assign(value=np.exp2(part["nll_loss"])), PERPLEXITY.mean)
             if points.empty:
                 continue
             if split == "train":
@@ -193,11 +193,11 @@ def draw_schedule(ax: Axes, row: Row, quantity: str, palette: dict[Line, Look]) 
     ax.set_xlim(-0.02, 1.02)
 
 
-def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
+def over_seeds(points: pd.DataFrame, mean: Callable[[pd.Series], float] | str = "mean") -> pd.DataFrame:
     """Mean, lowest and highest `value` at every update, by the share of updates done."""
     points = points.dropna(subset=["value", "updates"])
     points = points.assign(share=points["update"] / points["updates"])
-    return points.groupby("share")["value"].agg(mean="mean", low="min", high="max").reset_index()
+    return points.groupby("share")["value"].agg(mean=mean, low="min", high="max").reset_index()
 
 
 def sentence(results: Results, row: Row) -> str:

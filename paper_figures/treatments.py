@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from captions import write_caption
 from common import (
@@ -20,6 +19,7 @@ from common import (
     UNPRUNED,
     EmptyError,
     Line,
+    Quality,
     Results,
     group_label,
     in_group,
@@ -119,26 +119,27 @@ def treated_runs(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     return runs[[pair in touched for pair in pairs]]
 
 
-def differences(runs: pd.DataFrame) -> pd.DataFrame:
-    """Per treated run, `difference`: its value less that of the same mask, budget and seed untreated."""
+def differences(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
+    """Per treated run, `difference`: by how much it is better than the same mask, budget and seed untreated."""
     base = runs[runs["treatment"] == ""].set_index(PAIR)["value"].rename("untreated")
     treated = runs[runs["treatment"] != ""].join(base, on=PAIR, how="inner")
-    return treated.assign(difference=treated["value"] - treated["untreated"])
+    return treated.assign(difference=quality.worth(treated["value"]) - quality.worth(treated["untreated"]))
 
 
 def gains(results: Results, group: tuple[str, ...], runs: pd.DataFrame) -> list[str]:
     """One sentence of the caption: mean paired difference of every treatment."""
     quality = quality_of(in_group(results.cells, group))
-    pairs = differences(runs)
+    pairs = differences(runs, quality)
     texts = []
     for treatment in treatments(pairs["treatment"]):
         found = pairs.loc[pairs["treatment"] == treatment, "difference"]
-        better = int((np.sign(found) == quality.sign).sum())
-        mean = f"{found.mean():+.{quality.digits}f}"
+        better = int((found > 0).sum())
+        mean = f"{found.mean():+.{quality.difference_digits}f}"
         texts.append(f"{treatment_label(treatment)} {mean} ({better} of {len(found)} better)")
     start = f"{group_label(results, group)}: " if len(results.groups()) > 1 else ""
     listed = "; ".join(texts)
-    return [f"{start}Mean difference to the same mask untreated, {quality.label}: {listed}."] if texts else []
+    what = f"{quality.label} in {quality.unit}"
+    return [f"{start}Mean improvement over the same mask untreated, {what}: {listed}."] if texts else []
 
 
 def treatments(found: Iterable[str]) -> list[str]:
@@ -161,8 +162,8 @@ def draw_panels(results: Results, panels: Sequence[tuple[tuple[str, ...], Line, 
         for method, dash in (UNPRUNED, (0, (5, 2))), (f"{UNPRUNED}+ft", (0, (2, 2))):
             values = outcomes(cells[cells["method"] == method], quality_of(cells))["value"].dropna()
             if len(values):
-                draw_reference(ax, values, Look(GREY, "", dash), line_label((method, "")))
-        draw_panel(ax, runs, palette)
+                draw_reference(ax, values, quality_of(cells), Look(GREY, "", dash), line_label((method, "")))
+        draw_panel(ax, runs, palette, quality_of(cells))
         quality_axis(ax, quality_of(cells))
         ax.set_ylabel("" if number % columns else quality_of(cells).label)
         title = f"{group_label(results, group)}\n" if number == 0 or panels[number - 1][0] != group else ""
@@ -173,11 +174,11 @@ def draw_panels(results: Results, panels: Sequence[tuple[tuple[str, ...], Line, 
     legend_outside(figure, list(grid.flat), columns=4, above=True)
 
 
-def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[str, Look]) -> None:
+def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[str, Look], quality: Quality) -> None:
     """One arm: untreated and treated."""
     for treatment in ["", *treatments(runs["treatment"])]:
         own = runs[runs["treatment"] == treatment]
-        points, look = pool(own.assign(line="")).sort_values("heads"), palette[treatment]
+        points, look = pool(own.assign(line=""), quality).sort_values("heads"), palette[treatment]
         draw_range(ax, points["heads"], points["low"], points["high"], look.color)
         label = treatment_label(treatment) or "untreated"
         ax.plot(points["heads"], points["mean"], **look.line, label=label, zorder=4 if treatment else 3)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from found import Found, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -268,3 +269,34 @@ def test_merging_one_signature_with_two_results_is_refused() -> None:
     tables = [cells_table([row(value=value)]) for value in (10.0, 11.0)]
     with pytest.raises(ValueError, match="occurs with 2 values under one signature"):
         merge(tables)
+
+
+@rows(
+    Found(
+        "a second run, with other times", "another hash", True, "equal values", {"metric": "latency_ms", "value": 9.0}
+    ),
+    Found("another code version", "another hash", True, "equal values", {"signature": "fedcba987654"}),
+    Found("another value", "another hash", False, "0.1 BLEU more", {"value": 12.6}),
+)
+def test_the_name_of_what_repeats(found: Found, tmp_path: Path) -> None:
+    """The digest is that of the values: times and signatures are left out, in whatever order and type they come."""
+    speed = row(metric="latency_ms", split="", value=8.0, unit="ms", batch_size=1)
+    other = row(seed=2, value=11.25)
+    change = dict(found.case)
+    is_speed = change.get("metric") == "latency_ms"
+    changed = [row(**({} if is_speed else change)), speed | (change if is_speed else {}), other]
+    first, second = cells_table([row(), speed, other]), cells_table(changed)
+    assert (results.digest(first) == results.digest(second)) == found.right
+    shuffled = from_csv(second.sample(frac=1, random_state=1), tmp_path)
+    assert results.digest(shuffled) == results.digest(second)
+    assert results.digest(shuffled.astype({"heads_kept": float})) == results.digest(second)
+    assert (results.digest_of_measured(first) == results.digest_of_measured(second)) != is_speed
+    assert results.digest_of_measured(cells_table([row()])) == ""
+
+
+def test_tables_without_a_later_column_are_read(tmp_path: Path) -> None:
+    table = results.ablations_table([{"model": "m", "kind": "drop_one", "seed": 1, "head": "encoder.0.0"}])
+    (tmp_path / "ablations.csv").write_bytes(results.to_csv(table.drop(columns="segments_differing")))
+    found = results.read_table(tmp_path / "ablations.csv", results.ABLATION_COLUMNS)
+    assert list(found.columns) == list(results.ABLATION_COLUMNS)
+    assert found["segments_differing"].isna().all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -13,12 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headprune.analysis.evidence import Evidence
 from headprune.analysis.predicates import ALL, Part, Predicate
-from headprune.analysis.tables import GROUP, QUALITY, Results
+from headprune.analysis.predicates.base import Count
+from headprune.analysis.quality import QUALITY
+from headprune.analysis.tables import GROUP, Results
 from headprune.naming import unknown
 from headprune.statistics import Estimate
 from headprune.statistics.base import LEVEL
 
 HELD, NOT_HELD, UNDECIDED, NO_DATA = "held", "not held", "undecided", "no data"
+ELSEWHERE = "elsewhere"  # of a track or of methods that the results are not about
 COLUMNS = [
     "id",
     "source",
@@ -52,6 +56,7 @@ class Claim(BaseModel):
     text: str = Field(min_length=1)
     source: str = Field(min_length=1)  # paper and place
     track: str
+    model: str = "*"  # a pattern of names: of the models that it is about
     check: _AnyPredicate  # one of the classes of headprune.analysis.predicates
 
 
@@ -89,17 +94,35 @@ def evaluate(claims: list[Claim], results: Results, level: float = LEVEL) -> pd.
     """One row per claim and model of its track, with the columns COLUMNS.
 
     A claim with several comparisons holds when all of them do, and does not when one of them does not; what is shown
-    is the comparison that decides. The intervals of a claim's comparisons hold together (Bonferroni).
+    is the comparison that decides. The intervals of a claim's comparisons hold together (Bonferroni). A claim of which
+    a comparison cannot be made is not held, however the others come out: it is undecided at best. One whose track or
+    methods are not in the results has the verdict ELSEWHERE.
     """
     groups = [Evidence(results, group) for group in results.groups()]
     rows = []
     for claim in claims:
-        own = [evidence for evidence in groups if evidence.track == claim.track]
+        track = [evidence for evidence in groups if evidence.track == claim.track]
+        own = [evidence for evidence in track if fnmatchcase(evidence.group[3], claim.model)]
         rows += [_row(claim, dict(zip(GROUP, e.group, strict=True)), list(claim.check.parts(e)), level) for e in own]
         if not own:
             nowhere = dict.fromkeys(GROUP, "") | {"track": claim.track}
-            rows.append(_row(claim, nowhere, [Part("", missing=f"track {claim.track} is not in the results")], level))
+            rows.append(_row(claim, nowhere, [_absent(claim, bool(track))], level))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def elsewhere(table: pd.DataFrame) -> str:
+    """The sentence that names the claims which the results are not about; empty where they are about all."""
+    told = set(table.loc[table["verdict"] != ELSEWHERE, "id"])
+    own = table[(table["verdict"] == ELSEWHERE) & ~table["id"].isin(told)].drop_duplicates("id")
+    reasons = {reason: ", ".join(part["id"]) for reason, part in own.groupby("note", sort=False)}
+    if not reasons:
+        return ""
+    return f"Not about these results: {'; '.join(f'{ids} ({reason})' for reason, ids in reasons.items())}."
+
+
+def _absent(claim: Claim, has_track: bool) -> Part:
+    what = f"no model {claim.model} is" if has_track else f"track {claim.track} is not"
+    return Part("", missing=f"{what} in the results", elsewhere=True)
 
 
 def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -> dict[str, Any]:
@@ -108,6 +131,8 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -
     row |= {"wanted": check.wanted(), "unit": check.unit}
     missing = list(dict.fromkeys(part.missing for part in parts if part.missing))
     known = [part for part in parts if not part.missing]
+    if not known and all(part.elsewhere for part in parts):
+        return row | {"verdict": ELSEWHERE, "n": 0, "note": "; ".join(missing)}
     if not known:
         return row | {"verdict": NO_DATA, "n": 0, "note": f"no data: {'; '.join(missing)}"}
     level = 1 - (1 - level) / len(known)
@@ -115,8 +140,9 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -
     decisions = [check.decide(estimate) for _, estimate in found]
     verdict = NOT_HELD if False in decisions else UNDECIDED if None in decisions else HELD
     wanted = {NOT_HELD: False, UNDECIDED: None, HELD: True}[verdict]
+    verdict = UNDECIDED if verdict == HELD and missing else verdict
     part, estimate = _weakest([pair for pair, made in zip(found, decisions, strict=True) if made is wanted], check)
-    notes = [f"no interval from {estimate.n} seed{'s' * (estimate.n != 1)}"] if not estimate.has_interval else []
+    notes = [_why_no_interval(part, estimate)] if not estimate.has_interval else []
     notes += [f"{part.lost} cell{'s' * (part.lost != 1)} without a result left out"] if part.lost else []
     notes += [f"no data: {'; '.join(missing)}"] if missing else []
     return row | {
@@ -129,6 +155,12 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -
         "decided_by": part.what,
         "note": "; ".join(notes),
     }
+
+
+def _why_no_interval(part: Part, estimate: Estimate) -> str:
+    what = "cell" if isinstance(part, Count) else "seed"
+    counted = f"counted over {estimate.n} {what}s" if part.counted and estimate.n > 1 else ""
+    return counted or f"no interval from {estimate.n} {what}{'s' * (estimate.n != 1)}"
 
 
 def _weakest(found: list[tuple[Part, Estimate]], check: Predicate) -> tuple[Part, Estimate]:

@@ -28,6 +28,8 @@ from headprune.analysis.tables import (
 )
 from headprune.statistics import Estimate, Family, Paired
 from headprune.statistics.normalised import flags, normalised_interval
+from headprune.statistics.paired import significant
+from headprune.statistics.paired import verdict as verdict_of_outputs
 from headprune.statistics.seeds import ALPHA, Across, across, verdict
 
 REFERENCE: Line = (UNPRUNED, "")
@@ -46,6 +48,7 @@ COLUMNS = [
     "baseline_value",
     "normalised",
     "improvement",
+    "unit",
     "low",
     "high",
     "n_seeds",
@@ -66,6 +69,8 @@ COLUMNS = [
     "outputs_test",
     "outputs_seeds",
     "segments",
+    "segments_differing",
+    "verdict_outputs",
     "without_result",
     "heads_kept",
     "flags",
@@ -98,8 +103,11 @@ class Study:
         cells = in_group(results.cells, group)
         self.group, self.quality = group, quality or quality_of(cells)
         self.runs = outcomes(cells, self.quality)
-        raw = seed_values(by_seed(self.runs))
-        self.values = {at: {seed: self.quality.sign * v for seed, v in own.items()} for at, own in raw.items()}
+        raw = seed_values(by_seed(self.runs, self.quality))
+        # On the scale on which the metric is compared, more is better: BLEU itself, minus the logarithm of perplexity.
+        self.values = {
+            at: {seed: float(self.quality.worth(value)) for seed, value in own.items()} for at, own in raw.items()
+        }
         self.lost: dict[Point, int] = {}
         self.heads: dict[Point, float] = {}
         for (method, line, budget), part in self.runs.groupby([*LINE, "budget"]):
@@ -175,7 +183,8 @@ class Study:
 def compare(
     results: Results, baselines: Sequence[Line] = (REFERENCE, RANDOM), pairs: bool = False, alpha: float = ALPHA
 ) -> pd.DataFrame:
-    """One row per comparison, with the columns COLUMNS; improvement: in the units of the metric, positive is better.
+    """One row per comparison, with the columns COLUMNS; improvement: positive is better, in BLEU or the like, of
+    perplexity in nats per token: minus the difference of the logarithms. Means of perplexities are geometric.
 
     A family is all comparisons of one model with one baseline; with `pairs`, also all pairs of lines at one budget.
     p-values across seeds and those of outputs are corrected apart. A comparison with fewer than two common seeds has
@@ -201,7 +210,7 @@ def compare(
 def told_apart(study: Study, best: Point, others: Sequence[Point], alpha: float = ALPHA) -> dict[Point, bool]:
     """Whether each differs from the best: across seeds, or where their number cannot decide, on the outputs.
 
-    Corrected by Holm, those across seeds and those of outputs apart.
+    Corrected by Holm, those across seeds and those of outputs apart. Outputs that differ in too few segments are not.
     """
     pairs = {other: Pair(other, best) for other in others}
     seeds = {other: study.across(pair) for other, pair in pairs.items()}
@@ -213,7 +222,14 @@ def told_apart(study: Study, best: Point, others: Sequence[Point], alpha: float 
     decidable = {other: family.floors[other] <= alpha for other in others}
     outputs = {other: None if decidable[other] else study.outputs(pair) for other, pair in pairs.items()}
     texts = Family.of("outputs", {other: found.p_value if found else np.nan for other, found in outputs.items()})
-    return {other: (family.adjusted if decidable[other] else texts.adjusted)[other] <= alpha for other in others}
+
+    def apart(other: Point) -> bool:
+        found = outputs[other]
+        if decidable[other]:
+            return family.adjusted[other] <= alpha
+        return found is not None and significant(texts.adjusted[other], found.differing, alpha)
+
+    return {other: apart(other) for other in others}
 
 
 def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = ALPHA) -> list[dict[str, Any]]:
@@ -229,7 +245,7 @@ def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = A
     texts = Family.of(name, {pair: found.p_value if found else np.nan for pair, found in outputs.items()})
     rows = []
     for pair in pairs:
-        n = seeds[pair].difference.n
+        n, differing = seeds[pair].difference.n, getattr(outputs[pair], "differing", np.nan)
         holm = {
             "family": name,
             "family_size": family.size or texts.size or len(pairs),
@@ -239,6 +255,7 @@ def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = A
             "p_floor_holm": family.floors[pair],
             "verdict": verdict(family.adjusted[pair], family.floors[pair], n, alpha),
             "p_outputs_holm": texts.adjusted[pair],
+            "verdict_outputs": verdict_of_outputs(texts.adjusted[pair], differing, alpha),
         }
         rows.append(_row(study, pair, seeds[pair], outputs[pair]) | holm)
     return rows
@@ -247,20 +264,21 @@ def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = A
 def _row(study: Study, pair: Pair, seeds: Across, outputs: Paired | None) -> dict[str, Any]:
     (line, budget), other = pair.system, pair.baseline[0]
     budget = pair.baseline[1] if line == REFERENCE else budget  # that of the pruned one
-    sign = study.quality.sign
     values, references = (
         [study.values.get(p, {}).get(seed, np.nan) for seed in seeds.seeds] for p in (pair.system, pair.baseline)
     )
+    means = [float(study.quality.value(np.mean(side))) if side else np.nan for side in (values, references)]
     row = dict(zip(GROUP, study.group, strict=True)) | {
         "method": line[0],
         "arm": line[1],
         "baseline": label_of(other),
         "budget": budget,
         "metric": study.quality.metric,
-        "value": sign * float(np.mean(values)) if values else np.nan,
-        "baseline_value": sign * float(np.mean(references)) if references else np.nan,
+        "value": means[0],
+        "baseline_value": means[1],
         "normalised": study.normalised(pair.system).value,
         "improvement": seeds.difference.value,
+        "unit": study.quality.unit,
         "low": seeds.difference.low,
         "high": seeds.difference.high,
         "n_seeds": seeds.difference.n,
@@ -281,5 +299,6 @@ def _row(study: Study, pair: Pair, seeds: Across, outputs: Paired | None) -> dic
             "outputs_test": outputs.test,
             "outputs_seeds": outputs.seeds,
             "segments": outputs.segments,
+            "segments_differing": outputs.differing,
         }
     return row

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -49,6 +51,28 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> Differences:
         signatures=int((one["signature"] != two["signature"]).sum()),
         metrics=_metrics(*tables),
     )
+
+
+def machines(first: Path, second: Path) -> str:
+    """What to know of differences between two runs that were not made on one kind of processor; empty otherwise.
+
+    :param first: a results folder, or cells.parquet in it; likewise the second
+    """
+    one, other = (_hardware(path if path.is_dir() else path.parent) for path in (first, second))
+    if not one or not other or one == other:
+        return ""
+    return (
+        f"A was computed on {one}, B on {other}: on another processor trainings round differently and go other ways, "
+        "so that their models differ, pruned ones sometimes by much"
+    )
+
+
+def _hardware(folder: Path) -> str:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return str(manifest["environment"]["hardware"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def name_of(cell: tuple[object, ...]) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from headprune.analysis.differences import Differences
+from headprune.analysis.differences import Differences, machines
+from headprune.analysis.quality import Quality
 from headprune.analysis.versus import Versus
+from headprune.statistics.paired import LEAST
 from headprune.statistics.seeds import ALPHA
 from headprune.terminal import Column, say, show
 
@@ -22,7 +24,8 @@ FOOT = (
 )
 OUTPUTS = (
     " Same outputs: segments of one test set in pairs, seeds as blocks; it asks what another test set would change, "
-    "given these trained models, and knows nothing of other trainings. Holm as above; * p ≤ α."
+    "given these trained models, and knows nothing of other trainings. Holm as above; * p ≤ α, where at least "
+    f"{LEAST} segments differ."
 )
 
 
@@ -30,7 +33,7 @@ def comparison(console: Console, folder: Path, system: str, baseline: str, found
     """Two methods: a table across seeds and one of the outputs for every model."""
     say(console, f"{folder}: A = {system}, B = {baseline}")
     for one in found:
-        say(console, f"\n{', '.join(part for part in one.group if part)}: {one.quality.label}")
+        say(console, f"\n{', '.join(part for part in one.group if part)}: {one.quality.label}{_scale(one.quality)}")
         if one.table.empty:
             say(console, "no budget that both have")
         else:
@@ -39,7 +42,7 @@ def comparison(console: Console, folder: Path, system: str, baseline: str, found
                 say(console, f"across seeds {verdict}: K = {', '.join(map(str, own['budget']))}")
             tested = one.table["p_outputs"].notna()
             if tested.any():
-                _outputs(console, one.table[tested], one.quality.digits)
+                _outputs(console, one.table[tested], one.quality.difference_digits)
             else:
                 why = "no seed has outputs of both" if one.has_segments else f"{folder} has no segments of this model"
                 say(console, f"no paired test of outputs: {why}")
@@ -56,6 +59,8 @@ def changes(console: Console, first: Path, second: Path, found: Differences) -> 
     say(console, f"A = {first}\nB = {second}")
     other = f", {found.signatures} of them under another signature" if found.signatures else ""
     say(console, f"{found.both} cells in both{other}")
+    if note := machines(first, second):
+        say(console, f"note: {note}")
     rows = []
     for row in _records(found.metrics):
         name = " ".join(part for part in (row["track"], row["split"], row["metric"]) if part)
@@ -74,14 +79,19 @@ def changes(console: Console, first: Path, second: Path, found: Differences) -> 
         _list(console, [f"{cell}: {one} in A, {two} in B" for cell, one, two in found.statuses])
 
 
+def _scale(quality: Quality) -> str:
+    """What a reader of differences and means must know where they are not those of the metric itself."""
+    return f" (geometric means; A − B in {quality.unit})" if quality.scale == "log" else ""
+
+
 def _seeds(console: Console, one: Versus) -> None:
-    digits, rows = one.quality.digits, []
+    digits, decimals, rows = one.quality.digits, one.quality.difference_digits, []
     for row in _records(one.table):
         cells = (
             f"{row['budget']}",
             _number(row["value"], digits),
             _number(row["baseline_value"], digits),
-            _estimate(row["improvement"], row["low"], row["high"], digits),
+            _estimate(row["improvement"], row["low"], row["high"], decimals),
             f"{row['n_seeds']}",
             _p(row["p_seeds"]),
             f"{_p(row['p_seeds_holm'])} ({_p(row['p_floor_holm'])})",
@@ -95,17 +105,18 @@ def _seeds(console: Console, one: Versus) -> None:
 def _outputs(console: Console, table: pd.DataFrame, digits: int) -> None:
     rows = []
     for row in _records(table):
-        star = "*" * (row["p_outputs_holm"] <= ALPHA)
+        star = "*" * (row["verdict_outputs"] == "significant")
         cells = (
             f"{row['budget']}",
             _estimate(row["outputs_improvement"], row["outputs_low"], row["outputs_high"], digits),
             f"{row['segments']:g}",
+            f"{row['segments_differing']:g}",
             f"{row['outputs_seeds']:g}",
             _p(row["p_outputs"]),
             _p(row["p_outputs_holm"]) + star,
         )
         rows.append(cells)
-    columns = _numbers("K", "A − B [95 %]", "segments", "seeds", "p", "Holm")
+    columns = _numbers("K", "A − B [95 %]", "segments", "differ", "seeds", "p", "Holm")
     show(console, columns, rows, title=f"same outputs: {table['outputs_test'].iloc[0]}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from headprune.analysis.comparisons import REFERENCE, Point, Study
-from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured
-from headprune.results import ABLATION_COLUMNS
-from headprune.statistics.normalised import relative
+from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured, split_arm
+from headprune.results import ABLATION_COLUMNS, LATER
 
 BySeed = dict[int, float]
 LATENCY_BATCH = {"latency_ms": 1}
@@ -35,12 +35,10 @@ class Evidence:
     def quality(self, line: Line, budget: int) -> BySeed:
         """Share of the unpruned quality of the same seed that is left."""
         point, top = self.study.at(line, budget), self.study.at(REFERENCE, budget)
-        sign, own = self.study.quality.sign, self.study.values.get(point, {}) if point else {}
-        unpruned = self.study.values.get(top, {}) if top else {}
-        higher = self.study.quality.higher_is_better
-        shares = {
-            s: float(relative(sign * own[s], sign * unpruned[s], higher)) for s in sorted(set(own) & set(unpruned))
-        }
+        own, unpruned = (self.study.values.get(at, {}) if at else {} for at in (point, top))
+        quality = self.study.quality
+        both = sorted(set(own) & set(unpruned))
+        shares = {s: quality.share(float(quality.value(own[s])), float(quality.value(unpruned[s]))) for s in both}
         return {seed: share for seed, share in shares.items() if np.isfinite(share)}
 
     def cost(self, metric: str, line: Line, budget: int) -> BySeed:
@@ -67,6 +65,14 @@ class Evidence:
         own = own[own["budget"].isin(self.budgets(line, kept))]
         return [bool(x) for x in (own["heads_kept"] == own["budget"])]
 
+    def trials(self, line: Line) -> int | None:
+        """How many trainings the search of a line for K may add to its first ones, by the manifest; None: not told."""
+        method, arm = line[0], split_arm(line[1])[0]
+        for entry in self._entries:
+            if (entry.get("name"), entry.get("arm") or "") == (method, arm) and entry.get("coefficients") is not None:
+                return entry.get("trials")
+        return None
+
     def survival(self, line: Line, kept: tuple[float, float]) -> pd.DataFrame:
         """Share of heads kept by (seed, type, layer), over budgets; empty without masks."""
         masks = self._masks
@@ -89,10 +95,20 @@ class Evidence:
             table = pd.read_csv(path, float_precision="round_trip")
         except (OSError, ValueError) as error:
             raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
+        table = table.reindex(columns=[*table.columns, *(c for c in LATER if c not in table.columns)])
         if absent := [column for column in ABLATION_COLUMNS if column not in table.columns]:
             raise ResultsError(f"{path.name} lacks the columns {', '.join(absent)}")
         own = (table["profile"] == self.group[0]) & (table["model"] == self.group[3])
         return table[own & (table["metric"] == self.study.quality.metric) & (table["status"] == "ok")]
+
+    @cached_property
+    def _entries(self) -> list[dict[str, Any]]:
+        """The methods of the profile as they were configured; none without a readable manifest."""
+        try:
+            manifest = json.loads((self.results.folder / "manifest.json").read_text(encoding="utf-8"))
+            return [entry for entry in manifest["config"]["methods"] if isinstance(entry, dict)]
+        except (OSError, ValueError, LookupError, TypeError):
+            return []
 
     @cached_property
     def _masks(self) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from headprune import results
+from headprune.analysis.quality import CHRF, Quality, of_track
 from headprune.naming import unknown
 
 GROUP = ["profile", "track", "dataset", "model"]
@@ -34,40 +34,25 @@ class ResultsError(ValueError):
 
 
 @dataclass(frozen=True)
-class Quality:
-    """The test metric that stands for the quality of a track."""
-
-    metric: str
-    label: str
-    higher_is_better: bool = True
-    digits: int = 2
-    scale: str = "linear"  # of the axis
-
-    @property
-    def sign(self) -> int:
-        """Factor that makes more mean better."""
-        return 1 if self.higher_is_better else -1
-
-
-QUALITY = {
-    "mt": Quality(results.QUALITY["mt"], "test BLEU"),
-    "lm": Quality(results.QUALITY["lm"], "test perplexity", higher_is_better=False, scale="log"),
-    "nli": Quality(results.QUALITY["nli"], "test accuracy", digits=3),
-}
-
-
-CHRF = Quality("chrf", "test chrF")
-
-
-@dataclass(frozen=True)
 class Results:
-    """One results folder as read: its cells, and its masks where a figure asked for them."""
+    """One results folder as read: its cells, and its masks where a figure asked for them.
+
+    :param digest: of the values that repeat
+    :param measured: of times, speed and memory; empty where nothing was measured
+    """
 
     folder: Path
     cells: pd.DataFrame
     masks: pd.DataFrame | None
     digest: str
+    measured: str = ""
     asked: tuple[str, ...] = ()  # the arms that the command line asked for; empty: all
+
+    @property
+    def data(self) -> str:
+        """What these results are known by, for captions: equal values have equal hashes, whatever was measured."""
+        times = f"; of times and speeds {self.measured}" if self.measured else ""
+        return f"sha256 of the values that repeat {self.digest}{times}"
 
     def groups(self) -> list[tuple[str, ...]]:
         """The (profile, track, dataset, model) groups in table order; nothing is pooled across them."""
@@ -100,8 +85,8 @@ def read(folder: Path, with_masks: bool = False) -> Results:
     masks = _read_table(folder / "masks.parquet") if with_masks else None
     if masks is not None:
         masks = masks[~masks["method"].str.startswith(f"{UNPRUNED}+")]  # all heads, as in the rows of the reference
-    digest = hashlib.sha256((folder / "cells.parquet").read_bytes()).hexdigest()[:12]
-    return Results(folder, cells, masks, digest)
+    stored = pd.read_parquet(folder / "cells.parquet")
+    return Results(folder, cells, masks, results.digest(stored), results.digest_of_measured(stored))
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -175,7 +160,7 @@ def in_group(table: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
 
 def quality_of(cells: pd.DataFrame) -> Quality:
     """The quality metric of one group's track; an unknown track falls back on BLEU."""
-    return QUALITY.get(cells["track"].iloc[0], QUALITY["mt"])
+    return of_track(str(cells["track"].iloc[0]))
 
 
 def quality_named(track: str, metric: str | None) -> Quality:
@@ -183,7 +168,7 @@ def quality_named(track: str, metric: str | None) -> Quality:
 
     :raises ResultsError: the track has no such metric whose outputs can be tested in pairs
     """
-    usual = QUALITY.get(track, QUALITY["mt"])
+    usual = of_track(track)
     known = {quality.metric: quality for quality in ((usual, CHRF) if track == "mt" else (usual,))}
     if metric is not None and metric not in known:
         raise ResultsError(unknown(f"metric of track {track}", metric, known))
@@ -228,21 +213,21 @@ def outcomes(cells: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     return every
 
 
-def pool(runs: pd.DataFrame) -> pd.DataFrame:
+def pool(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     """Pool runs over seeds and draws: per (method, line, budget) mean, low, high, n and mean heads kept."""
     by_point = runs.groupby([*LINE, "budget"], sort=True)
-    pooled = by_point["value"].agg(mean="mean", low="min", high="max", n="count")
+    pooled = by_point["value"].agg(mean=quality.mean, low="min", high="max", n="count")
     return pooled.assign(heads=by_point["heads_kept"].mean()).reset_index()
 
 
-def by_seed(runs: pd.DataFrame) -> pd.DataFrame:
+def by_seed(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     """The rows of `outcomes` with the draws of a seed pooled: the seed is what varies.
 
     One row per (method, line, budget, seed): value and heads_kept, means over the draws that have a result (NaN where
     none has), n of those, and without_result, how many have none.
     """
     by_cell = runs.groupby([*LINE, "budget", "seed"], sort=True)
-    found = by_cell.agg(value=("value", "mean"), heads_kept=("heads_kept", "mean"), n=("value", "count"))
+    found = by_cell.agg(value=("value", quality.mean), heads_kept=("heads_kept", "mean"), n=("value", "count"))
     return found.assign(without_result=by_cell.size() - found["n"]).reset_index()
 
 

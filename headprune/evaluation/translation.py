@@ -117,6 +117,7 @@ class Paired:
 
     score: float
     p_value: float | None  # None: the baseline itself
+    differing: int | None = None  # segments in which the two differ
 
 
 def paired_bootstrap(
@@ -133,5 +134,5 @@ def paired_bootstrap(
     found = {first: Paired(bleu(hypotheses[first], references).value, None)}
     for name in others:
         test = statistics.paired_bootstrap(hypotheses[first], hypotheses[name], references, "bleu", samples)
-        found[name] = Paired(test.system, test.p_value)
+        found[name] = Paired(test.system, test.p_value, test.differing)
     return found

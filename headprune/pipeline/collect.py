@@ -204,6 +204,7 @@ def ablation_rows(plan: Plan) -> Iterator[Record]:
             place = {"head": head.name, "type": head.type, "layer": head.layer, "index": head.index}
             found = record["heads"][head.name]
             values = {"value": found["score"], "p_value": found["p_value"], "unpruned": record["unpruned"]}
+            values["segments_differing"] = found.get("differing")
             yield common | place | values | {"metric": results.QUALITY[plan.config.models[job.model].track]}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from headprune.pipeline.cells import PRUNING, Cell
 from headprune.pipeline.store import Record, read_json, write_json
-from headprune.provenance import digest, environment, file_sha256, git_commit
+from headprune.provenance import digest, environment, file_sha256, git_commit, processor
 
 NAME = "manifest.json"
 STEPS = dict.fromkeys(PRUNING, "pruned") | {"test": "test", "speed": "speed"}  # what a kind of job adds to a cell
@@ -86,8 +86,8 @@ def _relative(path: Path, results: Path) -> str:
 
 
 def runtime() -> Record:
-    """What runs the code."""
-    return {"python": platform.python_version(), "platform": platform.platform()}
+    """What runs the code. The processor is named here in full; `hardware` has of it what signatures depend on."""
+    return {"python": platform.python_version(), "platform": platform.platform(), "processor": processor()}
 
 
 def packages() -> dict[str, str]:

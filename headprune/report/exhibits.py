@@ -33,7 +33,7 @@ class Figure:
     title: str
     source: str  # a data URI
     caption: tuple[str, ...]
-    width: int | None  # on the screen, in CSS pixels; absent: as wide as the picture says
+    width: int | None  # on the screen, in CSS pixels and at most; absent: as wide as the picture says
     pdf: str = ""  # address of the vector file, relative to the page
 
     @property
@@ -69,6 +69,18 @@ def _width(content: bytes) -> int | None:
     """Half the pixels of a PNG: figures are drawn for print, 300 an inch; None of other files."""
     is_png = content.startswith(b"\x89PNG") and len(content) >= 20
     return int.from_bytes(content[16:20], "big") // 2 if is_png else None
+
+
+def width_class(width: int) -> str:
+    """The class of pictures of one width."""
+    return f"w{width}"
+
+
+def widths_style(figures: Iterable[Figure]) -> str:
+    """A rule per width that a picture has. It bounds the width and sets none, so that the height follows: a picture
+    that is cut to the height of the window keeps its proportions."""
+    widths = sorted({figure.width for figure in figures if figure.width})
+    return "".join(f"img.{width_class(width)} {{ max-width: min(100%, {width}px); }}\n" for width in widths)
 
 
 def tables(sources: Sources) -> list[Table]:
@@ -119,7 +131,7 @@ def markdown(text: str, name: str) -> Markup:
             token.attrSet("class", "number")
     html = str(parser.renderer.render(tokens, parser.options, {"name": name}))
     # Tables underline what is not told apart from the best: a tag without attributes, which does no harm.
-    return Markup(html.replace("&lt;u&gt;", "<u>").replace("&lt;/u&gt;", "</u>"))
+    return Markup(html.replace("&lt;ins&gt;", "<ins>").replace("&lt;/ins&gt;", "</ins>"))
 
 
 def _open_table(_: Any, tokens: Sequence[Token], *__: Any) -> str:

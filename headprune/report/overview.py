@@ -28,8 +28,8 @@ from headprune.analysis.tables import (
 )
 from headprune.report.sources import Sources
 from headprune.statistics import Estimate
-from headprune.statistics.normalised import relative
-from headprune.statistics.seeds import mean
+
+LEAST = 3  # seeds that an interval needs
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def overview(results: Results, group: tuple[str, ...]) -> Overview:
     quality = quality_of(cells)
     runs = outcomes(cells, quality)
     statuses = Counter(runs["status"])
-    top = runs.loc[runs["method"] == UNPRUNED].groupby("seed")["value"].mean().dropna()
-    unpruned = mean(top.to_numpy(dtype=float))
+    top = runs.loc[runs["method"] == UNPRUNED].groupby("seed")["value"].agg(quality.mean).dropna()
+    unpruned = quality.estimate(top.to_numpy(dtype=float))
     return Overview(
         labels=dict(zip(("profile", "track", "dataset", "model"), group, strict=True)),
         quality=quality,
@@ -87,12 +87,12 @@ def overview(results: Results, group: tuple[str, ...]) -> Overview:
 
 
 def _best(runs: pd.DataFrame, quality: Quality, unpruned: Estimate) -> list[Best]:
-    values = seed_values(by_seed(runs))
+    values = seed_values(by_seed(runs, quality))
     heads = runs[runs["status"] == "ok"].groupby([*LINE, "budget"])["heads_kept"].mean().to_dict()
     found = []
     for budget in sorted({budget for (line, budget) in values if line != REFERENCE}, reverse=True):
         rivals = {
-            line: mean(list(own.values()))
+            line: quality.estimate(list(own.values()))
             for (line, at), own in values.items()
             if at == budget and line != REFERENCE and not split_arm(line[1])[1] and heads[(*line, at)] <= budget
         }
@@ -100,7 +100,7 @@ def _best(runs: pd.DataFrame, quality: Quality, unpruned: Estimate) -> list[Best
             line = max(rivals, key=lambda one: quality.sign * rivals[one].value)
             own = runs[(runs["budget"] == budget) & (runs["method"] != UNPRUNED)]
             best = rivals[line]
-            share = float(relative(quality.sign * best.value, quality.sign * unpruned.value, quality.higher_is_better))
+            share = quality.share(best.value, unpruned.value)
             lost = int((own["status"] != "ok").sum())
             alike = [one for one in rivals if round(rivals[one].value - best.value, quality.digits) == 0]
             labels = tuple(map(label_of, [line, *(one for one in sorted(alike) if one != line)]))
@@ -108,12 +108,12 @@ def _best(runs: pd.DataFrame, quality: Quality, unpruned: Estimate) -> list[Best
     return found
 
 
-def interval(estimate: Estimate, digits: int) -> str:
-    """`15.46 [14.10, 16.82]`; a dash without a value."""
+def interval(estimate: Estimate, quality: Quality) -> str:
+    """`15.46 [14.10, 16.82]`; without bounds below three seeds; a dash without a value."""
     if not np.isfinite(estimate.value):
         return "–"
-    bounds = f" [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]" if estimate.has_interval else ""
-    return f"{estimate.value:.{digits}f}{bounds}".replace("-", "−")
+    bounds = f" [{quality.text(estimate.low)}, {quality.text(estimate.high)}]" if estimate.n >= LEAST else ""
+    return f"{quality.text(estimate.value)}{bounds}".replace("-", "−")
 
 
 def percent(share: float) -> str:
@@ -128,7 +128,7 @@ def provenance(sources: Sources) -> dict[str, str]:
     environment = _mapping(manifest, "environment")
     calls = [call for call in _list(manifest.get("calls")) if isinstance(call, dict)]
     texts = {
-        "Data": f"cells.parquet, sha256 {sources.results.digest}…",
+        "Data": f"cells.parquet, {sources.results.data}",
         "Code": f"commit {git['commit']}{', with changes' * bool(git.get('dirty'))}" if git.get("commit") else "",
         "Hardware": str(environment.get("hardware", "")),
         "Platform": " · ".join(str(manifest[key]) for key in ("python", "platform") if manifest.get(key)),

@@ -52,7 +52,10 @@ def page(sources: Sources, out: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"interval": overview.interval, "percent": overview.percent}
-    style, script = _asset("report.css"), "\n".join(_asset(name) for name in SCRIPTS)
+    environment.filters["width_class"] = exhibits.width_class
+    figures = exhibits.figures(sources, out)
+    style = _asset("report.css") + exhibits.widths_style(figures)
+    script = "\n".join(_asset(name) for name in SCRIPTS)
     claims, claims_caption = exhibits.claims(sources)
     groups = sources.results.groups()
     return environment.get_template("report.html").render(
@@ -63,7 +66,7 @@ def page(sources: Sources, out: Path) -> str:
         claims=claims,
         claims_caption=claims_caption,
         verdicts=exhibits.VERDICTS,
-        figures=exhibits.figures(sources, out),
+        figures=figures,
         tables=exhibits.tables(sources),
         provenance=overview.provenance(sources),
         configuration=overview.configuration(sources),

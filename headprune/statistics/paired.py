@@ -8,6 +8,9 @@ is drawn, or swapped, with its outputs of all seeds at once, because they transl
 BLEU and chrF are tested as sacrebleu does (with one seed its numbers exactly): randomisation by its `PairedTest`, the
 bootstrap with its draws, scores and p, each output resampled once for all its comparisons. Values that average over
 segments (log-likelihood per token, accuracy) are tested by scipy.
+
+Of outputs that differ in a handful of segments no such test is called significant, whatever its p: what is drawn or
+swapped is that handful, and one segment more or less would turn the verdict (`significant`, `verdict`).
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "chrf": sacrebleu.metrics.CHRF,
 }
 SAMPLES = {"bs": 1000, "ar": 10_000}  # sacrebleu's own
+LEAST = 10  # segments in which two outputs must differ for a test of them to decide
 EQUAL = 1e-9  # scores that differ by less are equal but for the order of summation
 Lines = Sequence[str]
 
@@ -47,10 +51,29 @@ class Paired:
     high: float
     p_value: float  # two-sided
     segments: int
+    differing: int  # of the segments, those whose statistics or values differ with any seed
     seeds: int
     resamples: int
     test: str  # what gave p, in words
     signature: str = ""  # sacrebleu's
+
+
+def significant(p_value: float, differing: float, alpha: float) -> bool:
+    """Whether a test of outputs may be called significant.
+
+    :param p_value: after correction where there is a family; NaN: no test was made
+    :param differing: segments in which the outputs differ; NaN: not known, so that nothing may be called significant
+    """
+    return bool(p_value <= alpha and differing >= LEAST)
+
+
+def verdict(p_value: float, differing: float, alpha: float) -> str:
+    """`significant`, `not significant`, or `too few differing segments: 3`; empty where no test was made."""
+    if np.isnan(p_value):
+        return ""
+    if not differing >= LEAST:
+        return f"too few differing segments: {'not recorded' if np.isnan(differing) else f'{differing:g}'}"
+    return "significant" if significant(p_value, differing, alpha) else "not significant"
 
 
 def paired_bootstrap(
@@ -135,6 +158,7 @@ def compare_statistics(
         high=high,
         p_value=1.0 if equal else float(p_value),
         segments=len(baseline[0]),
+        differing=int(np.any([a != b for a, b in zip(baseline, system, strict=True)], axis=(0, 2)).sum()),
         seeds=len(baseline),
         resamples=samples,
         test="paired bootstrap" if test == "bs" else "approximate randomisation",
@@ -191,6 +215,7 @@ def paired_means(
         high=high,
         p_value=p_value,
         segments=len(change),
+        differing=int((first != second).any(axis=0).sum()),
         seeds=len(first),
         resamples=samples,
         test="paired permutation",

@@ -128,7 +128,7 @@ class LanguageModeling(Track):
         for name, read in reads.items():
             nats = read.segments()["nats"]
             test = paired_means(-base["nats"], -nats, base["tokens"], samples)
-            found[name] = Paired(read.perplexity, test.p_value)
+            found[name] = Paired(read.perplexity, test.p_value, test.differing)
         return found
 
 

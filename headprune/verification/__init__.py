@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headprune.verification.base import Difference, Report
-from headprune.verification.files import check_files, check_signatures
+from headprune.verification.files import check_files, check_machine, check_signatures
 from headprune.verification.measurements import check_measurements
 from headprune.verification.tables import check_tables
 
@@ -29,6 +29,7 @@ def verify(folder: Path, models: bool = True) -> Report:
     if not any((folder / name).exists() for name in ("cells.parquet", "cells.csv", "manifest.json", "cells")):
         raise FileNotFoundError(f"{folder} is no results folder: it has no tables, no manifest.json and no cells/")
     report = Report(folder)
+    check_machine(report)
     check_files(report)
     check_signatures(report)
     check_tables(report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headprune.pipeline.manifests import NAME
-from headprune.provenance import digest, file_sha256
+from headprune.provenance import digest, file_sha256, hardware
 from headprune.verification.base import Report
 
 RECORDS = ("pruned.json", "test.json", "speed.json", "identity.json")
@@ -36,6 +36,17 @@ def _check_file(report: Report, path: Path, sha256: str) -> None:
         report.compare("files", path, "sha256", file_sha256(path), sha256)
     else:
         report.missing("files", path)
+
+
+def check_machine(report: Report) -> None:
+    """Says so where the run was made on other hardware, or where that is not told apart from this."""
+    environment = report.read(report.folder / NAME).get("environment")
+    made = environment.get("hardware") if isinstance(environment, dict) else None
+    if made and made != hardware():
+        report.notes.append(
+            f"made on {made}, this is {hardware()}: what is compared here are stored outputs, which give the same "
+            "scores on both; trainings that are repeated here give other models"
+        )
 
 
 def check_signatures(report: Report) -> None:

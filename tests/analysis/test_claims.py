@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from found import Found, rows
 from made_up_cells import GROUP, N_HEADS, rows_of
 from scipy import stats
 
-from headprune.analysis.claims import COLUMNS, KINDS, Claim, ClaimsError, evaluate, load
+from headprune.analysis.claims import COLUMNS, KINDS, Claim, ClaimsError, elsewhere, evaluate, load
 from headprune.analysis.tables import read
 from headprune.results import ablations_table, to_csv
 
@@ -82,7 +84,7 @@ def test_the_weakest_comparison_decides(write: Callable) -> None:
     qualities = {("dsp.joint", 4): (15, 15.1, 15.2), ("a", 4): (12, 12, 12), ("b", 4): (18, 18, 18)}
     folder = write(rows_of(values(qualities)))
     row = decided(claim(predicate="compare", systems=["dsp.joint"], baselines=["a", "b", "c"]), folder)
-    assert (row["verdict"], row["decided_by"]) == ("not held", "dsp.joint − b")
+    assert (row["verdict"], row["decided_by"]) == ("not held", "dsp.joint − b at K = 4")
     assert row["note"] == "no data: c is not in the results"
     assert row["level"] == pytest.approx(0.975)  # two comparisons together at 95 %
 
@@ -100,7 +102,7 @@ def test_cells_without_a_result_are_counted(write: Callable) -> None:
     row = decided(claim(predicate="compare", systems=["dsp.joint"], baselines=["l0.joint"]), folder)
     assert (row["n"], row["note"]) == (2, "1 cell without a result left out")
     row = decided(claim(predicate="exact_count", systems=["dsp.joint"]), folder)
-    assert (row["n"], row["note"]) == (2, "1 cell without a result left out")
+    assert (row["n"], row["note"]) == (2, "counted over 2 cells; 1 cell without a result left out")
 
 
 def test_saving(write: Callable) -> None:
@@ -128,8 +130,10 @@ def test_exact_count(write: Callable) -> None:
     exact, off = (decided(claim(predicate="exact_count", systems=[x]), folder) for x in ("dsp.joint", "l0.joint"))
     assert (exact["verdict"], exact["effect"], exact["n"]) == ("held", 1, 3)
     assert (off["verdict"], off["effect"]) == ("not held", pytest.approx(2 / 3))
+    assert np.isnan([exact["low"], exact["high"], off["low"], off["high"]]).all()  # what is counted is not estimated
+    loose = decided(claim(predicate="exact_count", systems=["l0.joint"], direction="below", margin=0.99), folder)
     interval = stats.binomtest(2, 3).proportion_ci(method="exact")
-    assert (off["low"], off["high"]) == pytest.approx((interval.low, interval.high))
+    assert (loose["low"], loose["high"]) == pytest.approx((interval.low, interval.high))
 
 
 def test_survival(write: Callable) -> None:
@@ -184,10 +188,88 @@ def test_no_data_is_said(write: Callable) -> None:
     assert len(table) == len(load(FILE))
     missing = table[table["verdict"] == "no data"]
     assert missing["note"].str.startswith("no data: ").all()
-    assert set(table.loc[table["track"] == "lm", "note"]) == {"no data: track lm is not in the results"}
+    assert set(table.loc[table["track"] == "lm", "verdict"]) == {"elsewhere"}
+    assert set(table.loc[table["track"] == "lm", "note"]) == {"track lm is not in the results"}
+    assert table.set_index("id").loc["michel-flat", "verdict"] == "elsewhere"
+    told = elsewhere(table)
+    assert told.startswith("Not about these results: ") and "shim-warmup" in told and "michel-flat" in told
+    assert "dsp-ninety-percent" not in told
     assert table.set_index("id").loc["michel-drop-one", "note"] == "no data: no ablations of kind drop_one"
     kept = table.set_index("id").loc["dsp-ninety-percent", "note"]
-    assert kept == "no data: dsp.joint has no quality with 0% to 10% of the heads kept"
+    assert kept == "no data: dsp.joint has no quality with 8% to 12% of the heads kept"
+
+
+@rows(
+    Found("one cell with K heads", "held", "undecided", "one cell is no every", (1, 0)),
+    Found("one cell with another count", "not held", "not held", "one exception settles it", (0, 1)),
+    Found("two cells with K heads", "held", "held", "counting", (2, 0)),
+)
+def test_a_verdict_needs_two(found: Found, write: Callable) -> None:
+    """The first read "held", 1 [0.0125, 1] of 1 cell, wanted ≥ 1."""
+    exact, off = found.case
+    cells = rows_of({("dsp", "joint", 4, seed): 15.0 for seed in range(1, exact + off + 1)})
+    for row in cells[:off]:
+        row["heads_kept"] = 5
+    row = decided(claim(predicate="exact_count", systems=["dsp.joint"]), write(cells))
+    assert row["verdict"] == found.right
+    assert row["n"] == exact + off
+
+
+@rows(
+    Found("a search switched off", "held", "no data", "trials: 0 in the configuration", 0),
+    Found("a search that misses", "held", "held", "9 of 9 cells are off", 2),
+)
+def test_what_does_not_search_says_nothing_of_control(found: Found, write: Callable) -> None:
+    cells = rows_of(values({("l0.joint", k): (15, 15, 15) for k in (2, 4, 6)}))
+    for row in cells:
+        row["heads_kept"] = 8
+    folder = write(cells)
+    entry = {"name": "l0", "arm": "joint", "coefficients": [0.01], "trials": found.case}
+    (folder / "manifest.json").write_text(json.dumps({"config": {"methods": [{"name": "unpruned"}, entry]}}))
+    check = {"predicate": "exact_count", "systems": ["l0.joint"], "direction": "below", "margin": 0.99}
+    row = decided(claim(**check), folder)
+    assert row["verdict"] == found.right
+    assert ("trials: 0" in row["note"]) == (found.case == 0)
+
+
+def test_a_fifth_is_not_judged_at_less(write: Callable) -> None:
+    """32 of 36 heads are 11 % removed; a claim of a fifth has no data there."""
+    (flat,) = [claim for claim in load(FILE) if claim.id == "michel-flat"]
+    for kept, known in ((11, False), (9, False)):  # of 12: 8 % and a quarter removed
+        row = decided(flat, write(rows_of(values({("gradient_importance.iterative", kept): (19.9, 19.9, 20)}))))
+        assert (row["verdict"] != "no data") == known
+    low, high = flat.check.kept
+    assert low <= 0.8 <= high and not low <= 32 / 36 <= high
+
+
+def test_a_claim_of_which_a_part_is_missing_is_not_held(write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", 4): (15, 15.1, 15.2), ("a", 4): (12, 12, 12)})))
+    row = decided(claim(predicate="compare", systems=["dsp.joint"], baselines=["a", "b"]), folder)
+    assert (row["verdict"], row["note"]) == ("undecided", "no data: b is not in the results")
+
+
+def test_a_claim_is_about_its_models(write: Callable) -> None:
+    folder = write(rows_of(values({("dsp.joint", 4): (15, 15, 15)})))
+    about = claim(predicate="exact_count", systems=["dsp.joint"])
+    (row,) = evaluate([about.model_copy(update={"model": "t*"})], read(folder)).to_dict("records")
+    assert row["verdict"] == "held"
+    (row,) = evaluate([about.model_copy(update={"model": "other*"})], read(folder)).to_dict("records")
+    assert (row["verdict"], row["note"]) == ("elsewhere", "no model other* is in the results")
+
+
+@rows(
+    Found("of outputs that differ in 9 segments", 1.0, 0.0, "a handful decides nothing", 9),
+    Found("of outputs that differ in 10 segments", 1.0, 1.0, "p < 0.01", 10),
+    Found("where their number was not recorded", 1.0, 1.0, "it counts against the claim", None),
+)
+def test_losses_of_single_heads(found: Found, write: Callable) -> None:
+    """The share of heads with a significant loss."""
+    folder = write(rows_of(values({("dsp.joint", 4): (15, 15, 15)})))
+    place = {"profile": "unit", "model": "tiny", "status": "ok", "metric": "bleu", "unpruned": 20.0, "value": 19.0}
+    place |= {"kind": "drop_one", "type": "encoder", "layer": 0, "index": 0, "head": "encoder.0.0", "p_value": 0.001}
+    table = ablations_table([place | {"seed": seed, "segments_differing": found.case} for seed in SEEDS])
+    (folder / "ablations.csv").write_bytes(to_csv(table if found.case else table.drop(columns="segments_differing")))
+    assert decided(claim(predicate="drop_one", margin=0.5), folder)["effect"] == 1 - found.right
 
 
 def test_every_model_of_a_track_is_asked(write: Callable) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from found import Found, rows
 from made_up_cells import N_HEADS, rows_of, write_hypotheses
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from headprune.analysis.comparisons import COLUMNS, RANDOM, REFERENCE, Study, compare, told_apart
+from headprune.analysis.comparisons import COLUMNS, RANDOM, REFERENCE, Study, compare, family_rows, told_apart
 from headprune.analysis.tables import Results, ResultsError, label_of, line_of, read
 from headprune.statistics import paired_bootstrap, seeds
 
@@ -138,8 +139,11 @@ def test_perplexity_improves_downwards(write: Callable) -> None:
     values |= {("random", "draw1", 4, s): 60.0 + s for s in SEEDS} | {("dsp", "", 4, s): 40.0 + s for s in SEEDS}
     table = compare(read(write(rows_of(values, group, "perplexity")))).set_index("baseline")
     row = table[table["method"] == "dsp"].loc["random"]
-    assert (row["improvement"], row["value"], row["baseline_value"]) == (20, 45, 65)
-    assert row["normalised"] == pytest.approx(20 / 30)
+    logs = {first: np.log([first + s for s in SEEDS]).mean() for first in (30, 40, 60)}
+    assert row["improvement"] == pytest.approx(logs[60] - logs[40], rel=1e-12)
+    assert (row["value"], row["baseline_value"]) == pytest.approx((np.exp(logs[40]), np.exp(logs[60])), rel=1e-12)
+    assert row["normalised"] == pytest.approx((logs[60] - logs[40]) / (logs[60] - logs[30]), rel=1e-12)
+    assert row["unit"] == "nats per token"
 
 
 def test_all_pairs_of_a_budget(values: dict, write: Callable) -> None:
@@ -192,6 +196,29 @@ def test_best_is_told_apart_by_outputs_where_seeds_cannot(write: Callable) -> No
     assert not apart()
     outputs(folder, (1, 2))
     assert apart()
+
+
+@rows(
+    Found("outputs that differ in 9 of 200 segments", "significant", "too few differing segments: 9", "the rule", 9),
+    Found("outputs that differ in 10 of 200 segments", "significant", "significant", "the rule", 10),
+)
+def test_few_differing_segments_decide_nothing(found: Found, write: Callable) -> None:
+    """The first system has the reference where the other has nothing: 2 / 2⁹ by randomisation."""
+    values = {(m, "", 4, 1): 10.0 for m in ("good", "random")}
+    folder = write(rows_of(values))
+    (folder / "data/help/raw").mkdir(parents=True)
+    lines = [f"the house number {i} stands near the old bridge" for i in range(200)]
+    (folder / "data/help/raw/test.tgt").write_text("".join(f"{line}\n" for line in lines))
+    write_hypotheses(folder, "good", "", 4, 1, lines)
+    write_hypotheses(folder, "random", "", 4, 1, ["x"] * found.case + lines[found.case :])
+    results = read(folder)
+    for test in ("bs", "ar"):
+        study = Study(results, results.groups()[0], test=test)
+        (row,) = family_rows(study, "one", study.against(RANDOM))
+        assert row["p_outputs_holm"] < 0.05
+        assert (row["segments_differing"], row["verdict_outputs"]) == (found.case, found.right)
+        told = told_apart(study, (("good", ""), 4), [(RANDOM, 4)])
+        assert told == {(RANDOM, 4): found.case >= 10}
 
 
 def test_damaged_outputs_are_named(write: Callable) -> None:

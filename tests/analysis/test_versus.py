@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from found import Found, rows
 from made_up_cells import N_HEADS, rows_of, write_hypotheses
 from rich.console import Console
 from typer.testing import CliRunner
@@ -102,7 +104,7 @@ def test_outputs_by_either_test_and_metric(write: Callable, monkeypatch: pytest.
             assert found.table.loc[0, "outputs_improvement"] == pytest.approx(own.difference, abs=1e-12)
     text = printed("dsp.joint", "magnitude", "--results", str(folder), "--test", "randomisation")
     assert "same outputs: approximate randomisation" in text
-    assert "30 1 " in text
+    assert "30 25 1 " in text  # every sixth is left as it is by both
 
 
 def test_identical_outputs_are_never_starred(write: Callable) -> None:
@@ -115,7 +117,7 @@ def test_identical_outputs_are_never_starred(write: Callable) -> None:
     (found,) = versus(read(folder), "obs", "magnitude")
     assert found.table.loc[0, ["p_outputs", "p_outputs_holm", "p_seeds"]].tolist() == [1, 1, 1]
     text = printed("obs", "magnitude", "--results", str(folder))
-    assert "+0.00 [+0.00, +0.00] 30 2 1 1 " in text
+    assert "+0.00 [+0.00, +0.00] 30 0 2 1 1 " in text
     assert "1*" not in text
 
 
@@ -167,6 +169,20 @@ def test_two_tables(write: Callable) -> None:
     text = printed(str(one), str(two / "cells.parquet"))
     assert "only in A: 1 cells mt/help/tiny/magnitude/k2/s1" in text
     assert "mt/help/tiny/dsp/joint/k8/s2: ok in A, failed in B" in text
+
+
+@rows(
+    Found("two processors", "no word", True, "the manifests", ("EPYC, model 1", "EPYC, model 17")),
+    Found("one processor", "no word", False, "the manifests", ("EPYC, model 1", "EPYC, model 1")),
+    Found("no manifest of one", "no word", False, "it is not known", ("EPYC, model 1", None)),
+)
+def test_differences_on_another_processor_are_told_as_such(found: Found, write: Callable) -> None:
+    folders = [write(rows_of(grid(seeds=(1,))), name=name) for name in ("one", "two")]
+    for folder, name in zip(folders, found.case, strict=True):
+        if name:
+            (folder / "manifest.json").write_text(json.dumps({"environment": {"hardware": name}}))
+    text = printed(str(folders[0]), str(folders[1] / "cells.parquet"))
+    assert ("on another processor trainings round differently" in text) == found.right
 
 
 def test_one_table_twice_differs_in_nothing(write: Callable) -> None:

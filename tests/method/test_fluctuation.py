@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.stats
 import torch
+from found import Found, rows
 
 from headprune.heads import HeadMask, HeadSpace, Scope, attention_points
 from headprune.method import Pruning, Ranking, load_methods
@@ -31,12 +33,12 @@ def method(scope: Scope | None = None, **options: Any) -> Any:
 
 def scores_by_hand(model: Any, batches: list[Batch]) -> np.ndarray:
     """(modules, heads): variance over positions of W_O[i, j] c_j, summed over i and the channels j of a head."""
-    seen, rows = [contexts(model, batch) for batch in batches], []
+    seen, table = [contexts(model, batch) for batch in batches], []
     for point in attention_points(model):
         channels = torch.cat([own[point.name] for own in seen]).numpy()
         weight = point.module.out_proj.weight.detach().double().numpy()
-        rows.append((channels[:, None, :] * weight).var(0).sum(0).reshape(4, 8).sum(1))
-    return np.stack(rows)
+        table.append((channels[:, None, :] * weight).var(0).sum(0).reshape(4, 8).sum(1))
+    return np.stack(table)
 
 
 def test_scores_are_the_variances_of_what_heads_write(build: Build, batches: list[Batch]) -> None:
@@ -47,6 +49,35 @@ def test_scores_are_the_variances_of_what_heads_write(build: Build, batches: lis
     np.testing.assert_allclose(raw, expected, rtol=1e-6)
     standardised = method().scores(model, batches, RNG).view(6, 4)
     np.testing.assert_allclose(standardised, scipy.stats.zscore(expected, axis=1), atol=1e-6)
+
+
+def ranks_as_released(model: Any, batches: list[Batch]) -> np.ndarray:
+    """(modules · heads,): METHODS.md 17.4, from the channels: squared, standardised in the module, averaged by head."""
+    seen, table = [contexts(model, batch) for batch in batches], []
+    for point in attention_points(model):
+        channels = torch.cat([own[point.name] for own in seen]).numpy()
+        weight = point.module.out_proj.weight.detach().double().numpy()
+        terms = ((channels[:, None, :] * weight).var(0).sum(0)) ** 2
+        table.append(scipy.stats.zscore(terms, ddof=1).reshape(4, 8).mean(1))
+    return np.argsort(np.concatenate(table))
+
+
+@rows(
+    Found(
+        "the ranking of the released code",
+        "equal: neither changes the ranking",
+        "another",
+        "lib/prune.py of FLAP at 3bb57db, as METHODS.md 17.4 has it",
+    )
+)
+def test_the_released_code_ranks_otherwise(found: Found, build: Build, batches: list[Batch]) -> None:
+    """So says the card, too."""
+    model = build()
+    ours = np.argsort(method().scores(model, batches, RNG).numpy())
+    assert ("equal" if np.array_equal(ours, ranks_as_released(model, batches)) else "another") == found.right
+    card = (Path(__file__).parents[2] / "docs/methods/fluctuation.md").read_text(encoding="utf-8")
+    assert f"The ranking is {found.right}." in card
+    assert "changes the ranking" not in card
 
 
 def test_scores_of_a_constant_module_are_finite(build: Build, batches: list[Batch]) -> None:

@@ -46,22 +46,26 @@ def test_differences_are_paired_by_seed_with_the_t_interval_of_scipy(tmp_path: P
     assert stabilisers.main([str(folder_of(PERPLEXITIES, tmp_path)), str(tmp_path)]) == 0
     table = pd.read_csv(tmp_path / "stabilisers.csv")
     (row,) = table[(table["arm"] == "no_scaling") & (table["at"] == "K = 16")].to_dict("records")
-    change = np.subtract(PERPLEXITIES["no_scaling"], PERPLEXITIES["continued"])
+    change = np.subtract(*(np.log(PERPLEXITIES[arm]) for arm in ("no_scaling", "continued")))
     low, high = stats.t.interval(0.95, 2, change.mean(), stats.sem(change))
     assert [row["worse"], row["low"], row["high"]] == pytest.approx([change.mean(), low, high], rel=1e-12)
     assert (row["heads_kept"], row["n_seeds"], row["p_seeds"]) == (15, 3, 0.25)
     assert row["verdict"] == "undecidable with 3 seeds"
     text = (tmp_path / "stabilisers.md").read_text(encoding="utf-8")
-    half = stats.sem([103, 110, 101]) * stats.t.ppf(0.975, 2)
-    assert f"| without scaling what is left | K = 16 | 3 | 15.0 | 104.67 ± {half:.2f} |" in text
-    assert "| without the growing penalty | K = 16 | 1 | 16.0 | 98.00 | −2.00 | undecidable with 1 seed |" in text
+    logs = np.log([103, 110, 101])
+    low, high = np.exp(stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs)))
+    mean = stats.gmean([103, 110, 101])
+    assert f"| without scaling what is left | K = 16 | 3 | 15.0 | {mean:.2f} [{low:.2f}, {high:.2f}] |" in text
+    assert "| without the growing penalty | K = 16 | 1 | 16.0 | 98.00 | −0.020 | undecidable with 1 seed |" in text
 
 
 def test_the_sweep_has_the_penalties_of_several_seeds(tmp_path: Path) -> None:
     assert stabilisers.main([str(folder_of(PERPLEXITIES, tmp_path)), str(tmp_path)]) == 0
     text = (tmp_path / "stabilisers.md").read_text(encoding="utf-8")
-    assert "| all three | λ = 0 | 3 | 32.0 ± 0.0 | 102.00 ± 2.48 |" in text  # t(2) = 4.303, standard error 0.577
-    assert "| all three | λ = 0.1 | 3 | 8.0 ± 2.5 |" in text
+    logs = np.log([101, 102, 103])
+    low, high = np.exp(stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs)))
+    assert f"| all three | λ = 0 | 3 | 32.0 [32.0, 32.0] | {np.exp(logs.mean()):.2f} [{low:.2f}, {high:.2f}] |" in text
+    assert "| all three | λ = 0.1 | 3 | 8.0 [5.5, 10.5] |" in text  # t(2) = 4.303, standard error 0.577
     assert "λ = 0.3" not in text
 
 

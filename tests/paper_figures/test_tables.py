@@ -48,7 +48,10 @@ def test_latex_takes_the_tables_of_the_published_results(script, tmp_path: Path)
 def test_signs_of_latex(script) -> None:
     tabling = script("tabling")
     assert tabling.tex("50 % of a_b & c ≥ −2 {x}") == r"50 \% of a\_b \& c $\geq$ $-$2 \{x\}"
-    columns, sections = [tabling.Column("a|b", right=False), tabling.Column("n")], {"one": [["**x_1**", "<u>2</u>"]]}
+    columns, sections = (
+        [tabling.Column("a|b", right=False), tabling.Column("n")],
+        {"one": [["**x_1**", "<ins>2</ins>"]]},
+    )
     latex = tabling.latex(columns, sections, "So\nit is.")
     assert r"\textbf{x\_1} & \underline{2} \\" in latex
     assert r"\caption{So it is.}" in latex

@@ -159,7 +159,7 @@ def write_products(folder: Path) -> None:
     for suffix in (".png", ".pdf"):
         (folder / "figures" / f"pareto{suffix}").write_bytes(PIXEL)
     (folder / "figures" / "pareto.txt").write_text(f"Quality against size. {HOSTILE}\nn = 2 seeds.\n")
-    rows = f"| {HOSTILE} | **1.0** |\n| [a](http://x.org) | <u>0.9</u> |\n"
+    rows = f"| {HOSTILE} | **1.0** |\n| [a](http://x.org) | <ins>0.9</ins> |\n"
     table = f"## help {HOSTILE}\n\n| method | K = 6 |\n| --- | ---: |\n{rows}"
     (folder / "tables" / "results.md").write_text(table + "\n![b](http://x.org/b.png)  \nn = 2 seeds.\n")
     decided = {"verdict": "held", "effect": 0.125, "low": 0.05, "high": 0.25, "n": 2, "decided_by": HOSTILE, "note": ""}

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from found import Found
+from found import rows as found_rows
 from made_up_run import HOSTILE, HOSTILE_ARM, ODD_ARM
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from headprune.report import write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -35,6 +41,7 @@ FLAGS = (
 )
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 CELLS = 14  # of the made-up run; one of them failed
+PICTURES = {"one_page": (2481, 3507), "pruning_cost": (2100, 2640), "pareto": (2100, 1260), "alone": (1020, 900)}
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +276,46 @@ def test_figures_grow_and_claims_open(browser: Chrome) -> None:
     assert browser.execute_script("return document.querySelector('.picture img').naturalWidth") == 1
     browser.execute_script("location.hash = '#claim-two'")  # in a part that is closed
     wait(browser, lambda b: b.find_element(By.ID, "claim-two").is_displayed())
+
+
+def blank(width: int, height: int) -> bytes:
+    """A white PNG, one bit a pixel."""
+    rows = (b"\0" + b"\xff" * (-(-width // 8))) * height
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    chunks = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.fixture(scope="module")
+def pictures(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report with pictures of the sizes that the figures have."""
+    out = tmp_path_factory.mktemp("pictures")
+    (out / "figures").mkdir()
+    for name, size in PICTURES.items():
+        (out / "figures" / f"{name}.png").write_bytes(blank(*size))
+    return write(run, out)
+
+
+@found_rows(
+    Found("a phone", None, 1.0, "the pixels of the pictures", (390, 844)),
+    Found("a small window", 1.92, 1.0, "the pixels of the pictures", (800, 600)),
+    Found("a desktop", 2.35, 1.0, "the pixels of the pictures", (1280, 800)),
+)
+def test_pictures_keep_their_proportions(found: Found, chromium: Chrome, pictures: Path) -> None:
+    """How many times wider a picture is shown than its height allows; wrong: that of one_page, the worst."""
+    width, height = found.case
+    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    chromium.get(pictures.as_uri())
+    assert chromium.execute_script("return [innerWidth, innerHeight]") == [width, height]
+    for name, (own_width, own_height) in PICTURES.items():
+        box = f"document.querySelector('#figure-{name} img').getBoundingClientRect()"
+        wide, high = chromium.execute_script(f"const box = {box}; return [box.width, box.height]")
+        assert (wide / high) / (own_width / own_height) == pytest.approx(found.right, rel=0.02)
+        assert wide <= min(width, own_width / 2 + 1)
+        assert high <= 0.9 * height + 1
+        # It is as large as the window or half its pixels allow.
+        assert max(wide / width, high / height / 0.9, 2 * wide / own_width) > 0.8

@@ -223,7 +223,7 @@ def test_claims_and_tables(page: Page) -> None:
     assert "0.125 [0.05, 0.25]" in page.text
     assert "Claims that these results have no data for (1)" in page.text
     assert [text for _, text in page.of("strong")] == ["1.0"]
-    assert [text for _, text in page.of("u")] == ["0.9"]
+    assert [text for _, text in page.of("ins")] == ["0.9"]
     assert "[a](http://x.org)" in page.text  # no link
     assert "n = 2 seeds." in page.text
 

@@ -14,13 +14,16 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from found import Found, rows
 
 from headprune import results
 from headprune.cli import app
 from headprune.pipeline.collect import TABLES
 from headprune.pipeline.plan import Plan
-from headprune.provenance import digest, file_sha256
+from headprune.provenance import digest, file_sha256, hardware
 from headprune.verification import verify
+from headprune.verification.base import Report
+from headprune.verification.files import check_machine
 
 MT, LM = "cells/tiny/magnitude/k3-s1", "cells/text/magnitude/k2-s1"
 Copied = Callable[[], Path]
@@ -309,3 +312,17 @@ def test_the_run_says_how_it_came_about(finished: Plan) -> None:
     assert manifest["packages"]["torch"] and len(manifest["packages"]) > 50
     assert manifest["job_seconds"] > 0
     assert set(manifest["files"]) == set(TABLES)
+
+
+@rows(
+    Found("a run of another processor", "no word", True, "its manifest", "AMD EPYC x2"),
+    Found("a run of this one", "no word", False, "its manifest", hardware()),
+    Found("a run that does not say", "no word", False, "its manifest", None),
+)
+def test_another_processor_is_named(found: Found, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"environment": {"hardware": found.case}}))
+    report = Report(tmp_path)
+    check_machine(report)
+    assert bool(report.notes) == found.right
+    assert not report.differences
+    assert all("AMD EPYC x2, this is" in note and "give other models" in note for note in report.notes)

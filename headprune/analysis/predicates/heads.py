@@ -8,14 +8,25 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from headprune.analysis.evidence import Evidence
-from headprune.analysis.predicates.base import OfLines, Part, Predicate, Share
+from headprune.analysis.evidence import BySeed, Evidence
+from headprune.analysis.predicates.base import OfLines, Part, Predicate, Share, at
 from headprune.analysis.tables import line_of
+from headprune.statistics.paired import LEAST
 
 ALONE = "of kind keep_one of a model with some quality"
 
 
-class Survival(OfLines):
+class OfMasks(OfLines):
+    def of_masks(self, evidence: Evidence, system: str, what: str, effects: BySeed, missing: str) -> Part:
+        """A comparison that is about the masks of a system."""
+        line = line_of(system)
+        absent = not evidence.budgets(line, (0, 1))
+        missing = f"{system} is not in the results" if absent else missing
+        budgets, lost = evidence.budgets(line, self.kept), self.lost(evidence, system)
+        return Part(f"{system}: {what}{at(budgets)}", effects, missing, lost, elsewhere=absent)
+
+
+class Survival(OfMasks):
     """The share of heads kept of one attention type less that of another."""
 
     predicate: Literal["survival"]
@@ -30,10 +41,10 @@ class Survival(OfLines):
             known = len(table) and {self.more, self.less} <= set(shares.columns)
             effects = {int(str(s)): float(r[self.more] - r[self.less]) for s, r in shares.iterrows()} if known else {}
             missing = "" if effects else f"no masks of {system} over {self.more} and {self.less} heads"
-            yield Part(f"{system}: {self.more} − {self.less}", effects, missing, self.lost(evidence, system))
+            yield self.of_masks(evidence, system, f"{self.more} − {self.less}", effects, missing)
 
 
-class SurvivalByDepth(OfLines):
+class SurvivalByDepth(OfMasks):
     """The share of heads of a type kept in the upper half of the layers less that in the lower half."""
 
     predicate: Literal["survival_by_depth"]
@@ -51,8 +62,7 @@ class SurvivalByDepth(OfLines):
                 lower = own["layer"] < layers // 2
                 effects[int(str(seed))] = float(own.loc[upper, "kept"].mean() - own.loc[lower, "kept"].mean())
             missing = "" if effects else f"no masks of {system} over two layers of {self.type} heads"
-            lost = self.lost(evidence, system)
-            yield Part(f"{system}: upper − lower {self.type} layers", effects, missing, lost)
+            yield self.of_masks(evidence, system, f"upper − lower {self.type} layers", effects, missing)
 
 
 class OneHead(Predicate):
@@ -85,7 +95,11 @@ class OneHeadOf(Predicate):
 
 
 class DropOne(Predicate):
-    """The share of heads without which quality is not significantly lower."""
+    """The share of heads without which quality is not significantly lower.
+
+    A test of outputs that differ in too few segments shows no loss. Where it is not known in how many they differ, what
+    is significant counts as a loss, which speaks against a claim that most heads can go.
+    """
 
     predicate: Literal["drop_one"]
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
@@ -95,7 +109,8 @@ class DropOne(Predicate):
         table = evidence.ablations
         table = table[table["kind"] == "drop_one"]
         sign = evidence.study.quality.sign
-        lower = (table["p_value"] < self.alpha) & (sign * table["value"] < sign * table["unpruned"])
+        decided = table["segments_differing"].fillna(LEAST) >= LEAST
+        lower = decided & (table["p_value"] < self.alpha) & (sign * table["value"] < sign * table["unpruned"])
         effects = {int(str(s)): float(1 - own.mean()) for s, own in lower.groupby(table["seed"])}
         yield Part("heads that can go alone", effects, "" if effects else "no ablations of kind drop_one")
 
@@ -107,11 +122,11 @@ def module_losses(evidence: Evidence) -> dict[int, Mapping[tuple[str, int], floa
     """
     table = evidence.ablations
     table = table[table["kind"] == "keep_one"]
-    higher = evidence.study.quality.higher_is_better
+    quality = evidence.study.quality
     found: dict[int, dict[tuple[str, int], float]] = {}
     for (seed, kind, layer), own in table.groupby(["seed", "type", "layer"]) if len(table) else ():
-        ratio = own["value"] / own["unpruned"] if higher else own["unpruned"] / own["value"]
-        if not np.isfinite(ratio).all():
+        shares = [quality.share(*pair) for pair in own[["value", "unpruned"]].to_numpy(dtype=float)]
+        if not np.isfinite(shares).all():
             continue
-        found.setdefault(int(str(seed)), {})[str(kind), int(str(layer))] = float(1 - ratio.max())
+        found.setdefault(int(str(seed)), {})[str(kind), int(str(layer))] = 1 - max(shares)
     return dict(sorted(found.items()))

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from headprune.analysis.evidence import BySeed, Evidence
-from headprune.analysis.predicates.base import Count, Label, OfLines, Part
+from headprune.analysis.predicates.base import Count, Every, Label, OfLines, Part, at
 from headprune.analysis.tables import line_of
 from headprune.naming import unknown
 from headprune.results import UNITS
@@ -91,8 +91,11 @@ class Proportional(Saving):
                 for seed, share in evidence.cost(self.metric, line, k).items():
                     points.setdefault(seed, []).append((1 - k / evidence.n_heads, 1 - share))
             effects = {seed: unexplained(np.array(own)) for seed, own in sorted(points.items()) if len(own) > 2}
-            missing = "" if effects else f"{system} has no {self.metric} at three budgets"
-            yield Part(f"{self.metric} of {system}", effects, missing, self.lost(evidence, system))
+            absent = not evidence.budgets(line, (0, 1))
+            reason = "is not in the results" if absent else f"has no {self.metric} at three budgets"
+            missing, lost = "" if effects else f"{system} {reason}", self.lost(evidence, system)
+            what = f"{self.metric} of {system}{at(evidence.budgets(line, self.kept))}"
+            yield Part(what, effects, missing, lost, elsewhere=absent)
 
 
 class ExactCount(OfLines):
@@ -102,17 +105,28 @@ class ExactCount(OfLines):
     margin: float = 1.0
     unit: ClassVar[str] = "share of cells"
 
+    @property
+    def without_exception(self) -> bool:
+        """Whether the claim is one about every cell."""
+        return self.direction == "above" and self.margin == 1
+
     def parts(self, evidence: Evidence) -> Iterator[Part]:
+        kind = Every if self.without_exception else Count
         for system in self.systems:
-            exact = evidence.exact(line_of(system), self.kept)
-            missing = "" if exact else f"{system} is not in the results"
+            line = line_of(system)
+            exact = evidence.exact(line, self.kept)
+            absent = not evidence.budgets(line, (0, 1))
+            missing = f"{system} is not in the results" if absent else "" if exact else f"{system} has no result"
+            if exact and self.direction == "below" and evidence.trials(line) == 0:
+                missing = f"{system} does not search for K (trials: 0), so that its count says nothing of control"
+            what = f"{system} keeps K heads{at(evidence.budgets(line, self.kept))}"
             lost = self.lost(evidence, system)
-            yield Count(f"{system} keeps K heads", {}, missing, lost, right=sum(exact), of=len(exact))
+            yield kind(what, {}, missing, lost, elsewhere=absent, right=sum(exact), of=len(exact))
 
     def decide(self, estimate: Estimate) -> bool | None:
-        """A claim about every cell is settled by counting them: one exception is enough."""
-        if self.direction == "above" and self.margin == 1:
-            return estimate.value == 1
+        """A claim about every cell is settled by counting them: one exception is enough, one cell is not."""
+        if self.without_exception:
+            return False if estimate.value < 1 else True if estimate.n > 1 else None
         return super().decide(estimate)
 
 
