@@ -18,6 +18,7 @@ ORDER = (
     "stopping",
     "memory",
     "naming",
+    "outputs",
     "statistics",
     "heads",
     "gates",
@@ -64,7 +65,7 @@ FOR_METHODS = {
     "reconstruction",
     "relaxations",
 }
-FOR_FIGURES = {"analysis", "files", "naming", "report", "results", "statistics"}
+FOR_FIGURES = {"analysis", "files", "naming", "outputs", "report", "results", "statistics"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
