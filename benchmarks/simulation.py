@@ -17,6 +17,7 @@ import yaml
 
 from headprune.config import load
 from headprune.heads import HeadSpace
+from headprune.outputs import cell_folder, file_name
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import Record, write_bytes, write_json
@@ -90,7 +91,7 @@ def write_cell(plan: Plan, cell: Cell, segments: int) -> None:
     write_json(folder / "speed.json", speed_record(cell))
     if segments:
         lines = "".join(f"sentence {number} of {cell.id}\n" for number in range(segments)).encode()
-        path = plan.folder / "segments" / cell.id / "hypotheses.test.txt.gz"
+        path = cell_folder(plan.folder, cell.id) / file_name("hypotheses", "test")
         write_bytes(path, gzip.compress(lines, mtime=0))
 
 

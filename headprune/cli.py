@@ -165,7 +165,7 @@ def merge(
     ] = False,
     outputs: Annotated[bool, typer.Option(help="hypotheses and likelihoods, too, which paired tests read")] = True,
 ) -> None:
-    """Merge results of several machines, or of the parts of a profile: tables, manifest and outputs.
+    """Merge results of several machines, or of the parts of a profile: tables, manifest and outputs; of one, pack it.
 
     Different data, configurations or schemas, and cells with a result in two of them, are named and nothing is written.
     """

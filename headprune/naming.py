@@ -7,7 +7,10 @@ from collections.abc import Iterable
 
 
 def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:
-    """The folder of a cell below `cells/` and `segments/`; the arm as in the tables, with draw and treatment."""
+    """The folder of a cell below `cells/` and `segments/`, its name in tables of outputs.
+
+    :param arm: as in the tables, with draw and treatment
+    """
     separator = "." if arm and not arm.startswith("+") else ""
     return f"{model}/{method}{separator}{arm}/k{budget}-s{seed}"
 

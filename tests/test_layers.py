@@ -19,6 +19,7 @@ ORDER = (
     "memory",
     "naming",
     "terminal",
+    "outputs",
     "statistics",
     "heads",
     "gates",
@@ -68,7 +69,7 @@ FOR_METHODS = {
     "reconstruction",
     "relaxations",
 }
-FOR_FIGURES = {"analysis", "files", "naming", "report", "results", "statistics"}
+FOR_FIGURES = {"analysis", "files", "naming", "outputs", "report", "results", "statistics"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
+from headprune import outputs
 from headprune.analysis.tables import ResultsError
 from headprune.naming import cell_id
 from headprune.statistics.paired import Paired, compare_statistics, paired_means, segment_statistics
 
 MEAN_SAMPLES = 1999  # permutations of per-segment values
-FILES = {"mt": "hypotheses.{}.txt.gz", "lm": "likelihoods.{}.parquet", "nli": "labels.{}.parquet"}
+KINDS = {"mt": "hypotheses", "lm": "likelihoods", "nli": "labels"}  # of outputs, by track
 Run = tuple[str, int, int]  # arm with its draw, budget, seed
 
 
@@ -31,26 +31,32 @@ class Segments:
     split: str = "test"
     metric: str = "bleu"  # of translations
     test: Literal["bs", "ar"] = "bs"  # of translations: paired bootstrap or approximate randomisation
-    _kept: dict[Path, Any] = field(default_factory=dict, repr=False)
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    def path(self, method: str, run: Run) -> Path:
-        """Of the file with the outputs of a cell."""
+    @cached_property
+    def reader(self) -> outputs.Reader:
+        return outputs.reader(self.folder, self.model)
+
+    def cell(self, method: str, run: Run) -> str:
+        """Id of a cell of the model."""
         arm, budget, seed = run
-        return (
-            self.folder
-            / "segments"
-            / cell_id(self.model, method, arm, budget, seed)
-            / FILES[self.track].format(self.split)
-        )
+        return cell_id(self.model, method, arm, budget, seed)
 
     @property
     def exist(self) -> bool:
         """Whether the folder has outputs of this model at all; published tables may come without."""
-        known = self.track in FILES and (self.folder / "segments" / self.model).is_dir()
+        known = self.track in KINDS and self.reader.exist
         return known and (self.track != "mt" or self._references.is_file())
 
     def has(self, method: str, run: Run) -> bool:
-        return self.path(method, run).is_file()
+        """Whether a cell has outputs.
+
+        :raises ResultsError: the outputs of the model are damaged.
+        """
+        try:
+            return self.reader.has(self.cell(method, run), KINDS[self.track], self.split)
+        except ValueError as error:
+            raise ResultsError(str(error)) from error
 
     def compare(self, system: str, runs: Sequence[Run], baseline: str, others: Sequence[Run]) -> Paired:
         """The outputs of runs of a method against those of the baseline, pair by pair; difference: more is better.
@@ -70,33 +76,29 @@ class Segments:
             first, second = ([own[0] for own in side] for side in (theirs, ours))
             return paired_means(first, second, sizes[0], samples=MEAN_SAMPLES)
         except ValueError as error:
-            name = self.path(system, runs[0]).parent.relative_to(self.folder)
+            name = self.reader.where(self.cell(system, runs[0]), KINDS[self.track], self.split)
             raise ResultsError(f"{name} cannot be paired with {baseline}: {error}") from error
 
     @property
     def _references(self) -> Path:
-        return self.folder / "data" / self.dataset / "raw" / f"{self.split}.tgt"
+        return outputs.raw_text(self.folder, self.dataset, self.split, "tgt")
 
     def _read(self, method: str, run: Run) -> Any:
-        path = self.path(method, run)
-        if path not in self._kept:
+        cell = self.cell(method, run)
+        if cell not in self._kept:
             try:
-                self._kept[path] = self._parse(path)
-            except (OSError, KeyError, ValueError) as error:
-                raise ResultsError(f"{path.relative_to(self.folder)} cannot be used: {error}") from error
-        return self._kept[path]
+                self._kept[cell] = self._parse(cell)
+            except (OSError, ValueError) as error:
+                name = self.reader.where(cell, KINDS[self.track], self.split)
+                raise ResultsError(f"{name} cannot be used: {error}") from error
+        return self._kept[cell]
 
-    def _parse(self, path: Path) -> Any:
+    def _parse(self, cell: str) -> Any:
         """Sufficient statistics of hypotheses, or values and sizes of segments in their order."""
         if self.track == "mt":
-            hypotheses, references = gzip.decompress(path.read_bytes()), self._references.read_bytes()
-            return segment_statistics(_lines(hypotheses), _lines(references), self.metric)
-        table = pd.read_parquet(path).sort_values("segment")
+            references = outputs.lines(self._references.read_bytes())
+            return segment_statistics(self.reader.texts(cell, self.split), references, self.metric)
+        table = self.reader.values(cell, KINDS[self.track], self.split)
         if self.track == "lm":
             return table["log_likelihood"].to_numpy(dtype=float), table["tokens"].to_numpy(dtype=float)
         return (table["label"] == table["predicted"]).to_numpy(dtype=float), np.ones(len(table))
-
-
-def _lines(content: bytes) -> list[str]:
-    """Lines end with \\n and nothing else: some texts hold signs that `splitlines` takes for ends."""
-    return content.decode("utf-8").removesuffix("\n").split("\n")

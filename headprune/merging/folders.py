@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from headprune.files import discard
 from headprune.merging import agreement, rounds
 from headprune.merging.parts import CELL, MergeError, Part, read
 from headprune.naming import cell_id
+from headprune.outputs import pack, raw_texts, reader
 from headprune.provenance import file_sha256
 
 ANEW = ("profile", "seconds", "label")  # columns that may differ for one training
@@ -34,6 +36,8 @@ class Merged:
 def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: bool = True) -> Merged:
     """Merges results folders into a new one: tables, manifest, and outputs where there are any; of one, copies them.
 
+    The new folder is fit to be published: the outputs of each model are one table, `cells.csv` is left out.
+
     A cell with a result in one part and without in others counts with its result. Speed counts where it was measured
     beside the unpruned model of the seed that counts. Parts may be of different profiles and are left as they are.
 
@@ -41,7 +45,7 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
         first of them; parts of a profile share what their methods start from
     :param outputs: what the paired tests read, too
     :raises MergeError: no part, one twice, `out` exists, another schema, data or configurations that differ, a cell
-        with a result in two parts; nothing is written.
+        with a result in two parts, damaged outputs; nothing is written.
     """
     if not folders or len({folder.resolve() for folder in folders}) < len(folders):
         raise MergeError("give results folders, each once")
@@ -52,7 +56,7 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
     owners = agreement.owners(parts)
     cells = _of_cells(parts, [part.cells for part in parts], owners, results.ROW_KEY)
     cells, without_speed = rounds.of_one_round(cells, parts, owners)
-    tables = {"cells.parquet": cells, "cells.csv": cells}
+    tables = {"cells.parquet": cells}
     for name in (name for name in results.OTHERS if any(name in part.tables for part in parts)):
         if name == "masks.parquet":
             masks = [part.tables.get(name, results.masks_table([])) for part in parts]
@@ -65,8 +69,9 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
         for name, table in tables.items():
             content = results.to_csv(table) if name.endswith(".csv") else results.to_parquet(table)
             (building / name).write_bytes(content)
-        for number, part in enumerate(parts if outputs else ()):
-            _copy_outputs(part, building, owners[owners == number].index)
+        if outputs:
+            _pack_outputs(parts, owners, building)
+            _copy_texts(parts, building)
         files = {path.relative_to(building).as_posix(): path for path in sorted(building.rglob("*")) if path.is_file()}
         manifest = _manifest(parts) | {"files": {name: file_sha256(path) for name, path in files.items()}}
         (building / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
@@ -107,19 +112,34 @@ def _of_trainings(name: str, parts: Sequence[Part]) -> pd.DataFrame:
     return every.sort_values(key, kind="stable", ignore_index=True)
 
 
-def _copy_outputs(part: Part, out: Path, cells: pd.Index) -> None:
-    """The segments of these cells, and the text of the test set, which the paired tests read."""
-    for _, _, model, method, arm, budget, seed in cells:
-        name = cell_id(model, method, arm, int(budget), int(seed))
-        source = part.folder / "segments" / name
-        if source.is_dir():
-            shutil.copytree(source, out / "segments" / name, ignore=shutil.ignore_patterns(".*"))
-    for source in sorted((part.folder / "data").glob("*/raw/test.*")):
-        target = out / source.relative_to(part.folder)
-        if target.is_file() and target.read_bytes() != source.read_bytes():
-            raise MergeError(f"these results cannot be merged: {source} is another text than that of an earlier part")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+def _pack_outputs(parts: Sequence[Part], owners: pd.Series, out: Path) -> None:
+    """The outputs of every cell from the part it counts of, a table per model.
+
+    :raises MergeError: outputs that cannot be read.
+    """
+    cells: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for cell in owners.rename("part").reset_index().to_dict("records"):
+        name = cell_id(*(cell[column] for column in ("model", "method", "arm", "budget", "seed")))
+        cells[cell["model"]][cell["part"]].append(name)
+    for model, of_parts in sorted(cells.items()):
+        sources = [(reader(parts[number].folder, model), own) for number, own in sorted(of_parts.items())]
+        try:
+            pack(out, model, [(source, cell) for source, own in sources for cell in own])
+        except ValueError as error:
+            folders = ", ".join(str(parts[number].folder) for number in sorted(of_parts))
+            raise MergeError(f"these results cannot be merged: outputs in {folders}: {error}") from error
+
+
+def _copy_texts(parts: Sequence[Part], out: Path) -> None:
+    """The texts of the test sets, which the paired tests read."""
+    for part in parts:
+        for source in raw_texts(part.folder, "test"):
+            target = out / source.relative_to(part.folder)
+            if target.is_file() and target.read_bytes() != source.read_bytes():
+                message = f"{source} is another text than that of an earlier part"
+                raise MergeError(f"these results cannot be merged: {message}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
 
 
 def _manifest(parts: Sequence[Part]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from headprune import outputs
 from headprune.heads import TYPES, HeadSpace
 from headprune.pipeline.failures import Failure
 from headprune.pipeline.progress import overview
@@ -69,15 +70,17 @@ def cell(console: Console, folder: Path) -> None:
     for terms in pruned.get("trainings", []):
         line = f"a training of {terms['updates']:,} updates: initial weights {terms['initial_weights']}, "
         console.print(line + f"data order {terms['data_order']}", highlight=False, soft_wrap=True)
-    for path in sorted(segments_of(folder).glob("sample.*.json")):
-        text = read_json(path)
-        console.print(f"[dim]{escape(text['prompt'])}[/dim]\n{escape(text['continuation'])}", highlight=False)
+    samples(console, folder)
 
 
-def segments_of(cell: Path) -> Path:
-    """Where the outputs of a cell lie, RUN/segments/… of RUN/cells/…."""
+def samples(console: Console, cell: Path) -> None:
+    """How the language model of a cell, RUN/cells/…, goes on from the beginning of a split."""
     run = next((parent for parent in cell.parents if parent.name == "cells"), cell).parent
-    return run / "segments" / cell.relative_to(run / "cells")
+    name = cell.relative_to(run / "cells").as_posix()
+    reader = outputs.reader(run, name.split("/")[0])
+    for split in (split for split in ("valid", "test") if reader.has(name, "sample", split)):
+        text = reader.sample(name, split)
+        console.print(f"[dim]{escape(text['prompt'])}[/dim]\n{escape(text['continuation'])}", highlight=False)
 
 
 def mask(console: Console, heads: list[str], kept: set[str]) -> None:

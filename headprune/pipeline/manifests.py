@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from headprune.outputs import cell_folder
 from headprune.pipeline.cells import PRUNING, Cell
 from headprune.pipeline.store import Record, read_json, write_json
 from headprune.provenance import digest, environment, file_sha256, git_commit, processor
@@ -56,7 +57,7 @@ def written(kind: str, spec: Mapping[str, Any], results: Path) -> Iterator[tuple
         yield folder / f"{name}.{NAME}", "trained", [folder / f"{name}.json", folder / f"{name}.pt"]
     elif kind in STEPS:
         for cell in (Cell(**cell) for cell in spec["cells"]):
-            folder, segments = results / "cells" / cell.id, results / "segments" / cell.id
+            folder, segments = results / "cells" / cell.id, cell_folder(results, cell.id)
             files = [folder / f"{STEPS[kind]}.json"]
             if kind in PRUNING:
                 files += [folder / "identity.json", folder / "model.pt", *sorted(segments.glob("*.valid.*"))]

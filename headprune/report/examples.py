@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from headprune.analysis.segments import FILES, Segments
+from headprune import outputs
+from headprune.analysis.segments import KINDS, Segments
 from headprune.report.pool import Pool, short
 
 COUNT = 10  # segments shown
@@ -35,52 +32,55 @@ class Outputs:
     def __init__(self, folder: Path, group: tuple[str, ...], pool: Pool) -> None:
         self.track, self.pool = group[1], pool
         self.segments = Segments(folder, track=group[1], dataset=group[2], model=group[3], split=SPLIT)
-        self.raw = folder / "data" / group[2] / "raw"
         self.shared: dict[str, Any] = {}
         self.total = 0
 
     def of(self, method: str, arm: str, budget: int, seed: int) -> dict[str, Any]:
         """`values` of the chosen segments, or `absent`, why there are none; of language models `sample`, a text."""
-        if self.track not in FILES:
+        if self.track not in KINDS:
             return {"absent": f"outputs of track {self.track} are not kept"}
-        path = self.segments.path(method, (arm, budget, seed))
+        cell = self.segments.cell(method, (arm, budget, seed))
+        name = self.segments.reader.where(cell, KINDS[self.track], SPLIT)
         try:
-            whole = self._read(path)
+            whole = self._read(cell)
         except FileNotFoundError:
-            return {"absent": f"{path.relative_to(self.segments.folder).as_posix()} is not there"}
-        except (OSError, EOFError, zlib.error, KeyError, ValueError) as error:
-            return {"absent": f"{path.name} cannot be read: {error}"}
+            return {"absent": f"{name} is not there"}
+        except (OSError, ValueError) as error:
+            return {"absent": f"{name} cannot be read: {error}"}
         if not self.shared:
-            self._share(path, whole)
+            self._share(cell, whole)
         if len(whole) != self.total:
-            return {"absent": f"{path.name} holds {len(whole)} segments, those of other cells {self.total}"}
+            return {"absent": f"{name} holds {len(whole)} segments, those of other cells {self.total}"}
         chosen = [whole[number] for number in self.shared["numbers"]]
         values = [self.pool.add(one) if isinstance(one, str) else short(one) for one in chosen]
-        return {"values": values, "sample": self._sample(path.with_name(f"sample.{SPLIT}.json"))}
+        return {"values": values, "sample": self._sample(cell)}
 
-    def _read(self, path: Path) -> list[Any]:
+    def _read(self, cell: str) -> list[Any]:
         if self.track == "mt":
-            return _lines(gzip.decompress(path.read_bytes()))
-        values = pd.read_parquet(path).sort_values("segment")[VALUES[self.track]].tolist()
+            return self.segments.reader.texts(cell, SPLIT)
+        values = self._column(cell, VALUES[self.track])
         return values if self.track == "lm" else [str(value) for value in values]
 
-    def _sample(self, path: Path) -> list[int] | None:
+    def _column(self, cell: str, name: str) -> list[Any]:
+        return self.segments.reader.values(cell, KINDS[self.track], SPLIT)[name].tolist()
+
+    def _sample(self, cell: str) -> list[int] | None:
         """The places of a prompt and of how the model goes on from it."""
         try:
-            texts = json.loads(path.read_text(encoding="utf-8"))
-            return [self.pool.add(str(texts[name])) for name in ("prompt", "continuation")]
-        except (OSError, ValueError, KeyError, TypeError):
+            texts = self.segments.reader.sample(cell, SPLIT)
+        except (OSError, ValueError):
             return None
+        return [self.pool.add(texts[name]) for name in ("prompt", "continuation")]
 
-    def _share(self, path: Path, whole: list[Any]) -> None:
+    def _share(self, cell: str, whole: list[Any]) -> None:
         self.total = len(whole)
         self.shared = {"numbers": spread(self.total), "total": self.total}
         if self.track == "mt":
-            for name, suffix in (("sources", "src"), ("references", "tgt")):
-                self._raw_lines(name, self.raw / f"{SPLIT}.{suffix}")
+            for name, side in (("sources", "src"), ("references", "tgt")):
+                self._raw_lines(name, outputs.raw_text(self.segments.folder, self.segments.dataset, SPLIT, side))
         else:
             name = "tokens" if self.track == "lm" else "label"
-            column = pd.read_parquet(path).sort_values("segment")[name].tolist()
+            column = self._column(cell, name)
             self.shared["tokens" if self.track == "lm" else "labels"] = [
                 column[number] if self.track == "lm" else self.pool.add(str(column[number]))
                 for number in self.shared["numbers"]
@@ -89,13 +89,8 @@ class Outputs:
     def _raw_lines(self, name: str, path: Path) -> None:
         """Texts beside the outputs, where the folder has them, as many as there are outputs."""
         try:
-            lines = _lines(path.read_bytes())
+            lines = outputs.lines(path.read_bytes())
         except (OSError, ValueError):
             return
         if len(lines) == self.total:
             self.shared[name] = [self.pool.add(lines[number]) for number in self.shared["numbers"]]
-
-
-def _lines(content: bytes) -> list[str]:
-    """Lines end with \\n and nothing else: some texts hold signs that `splitlines` takes for ends."""
-    return content.decode("utf-8").removesuffix("\n").split("\n")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headprune import outputs
 from headprune.analysis.tables import Results, ResultsError, read
 
+NO_OUTPUTS = f"example outputs: neither {outputs.OF_CELLS}/ nor {outputs.OF_MODELS}/ is in this folder"
 WITHOUT = {
-    "segments": "example outputs: segments/ is not in this folder",
     "data": "the texts that outputs are compared with: data/ is not in this folder",
     "logs": "logs: logs/ is not in this folder",
 }
@@ -63,6 +64,7 @@ def read_sources(folder: Path, out: Path) -> Sources:
     except (OSError, ValueError) as error:
         manifest = {}
         absent.append(f"configuration and provenance: manifest.json cannot be read ({_brief(error)})")
+    absent += [] if outputs.exist(folder) else [NO_OUTPUTS]
     absent += [sentence for name, sentence in WITHOUT.items() if not (folder / name).is_dir()]
     return Sources(results, manifest, tuple(dict.fromkeys((out, folder))), tuple(absent))
 

@@ -24,6 +24,7 @@ from headprune.evaluation.text import LanguageCorpus
 from headprune.evaluation.translation import Paired, Score
 from headprune.heads import HeadMask
 from headprune.method import Batches
+from headprune.outputs import file_name
 from headprune.tracks.base import Outcome, Track
 from headprune.training import optimisation_arguments
 
@@ -99,9 +100,9 @@ class LanguageModeling(Track):
         table["log_likelihood"] = -table.pop("nats")
         content = io.BytesIO()
         table.to_parquet(content, index=False)
-        files = {f"likelihoods.{split}.parquet": content.getvalue()}
+        files = {file_name("likelihoods", split): content.getvalue()}
         if settings.sample:
-            files[f"sample.{split}.json"] = sample(model, corpus, split, settings.sample)
+            files[file_name("sample", split)] = sample(model, corpus, split, settings.sample)
         return Outcome(scores, files)
 
     def time(

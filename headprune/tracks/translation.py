@@ -19,6 +19,7 @@ from headprune.evaluation.corpus import TranslationCorpus
 from headprune.evaluation.translation import Paired
 from headprune.heads import HeadMask
 from headprune.method import Batches
+from headprune.outputs import file_name
 from headprune.tracks.base import Outcome, Track
 from headprune.training import arguments
 
@@ -64,7 +65,7 @@ class Translation(Track):
         }
         lines = "".join(f"{line}\n" for line in hypotheses).encode()
         # without a time stamp: equal lines give equal bytes
-        return Outcome(scores, {f"hypotheses.{split}.txt.gz": gzip.compress(lines, mtime=0)})
+        return Outcome(scores, {file_name("hypotheses", split): gzip.compress(lines, mtime=0)})
 
     def time(
         self, models: Mapping[str, nn.Module], corpus: TranslationCorpus, settings: Speed, evaluation: Evaluation

@@ -15,13 +15,14 @@ __all__ = ["Difference", "Report", "verify"]
 def verify(folder: Path, models: bool = True) -> Report:
     """Compares everything in a results folder with what it was made of.
 
-    - files with the sha256 in the manifests: data, checkpoints, records, segments, tables
+    - files with the sha256 in the manifests: data, checkpoints, records, outputs, tables
     - signatures with the identities they are the digests of
     - BLEU and chrF with hypotheses and references, perplexity with the likelihoods of segments
     - heads and parameters with masks and checkpoints
     - tables with records, and with each other
 
-    Of published results, which have no cells, the tables are checked against the manifest and each other.
+    Of published results, which have no cells, the tables are checked against the manifest, each other and the outputs
+    beside them.
 
     :param models: load every checkpoint; the slowest part by far
     :raises FileNotFoundError: it is not a results folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from headprune import outputs
 from headprune.pipeline.manifests import NAME
 from headprune.provenance import digest, file_sha256, hardware
 from headprune.verification.base import Report
@@ -24,7 +25,7 @@ def check_files(report: Report) -> None:
                 named.add(name)
                 _check_file(report, folder / name, sha256)
     records = [path for name in RECORDS for path in sorted(folder.glob(f"cells/*/*/*/{name}"))]
-    for path in [*records, *sorted(folder.glob("dense/*/*.pt")), *sorted(folder.glob("segments/*/*/*/*"))]:
+    for path in [*records, *sorted(folder.glob("dense/*/*.pt")), *outputs.paths(folder)]:
         if report.name(path) not in named:
             report.compare("files", path, "its sha256", "in no manifest", "expected in one")
 

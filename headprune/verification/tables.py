@@ -14,6 +14,7 @@ from headprune.pipeline import collect
 from headprune.pipeline.manifests import NAME
 from headprune.pipeline.plan import Plan
 from headprune.verification.base import Report
+from headprune.verification.scores import check_published_scores
 
 MASK_KEY = [*results.CELL_KEY, "head"]
 
@@ -34,6 +35,8 @@ def check_tables(report: Report) -> None:
         report.compare("tables", NAME, "signatures", "without one of the table", signature)
     if (report.folder / "cells").is_dir():
         check_against_records(report, cells, masks)
+    else:
+        check_published_scores(report, cells)
     return None
 
 

@@ -16,6 +16,7 @@ from statsmodels.stats.multitest import multipletests
 
 from headprune.analysis.comparisons import COLUMNS, RANDOM, REFERENCE, Study, compare, family_rows, told_apart
 from headprune.analysis.tables import Results, ResultsError, label_of, line_of, read
+from headprune.merging import merge
 from headprune.statistics import paired_bootstrap, seeds
 
 SEEDS = range(1, 10)
@@ -219,6 +220,21 @@ def test_few_differing_segments_decide_nothing(found: Found, write: Callable) ->
         assert (row["segments_differing"], row["verdict_outputs"]) == (found.case, found.right)
         told = told_apart(study, (("good", ""), 4), [(RANDOM, 4)])
         assert told == {(RANDOM, 4): found.case >= 10}
+
+
+def test_packed_outputs_decide_the_same(write: Callable, tmp_path: Path) -> None:
+    """Every number of every comparison."""
+    values = grid(np.random.default_rng(6), {"good": 3.0}, seeds=(1, 2), budgets=(4,))
+    folder = write(rows_of(values))
+    outputs(folder, (1, 2))
+    merge(tmp_path / "packed", [folder])
+    assert not (tmp_path / "packed/segments").exists()
+    before, after = (compare(read(each), [RANDOM], pairs=True) for each in (folder, tmp_path / "packed"))
+    assert before["p_outputs"].notna().any()
+    pd.testing.assert_frame_equal(before, after, check_exact=True)
+    (tmp_path / "packed/outputs/tiny.parquet").write_bytes(b"no table")
+    with pytest.raises(ResultsError, match=r"outputs/tiny\.parquet cannot be read"):
+        compare(read(tmp_path / "packed"))
 
 
 def test_damaged_outputs_are_named(write: Callable) -> None:

@@ -9,6 +9,7 @@ import pytest
 from made_up_cells import GROUP, rows_of
 
 from headprune.analysis.published import find, tables, topics
+from headprune.results import read_cells
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +31,18 @@ def test_names_and_folders(write: Callable, tmp_path: Path, monkeypatch: pytest.
     (folder / "masks.parquet").unlink()
     with pytest.raises(ValueError, match="merged is no results folder: masks.parquet not found"):
         find([str(folder)], ROOT)
+
+
+def test_committed_results_are_few_files() -> None:
+    """Tables of outputs, not files and folders of every cell; nothing twice."""
+    folders = [path.parent for path in (ROOT / "results" / "published").glob("*/cells.parquet")]
+    assert len(folders) >= 2
+    for folder in folders:
+        files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+        assert len(files) < 60
+        assert not [path for path in files if path.parts[0] == "segments" or path.name == "cells.csv"]
+        models = set(read_cells(folder)["model"])
+        assert {path.stem for path in files if path.parts[0] == "outputs"} == models
 
 
 def test_topics(write: Callable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from headprune.cli import app
 from headprune.merging import merge
 from headprune.merging.parts import MergeError
 from headprune.naming import cell_id
+from headprune.outputs import paths
 from headprune.provenance import file_sha256
 
 GROUP = {"profile": "unit", "track": "mt", "dataset": "help", "model": "tiny"}
@@ -65,7 +67,7 @@ def part(tmp_path: Path) -> Callable[..., Path]:
         for budget, text in ((4, "one"), (2, "not a cell of the tables")):
             outputs = folder / "segments" / cell_id("tiny", "dsp", "joint", budget, seed)
             outputs.mkdir(parents=True)
-            (outputs / "hypotheses.test.txt.gz").write_bytes(f"{text} {seed}".encode())
+            (outputs / "hypotheses.test.txt.gz").write_bytes(gzip.compress(f"{text} {seed}\n".encode(), mtime=0))
         (folder / "data/help/raw").mkdir(parents=True)
         (folder / "data/help/raw/test.tgt").write_text("a reference\n")
         manifest = {
@@ -88,13 +90,16 @@ def test_parts_of_one_profile(part: Callable[..., Path], tmp_path: Path) -> None
     cells = results.read_cells(folder)
     expected = results.cells_table(rows(1) + rows(2) + rows(3, "failed"))
     pd.testing.assert_frame_equal(cells, expected)
-    pd.testing.assert_frame_equal(results.read_cells(folder / "cells.csv"), expected)
+    assert not (folder / "cells.csv").exists()  # it would say the same
     found = results.read_table(folder / "masks.parquet", results.MASK_COLUMNS)
     pd.testing.assert_frame_equal(found, results.masks_table(masks(1) + masks(2)))
     assert len(results.read_table(folder / "trials.csv", results.TRIAL_COLUMNS)) == 1  # one training, in both parts
     assert results.read_table(folder / "ablations.csv", results.ABLATION_COLUMNS)["seed"].tolist() == [1, 2]
-    outputs = sorted(path.relative_to(folder).as_posix() for path in folder.glob("segments/**/*.gz"))
-    assert outputs == [f"segments/tiny/dsp.joint/k4-s{seed}/hypotheses.test.txt.gz" for seed in (1, 2)]
+    assert [path.relative_to(folder).as_posix() for path in paths(folder)] == ["outputs/tiny.parquet"]
+    outputs = pd.read_parquet(folder / "outputs/tiny.parquet")
+    columns = ["cell", "kind", "split", "segment", "text"]
+    expected_outputs = [(f"tiny/dsp.joint/k4-s{seed}", "hypotheses", "test", 0, f"one {seed}") for seed in (1, 2)]
+    assert list(outputs[columns].itertuples(index=False, name=None)) == expected_outputs
     assert (folder / "data/help/raw/test.tgt").read_text() == "a reference\n"
     assert not list(tmp_path.glob(".whole*"))
 
@@ -214,6 +219,26 @@ def test_data_that_differ(part: Callable[..., Path], tmp_path: Path) -> None:
     (two / "manifest.json").unlink()
     (two / "data/help/raw/test.tgt").write_text("another\n")
     refused(tmp_path / "whole", [one, two], "two/data/help/raw/test.tgt is another text")
+
+
+def test_damaged_outputs_are_named(part: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = part("one", 1), part("two", 2)
+    place = "segments/tiny/dsp.joint/k4-s2/hypotheses.test.txt.gz"
+    (two / place).write_bytes(b"not gzip")
+    refused(tmp_path / "whole", [one, two], f"outputs in {one}, {two}: {place} cannot be read")
+    assert merge(tmp_path / "tables", [one, two], outputs=False).cells == {"ok": 2}
+
+
+def test_packed_results_merge_like_those_of_runs(part: Callable[..., Path], tmp_path: Path) -> None:
+    folders = [part("one", 1), part("two", 2)]
+    merge(tmp_path / "whole", folders)
+    for folder in folders:
+        merge(tmp_path / "packed" / folder.name, [folder])
+    merge(tmp_path / "again", [tmp_path / "packed/one", folders[1]])
+    merge(tmp_path / "once more", [tmp_path / "packed/one", tmp_path / "packed/two"])
+    for name in ("cells.parquet", "outputs/tiny.parquet", "data/help/raw/test.tgt"):
+        for other in ("again", "once more"):
+            assert (tmp_path / other / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_one_training_with_two_results(part: Callable[..., Path], tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ from scipy import stats
 
 from headprune import results
 from headprune.analysis.tables import ResultsError, read
+from headprune.merging import merge
 from headprune.naming import cell_id
+from headprune.outputs import exist
 from headprune.report import write
 from headprune.report.examples import COUNT, spread
 from headprune.report.logs import LINES, end_of
@@ -198,6 +200,34 @@ def test_examples_are_the_same_segments_for_all(page: Page) -> None:
     assert [data["pool"][place] for place in predicted] == [f"{n % 3}" for n in shared["numbers"]]
 
 
+def test_examples_of_packed_results_are_those_of_the_run(run: Path, page: Page, tmp_path: Path) -> None:
+    """Of three tracks, with texts that try to break out of the page."""
+    merge(tmp_path / "unit", [run])
+    assert not (tmp_path / "unit" / "segments").exists()
+    packed = Page(write(tmp_path / "unit", tmp_path / "out"))
+    cells = [("mt", *cell) for cell in QUALITY] + [(track, "magnitude", "", 4, 1) for track in ("lm", "nli")]
+    shown = 0
+    for track, *cell in cells:
+        one, two = (each.cell(*cell, track=track)["outputs"] for each in (page, packed))
+        if "absent" in one:
+            assert "hypotheses of tiny/magnitude/k3-s2 on test) is not there" in two["absent"]
+            continue
+        assert texts_of(page, one["sample"]) == texts_of(packed, two["sample"])
+        if track == "lm":
+            assert one["values"] == two["values"]
+        else:
+            assert texts_of(page, one["values"]) == texts_of(packed, two["values"])
+        shown += 1
+    assert shown == len(cells) - 1
+    for before, after in zip(page.data["groups"], packed.data["groups"], strict=True):
+        assert before["examples"].keys() == after["examples"].keys()
+
+
+def texts_of(page: Page, places: list | None) -> list | None:
+    """Texts by their places in the pool."""
+    return places and [page.data["pool"][place] for place in places]
+
+
 @given(st.integers(0, 10_000), st.integers(1, 50))
 def test_segments_are_spread_over_all(total: int, count: int) -> None:
     places = spread(total, count)
@@ -234,7 +264,7 @@ def test_says_what_is_not_there(run: Path, tmp_path: Path) -> None:
     for sentence in (
         "masks: masks.parquet not found",
         "manifest.json cannot be read",
-        "segments/ is not in this folder",
+        "neither segments/ nor outputs/ is in this folder",
         "logs/ is not in this folder",
         "No claims: tables/claims.csv is not there",
         "No figures: figures/ is not there",
@@ -282,7 +312,7 @@ def test_published_results_need_no_torch(tmp_path: Path) -> None:
     for folder in folders:
         page = Page(tmp_path / folder.name / "report.html")
         assert len(page.data["cells"]) == results.read_cells(folder).drop_duplicates(results.CELL_KEY).shape[0]
-        assert ("segments/ is not in this folder" in page.text) is not (folder / "segments").is_dir()
+        assert ("neither segments/ nor outputs/ is in this folder" in page.text) is not exist(folder)
         assert "logs/ is not in this folder" in page.text
 
 

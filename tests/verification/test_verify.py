@@ -18,6 +18,7 @@ from found import Found, rows
 
 from headprune import results
 from headprune.cli import app
+from headprune.merging import merge
 from headprune.pipeline.collect import TABLES
 from headprune.pipeline.plan import Plan
 from headprune.provenance import digest, file_sha256, hardware
@@ -247,6 +248,60 @@ def test_published_tables_without_cells_are_checked_against_each_other(copied: C
     assert "cells.parquet: sha256" in differences
     assert "cells.parquet: heads_kept of whole/mt/help/tiny/magnitude/3/1" in differences
     assert any(each.startswith("cells.csv: heads_kept") for each in differences)
+
+
+@pytest.fixture
+def packed(finished: Plan, tmp_path: Path) -> Path:
+    """The results as they are published, with one table of outputs per model."""
+    merge(tmp_path / "packed", [finished.folder])
+    return tmp_path / "packed"
+
+
+def test_published_scores_are_those_of_the_outputs(packed: Path) -> None:
+    report = verify(packed)
+    assert (report.differences, report.notes) == ([], [])
+    assert report.checked["scores"] == 2 * (1 + 3) + 2  # lines and three metrics of translations; two of language
+    table = results.read_cells(packed)
+    flattered = table["value"].where(table["metric"] != "bits_per_byte", 0.5)
+    flattered = flattered.where((table["metric"] != "chrf") | (table["method"] != "magnitude"), 99.0)
+    (packed / "cells.parquet").write_bytes(results.to_parquet(table.assign(value=flattered)))
+    rehash(packed, "cells.parquet")
+    assert found(packed) == {
+        "cells.parquet: tiny/magnitude/k3-s1: chrf on test",
+        "cells.parquet: text/magnitude/k2-s1: bits_per_byte on test",
+    }
+
+
+@pytest.mark.parametrize("column", ["text", "log_likelihood"])
+def test_changed_outputs_of_published_results(column: str, packed: Path) -> None:
+    model, cell = ("tiny", "tiny/magnitude/k3-s1") if column == "text" else ("text", "text/magnitude/k2-s1")
+    name = f"outputs/{model}.parquet"
+    table = pd.read_parquet(packed / name)
+    changed = (table["cell"] == cell) & (table["split"] == "test") & (table["kind"] != "sample")
+    references = (packed / "data/help/raw/test.tgt").read_text().splitlines()
+    table.loc[changed, column] = references if column == "text" else table.loc[changed, column] - 1.0
+    (packed / name).write_bytes(results.to_parquet(table))
+    metrics = ["bleu", "chrf", "bleu_tokenized_lower"] if column == "text" else ["perplexity", "bits_per_byte"]
+    expected = {f"cells.parquet: {cell}: {metric} on test" for metric in metrics}
+    assert found(packed) == expected | {f"{name}: sha256"}
+    rehash(packed, name)
+    assert found(packed) == expected
+
+
+def test_a_table_of_outputs_that_no_manifest_names_or_nobody_can_read(packed: Path) -> None:
+    (packed / "outputs/stranger.parquet").write_bytes((packed / "outputs/tiny.parquet").read_bytes())
+    assert found(packed) == {"outputs/stranger.parquet: its sha256"}
+    (packed / "outputs/stranger.parquet").unlink()
+    (packed / "outputs/tiny.parquet").write_bytes(b"no table")
+    rehash(packed, "outputs/tiny.parquet")
+    assert "cells.parquet: tiny/magnitude/k3-s1: scores on test" in found(packed)
+
+
+def test_outputs_that_were_not_published_are_told_of(finished: Plan, tmp_path: Path) -> None:
+    merge(tmp_path / "tables", [finished.folder], outputs=False)
+    report = verify(tmp_path / "tables")
+    assert report.differences == []
+    assert report.notes == ["test scores of 3 cells were not recomputed: their outputs are not here"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headprune import cost, removal
+from headprune import cost, outputs, removal
 from headprune.config import Calibration
 from headprune.devices import device
 from headprune.heads import HeadMask
@@ -61,7 +61,7 @@ def evaluate(spec: Spec, cell: Cell, model: Any, split: str) -> Record:
     """The scores of a cell on a split; what the paired tests read is saved."""
     outcome = track_of(spec).evaluate(model, corpus_of(spec), split, evaluation_of(spec))
     for name, content in outcome.segments.items():
-        write_bytes(folder_of(spec) / "segments" / cell.id / name, content)
+        write_bytes(outputs.cell_folder(folder_of(spec), cell.id) / name, content)
     return {name: [score.value, score.signature] for name, score in outcome.scores.items()}
 
 
