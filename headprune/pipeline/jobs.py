@@ -50,7 +50,7 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
         traceback.print_exc()
         record = failure(error)
     manifests.note(kind, spec, receipt, started, reporter.seconds)
-    write_json(receipt, record)
+    write_json(receipt, record | {key: spec[key] for key in ("planned",) if key in spec})
     reporter.finish()
 
 

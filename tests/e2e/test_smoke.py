@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import hashlib
 import json
@@ -10,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -124,6 +126,40 @@ def test_adding_a_seed_runs_only_that_seed(smoke, tmp_path):
     assert {name: time for name, time in after.items() if name in before} == before
     assert all("s3" in name for name in set(after) - set(before))
     assert set(run.cells()["seed"]) == {1, 2, 3}
+
+
+def planned(run: Run, **config: Any) -> dict[str, int]:
+    """How many jobs of every rule would run, of those that compute."""
+    text = run.snakemake("-n", "--quiet", "rules", "tables", config=config)
+    counts = dict(re.findall(r"(?m)^(\w+) +(\d+)$", text))
+    return {rule: int(counts[rule]) for rule in ("data", "dense", "gates", "score", "test", "speed") if rule in counts}
+
+
+def test_a_method_that_is_taken_out_runs_nothing_but_aggregates(smoke, tmp_path):
+    """It planned score, test and speed of every seed again."""
+    run = copied(smoke, tmp_path / "run")
+    for name in ("magnitude", "dsp"):
+        methods = [method for method in SMOKE["methods"] if method["name"] != name]
+        assert planned(run, methods=methods) == {}
+    run.snakemake("tables", config={"methods": methods})
+    assert "dsp" not in set(run.cells()["method"])
+    assert planned(run) == {}
+
+
+def test_another_option_measures_its_own_cells_and_keeps_the_others(smoke, tmp_path):
+    """It measured the speed of all cells again."""
+    run = copied(smoke, tmp_path / "run")
+    methods = copy.deepcopy(SMOKE["methods"])
+    methods[4]["options"]["step"] = 6
+    assert planned(run, methods=methods) == {"score": 2, "test": 2, "speed": 2}
+    before = {path: path.read_bytes() for path in run.results.glob("cells/**/*.json")}
+    run.snakemake("tables", config={"methods": methods})
+    changed = {path for path, content in before.items() if path.read_bytes() != content}
+    assert {path.name for path in changed} == {"pruned.json", "identity.json", "test.json", "speed.json"}
+    assert {path.parents[1].name for path in changed} == {"gradient_importance.iterative"}
+    record = json.loads(next(path for path in changed if path.name == "speed.json").read_text())
+    assert set(record["scale"]) == {"latency_ms", "throughput"}
+    assert planned(run, methods=methods) == {}
 
 
 def test_one_core_and_kills_give_the_same_bytes(smoke, tmp_path):

@@ -10,6 +10,7 @@ import yaml
 from headprune.config import ConfigError, load, read
 from headprune.pipeline import failures, progress
 from headprune.pipeline.plan import Job, Plan
+from headprune.pipeline.settled import Settled
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
@@ -37,6 +38,7 @@ if plan.config.mirror:
     os.environ.setdefault("HEADPRUNE_MIRROR", plan.config.mirror)
 
 RESULTS = str(plan.folder)
+settled = Settled(plan)
 
 
 def either(names):
@@ -68,6 +70,31 @@ def specification(kind):
 
     def function(wildcards):
         return json.dumps(plan.specification(job_of(kind, wildcards)), sort_keys=True)
+
+    return function
+
+
+def told(kind):
+    """What a job is told that computes cells of several entries. As it takes the inputs, too, Snakemake does not compare
+    it with what the job was told before; it compares the key."""
+
+    def function(wildcards, input):
+        return json.dumps(
+            settled.specification(job_of(kind, wildcards)), sort_keys=True
+        )
+
+    return function
+
+
+def key(kind):
+    return lambda wildcards: settled.key(job_of(kind, wildcards))
+
+
+def settled_needs(kind):
+    """Receipts of what such a job waits for, or waited for if it has done all that is asked of it."""
+
+    def function(wildcards):
+        return [f"{RESULTS}/{name}" for name in settled.needs(job_of(kind, wildcards))]
 
     return function
 
@@ -127,29 +154,6 @@ def needs(kind):
 
 def method_file(wildcards):
     return str(plan.file_of(wildcards.label))
-
-
-def batch_files(wildcards):
-    return sorted(
-        {
-            str(plan.file_of(label))
-            for label in plan.labels_in(job_of("score", wildcards))
-        }
-    )
-
-
-def pruning_receipts(wildcards):
-    return receipts(
-        plan.pruning_jobs(wildcards.model, wildcards.batch, int(wildcards.seed))
-    )
-
-
-def test_receipts(wildcards):
-    seed = int(wildcards.seed)
-    return receipts(
-        Job("test", wildcards.model, label=batch, seed=seed)
-        for batch in plan.batches(wildcards.model, seed)
-    )
 
 
 onstart:

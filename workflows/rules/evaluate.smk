@@ -1,6 +1,6 @@
 rule test:
     input:
-        pruning_receipts,
+        settled_needs("test"),
     output:
         f"{RESULTS}/jobs/test/{{model}}/{{batch}}/s{{seed}}.json",
     log:
@@ -15,7 +15,8 @@ rule test:
         gpu=gpus("test"),
         attempt=attempt_number,
     params:
-        spec=specification("test"),
+        spec=told("test"),
+        key=key("test"),
     shell:
         "headprune job test --spec - --receipt {output:q} "
         "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
@@ -23,7 +24,7 @@ rule test:
 
 rule speed:
     input:
-        test_receipts,
+        settled_needs("speed"),
     output:
         f"{RESULTS}/jobs/speed/{{model}}/s{{seed}}.json",
     log:
@@ -38,7 +39,8 @@ rule speed:
         gpu=gpus("speed"),
         attempt=attempt_number,
     params:
-        spec=specification("speed"),
+        spec=told("speed"),
+        key=key("speed"),
     shell:
         "OMP_NUM_THREADS=1 headprune job speed --spec - --receipt {output:q} "
         "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"

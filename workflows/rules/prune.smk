@@ -1,7 +1,6 @@
 rule score:
     input:
-        needs("score"),
-        methods=batch_files,
+        settled_needs("score"),
     output:
         f"{RESULTS}/jobs/score/{{model}}/{{batch}}/s{{seed}}.json",
     log:
@@ -17,7 +16,8 @@ rule score:
         gpu=gpus("score"),
         attempt=attempt_number,
     params:
-        spec=specification("score"),
+        spec=told("score"),
+        key=key("score"),  # of the methods' files, too
     shell:
         "headprune job score --spec - --receipt {output:q} "
         "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"

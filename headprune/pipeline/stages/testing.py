@@ -15,9 +15,10 @@ from headprune.pipeline.specification import (
     evaluation_of,
     track_of,
 )
+from headprune.pipeline.stages import rounds
 from headprune.pipeline.stages.pruned import evaluate, receipt
-from headprune.pipeline.store import Record, kept_or_computed, read_json, require_ok, write_json
-from headprune.provenance import digest
+from headprune.pipeline.store import Record, is_kept, kept_or_computed, read_json, require_ok, write_json
+from headprune.provenance import digest, environment
 
 
 def test(spec: Spec, reporter: Reporter) -> Record:
@@ -39,13 +40,27 @@ def test(spec: Spec, reporter: Reporter) -> Record:
 
 
 def speed(spec: Spec, reporter: Reporter) -> Record:
-    """Measures all pruned models of a seed in turn, in one process that has the machine to itself."""
+    """Measures all pruned models of a seed in turn, in one process that has the machine to itself.
+
+    What is measured already stays, as long as it is of the model that the cell has, in this way and on this machine.
+    """
     settings = Speed(**spec["speed"])
-    ready = [c for c in cells_of(spec) if read_json(cell_folder(spec, c) / "pruned.json")["status"] == "ok"]
-    models = {cell.id: removal.load(cell_folder(spec, cell) / "model.pt").to(device()) for cell in ready}
-    timings = track_of(spec).time(models, corpus_of(spec), settings, evaluation_of(spec))
-    for cell in ready:
-        latency, throughput = timings[cell.id]
-        record = {"latency_ms": latency.__dict__, "throughput": throughput.__dict__, "batch_size": settings.batch_size}
-        write_json(cell_folder(spec, cell) / "speed.json", {"status": "ok", "reason": "", **record})
+    ready = {c: p for c in cells_of(spec) if (p := read_json(cell_folder(spec, c) / "pruned.json"))["status"] == "ok"}
+    about = [spec["speed"], spec["evaluation"], corpus_of(spec).statistics["sha256"], environment()]
+    signatures = {cell.id: digest([*about, pruned["signature"]]) for cell, pruned in ready.items()}
+    paths = {cell.id: cell_folder(spec, cell) / "speed.json" for cell in ready}
+    kept = {name: read_json(path) for name, path in paths.items() if is_kept(path, signatures[name])}
+    cells = rounds.to_measure(list(ready), kept)
+    models = {cell.id: removal.load(cell_folder(spec, cell) / "model.pt").to(device()) for cell in cells}
+    timings = track_of(spec).time(models, corpus_of(spec), settings, evaluation_of(spec)) if models else {}
+    measured = {name: dict(zip(rounds.METRICS, pair, strict=True)) for name, pair in timings.items()}
+    unpruned = next((cell.id for cell in cells if cell.id in kept), None)
+    for name, times in measured.items():
+        if name == unpruned:  # its first time is what the others are given in
+            continue
+        own: Record = {metric: vars(timing) for metric, timing in times.items()}
+        if unpruned is not None:
+            own = rounds.in_terms_of(kept[unpruned], measured[unpruned], times)
+        fixed = {"status": "ok", "reason": "", "signature": signatures[name], "batch_size": settings.batch_size}
+        write_json(paths[name], fixed | own)
     return {"status": "ok", "reason": "", "cells": [cell.id for cell in ready]}
