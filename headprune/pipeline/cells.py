@@ -7,6 +7,8 @@ from pathlib import Path
 
 from headprune.naming import cell_id
 
+PRUNING = ("score", "gates", "search", "treat", "retrain")  # kinds of jobs that find masks
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -13,16 +13,16 @@ from rich.text import Text
 from headprune.heads import TYPES, HeadSpace
 from headprune.pipeline.failures import Failure
 from headprune.pipeline.progress import overview
-from headprune.pipeline.store import read_json
+from headprune.pipeline.records import MISSING, find, hint, read
 from headprune.results import UNITS
 
 
 def run(console: Console, folder: Path) -> None:
     """Progress of a run and what failed in it."""
     console.print(f"{folder}: {overview(folder) or 'not started'}")
-    for path in sorted(folder.glob("cells/**/*.json")):
-        record = read_json(path)
-        if record.get("status", "ok") != "ok":
+    for path in (path for name in ("pruned", "test", "speed") for path in sorted(folder.glob(f"cells/**/{name}.json"))):
+        record = find(path)
+        if record["status"] != "ok":
             line = f"  {path.parent.relative_to(folder / 'cells')}: {record['status']}: {record['reason']}"
             console.print(line, markup=False, soft_wrap=True)
     done = sorted(path.parent.relative_to(folder) for path in folder.glob("cells/**/test.json"))
@@ -48,8 +48,11 @@ def failures(console: Console, folder: Path, found: list[Failure], lines: int) -
 
 
 def cell(console: Console, folder: Path) -> None:
-    """Mask, metrics and signature of one cell."""
-    pruned = read_json(folder / "pruned.json")
+    """Mask, metrics and signature of one cell.
+
+    :raises DamagedError: its record cannot be read.
+    """
+    pruned = read(folder / "pruned.json", "pruned")
     console.print(f"{folder}  signature {pruned['signature']}  {pruned['status']}")
     if pruned["reason"]:
         console.print(pruned["reason"], markup=False)
@@ -59,17 +62,18 @@ def cell(console: Console, folder: Path) -> None:
     table = Table("metric", "value", "unit")
     values: dict[str, Any] = {name: pruned[name] for name in UNITS if name in pruned}
     for name in ("test", "speed"):
-        if (folder / f"{name}.json").exists():
-            values |= {
-                f"{name} {k}": v for k, v in read_json(folder / f"{name}.json").items() if not isinstance(v, str)
-            }
+        record = find(folder / f"{name}.json", name)
+        if record["status"] == "ok":
+            values |= {f"{name} {key}": value for key, value in record.items() if key in {*UNITS, "batch_size"}}
+        elif record != MISSING:
+            console.print(f"{name}: {record['reason']}", markup=False, soft_wrap=True)
     for name, value in values.items():
         number = value["median"] if isinstance(value, dict) else value[0] if isinstance(value, list) else value
         table.add_row(name, f"{number:,.6g}", UNITS.get(name.split()[-1], ""))
     console.print(table)
     for path in sorted(segments_of(folder).glob("sample.*.json")):
-        text = read_json(path)
-        console.print(f"[dim]{escape(text['prompt'])}[/dim]\n{escape(text['continuation'])}", highlight=False)
+        text = {name: escape(str(value)) for name, value in hint(path).items()}
+        console.print(f"[dim]{text.get('prompt', '')}[/dim]\n{text.get('continuation', '')}", highlight=False)
 
 
 def segments_of(cell: Path) -> Path:

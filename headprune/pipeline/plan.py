@@ -29,10 +29,9 @@ from typing import Any
 from headprune.config import Ablation, Config, ConfigError, Method, Treatment
 from headprune.config.rules import treated_by
 from headprune.method import Entry
-from headprune.pipeline.cells import Cell, Job
+from headprune.pipeline.cells import PRUNING, Cell, Job
 
 LEAST_SPACE = 64 * 2**20  # bytes that must be free before anything begins: less than any run takes
-PRUNING = ("score", "gates", "search", "treat", "retrain")  # kinds of jobs that find masks
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ from pathlib import Path
 from headprune.pipeline import calls, estimate
 from headprune.pipeline.cells import execution_path
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.store import read_json, write_json
+from headprune.pipeline.records import hint, planned
+from headprune.pipeline.store import write_json
 
 EVERY = 15.0  # seconds between two lines of one job
+LONGEST = 600.0  # seconds that what was found out counts
 SHARE = 0.02  # of the time of all jobs that may go into looking at thousands of files to say where the run stands
 
 
@@ -47,10 +49,9 @@ def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False)
 
 def overview(folder: Path) -> Overview | None:
     """Where the run in `folder` stands; None if none was started."""
-    path = folder / "progress" / "plan.json"
-    if not path.exists():
+    plan = planned(folder)
+    if plan is None:
         return None
-    plan = read_json(path)
     spent = estimated = left = 0.0
     done = 0
     for receipt, job in plan["jobs"].items():
@@ -69,9 +70,10 @@ def overview(folder: Path) -> Overview | None:
 def recent_overview(folder: Path) -> str:
     """Where the run stands, or stood a moment ago: what it takes to find out is shared by all jobs of a large run."""
     path = folder / "progress" / "overview.json"
-    with suppress(OSError, ValueError):
-        known = read_json(path)
-        if time.time() - path.stat().st_mtime < known["took"] / SHARE:
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        known = hint(path)
+        age = time.time() - path.stat().st_mtime  # below zero: written by a clock that went ahead
+        if 0 <= age < min(float(known["took"]) / SHARE, LONGEST):
             return str(known["text"])
     started = time.monotonic()
     text = str(overview(folder) or "")
@@ -129,5 +131,5 @@ def state_path(folder: Path, job: str) -> Path:
 
 
 def _state(folder: Path, job: str) -> dict[str, float]:
-    path = state_path(folder, job)
-    return read_json(path) if path.exists() else {}
+    found = hint(state_path(folder, job))
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}

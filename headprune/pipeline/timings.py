@@ -12,7 +12,7 @@ from statistics import median
 from headprune.pipeline import estimate
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.progress import state_path
-from headprune.pipeline.store import read_json
+from headprune.pipeline.records import hint, planned
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def _ratios(finished: list[tuple[str, float, float]]) -> dict[str, float]:
 
 def _finished(folder: Path) -> Iterator[tuple[str, float, float]]:
     """Name, seconds and formula of every finished job of a run; nothing where it cannot be read."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        for job in read_json(folder / "progress" / "plan.json")["jobs"].values():
-            state = state_path(folder, job["name"])
-            seconds = read_json(state)["seconds"] if state.exists() else None
+    plan = planned(folder)
+    for job in plan["jobs"].values() if plan else ():
+        with suppress(ValueError, TypeError):
+            seconds = hint(state_path(folder, job["name"])).get("seconds")
             if seconds and job["estimate"] > 0:
                 yield str(job["name"]), float(seconds), float(job["estimate"])

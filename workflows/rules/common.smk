@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 from headprune.config import ConfigError, load, read
-from headprune.pipeline import progress
+from headprune.pipeline import inventory, progress
 from headprune.pipeline.plan import Job, Plan
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
@@ -150,3 +150,8 @@ def test_receipts(wildcards):
 
 onstart:
     progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))
+    inventory.forget_drawn(plan.folder)
+
+
+onsuccess:
+    inventory.note_drawn(plan.folder)
