@@ -120,7 +120,7 @@ def show(folder: RunFolder) -> None:
 
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; runs lie under results/")
-    if (folder / "pruned.json").exists():
+    if any((folder / name).exists() for name in ("pruned.json", "identity.json", "test.json")):
         display.cell(console, folder)
     elif (folder / "cells").is_dir() or (folder / "progress").is_dir():
         display.run(console, folder)
@@ -231,7 +231,7 @@ def failures(
     folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
     lines: Annotated[int, typer.Option(min=0, help="of the trace or the log, to show of each")] = 5,
 ) -> None:
-    """List what failed, diverged, timed out or is missing, with its reason and the end of its trace or log."""
+    """List what failed, diverged, timed out, is missing or damaged, with its reason and the end of its trace or log."""
     from headprune.pipeline import display
     from headprune.pipeline.failures import failures as found
 
@@ -240,7 +240,7 @@ def failures(
 
 @app.command()
 def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> None:
-    """Forget the failed cells of a run, so that the next `snakemake` computes them again."""
+    """Forget what failed in a run, and what of it is lost or damaged: the next `snakemake` computes it again."""
     from headprune.pipeline.jobs import forget_failures
 
     for path in forget_failures(folder):
@@ -284,7 +284,7 @@ def collect(config: Annotated[str, typer.Option(help="JSON of the whole configur
     from headprune.pipeline.plan import Plan
     from headprune.pipeline.specified import json_object
 
-    counts = gather(Plan(load(json_object(config, "--config"))))
+    counts = gather(Plan(load(json_object(config, "--config"))), lambda line: print(line, flush=True))
     print("cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()), flush=True)
 
 

@@ -1,9 +1,11 @@
-"""Names of cells; names that nobody knows, and the nearest that somebody does."""
+"""Names of cells and of how they end; names that nobody knows, and the nearest that somebody does."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+STATUSES = ("ok", "failed", "diverged", "timeout", "missing")  # how a cell ends
 
 
 def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from headprune.naming import STATUSES
+
 CELL_COLUMNS = {
     "profile": "string",
     "track": "string",
@@ -158,7 +160,6 @@ EXAMPLES = {"mt": "sentences", "lm": "windows of text", "nli": "pairs of sentenc
 SPEEDS = ("latency_ms", "throughput")  # of the models of a seed in turn, in one round
 MEASURED = (*SPEEDS, "train_seconds", "prune_seconds", "peak_memory_mib")
 DAMAGED = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError)  # pandas' and pyarrow's, of tables
-STATUSES = ("ok", "failed", "diverged", "timeout", "missing")
 CELL_KEY = ["profile", "track", "dataset", "model", "method", "arm", "budget", "seed"]
 ROW_KEY = [*CELL_KEY, "split", "metric"]
 # Of every table but that of the cells: its columns, and those that tell its rows apart.

@@ -38,8 +38,9 @@ from typing import Any
 from headprune import stopping
 from headprune.files import alone
 from headprune.pipeline.cells import Cell, ablation_path, execution_path
+from headprune.pipeline.records import find, hint
 from headprune.pipeline.specified import parsed
-from headprune.pipeline.store import read_json, write_json
+from headprune.pipeline.store import given_up, read_json, write_json
 
 FOLDER = "HEADPRUNE_SUPERVISED"  # environment variable: the folder of the job under `attempts/`
 PATIENCE = 10.0  # seconds between two notes that the job is alive
@@ -79,8 +80,8 @@ class Supervisor:
     def __post_init__(self) -> None:
         results = Path(self.spec["results"])
         self.folder = results / "attempts" / self.spec["job"].replace("/", "-")
-        path = execution_path(results)
-        self.attempts = int(read_json(path)["attempts"]) if path.exists() else ATTEMPTS
+        attempts = hint(execution_path(results)).get("attempts")
+        self.attempts = attempts if isinstance(attempts, int) else ATTEMPTS
         self.started = time.monotonic()
         self.stopped = False
         self.child: subprocess.Popen[bytes] | None = None
@@ -127,7 +128,7 @@ class Supervisor:
     def _whose(self) -> str:
         """Where the attempt runs that this one waits for: the Snakemake that called it was killed, it was not."""
         with suppress(OSError, ValueError, KeyError):
-            note = read_json(self.folder / "attempt.json")
+            note = hint(self.folder / "attempt.json")
             return f"process {note['pid']} on {note['host']}"
         return "process unknown"
 
@@ -138,7 +139,7 @@ class Supervisor:
         self.folder.mkdir(parents=True, exist_ok=True)
         path, before = self.folder / "attempt.json", None
         if path.exists():
-            note = read_json(path)
+            note = hint(path)
             ended = note.get("ended", {"status": "failed", "reason": _vanished(note)})
             before = None if ended["status"] == "stopped" else Ending(**ended)
         about = {"job": self.spec["job"], "attempt": self.attempt, "host": socket.gethostname(), "pid": os.getpid()}
@@ -147,7 +148,7 @@ class Supervisor:
 
     def _note(self, key: str, value: Any) -> None:
         path = self.folder / "attempt.json"
-        write_json(path, read_json(path) | {key: value})
+        write_json(path, hint(path) | {key: value})
 
     def _left(self) -> float | None:
         """Seconds until the job is asked to stop; None without a limit."""
@@ -180,7 +181,7 @@ class Supervisor:
             return Ending("stopped", "was asked to stop")
         if self.spec["kind"] == "data" and code >= 0:  # there is nothing to go on with
             path = self.folder / "error.json"
-            note = read_json(path) if path.exists() else {"reason": f"failed with exit status {code}"}
+            note = hint(path) or {"reason": f"failed with exit status {code}"}
             return Ending("error", code=code or 1, **note)
         if code >= 0:
             return Ending("failed", f"died with exit status {code}" if code else UNFINISHED)
@@ -227,27 +228,25 @@ class Supervisor:
     def _give_up(self, ending: Ending) -> bool:
         """Writes the records of what was being computed when a process died; False if nothing was."""
         path = self.folder / "underway.json"
-        underway = read_json(path) if path.exists() else {}
-        given_up = self.folder / "given_up.json"
-        known = read_json(given_up) if given_up.exists() else []
+        underway, known = hint(path), given_up(self.folder)
         for record, signature in underway.items():
             write_json(Path(record), self._failure(ending, signature))
-        write_json(given_up, sorted({*known, *underway}))
+        write_json(self.folder / "given_up.json", sorted({*known, *underway}))
         path.unlink(missing_ok=True)
         return bool(underway)
 
     def _give_up_all(self, ending: Ending) -> None:
         """Writes the records of all that is not done, and the receipt."""
         settled = self.folder / "settled.txt"
-        given_up = self.folder / "given_up.json"
         done = set(settled.read_text(encoding="utf-8").splitlines() if settled.exists() else [])
-        done |= set(read_json(given_up) if given_up.exists() else [])
+        done |= set(given_up(self.folder))
         paths = record_paths(self.spec)
         for path in paths.values():
             if str(path) not in done:
                 write_json(path, self._failure(ending, ""))
         keep = ("signature", "status", "reason")
-        found = {name: {key: read_json(path)[key] for key in keep} for name, path in paths.items()}
+        records = {name: find(path) for name, path in paths.items()}
+        found = {name: {key: record.get(key, "") for key in keep} for name, record in records.items()}
         if "" in found:  # the record of the job itself
             write_json(self.receipt, found[""])
         elif found:
@@ -280,8 +279,10 @@ def _tell(line: str) -> None:
 
 def _vanished(note: Mapping[str, Any]) -> str:
     """What is known of an attempt that could not say how it ended."""
-    minutes = (note.get("alive", note["started"]) - note["started"]) / 60
-    return f"vanished with its parent on {note['host']} after about {minutes:.0f} minutes: killed, or the node failed"
+    started = note.get("started", 0.0)
+    minutes = (note.get("alive", started) - started) / 60
+    where = note.get("host", "a machine that is not known")
+    return f"vanished with its parent on {where} after about {minutes:.0f} minutes: killed, or the node failed"
 
 
 def _out_of_memory_kills() -> int:

@@ -69,8 +69,18 @@ def read(folder: Path) -> Part:
             for name, (columns, _) in results.OTHERS.items()
             if (folder / name).is_file()
         }
-        path = folder / "manifest.json"
-        manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        manifest = _manifest(folder / "manifest.json")
     except (OSError, ValueError) as error:
         raise MergeError(f"{folder} cannot be merged: {error}") from error
     return Part(folder, cells, tables, manifest)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """What is known of a run; empty where it has no manifest."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} holds a JSON {type(found).__name__}, no manifest")
+    return found

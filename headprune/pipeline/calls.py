@@ -16,10 +16,12 @@ from typing import Any, NoReturn
 
 from headprune.config import ConfigError
 from headprune.pipeline.manifests import now
-from headprune.pipeline.store import read_json, write_json
+from headprune.pipeline.records import entries
+from headprune.pipeline.store import write_json
 from headprune.provenance import git_commit
 
 PATIENCE = 300.0  # seconds that cancelled jobs have to save their state and end
+REPEATED = {"arguments", "host", "pid", "directory", "logs"}  # what it takes to give a call again
 Tell = Callable[[str], Any]
 
 
@@ -28,9 +30,8 @@ def calls_path(folder: Path) -> Path:
 
 
 def calls(folder: Path) -> list[dict[str, Any]]:
-    """All that were noted, the first one first."""
-    path = calls_path(folder)
-    return read_json(path) if path.is_file() else []
+    """All that were noted, the first one first; those that cannot be repeated, as their note is damaged, left out."""
+    return [call for call in entries(calls_path(folder)) if set(call) >= REPEATED]
 
 
 def note(folder: Path, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
@@ -44,6 +45,7 @@ def note(folder: Path, cores: int, logs: Sequence[str] = (), moved: bool = False
     call |= {"arguments": sys.argv[1:], "host": socket.gethostname(), "pid": os.getpid()}
     call["directory"] = os.environ.get("PWD", os.getcwd()) if moved else os.getcwd()
     call["logs"] = [str(Path(log).absolute()) for log in logs]
+    call["folder"] = str(folder.absolute())
     write_json(calls_path(folder), [*calls(folder), call])
 
 
@@ -53,12 +55,13 @@ def resume(folder: Path, elsewhere: bool, tell: Tell) -> NoReturn:
     Its lock is taken away before, and the Slurm jobs that it left behind are cancelled, which saves what they train.
 
     :param elsewhere: believe that a call from another machine is over
-    :raises ConfigError: there was no call, or it is not over.
+    :raises ConfigError: there was no call, it is not over, or it was of another folder.
     """
     found = calls(folder)
     if not found:
         raise ConfigError(f"{folder} notes no call of snakemake (progress/calls.json): give its command again")
     call = found[-1]
+    require_place(call, folder)
     require_over(call, elsewhere)
     if run_id := slurm_run(call):
         cancel(run_id, tell)
@@ -78,6 +81,24 @@ def commands(call: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     unlock = [*given[:3], "--quiet", "all", "--unlock", *given[3:]]
     again = given if "--rerun-incomplete" in given else [*given[:3], "--rerun-incomplete", *given[3:]]
     return unlock, again
+
+
+def require_place(call: Mapping[str, Any], folder: Path) -> None:
+    """:raises ConfigError: a call was not of this folder, but of one that this is a copy of, or that is elsewhere now.
+
+    The same command again would compute in the other one.
+    """
+    here, then = folder.absolute(), Path(call.get("folder", folder.absolute()))
+    same = here == then or (then.exists() and here.samefile(then))
+    if same and Path(call["directory"]).is_dir():
+        return
+    what = f"its last call wrote into {then}" if not same else f"its last call was made in {call['directory']}"
+    became = "it was copied from there" if not same and then.exists() else "it was moved since, or what it was in"
+    command = shlex.join(["snakemake", "--rerun-incomplete", *call["arguments"]])
+    raise ConfigError(
+        f"{folder} cannot be resumed from here: {what}; {became}. Give the command yourself, with paths that lead to "
+        f"{here}: {command}"
+    )
 
 
 def require_over(call: Mapping[str, Any], elsewhere: bool) -> None:

@@ -1,25 +1,34 @@
-"""All cells of a profile as result tables and a manifest."""
+"""All cells of a profile as result tables and a manifest.
+
+What is lost or damaged is a cell without a result, as one that was never computed. Tables take the place of earlier
+ones when all of them are made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from headprune import results
+from headprune.files import replacing
 from headprune.heads import HeadSpace
 from headprune.pipeline import manifests
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
+from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.records import Record, find, hint
 from headprune.pipeline.schedules import schedule
-from headprune.pipeline.store import Record, read_json, write_bytes, write_json
-from headprune.provenance import environment, file_sha256, git_commit
+from headprune.pipeline.store import json_bytes
+from headprune.provenance import environment, git_commit
 
 TABLES = results.TABLES
 FILES = (*TABLES, manifests.NAME)  # all that it writes
-MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
 
 Trials = Sequence[tuple[Cell, Record]]
+Find = Callable[[Path, str], Record]  # of a record, by path and kind
 COSTS = (
     "train_seconds",
     "prune_seconds",
@@ -30,45 +39,71 @@ COSTS = (
 )
 
 
-def collect(plan: Plan) -> dict[str, int]:
-    """Writes the tables and manifest.json; returns the number of cells by status."""
-    rows, masks, signatures, statuses = [], [], {}, []
+def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:
+    """Writes the tables and manifest.json, all of them or none; returns the number of cells by status.
+
+    :param tell: is told of every record that could not be used, by the name of its file
+    """
+    inventory = Inventory(plan.folder)
+    rows, masks, signatures, statuses = [], [], Record(), []
     for cell in plan.cells:
         folder = plan.folder / "cells" / cell.id
-        pruned, test, speed = (_record(folder / f"{name}.json") for name in ("pruned", "test", "speed"))
+        pruned, test, speed = (inventory.find(folder / f"{name}.json", name) for name in ("pruned", "test", "speed"))
         rows += list(cell_rows(plan, cell, pruned, test, speed))
         masks += list(mask_rows(plan, cell, pruned))
         statuses.append(next((r["status"] for r in (pruned, test) if r["status"] != "ok"), "ok"))
-        if (folder / "identity.json").exists():
-            signatures[pruned["signature"]] = {"cell": cell.id} | read_json(folder / "identity.json")
+        if pruned["signature"] and (identity := hint(folder / "identity.json")):
+            signatures[pruned["signature"]] = {"cell": cell.id} | identity
+    trials = list(trials_of(plan, inventory.find))
     cells = results.cells_table(rows)
-    write_bytes(plan.folder / "cells.parquet", results.to_parquet(cells))
-    write_bytes(plan.folder / "cells.csv", results.to_csv(cells))
-    write_bytes(plan.folder / "masks.parquet", results.to_parquet(results.masks_table(masks)))
-    trials = list(trials_of(plan))
-    write_bytes(plan.folder / "trials.csv", results.to_csv(results.trials_table(trial_rows(plan, trials))))
-    trial_masks = results.trial_masks_table(trial_mask_rows(plan, trials))
-    write_bytes(plan.folder / "trial_masks.csv", results.to_csv(trial_masks))
-    write_bytes(plan.folder / "curves.csv", results.to_csv(results.curves_table(curve_rows(plan, trials))))
-    write_bytes(plan.folder / "ablations.csv", results.to_csv(results.ablations_table(ablation_rows(plan))))
-    write_json(plan.folder / "manifest.json", manifest(plan, signatures))
+    tables = {
+        "cells.parquet": results.to_parquet(cells),
+        "cells.csv": results.to_csv(cells),
+        "masks.parquet": results.to_parquet(results.masks_table(masks)),
+        "trials.csv": results.to_csv(results.trials_table(trial_rows(plan, trials))),
+        "trial_masks.csv": results.to_csv(results.trial_masks_table(trial_mask_rows(plan, trials))),
+        "curves.csv": results.to_csv(results.curves_table(curve_rows(plan, trials, inventory.find))),
+        "ablations.csv": results.to_csv(results.ablations_table(ablation_rows(plan, inventory.find))),
+    }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(tables.items())}
+    told = manifest(plan, signatures, hashes, statistics_of(plan, inventory))
+    write_all(plan.folder, tables | {manifests.NAME: json_bytes(told)})
+    for reason in inventory.told.values():
+        tell(f"damaged: {reason}")
+    if inventory.told:
+        tell(f"to mend it: headprune retry {plan.folder}, then snakemake as before")
     return {status: statuses.count(status) for status in sorted(set(statuses))}
 
 
-def manifest(plan: Plan, signatures: Record) -> Record:
+def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Files that take the place of earlier ones together, once all of them are written; the first one first."""
+    with ExitStack() as stack:
+        for name, content in reversed(files.items()):  # the stack is left from its end
+            stack.enter_context(replacing(folder / name)).write_bytes(content)
+
+
+def statistics_of(plan: Plan, inventory: Inventory) -> Record:
+    """Of every dataset; where the dataset is damaged, as the job said that prepared it."""
+    found = {}
+    for name in sorted({model.dataset for model in plan.config.models.values()}):
+        receipt = inventory.receipts.get(f"data/{name}", {})
+        found[name] = receipt.get("statistics") or hint(plan.folder / "data" / name / "statistics.json")
+    return found
+
+
+def manifest(plan: Plan, signatures: Record, hashes: Mapping[str, str], data: Record) -> Record:
     """Everything that the numbers of a run depend on, how they came about, and the sha256 of the tables."""
-    data = {m.dataset for m in plan.config.models.values()}
     return {
         "profile": plan.config.profile,
         "config": plan.config.model_dump(),  # resolved; what was given is what can be read again
         "given": plan.config.model_dump(exclude_defaults=True),
-        "data": {name: read_json(plan.folder / "data" / name / "statistics.json") for name in sorted(data)},
+        "data": data,
         "git": dict(git_commit()),
         "environment": environment(),
         "packages": manifests.packages(),
         **manifests.runtime(),
         **manifests.history(plan.folder),
-        "files": {name: file_sha256(plan.folder / name) for name in sorted(TABLES)},
+        "files": dict(hashes),
         "signatures": signatures,
     }
 
@@ -117,14 +152,16 @@ def mask_rows(plan: Plan, cell: Cell, pruned: Record) -> Iterator[Record]:
         yield _common(plan, cell) | place | {"kept": head.name in kept, "signature": pruned["signature"]}
 
 
-def trials_of(plan: Plan) -> Iterator[tuple[Cell, Record]]:
+def trials_of(plan: Plan, find: Find = find) -> Iterator[tuple[Cell, Record]]:
     """The trainings that serve several budgets, each once, with a cell that looked at it."""
     seen = set()
     for cell in plan.cells:
-        for signature in _record(plan.folder / "cells" / cell.id / "pruned.json").get("trials", []):
+        for signature in find(plan.folder / "cells" / cell.id / "pruned.json", "pruned").get("trials", []):
             if signature not in seen:
                 seen.add(signature)
-                yield cell, read_json(trial_path(plan.folder, cell.model, cell.method, cell.seed, signature))
+                record = find(trial_path(plan.folder, cell.model, cell.method, cell.seed, signature), "trials")
+                known = {"method": cell.method, "seed": cell.seed}
+                yield cell, known | record | {"signature": signature}
 
 
 def trial_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
@@ -149,16 +186,16 @@ def trial_mask_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
             yield common | place | {"kept": head.name in kept}
 
 
-def curve_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
+def curve_rows(plan: Plan, trials: Trials, find: Find = find) -> Iterator[Record]:
     """The losses that the trainings of a profile logged: of unpruned models, of cells, of trainings they share."""
     for model in plan.config.models:
         for seed in plan.dense_seeds(model):
-            record = _record(plan.folder / "dense" / model / f"s{seed}.json")
+            record = find(plan.folder / "dense" / model / f"s{seed}.json", "dense")
             place = {"method": "unpruned", "arm": "", "label": "unpruned", "seed": seed}
             yield from _curve(plan, model, record, place | {"updates": record.get("updates")}, None)
         for label in plan.labels_for(model):
             for cell in (cell for seed in plan.seeds(label, model) for cell in plan.cells_of(model, label, seed)):
-                record = _record(plan.folder / "cells" / cell.id / "pruned.json")
+                record = find(plan.folder / "cells" / cell.id / "pruned.json", "pruned")
                 place = {"method": cell.method, "arm": cell.full_arm, "label": label, "seed": cell.seed}
                 options = plan.method(label).options if plan.kind(label) == "gates" else None
                 yield from _curve(plan, model, record, place | {"budget": cell.budget}, options)
@@ -191,10 +228,10 @@ def _curve(
         yield common | {key: point[key] for key in ("split", "update", "loss", "nll_loss")} | {"level": level}
 
 
-def ablation_rows(plan: Plan) -> Iterator[Record]:
+def ablation_rows(plan: Plan, find: Find = find) -> Iterator[Record]:
     """One row per head of every ablation; of one that failed, a row without a head that says why."""
     for job in (job for job in plan.jobs if job.kind == "ablate"):
-        record = _record(ablation_path(plan.folder, job.model, job.label, job.seed or 0))
+        record = find(ablation_path(plan.folder, job.model, job.label, job.seed or 0), "ablations")
         common = {"profile": plan.config.profile, "model": job.model, "kind": job.label, "seed": job.seed}
         common |= {key: record[key] for key in ("status", "reason", "signature")}
         if record["status"] != "ok":
@@ -220,7 +257,3 @@ def _common(plan: Plan, cell: Cell) -> dict[str, Any]:
         "budget": cell.budget,
         "seed": cell.seed,
     }
-
-
-def _record(path: Path) -> Record:
-    return read_json(path) if path.exists() else MISSING

@@ -13,7 +13,7 @@ from headprune import outputs
 from headprune.heads import TYPES, HeadSpace
 from headprune.pipeline.failures import Failure
 from headprune.pipeline.progress import overview
-from headprune.pipeline.store import read_json
+from headprune.pipeline.records import MISSING, find, read
 from headprune.results import UNITS
 from headprune.terminal import Column, say, show
 
@@ -21,9 +21,9 @@ from headprune.terminal import Column, say, show
 def run(console: Console, folder: Path) -> None:
     """Progress of a run and what failed in it."""
     say(console, f"{folder}: {overview(folder) or 'not started'}")
-    for path in sorted(folder.glob("cells/**/*.json")):
-        record = read_json(path)
-        if record.get("status", "ok") != "ok":
+    for path in (path for name in ("pruned", "test", "speed") for path in sorted(folder.glob(f"cells/**/{name}.json"))):
+        record = find(path)
+        if record["status"] != "ok":
             say(console, f"  {path.parent.relative_to(folder / 'cells')}: {record['status']}: {record['reason']}")
     done = sorted(path.parent.relative_to(folder) for path in folder.glob("cells/**/test.json"))
     if done:
@@ -48,8 +48,11 @@ def failures(console: Console, folder: Path, found: list[Failure], lines: int) -
 
 
 def cell(console: Console, folder: Path) -> None:
-    """Mask, metrics and signature of one cell."""
-    pruned = read_json(folder / "pruned.json")
+    """Mask, metrics and signature of one cell.
+
+    :raises DamagedError: its record cannot be read.
+    """
+    pruned = read(folder / "pruned.json", "pruned")
     say(console, f"{folder}  signature {pruned['signature']}  {pruned['status']}")
     if pruned["reason"]:
         say(console, pruned["reason"])
@@ -58,10 +61,11 @@ def cell(console: Console, folder: Path) -> None:
     mask(console, pruned["heads"], set(pruned["mask"]))
     values: dict[str, Any] = {name: pruned[name] for name in UNITS if name in pruned}
     for name in ("test", "speed"):
-        if (folder / f"{name}.json").exists():
-            values |= {
-                f"{name} {k}": v for k, v in read_json(folder / f"{name}.json").items() if not isinstance(v, str)
-            }
+        record = find(folder / f"{name}.json", name)
+        if record["status"] == "ok":
+            values |= {f"{name} {key}": value for key, value in record.items() if key in {*UNITS, "batch_size"}}
+        elif record != MISSING:
+            say(console, f"{name}: {record['reason']}")
     rows = []
     for name, value in values.items():
         number = value["median"] if isinstance(value, dict) else value[0] if isinstance(value, list) else value

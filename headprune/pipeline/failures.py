@@ -1,20 +1,23 @@
-"""What went wrong in a run: every failure once, where it happened, with the end of its trace or log."""
+"""What went wrong in a run: every failure once, with the end of its trace or log; what of it is lost or damaged."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headprune.pipeline.store import read_json
+from headprune.pipeline.inventory import Inventory
+from headprune.pipeline.records import DamagedError, Record, hint, planned, read
 
 UPSTREAM = "UpstreamError: "
+DAMAGED = "damaged"  # the status of a file that is lost, cannot be read or is another one
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A record whose status is not ok."""
+    """A record whose status is not ok, or a file that is damaged."""
 
     what: str  # a cell, a model, a training of a search, a job
     status: str
@@ -45,14 +48,15 @@ def failures(folder: Path) -> list[Failure]:
     """
     if not (folder / "jobs").is_dir() and not (folder / "progress").is_dir():
         raise FileNotFoundError(f"{folder} holds neither jobs/ nor progress/: it is not a results folder")
-    found = [*_records(folder), *_jobs(folder)]
+    found = [*_records(folder), *_jobs(folder), *_damages(folder)]
     return sorted(found, key=lambda failure: (failure.upstream, failure.what))
 
 
 def ended_by_error(folder: Path) -> dict[str, str]:
     """By name of job, the error that ended it and left nothing to go on with. `progress.start` forgets them."""
-    notes = (read_json(path) for path in sorted((folder / "attempts").glob("*/attempt.json")))
-    return {note["job"]: note["ended"]["reason"] for note in notes if note.get("ended", {}).get("status") == "error"}
+    notes = (hint(path) for path in sorted((folder / "attempts").glob("*/attempt.json")))
+    ended = {note.get("job"): note["ended"] for note in notes if isinstance(note.get("ended"), dict)}
+    return {str(job): str(how.get("reason")) for job, how in ended.items() if how.get("status") == "error"}
 
 
 def last_words(folder: Path) -> str:
@@ -62,6 +66,12 @@ def last_words(folder: Path) -> str:
     return "\n".join([*lines, f"what failed or is missing, and the logs: headprune failures {folder}"])
 
 
+def _damages(folder: Path) -> Iterator[Failure]:
+    for damage in {damage.path: damage for damage in reversed([*Inventory(folder).damages()])}.values():
+        reason = damage.reason.replace(f"{folder}/", "")
+        yield Failure(damage.path.relative_to(folder).as_posix(), DAMAGED, reason)
+
+
 def logs_of_cells(folder: Path) -> dict[str, Path]:
     """The log of the job that computed it, by cell, by `test` and cell, and by name of job."""
     logs = {}
@@ -69,42 +79,43 @@ def logs_of_cells(folder: Path) -> dict[str, Path]:
         job = str(path.relative_to(folder / "jobs").with_suffix(""))
         log = folder / "logs" / f"{job}.log"
         logs[job] = log
-        cells = read_json(path).get("cells")
-        for cell in cells if isinstance(cells, dict) else ():
+        cells = hint(path).get("cells")
+        for cell in cells if isinstance(cells, dict) and not job.startswith("speed/") else ():
             logs[f"test {cell}" if job.startswith("test/") else cell] = log
     return logs
 
 
 def _records(folder: Path) -> Iterator[Failure]:
     logs = logs_of_cells(folder)
-    for path in sorted((folder / "dense").glob("*/*.json")):
+    for path, record in _readable(folder, "dense/*/*.json"):
         model, seed = path.parent.name, path.stem
-        yield from _failure(read_json(path), f"unpruned model {model}/{seed}", logs.get(f"dense/{model}/{seed}"))
-    for path in sorted((folder / "trials").glob("*/*.json")):
-        record = read_json(path)
+        yield from _failure(record, f"unpruned model {model}/{seed}", logs.get(f"dense/{model}/{seed}"))
+    for path, record in _readable(folder, "trials/*/*.json"):
         what = f"training {path.parent.name}/{path.stem}"
-        if record.get("coefficient") is not None:
+        if isinstance(record.get("coefficient"), float):
             what += f" at {record['coefficient']:.3g}"
         yield from _failure(record, what, None)
-    for path in sorted((folder / "ablations").glob("*/*.json")):
+    for path, record in _readable(folder, "ablations/*/*.json"):
         name = f"{path.parent.name}/{path.stem.rpartition('-')[0]}/{path.stem.rpartition('-')[2]}"
-        yield from _failure(read_json(path), f"ablation {name}", logs.get(f"ablate/{name}"))
-    for path in sorted((folder / "cells").glob("**/pruned.json")):
-        cell = str(path.parent.relative_to(folder / "cells"))
-        pruned, test = read_json(path), path.with_name("test.json")
-        yield from _failure(pruned, f"cell {cell}", logs.get(cell))
-        if pruned["status"] == "ok" and test.exists():
-            yield from _failure(read_json(test), f"test of cell {cell}", logs.get(f"test {cell}"))
+        yield from _failure(record, f"ablation {name}", logs.get(f"ablate/{name}"))
+    pruned = dict(_readable(folder, "cells/**/pruned.json"))
+    for path, record in pruned.items():
+        cell = path.parent.relative_to(folder / "cells").as_posix()
+        yield from _failure(record, f"cell {cell}", logs.get(cell))
+    for path, record in _readable(folder, "cells/**/test.json"):
+        cell = path.parent.relative_to(folder / "cells").as_posix()
+        if pruned.get(path.with_name("pruned.json"), record)["status"] == "ok":
+            yield from _failure(record, f"test of cell {cell}", logs.get(f"test {cell}"))
 
 
 def _jobs(folder: Path) -> Iterator[Failure]:
     """Jobs without cells that failed as a whole, and those that have not ended."""
-    for path in sorted((folder / "jobs").glob("**/*.json")):
-        record, job = read_json(path), str(path.relative_to(folder / "jobs").with_suffix(""))
+    for path, record in _readable(folder, "jobs/**/*.json"):
+        job = path.relative_to(folder / "jobs").with_suffix("").as_posix()
         if not job.startswith(("dense/", "ablate/")):
             yield from _failure(record, f"job {job}", folder / "logs" / f"{job}.log")
-    plan, errors = folder / "progress" / "plan.json", ended_by_error(folder)
-    for receipt, job in (read_json(plan)["jobs"] if plan.exists() else {}).items():
+    plan, errors = planned(folder), ended_by_error(folder)
+    for receipt, job in plan["jobs"].items() if plan else ():
         if (folder / receipt).exists():
             continue
         if job["name"] in errors:
@@ -116,6 +127,14 @@ def _jobs(folder: Path) -> Iterator[Failure]:
             yield Failure(f"job {job['name']}", "missing", reason, log=log)
 
 
+def _readable(folder: Path, pattern: str) -> Iterator[tuple[Path, Record]]:
+    """The records of a kind; those that cannot be read are damages."""
+    for path in sorted(folder.glob(pattern)):
+        with suppress(DamagedError):
+            yield path, read(path)
+
+
 def _failure(record: Mapping[str, Any], what: str, log: Path | None) -> Iterator[Failure]:
-    if record.get("status", "ok") != "ok":
-        yield Failure(what, record["status"], record["reason"], tuple(record.get("trace", ())), log)
+    if record["status"] != "ok":
+        trace = record.get("trace", ())
+        yield Failure(what, record["status"], record["reason"], tuple(trace) if isinstance(trace, list) else (), log)

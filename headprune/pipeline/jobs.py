@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from headprune.files import discard
 from headprune.pipeline import manifests
 from headprune.pipeline.cells import KINDS
+from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.store import failure, ledger, read_json, write_json
+from headprune.pipeline.store import failure, ledger, write_json
 from headprune.stopping import contained
 
 
@@ -50,27 +52,41 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
         traceback.print_exc()
         record = failure(error)
     manifests.note(kind, spec, receipt, started, reporter.seconds)
-    write_json(receipt, record | {key: spec[key] for key in ("planned",) if key in spec})
+    write_json(receipt, record | {"job": spec["job"]} | {key: spec[key] for key in ("planned",) if key in spec})
     reporter.finish()
 
 
 def forget_failures(folder: Path) -> Iterator[Path]:
-    """Removes the receipts of jobs in which something failed, and what was made of them: the timings, which compare
-    all models of a seed, and the tables. Yields what it removed; cells that are ok are kept.
+    """Removes the receipts of jobs in which something failed, or of which something is lost or damaged; with these what
+    is damaged, and the records that are of no use without it. Yields what it removed.
+
+    The next call of Snakemake runs these jobs and what comes after them. Whatever is whole they keep; tables stay until
+    there are new ones.
 
     :raises FileNotFoundError: no such folder.
     """
-    if not (folder / "jobs").is_dir():
-        raise FileNotFoundError(f"{folder} holds no jobs/: it is not a results folder")
-    failed = [path for path in sorted(folder.glob("jobs/**/*.json")) if statuses(read_json(path)) != {"ok"}]
-    if failed:
-        from headprune.pipeline.collect import FILES  # imports pandas, which no job needs that trains
+    if not (folder / "jobs").is_dir() and not (folder / "progress").is_dir():
+        raise FileNotFoundError(f"{folder} holds neither jobs/ nor progress/: it is not a results folder")
+    inventory = Inventory(folder)
+    damages = list(inventory.damages())
+    failed = {job for job, receipt in inventory.receipts.items() if statuses(receipt) != {"ok"}}
+    again = failed | {damage.job for damage in damages} & set(inventory.receipts)
+    doomed = [path for damage in damages for path in (damage.path, damage.record) if path is not None]
+    for path in dict.fromkeys([*(folder / "jobs" / f"{job}.json" for job in sorted(again)), *doomed]):
+        if remove(path):
+            yield path
 
-        made_of_them = [*sorted(folder.glob("jobs/speed/**/*.json")), *(folder / name for name in FILES)]
-        for path in dict.fromkeys([*failed, *made_of_them]):
-            if path.exists():
-                path.unlink()
-                yield path
+
+def remove(path: Path) -> bool:
+    """Removes a file, or a folder with all that is in it; whether there was one."""
+    if path.is_dir() and not path.is_symlink():
+        discard(path)
+        return True
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def statuses(receipt: Mapping[str, Any]) -> set[str]:

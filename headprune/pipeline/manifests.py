@@ -18,7 +18,8 @@ from typing import Any
 
 from headprune.outputs import cell_folder
 from headprune.pipeline.cells import PRUNING, Cell
-from headprune.pipeline.store import Record, read_json, write_json
+from headprune.pipeline.records import entries, hint
+from headprune.pipeline.store import Record, write_json
 from headprune.provenance import digest, environment, file_sha256, git_commit, processor
 
 NAME = "manifest.json"
@@ -68,17 +69,17 @@ def written(kind: str, spec: Mapping[str, Any], results: Path) -> Iterator[tuple
 
 def _trainings(path: Path) -> Record:
     """The terms of the trainings that a record tells of."""
-    record = read_json(path) if path.suffix == ".json" and path.is_file() else {}
-    return {"trainings": record["trainings"]} if isinstance(record, dict) and record.get("trainings") else {}
+    trainings = hint(path).get("trainings") if path.suffix == ".json" else None
+    return {"trainings": trainings} if trainings else {}
 
 
 def _add(path: Path, name: str, step: Record) -> None:
-    known = read_json(path) if path.is_file() else {"steps": {}}
-    if known["steps"].get(name, {}).get("files") == step["files"]:
+    known = hint(path)
+    steps = known["steps"] if isinstance(known.get("steps"), dict) else {}
+    if isinstance(steps.get(name), dict) and steps[name].get("files") == step["files"]:
         return
-    identity = path.with_name("identity.json")
-    known["identity"] = read_json(identity) if identity.is_file() else {}
-    known["steps"][name] = step
+    known["identity"] = hint(path.with_name("identity.json"))
+    known["steps"] = steps | {name: step}
     write_json(path, known)
 
 
@@ -100,8 +101,8 @@ def packages() -> dict[str, str]:
 def history(folder: Path) -> Record:
     """The calls of Snakemake that made a run, and the wall time of its jobs together, in seconds."""
     path = folder / "progress" / "calls.json"
-    states = (read_json(state) for state in sorted((folder / "progress").glob("*.json")) if state != path)
-    seconds = sum(state.get("seconds") or 0.0 for state in states if isinstance(state, dict))
+    states = [hint(state) for state in sorted((folder / "progress").glob("*.json")) if state != path]
+    seconds = sum(known for state in states if isinstance(known := state.get("seconds"), int | float))
     keys = ("command", "started", "cores", "git")  # not the machine and its folders
-    calls = [{key: call[key] for key in keys} for call in (read_json(path) if path.is_file() else [])]
+    calls = [{key: call.get(key) for key in keys} for call in entries(path)]
     return {"calls": calls, "job_seconds": round(seconds, 1), "collected": now()}

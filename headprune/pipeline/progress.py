@@ -17,11 +17,13 @@ from headprune.config.lengths import bounds
 from headprune.pipeline import calls, estimate, timings
 from headprune.pipeline.cells import bounds_path, execution_path, state_path
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.records import hint, planned
 from headprune.pipeline.remaining import Pace, Part, seconds_left
-from headprune.pipeline.store import read_json, write_json
+from headprune.pipeline.store import write_json
 
 ONE_TRAINING = ("dense/", "gates/")  # jobs of which an update is the same part of the whole as of the training
 EVERY = 15.0  # seconds between two lines of one job
+LONGEST = 600.0  # seconds that what was found out counts
 SHARE = 0.02  # of the time of all jobs that may go into looking at thousands of files to say where the run stands
 
 
@@ -48,7 +50,8 @@ def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False)
     asked = {name: bounds(plan.config, name) for name in plan.config.datasets}
     write_json(bounds_path(plan.folder), {name: {s: vars(b) for s, b in each.items()} for name, each in asked.items()})
     for path in (plan.folder / "attempts").glob("*/attempt.json"):
-        if read_json(path).get("ended", {}).get("status") == "error":  # of an earlier call
+        ended = hint(path).get("ended")
+        if isinstance(ended, dict) and ended.get("status") == "error":  # of an earlier call
             path.unlink()
     jobs = {
         job.receipt: {
@@ -66,10 +69,9 @@ def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False)
 
 def overview(folder: Path) -> Overview | None:
     """Where the run in `folder` stands; None if none was started."""
-    path = folder / "progress" / "plan.json"
-    if not path.exists():
+    plan = planned(folder)
+    if plan is None:
         return None
-    plan = read_json(path)
     parts = [_part(folder, receipt, job) for receipt, job in plan["jobs"].items()]
     earlier = Pace.of((kind, ratio, 1.0) for kind, values in plan.get("earlier", {}).items() for ratio in values)
     left = seconds_left(parts, plan["cores"], earlier)
@@ -90,9 +92,10 @@ def _part(folder: Path, receipt: str, job: Mapping[str, Any]) -> Part:
 def recent_overview(folder: Path) -> str:
     """Where the run stands, or stood a moment ago: what it takes to find out is shared by all jobs of a large run."""
     path = folder / "progress" / "overview.json"
-    with suppress(OSError, ValueError):
-        known = read_json(path)
-        if time.time() - path.stat().st_mtime < known["took"] / SHARE:
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        known = hint(path)
+        age = time.time() - path.stat().st_mtime  # below zero: written by a clock that went ahead
+        if 0 <= age < min(float(known["took"]) / SHARE, LONGEST):
             return str(known["text"])
     started = time.monotonic()
     text = str(overview(folder) or "")
@@ -152,5 +155,5 @@ def format_seconds(seconds: float) -> str:
 
 
 def _state(folder: Path, job: str) -> dict[str, float]:
-    path = state_path(folder, job)
-    return read_json(path) if path.exists() else {}
+    found = hint(state_path(folder, job))
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}

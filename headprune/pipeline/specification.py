@@ -9,12 +9,14 @@ from typing import Any
 
 from headprune.config import Evaluation, Execution, LanguageModel, Method, Model, Treatment, model_from
 from headprune.data.lengths import Bound
+from headprune.data.staging import STATISTICS
 from headprune.devices import device
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
 from headprune.pipeline.cells import Cell, bounds_path, execution_path
-from headprune.pipeline.store import Record, read_json, require_ok, write_json
-from headprune.provenance import digest, environment, file_sha256
+from headprune.pipeline.records import DamagedError, find, hint, load
+from headprune.pipeline.store import Record, UpstreamError, require_ok, require_whole, write_json
+from headprune.provenance import digest, environment
 from headprune.tracks import TRACKS, Track
 
 Spec = Mapping[str, Any]
@@ -50,14 +52,15 @@ def evaluation_of(spec: Spec) -> Evaluation:
 
 def execution_of(spec: Spec) -> Execution:
     """What the configuration said when the run started; no part of the specification, as no result depends on it."""
-    path = execution_path(folder_of(spec))
-    return Execution(**read_json(path)) if path.exists() else Execution()
+    try:
+        return Execution(**hint(execution_path(folder_of(spec))))
+    except ValueError:  # damaged: the next call of Snakemake writes it anew
+        return Execution()
 
 
 def bounds_of(spec: Spec) -> dict[str, Bound]:
     """What will be asked of the splits of a dataset; likewise no part of the specification."""
-    path = bounds_path(folder_of(spec))
-    asked = read_json(path).get(spec["dataset"], {}) if path.exists() else {}
+    asked = hint(bounds_path(folder_of(spec))).get(spec["dataset"], {})
     return {split: Bound(**values) for split, values in asked.items()}
 
 
@@ -70,22 +73,28 @@ def track_of(spec: Spec) -> Track:
 
 
 def corpus_of(spec: Spec) -> Any:
-    """The prepared dataset, as its track reads it; its test set is sealed but in jobs that test."""
-    sealed = spec["kind"] != "test"
-    return track_of(spec).corpus(folder_of(spec) / "data" / spec["dataset"], device(), sealed)
+    """The prepared dataset, as its track reads it; its test set is sealed but in jobs that test.
+
+    :raises UpstreamError: it is not there, or damaged.
+    """
+    folder, sealed = folder_of(spec) / "data" / spec["dataset"], spec["kind"] != "test"
+    try:
+        if not isinstance(load(folder / STATISTICS), dict):
+            raise DamagedError(f"{folder / STATISTICS} holds no JSON object")
+    except DamagedError as error:
+        raise UpstreamError(f"{error}; `headprune retry` has it made again") from None
+    return track_of(spec).corpus(folder, device(), sealed)
 
 
 def trained_record(spec: Spec) -> Record:
     """What is known of the unpruned model that a job starts from.
 
-    :raises UpstreamError: its training failed.
-    :raises ValueError: its checkpoint is another one than was trained.
+    :raises UpstreamError: its training failed, or its checkpoint is lost or another one than was trained.
     """
-    path = dense_path(spec)
-    record: Record = read_json(path.with_suffix(".json"))
+    path = dense_path(spec).with_suffix(".json")
+    record = find(path, "dense")
     require_ok(record, "training of the unpruned model")
-    if (found := file_sha256(path)) != record["sha256"]:
-        raise ValueError(f"{path} has sha256 {found[:12]}, the model that was trained {record['sha256'][:12]}")
+    require_whole(path, record)
     return record
 
 

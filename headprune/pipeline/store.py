@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from headprune.files import discard, replacing
+from headprune.pipeline import records
+from headprune.pipeline.records import Record
 from headprune.stopping import contained
-
-Record = dict[str, Any]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -26,7 +26,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
@@ -46,8 +50,7 @@ class Ledger:
     given_up: frozenset[str] = frozenset()  # paths of records that the supervisor wrote, not to be tried again
 
     def open(self, folder: Path) -> None:
-        path = folder / "given_up.json"
-        self.folder, self.given_up = folder, frozenset(read_json(path) if path.exists() else [])
+        self.folder, self.given_up = folder, frozenset(given_up(folder))
 
     def settle(self, path: Path) -> None:
         """Notes that a record is as good as it will get."""
@@ -64,6 +67,15 @@ class Ledger:
     def underway(self, signatures: Mapping[str, str]) -> None:
         if self.folder is not None:
             write_json(self.folder / "underway.json", dict(signatures))
+
+
+def given_up(folder: Path) -> list[str]:
+    """Paths of the records that the supervisor of a job has written, noted in the folder of the job."""
+    try:
+        found = records.load(folder / "given_up.json")
+    except records.DamagedError:
+        return []
+    return [path for path in found if isinstance(path, str)] if isinstance(found, list) else []
 
 
 ledger = Ledger()
@@ -109,13 +121,15 @@ def kept_or_computed(
 ) -> Record:
     """The record at `path` if it was computed under `signature` and is ok; else computes and writes it.
 
-    An exception, or an attempt of the code to end the process, becomes a record with status and reason, its trace goes
-    to the log; a later attempt computes anew.
+    What is lost or damaged is said once and computed anew, be it the record or a file that came with it. An exception,
+    or an attempt of the code to end the process, becomes a record with status and reason, its trace goes to the log; a
+    later attempt computes anew.
 
     :param about: what the record says whether or not it fails
     :param scratch: a folder that nobody needs once the record is ok
     """
     if not is_kept(path, signature):
+        announce_damage(path, signature)
         record: Record = {"signature": signature, **(about or {})}
         with underway({path: signature}):
             try:
@@ -127,26 +141,53 @@ def kept_or_computed(
                 record |= failure(error)
             write_json(path, record)
     ledger.settle(path)
-    found: Record = read_json(path)
+    found = records.find(path)
     if scratch is not None and found["status"] == "ok":
         discard(scratch)
     return found
 
 
 def is_kept(path: Path, signature: str) -> bool:
-    """Whether the record at `path` is ok and was computed under `signature`, or was given up in this run."""
+    """Whether the record at `path` is ok, whole and was computed under `signature`, or was given up in this run.
+
+    Whole: it can be read, and the files that came with it are there and the same.
+    """
     if str(path) in ledger.given_up:
         return True
-    if not path.exists():
+    try:
+        record = records.read(path)
+        if record["status"] != "ok" or record.get("signature") != signature:
+            return False
+        records.require_whole(path, record)
+    except records.DamagedError:
         return False
-    record = read_json(path)
-    return record.get("signature") == signature and record.get("status") == "ok"
+    return True
+
+
+def announce_damage(path: Path, signature: str) -> None:
+    """Says what is damaged of a record that is about to be computed again; nothing of one that is new."""
+    if not path.exists():
+        return
+    try:
+        record = records.read(path)
+        if record.get("signature") == signature:
+            records.require_whole(path, record)
+    except records.DamagedError as error:
+        print(f"{error}: computed again", flush=True)
 
 
 def require_ok(record: Mapping[str, Any], what: str) -> None:
     """:raises UpstreamError: the record tells of a failure."""
     if record["status"] != "ok":
         raise UpstreamError(f"{what} {record['status']}: {record['reason']}")
+
+
+def require_whole(path: Path, record: Mapping[str, Any]) -> None:
+    """:raises UpstreamError: a file that came with the record at `path` is lost, or another one."""
+    try:
+        records.require_whole(path, record)
+    except records.DamagedError as error:
+        raise UpstreamError(f"{error}; `headprune retry` has it made again") from None
 
 
 class UpstreamError(RuntimeError):

@@ -11,8 +11,8 @@ from pathlib import Path
 from headprune.pipeline import estimate
 from headprune.pipeline.cells import state_path
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.records import hint, planned
 from headprune.pipeline.remaining import Pace
-from headprune.pipeline.store import read_json
 
 MOST = 100  # timings of a kind of job that are kept of earlier runs
 
@@ -60,9 +60,9 @@ def paces_beside(folder: Path) -> dict[str, list[float]]:
 
 def _finished(folder: Path) -> Iterator[tuple[str, float, float]]:
     """Name, seconds and formula of every finished job of a run; nothing where it cannot be read."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        for job in read_json(folder / "progress" / "plan.json")["jobs"].values():
-            state = state_path(folder, job["name"])
-            seconds = read_json(state)["seconds"] if state.exists() else None
+    plan = planned(folder)
+    for job in plan["jobs"].values() if plan else ():
+        with suppress(ValueError, TypeError):
+            seconds = hint(state_path(folder, job["name"])).get("seconds")
             if seconds and job["estimate"] > 0:
                 yield str(job["name"]), float(seconds), float(job["estimate"])

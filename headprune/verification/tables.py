@@ -13,6 +13,7 @@ from headprune.config import load
 from headprune.pipeline import collect
 from headprune.pipeline.manifests import NAME
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.records import MISSING
 from headprune.verification.base import Report
 from headprune.verification.scores import check_published_scores
 
@@ -62,9 +63,7 @@ def check_against_records(report: Report, cells: pd.DataFrame, masks: pd.DataFra
     rows, heads = [], []
     for cell in plan.cells:
         folder = report.folder / "cells" / cell.id
-        pruned, test, speed = (
-            report.read(folder / f"{name}.json") or collect.MISSING for name in ("pruned", "test", "speed")
-        )
+        pruned, test, speed = (report.read(folder / f"{name}.json") or MISSING for name in ("pruned", "test", "speed"))
         try:
             rows += list(collect.cell_rows(plan, cell, pruned, test, speed))
             heads += list(collect.mask_rows(plan, cell, pruned))

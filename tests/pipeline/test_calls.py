@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 
 from headprune.config import ConfigError
-from headprune.pipeline import calls
+from headprune.pipeline import calls, manifests
 from headprune.pipeline.store import write_json
+from tests.found import Found, rows
 
 SQUEUE = """#!/bin/sh
 echo "squeue $*" >> {notes}
@@ -51,6 +53,49 @@ def test_half_done_work_is_done_again() -> None:
 def test_without_a_call_there_is_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="notes no call of snakemake"):
         calls.resume(tmp_path, False, print)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"arguments": []}', '[{"command": "snakemake"}]'])
+def test_damaged_notes_are_no_calls(content: str, tmp_path: Path) -> None:
+    """The next call is noted all the same; none can be given again."""
+    calls.calls_path(tmp_path).parent.mkdir()
+    calls.calls_path(tmp_path).write_text(content)
+    with pytest.raises(ConfigError, match=r"notes no call of snakemake \(progress/calls\.json\)"):
+        calls.resume(tmp_path, False, print)
+    calls.note(tmp_path, 3)
+    assert [noted["cores"] for noted in calls.calls(tmp_path)] == [3]
+    assert manifests.history(tmp_path)["calls"][-1]["cores"] == 3
+
+
+@rows(
+    Found("copied", wrong="acts on the original", right="it was copied from there", source="the note", case=True),
+    Found("moved", wrong="a bare ENOENT", right="it was moved since", source="the note", case=False),
+)
+def test_a_copied_or_moved_folder_is_not_resumed(found: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command would compute in the other folder; the error names both and the command."""
+    original, here = tmp_path / "work/results/quick", tmp_path / "other/results/quick"
+    original.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr("sys.argv", ["/bin/snakemake", "--configfile", "a b.yaml"])
+    calls.note(Path("results/quick"), 2)
+    monkeypatch.chdir(tmp_path)
+    if found.case:
+        shutil.copytree(tmp_path / "work", tmp_path / "other")
+    else:
+        (tmp_path / "work").rename(tmp_path / "other")
+    with pytest.raises(ConfigError) as caught:
+        calls.resume(here, False, print)
+    for part in (found.right, str(original), str(here), "snakemake --rerun-incomplete --configfile 'a b.yaml'"):
+        assert part in str(caught.value)
+
+
+def test_a_folder_is_known_by_any_of_its_names(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "results")
+    noted = call(folder=str(tmp_path / "results"), directory=str(tmp_path))
+    calls.require_place(noted, tmp_path / "link")
+    with pytest.raises(ConfigError, match="its last call was made in .*gone"):
+        calls.require_place(noted | {"directory": str(tmp_path / "gone")}, tmp_path / "link")
 
 
 def test_a_call_that_still_runs_is_left_alone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ rule collect:
     input:
         receipts(plan.jobs),
     output:
-        TABLES,
+        update(TABLES),  # earlier ones stay until there are new ones
     log:
         f"{RESULTS}/logs/collect.log",
     localrule: True

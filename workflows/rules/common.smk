@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 from headprune.config import ConfigError, load, read
-from headprune.pipeline import failures, progress
+from headprune.pipeline import failures, inventory, progress
 from headprune.pipeline.plan import Job, Plan
 from headprune.pipeline.settled import Settled
 from snakemake.exceptions import WorkflowError
@@ -158,6 +158,11 @@ def method_file(wildcards):
 
 onstart:
     progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))
+    inventory.forget_drawn(plan.folder)
+
+
+onsuccess:
+    inventory.note_drawn(plan.folder)
 
 
 onerror:

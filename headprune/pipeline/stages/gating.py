@@ -21,6 +21,7 @@ from headprune.method.registry import BUILT_IN
 from headprune.models.gate_training import set_hard_gates
 from headprune.pipeline.cells import Cell, trial_path
 from headprune.pipeline.progress import Reporter
+from headprune.pipeline.records import checksums, find
 from headprune.pipeline.specification import (
     Spec,
     cell_folder,
@@ -99,7 +100,7 @@ def search(spec: Spec, reporter: Reporter) -> Record:
     entry = entry_of(spec, method)
     paths = {cell: cell_folder(spec, cell) / "pruned.json" for cell in cells}
     signatures = {cell: signature_of(spec, entry, method, cell) for cell in cells}
-    if all(is_kept(paths[cell], signatures[cell]) for cell in cells):
+    if all(is_kept(paths[cell], signatures[cell]) and trainings_kept(spec, cell) for cell in cells):
         return receipt(spec, cells)
     trials: dict[float | None, Trial] = {}
     for position, cell in enumerate(cells):
@@ -133,6 +134,15 @@ def search(spec: Spec, reporter: Reporter) -> Record:
         kept_or_computed(paths[cell], signatures[cell], compute)
         reporter.update(position + 1, len(cells), None)
     return receipt(spec, cells)
+
+
+def trainings_kept(spec: Spec, cell: Cell) -> bool:
+    """Whether the trainings that a cell looked at are all there: others may need them, at other budgets."""
+    for signature in find(cell_folder(spec, cell) / "pruned.json").get("trials", []):
+        path = trial_path(folder_of(spec), cell.model, cell.method, cell.seed, signature)
+        if find(path)["status"] in ("ok", "missing") and not is_kept(path, signature):
+            return False
+    return True
 
 
 def find_trial(
@@ -203,6 +213,7 @@ def trial(spec: Spec, entry: Entry, method: Method, coefficient: float | None, r
             "cost": vars(cost),
             "curve": trained.curve,
             "trainings": terms_of(trained),
+            "files": checksums(path, [path.with_suffix(".pt")]),
         }
 
     about = {"method": entry.name, "label": method.label, "seed": spec["seed"], "coefficient": coefficient}

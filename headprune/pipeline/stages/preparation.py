@@ -5,7 +5,9 @@ from __future__ import annotations
 from headprune import removal
 from headprune.config import dataset_from
 from headprune.data import ensure, prepare
+from headprune.data.staging import STATISTICS
 from headprune.pipeline.progress import Reporter
+from headprune.pipeline.records import checksums
 from headprune.pipeline.specification import Spec, bounds_of, dense_identity, dense_path, folder_of
 from headprune.pipeline.stages.trainings import arguments_of, run_training, scratch_of, terms_of
 from headprune.pipeline.store import Record, kept_or_computed
@@ -18,7 +20,8 @@ def data(spec: Spec, reporter: Reporter) -> Record:
     ensure(dataset.corpus)
     folder = folder_of(spec) / "data" / spec["dataset"]
     statistics = prepare(dataset.source(), dataset.recipe(), folder, bounds_of(spec))
-    return {"status": "ok", "reason": "", "statistics": statistics}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {"status": "ok", "reason": "", "statistics": statistics, "files": checksums(folder / STATISTICS, files)}
 
 
 def dense(spec: Spec, reporter: Reporter) -> Record:
@@ -36,6 +39,7 @@ def dense(spec: Spec, reporter: Reporter) -> Record:
             "curve": trained.curve,
             "trainings": terms_of(trained),
             "sha256": file_sha256(path),
+            "files": checksums(path, [path]),
         }
 
     return kept_or_computed(path.with_suffix(".json"), signature, compute, scratch=scratch_of(spec, signature))

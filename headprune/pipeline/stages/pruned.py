@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from headprune import cost, outputs, removal
@@ -10,6 +11,7 @@ from headprune.devices import device
 from headprune.heads import HeadMask
 from headprune.method import Batches, Pruning
 from headprune.pipeline.cells import Cell
+from headprune.pipeline.records import checksums, find
 from headprune.pipeline.specification import (
     Spec,
     cell_folder,
@@ -19,7 +21,8 @@ from headprune.pipeline.specification import (
     model_of,
     track_of,
 )
-from headprune.pipeline.store import Record, read_json, write_bytes
+from headprune.pipeline.store import Record, write_bytes
+from headprune.provenance import file_sha256
 
 
 def calibration(spec: Spec) -> Batches:
@@ -54,7 +57,7 @@ def measure(spec: Spec, cell: Cell, model: Any, mask: HeadMask) -> Record:
         record["masked_vs_removed_hypotheses"] = agreed.hypotheses_different
     if settings.translate_valid and track.name == "mt":
         record["valid"] = evaluate(spec, cell, pruned, "valid")
-    return record
+    return record | files_of(spec, cell, "valid", cell_folder(spec, cell) / "model.pt")
 
 
 def evaluate(spec: Spec, cell: Cell, model: Any, split: str) -> Record:
@@ -65,9 +68,17 @@ def evaluate(spec: Spec, cell: Cell, model: Any, split: str) -> Record:
     return {name: [score.value, score.signature] for name, score in outcome.scores.items()}
 
 
+def files_of(spec: Spec, cell: Cell, split: str, *others: Path) -> Record:
+    """What the record of a cell says of the files that came with it: its outputs on a split, and others."""
+    outputs = (folder_of(spec) / "segments" / cell.id).glob(f"*.{split}.*")
+    return {"files": checksums(cell_folder(spec, cell) / "pruned.json", [*outputs, *others])}
+
+
 def receipt(spec: Spec, cells: list[Cell], name: str = "pruned.json") -> Record:
-    """Signature and status of every cell of a job."""
-    records = {cell.id: read_json(cell_folder(spec, cell) / name) for cell in cells}
-    keep = ("signature", "status", "reason")
-    found = {cell_id: {key: record[key] for key in keep} for cell_id, record in records.items()}
+    """Signature, status and reason of every cell of a job, and the sha256 of the record that says so."""
+    found, keep = {}, ("signature", "status", "reason")
+    for cell in cells:
+        path = cell_folder(spec, cell) / name
+        record = find(path)
+        found[cell.id] = {key: record[key] for key in keep} | {"sha256": file_sha256(path)}
     return {"status": "ok", "reason": "", "cells": found}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headprune import removal
 from headprune.config import Speed
 from headprune.devices import device
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.progress import Reporter
+from headprune.pipeline.records import companions, find
 from headprune.pipeline.specification import (
     Spec,
     cell_folder,
@@ -16,8 +19,17 @@ from headprune.pipeline.specification import (
     track_of,
 )
 from headprune.pipeline.stages import rounds
-from headprune.pipeline.stages.pruned import evaluate, receipt
-from headprune.pipeline.store import Record, is_kept, kept_or_computed, read_json, require_ok, write_json
+from headprune.pipeline.stages.pruned import evaluate, files_of, receipt
+from headprune.pipeline.store import (
+    Record,
+    UpstreamError,
+    is_kept,
+    kept_or_computed,
+    read_json,
+    require_ok,
+    require_whole,
+    write_json,
+)
 from headprune.provenance import digest, environment
 
 
@@ -25,16 +37,18 @@ def test(spec: Spec, reporter: Reporter) -> Record:
     """Reads the test set with every pruned model of a job: the only place that does."""
     cells, corpus = cells_of(spec), corpus_of(spec)
     for position, cell in enumerate(cells):
-        pruned = read_json(cell_folder(spec, cell) / "pruned.json")
+        path = cell_folder(spec, cell) / "pruned.json"
+        pruned = find(path)
 
-        def compute(cell: Cell = cell, pruned: Record = pruned) -> Record:
+        def compute(cell: Cell = cell, path: Path = path, pruned: Record = pruned) -> Record:
             require_ok(pruned, "pruning")
-            model = removal.load(cell_folder(spec, cell) / "model.pt").to(device())
-            return evaluate(spec, cell, model, "test")
+            require_whole(path, pruned)
+            model = removal.load(path.with_name("model.pt")).to(device())
+            return evaluate(spec, cell, model, "test") | files_of(spec, cell, "test")
 
         test_hash = corpus.statistics["sha256"]["test"]
         signature = digest([pruned["signature"], test_hash, spec["evaluation"]])
-        kept_or_computed(cell_folder(spec, cell) / "test.json", signature, compute)
+        kept_or_computed(path.with_name("test.json"), signature, compute)
         reporter.update(position + 1, len(cells), None)
     return receipt(spec, cells, "test.json")
 
@@ -44,10 +58,9 @@ def speed(spec: Spec, reporter: Reporter) -> Record:
 
     What is measured already stays, as long as it is of the model that the cell has, in this way and on this machine.
     """
-    settings = Speed(**spec["speed"])
-    ready = {c: p for c in cells_of(spec) if (p := read_json(cell_folder(spec, c) / "pruned.json"))["status"] == "ok"}
+    settings, ready = Speed(**spec["speed"]), whole_models(spec)
     about = [spec["speed"], spec["evaluation"], corpus_of(spec).statistics["sha256"], environment()]
-    signatures = {cell.id: digest([*about, pruned["signature"]]) for cell, pruned in ready.items()}
+    signatures = {cell.id: digest([*about, sha256]) for cell, sha256 in ready.items()}
     paths = {cell.id: cell_folder(spec, cell) / "speed.json" for cell in ready}
     kept = {name: read_json(path) for name, path in paths.items() if is_kept(path, signatures[name])}
     cells = rounds.to_measure(list(ready), kept)
@@ -63,4 +76,20 @@ def speed(spec: Spec, reporter: Reporter) -> Record:
             own = rounds.in_terms_of(kept[unpruned], measured[unpruned], times)
         fixed = {"status": "ok", "reason": "", "signature": signatures[name], "batch_size": settings.batch_size}
         write_json(paths[name], fixed | own)
-    return {"status": "ok", "reason": "", "cells": [cell.id for cell in ready]}
+    return receipt(spec, list(ready), "speed.json")
+
+
+def whole_models(spec: Spec) -> dict[Cell, str]:
+    """The cells of a job that have the model which was pruned, and its sha256. Others are left out, and told of."""
+    found = {}
+    for cell in cells_of(spec):
+        path = cell_folder(spec, cell) / "pruned.json"
+        pruned = find(path)
+        try:
+            require_ok(pruned, "pruning")
+            require_whole(path, pruned)
+        except UpstreamError as error:
+            print(f"{cell.id} is not measured: {error}", flush=True)
+        else:
+            found[cell] = companions(path, pruned).get(path.with_name("model.pt"), "")
+    return found

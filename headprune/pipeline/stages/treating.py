@@ -14,6 +14,7 @@ from headprune.heads import HeadMask, HeadSpace
 from headprune.method import Pruning
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.progress import Reporter
+from headprune.pipeline.records import find
 from headprune.pipeline.specification import (
     Spec,
     cell_folder,
@@ -25,7 +26,7 @@ from headprune.pipeline.specification import (
 )
 from headprune.pipeline.stages.pruned import calibration, measure, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training, scratch_of, terms_of
-from headprune.pipeline.store import Record, kept_or_computed, read_json, require_ok, write_json
+from headprune.pipeline.store import Record, kept_or_computed, read_json, require_ok, require_whole, write_json
 from headprune.provenance import digest
 from headprune.reconstruction import compensate_bias, context_moments
 from headprune.training import distillation_arguments, pruned_arguments
@@ -47,7 +48,7 @@ def each_cell(spec: Spec, reporter: Reporter, kinds: dict[str, Compute]) -> Reco
     """Treats every cell of a job whose method has found a mask."""
     treatment, cells = Treatment(**spec["treatment"]), cells_of(spec)
     for position, cell in enumerate(cells):
-        base = read_json(cell_folder(spec, cell.untreated) / "pruned.json")
+        base = find(cell_folder(spec, cell.untreated) / "pruned.json")
         identity = treated_identity(spec, treatment, cell, base)
         write_json(cell_folder(spec, cell) / "identity.json", identity)
 
@@ -94,7 +95,9 @@ def fine_tune(spec: Spec, treatment: Treatment, cell: Cell, base: Record, report
     argv = arguments_of(spec, treatment, treatment.updates)
     if treatment.distillation:
         argv += distillation_arguments(dense_path(spec), treatment.distillation, treatment.temperature)
-    return trained_on(spec, cell, base, argv, reporter, cell_folder(spec, cell.untreated) / "model.pt")
+    start = cell_folder(spec, cell.untreated) / "model.pt"
+    require_whole(start.with_name("pruned.json"), base)
+    return trained_on(spec, cell, base, argv, reporter, start)
 
 
 def from_scratch(spec: Spec, treatment: Treatment, cell: Cell, base: Record, reporter: Reporter) -> Record:
