@@ -19,7 +19,7 @@ from headprune.config import ConfigError, load
 from headprune.config.models import Section
 from headprune.config.schema import Config
 from headprune.method import Entry, load_methods
-from headprune.method.registry import LARGEST
+from headprune.method.entry import LARGEST
 from headprune.pipeline import limits
 from headprune.pipeline.plan import Plan
 from tests.found import Found, rows

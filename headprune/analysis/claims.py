@@ -117,7 +117,7 @@ def elsewhere(table: pd.DataFrame) -> str:
     reasons = {reason: ", ".join(part["id"]) for reason, part in own.groupby("note", sort=False)}
     if not reasons:
         return ""
-    return f"Not about these results: {'; '.join(f'{ids} ({reason})' for reason, ids in reasons.items())}."
+    return f"Not about these results: {'; '.join(f'{ids} ({reason!s})' for reason, ids in reasons.items())}."
 
 
 def _absent(claim: Claim, has_track: bool) -> Part:

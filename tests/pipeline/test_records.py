@@ -106,8 +106,20 @@ def test_notes_of_progress_are_done_without(content: bytes, tmp_path: Path) -> N
 
 @rows(
     Found("written a moment ago", wrong="", right="as it was", source="the file", case=(0.0, 1.0)),
-    Found("written tomorrow", wrong="as it was", right="0/1 cells, 0/1 jobs", source="the run", case=(86_400.0, 1.0)),
-    Found("took for ever", wrong="as it was", right="0/1 cells, 0/1 jobs", source="the run", case=(-3_600.0, 1e9)),
+    Found(
+        "written tomorrow",
+        wrong="as it was",
+        right="0/1 cells pruned, 0 tested, 0/1 jobs",
+        source="the run",
+        case=(86_400.0, 1.0),
+    ),
+    Found(
+        "took for ever",
+        wrong="as it was",
+        right="0/1 cells pruned, 0 tested, 0/1 jobs",
+        source="the run",
+        case=(-3_600.0, 1e9),
+    ),
 )
 def test_the_progress_line_moves_on(found: Found, tmp_path: Path) -> None:
     """Whatever clock wrote the line before."""
