@@ -78,7 +78,7 @@ def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:
 def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
     """Files that take the place of earlier ones together, once all of them are written; the first one first."""
     with ExitStack() as stack:
-        for name, content in reversed(files.items()):  # the stack is left from its end
+        for name, content in reversed(list(files.items())):  # the stack is left from its end
             stack.enter_context(replacing(folder / name)).write_bytes(content)
 
 
