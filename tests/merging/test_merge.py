@@ -82,6 +82,14 @@ def part(tmp_path: Path) -> Callable[..., Path]:
     return written
 
 
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]"])
+def test_a_damaged_manifest_is_told_by_name(content: str, part: Callable[..., Path], tmp_path: Path) -> None:
+    folder = part("one", 1)
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(MergeError, match=r"one cannot be merged: manifest\.json (cannot be read|holds a JSON list)"):
+        merge(tmp_path / "whole", [folder, part("two", 2)])
+
+
 def test_parts_of_one_profile(part: Callable[..., Path], tmp_path: Path) -> None:
     one, two = part("one", 1, {2: "missing"}), part("two", 2, {1: "missing", 3: "failed"})
     merged = merge(tmp_path / "whole", [one, two])
