@@ -175,6 +175,13 @@ OTHERS: dict[str, tuple[dict[str, str], list[str]]] = {
 }
 
 
+def units_of(track: str) -> dict[str, str]:
+    """Units that depend on the track: by metric what `UNITS` leaves open, as the time of a sentence or of a token."""
+    found = {"latency_ms": f"ms per {LATENCY[track]}"} if track in LATENCY else {}
+    sides = ("prune_forward_sentences", "prune_backward_sentences")
+    return found | (dict.fromkeys(sides, EXAMPLES[track]) if track in EXAMPLES else {})
+
+
 def cells_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a table with the columns and types of the schema, sorted.
 

@@ -57,6 +57,7 @@ class Claim(BaseModel):
     source: str = Field(min_length=1)  # paper and place
     track: str
     model: str = "*"  # a pattern of names: of the models that it is about
+    note: str = ""  # what a reader of the verdict must know
     check: _AnyPredicate  # one of the classes of headprune.analysis.predicates
 
 
@@ -143,6 +144,7 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -
     verdict = UNDECIDED if verdict == HELD and missing else verdict
     part, estimate = _weakest([pair for pair, made in zip(found, decisions, strict=True) if made is wanted], check)
     notes = [_why_no_interval(part, estimate)] if not estimate.has_interval else []
+    notes += [claim.note] if claim.note else []
     notes += [f"{part.lost} cell{'s' * (part.lost != 1)} without a result left out"] if part.lost else []
     notes += [f"no data: {'; '.join(missing)}"] if missing else []
     return row | {

@@ -15,6 +15,7 @@ from headprune.report.examples import Outputs
 from headprune.report.logs import Logs
 from headprune.report.pool import Pool, short
 from headprune.report.sources import Sources
+from headprune.results import units_of
 
 Record = dict[str, Any]
 OWN = ["method", "arm", "budget", "seed"]
@@ -24,8 +25,8 @@ MEASUREMENT = ["metric", "split", "batch_size", "unit", "metric_signature"]  # w
 def cells_of(sources: Sources) -> Record:
     """Everything the page shows of cells.
 
-    :return: `groups` (track, dataset, model and their examples), `metrics` (columns of values), `spaces` (heads of
-        models), `pool` (what cells share) and `cells`, which point into the others by place
+    :return: `groups` (track, dataset, model, their examples and units of their own), `metrics` (columns of values),
+        `spaces` (heads of models), `pool` (what cells share) and `cells`, which point into the others by place
     """
     pool, spaces = Pool(), Pool()
     metrics = _metrics(sources.results.cells)
@@ -50,6 +51,7 @@ def cells_of(sources: Sources) -> Record:
             cells.append(cell | logs.of(name, failed=row["status"] != "ok"))
         labels = dict(zip(("profile", "track", "dataset", "model"), group, strict=True))
         groups.append(labels | {"quality": quality.metric, "label": quality.label, "examples": outputs.shared})
+        groups[-1]["units"] = units_of(group[1])
     _tell_apart(cells, groups)
     return {"groups": groups, "metrics": metrics, "spaces": spaces.values, "pool": pool.values, "cells": cells}
 

@@ -74,4 +74,6 @@ def test_the_scale_of_every_metric_is_known() -> None:
     assert set(results.LOGARITHMIC) == {metric for metric in results.UNITS if metric.startswith("perplexity")}
     assert {quality.metric for quality in (*QUALITY.values(), CHRF)} <= set(results.UNITS)
     assert set(results.LATENCY) == set(results.EXAMPLES) == set(QUALITY)
+    assert all(set(results.units_of(track)) <= set(results.UNITS) for track in QUALITY)
+    assert (results.units_of("lm")["latency_ms"], results.units_of("?")) == ("ms per token", {})
     assert Quality("perplexity_one_row", "perplexity").scale == "log"

@@ -278,6 +278,31 @@ def test_figures_grow_and_claims_open(browser: Chrome) -> None:
     wait(browser, lambda b: b.find_element(By.ID, "claim-two").is_displayed())
 
 
+@found_rows(
+    Found(
+        "a translation",
+        "ms",
+        "ms per sentence",
+        "cost.measure: one sentence at a time",
+        ("mt", "magnitude, K = 6, seed 1"),
+    ),
+    Found(
+        "a language model",
+        "ms",
+        "ms per token",
+        "cost.measure_streams: token by token",
+        ("lm", "magnitude, K = 4, seed 1"),
+    ),
+)
+def test_a_latency_says_what_it_is_of(found: Found, browser: Chrome) -> None:
+    track, label = found.case
+    choose(browser, "track", track)
+    choose(browser, "metric", "latency_ms (batch 1)")
+    assert set(column(browser, "unit")) - {""} == {found.right}
+    open_cell(browser, label)
+    assert found.right in browser.find_element(By.ID, "cell").text
+
+
 def blank(width: int, height: int) -> bytes:
     """A white PNG, one bit a pixel."""
     rows = (b"\0" + b"\xff" * (-(-width // 8))) * height

@@ -52,7 +52,7 @@ function metricsOf(cell) {
     const shown = number(value) + (quartiles ? ` [${number(quartiles[0])}, ${number(quartiles[1])}]` : "");
     const ratio = before ? String(Number((value / before).toPrecision(3))) : "–";
     const note = metric.metric_signature ? element("small", {}, metric.metric_signature) : "";
-    rows.push([METRIC_NAMES[place], shown, ...(compared ? [number(before), ratio] : []), metric.unit, note]);
+    rows.push([METRIC_NAMES[place], shown, ...(compared ? [number(before), ratio] : []), unitOf(metric, groupOf(cell)), note]);
   });
   if (!rows.length) return element("p", { class: "note" }, "Nothing was measured.");
   const columns = [{ title: "metric" }, { title: "value [quartiles]", number: true }];

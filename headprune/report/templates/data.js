@@ -21,6 +21,11 @@ function metricName(metric) {
   return (metric.split ? metric.split + " " : "") + metric.metric + batch;
 }
 
+/** The track of a group says what a latency is of. */
+function unitOf(metric, group) {
+  return group.units[metric.metric] ?? metric.unit;
+}
+
 const METRIC_NAMES = DATA.metrics.map(metricName);
 const QUALITY = "test quality";
 
@@ -36,7 +41,7 @@ function rowsOf(metric) {
       const value = cell.values[place];
       return wanted && value !== null && value !== undefined;
     });
-    for (const place of places) rows.push(rowOf(cell, group, METRIC_NAMES[place], DATA.metrics[place].unit, cell.values[place]));
+    for (const place of places) rows.push(rowOf(cell, group, METRIC_NAMES[place], unitOf(DATA.metrics[place], group), cell.values[place]));
     const failed = cell.status !== "ok" && !places.some((place) => METRIC_NAMES[place] === quality);
     if (failed) rows.push(rowOf(cell, group, quality, "", null));
   }
