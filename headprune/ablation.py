@@ -159,7 +159,8 @@ def without(kept: Iterable[int], each: Sequence[int], total: int) -> Tensor:
 
 
 def importance_orders(model: nn.Module, batches: Iterable[Batch]) -> list[tuple[int, ...]]:
-    """Orders of removal by one-shot gradient importance (METHODS.md 7.3), with and without per-module normalisation.
+    """Orders of removal by one-shot gradient importance (docs/theory/importance.md#one-shot), with and without
+    per-module normalisation.
 
     Searches start from them. Ties go to the score before normalisation, then to the later head.
     """

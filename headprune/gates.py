@@ -1,6 +1,6 @@
 """Gate points: where a number per head multiplies the head's context, before the output projection.
 
-    MHA(x) = Σ_h m_h · C_h W_O^h + b_O          (METHODS.md 1.2)
+    MHA(x) = Σ_h m_h · C_h W_O^h + b_O          (docs/theory/notation.md#gate-placement)
 
 `install` turns the output projection of every attention module into a `GatedProjection`, which shares weight and bias
 (the state dict keeps its keys) and works on every path: training, evaluation, incremental decoding, beam search. A

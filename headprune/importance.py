@@ -1,4 +1,4 @@
-"""Gradient importance of heads (Michel et al. 2019; METHODS.md 7), pure given a model with gate points.
+"""Gradient importance of heads (Michel et al. 2019; docs/theory/importance.md), pure given a model with gate points.
 
 One backward pass yields the derivative of the loss in every single gate (position, example, head). The four estimators
 found in the wild are four ways to reduce it: where the absolute value is taken is all that differs.
@@ -149,7 +149,7 @@ def head_importance(model: nn.Module, batches: Iterable[Mapping[str, Any]], esti
     - `position`: |dL/dm| per position, summed, per unpadded position of the module's queries: of the source in the
       encoder, of the target in decoder and cross-attention (B, Michel's own forks)
     - `batch`: |dL/dm| of the mean loss of a mini-batch, averaged over batches (C): depends on the batch size
-    - `signed`: E over examples of dL/dm, no absolute value (D, defect D1 of the released MT baseline)
+    - `signed`: E over examples of dL/dm, no absolute value (D, the released MT baseline's: docs/theory/defects.md#d1)
 
     :param batches: mini-batches as `example_losses` takes them
     :returns: float64 scores (N,), higher = more important, in head-space order
@@ -193,7 +193,7 @@ def _reduce(gradient: Tensor, estimator: str) -> Tensor:
 
 
 def normalise_per_module(scores: Tensor, space: HeadSpace, alive: Tensor | None = None) -> Tensor:
-    """Divides every score by the Euclidean norm of its module's scores (METHODS.md 7.2).
+    """Divides every score by the Euclidean norm of its module's scores (docs/theory/importance.md#normalisation).
 
     :param scores: (N,)
     :param alive: ones for the heads that are left (N,); the others are zeroed before the norm (defect D3)

@@ -1,8 +1,9 @@
 """Relaxations of discrete head selection: pure functions of tensors.
 
-Numbering follows METHODS.md: section 2 (subset sampler of Li, Cotterell and Sachan 2021, after Xie and Ermon 2019),
-section 5 (straight-through), section 6 (hard concrete of Louizos et al. 2018 as used by Voita et al. 2019), and the
-schedules and multipliers of section 14.
+The subset sampler of Li, Cotterell and Sachan 2021, after Xie and Ermon 2019 (docs/theory/subset-sampling.md); the
+straight-through gradient (docs/theory/subset-training.md#straight-through); the hard concrete of Louizos et al. 2018 as
+used by Voita et al. 2019 (docs/theory/hard-concrete.md); and the schedules and multipliers of
+docs/theory/further-methods.md#gates.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def cubic_budget(update: int, start: int, end: int, total: int, budget: int) -> 
 
 
 def hard_concrete(log_alpha: Tensor, noise: Tensor | None = None, beta: float = BETA) -> Tensor:
-    """A gate that is 0 or 1 with positive probability and differentiable in between (METHODS.md 6.1).
+    """A gate that is 0 or 1 with positive probability and differentiable in between
+    (docs/theory/hard-concrete.md#distribution).
 
     :param log_alpha: log-odds (N,)
     :param noise: uniform u in (0, 1) (N,); None gives the deterministic gate, without noise and temperature
@@ -140,7 +142,8 @@ def open_probability(log_alpha: Tensor, beta: float = BETA) -> Tensor:
 
 
 def effective_penalty(coefficient: float, modules: int = 1, tokens: float = 1) -> float:
-    """λ_eff: what weighs the plain sum over heads of P(open) when the task loss is a mean (METHODS.md 6.2).
+    """λ_eff: what weighs the plain sum over heads of P(open) when the task loss is a mean
+    (docs/theory/hard-concrete.md#objective).
 
     Code bases scale their coefficient in three ways:
 

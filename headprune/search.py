@@ -1,4 +1,5 @@
-"""The search for the coefficient of a penalty that leaves a given number of heads (METHODS.md 6.5). Pure.
+"""The search for the coefficient of a penalty that leaves a given number of heads
+(docs/theory/hard-concrete.md#target-count). Pure.
 
 More penalty leaves fewer heads, by and large: counts are noisy and need not fall everywhere. The search brackets the
 budget on a logarithmic grid and bisects in log λ; every training is kept and serves all later budgets. A training that

@@ -1,8 +1,8 @@
 """Cutting heads out of attention modules, in place.
 
 Removing the heads of a module cuts the rows of W_Q, W_K, W_V, the columns of W_O and whatever else belongs to them;
-head width and softmax scale stay (METHODS.md 1.5). A module without a head outputs its output bias; its layer norm and
-residual stay.
+head width and softmax scale stay (docs/theory/removal.md#shrinking). A module without a head outputs its output bias;
+its layer norm and residual stay.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from headprune.attention_maps import head_means, largest_weight
 from headprune.method import ScoreMethod, register
 
 
-@register("confidence", paper="Voita et al. 2019, section 4; METHODS.md 14.15")
+@register("confidence", paper="Voita et al. 2019, section 4; docs/theory/further-methods.md#confidence")
 class Confidence(ScoreMethod):
     """Scores a head by its largest attention weight, averaged over tokens; the end of the sentence is no key.
 

@@ -11,8 +11,9 @@ from headprune.method import ScoreMethod, option, register
 class DropOne(ScoreMethod):
     """Scores a head by what the model loses without it, all others intact: L(1 − e_h) − L(1); negative if it harms.
 
-    METHODS.md 8.1; sorted, it is the oracle order of section 9. The paper reports the difference in BLEU or accuracy
-    and evaluates head by head; here it is the cross-entropy of the training examples given, all masks stacked.
+    docs/theory/ablation.md#drop-one; sorted, it is the oracle order that is described there. The paper reports the
+    difference in BLEU or accuracy and evaluates head by head; here it is the cross-entropy of the training examples
+    given, all masks stacked.
     """
 
     @dataclass(frozen=True)

@@ -32,9 +32,10 @@ def head_dropout(uniform, rate, rescale):
 class DropHead(GateMethod):
     """Drops heads at random, module by module, at a rate of V shape; afterwards, gradient importance ranks them.
 
-    METHODS.md 14.22. No code was read. There are no parameters, nothing is learnt about single heads: the training
-    makes the model robust to missing ones. A draw holds for the whole forward pass; a module always has a head left,
-    else the scale H / survivors would be infinite. The ranking is that of gradient_importance in one shot.
+    docs/theory/further-methods.md#drophead. No code was read. There are no parameters, nothing is learnt about single
+    heads: the training makes the model robust to missing ones. A draw holds for the whole forward pass; a module always
+    has a head left, else the scale H / survivors would be infinite. The ranking is that of gradient_importance in one
+    shot.
     """
 
     modes = ("joint", "continued")

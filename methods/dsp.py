@@ -10,9 +10,10 @@ from headprune.relaxations import subset_sample, temperature
 class DifferentiableSubsetPruning(GateMethod):
     """Differentiable subset pruning: importance logits w, a relaxed K-subset sample as gates, temperature falling.
 
-    METHODS.md 2–4. Differences from the released code: validation uses the hard top K, never a sample (D7); w has its
-    own constant learning rate and no weight decay (D11) and its gradient is clipped apart from the model's (D12); the
-    sampler is guarded against double selection and overflow (D9, D10).
+    docs/theory/subset-sampling.md#sampler and docs/theory/subset-training.md. Differences from the released code,
+    numbered as in docs/theory/defects.md: validation uses the hard top K, never a sample (D7); w has its own constant
+    learning rate and no weight decay (D11) and its gradient is clipped apart from the model's (D12); the sampler is
+    guarded against double selection and overflow (D9, D10).
     """
 
     @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from headprune.importance import head_importance
 from headprune.method import ScoreMethod, option, register
 
 
-@register("entropy", paper="HIES 2025, as described in METHODS.md 14.16")
+@register("entropy", paper="HIES 2025, as described in docs/theory/further-methods.md#entropy")
 class Entropy(ScoreMethod):
     """α · minmax(I_h) + (1 − α) · (1 − minmax(E_h)): gradient importance and the entropy of the attention.
 

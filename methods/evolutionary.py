@@ -9,7 +9,7 @@ from headprune.heads import HeadSpace
 from headprune.method import Ranking, ScoreMethod, option, register
 
 
-@register("evolutionary", paper="genetic search over K-subsets, a near-oracle; METHODS.md 14.25")
+@register("evolutionary", paper="genetic search; docs/theory/further-methods.md#evolutionary")
 class Evolutionary(ScoreMethod):
     """Minimises the loss over the masks of exactly K heads, by swaps, crossover and survival of the best.
 

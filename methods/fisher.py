@@ -14,12 +14,12 @@ from headprune.reconstruction import rescaled_gates, scale_heads
 class Fisher(ScoreMethod):
     """Removes the heads R that raise ½ Σ_{i,j∈R} F_ij least, F = E[g gᵀ] with g = ∂L/∂m, then rescales the others.
 
-    METHODS.md 14.5. The diagonal of F ranks all heads; within each module, swaps at equal counts lower the sum over the
-    module's whole block of F; scales by least squares bring the module's output nearest to the unpruned model's.
-    Released code differs: it counts FLOPs or latency instead of heads (its latency search changes the budget inside the
-    loop), prunes FFN filters as well, takes F over mini-batches of 32 (`group`) and does not scale the first attention
-    (`skip_first`). Here g is of single examples, swaps go on until none helps, and what is fitted is the output of the
-    attention module, without the residual stream.
+    docs/theory/reconstruction.md#fisher. The diagonal of F ranks all heads; within each module, swaps at equal counts
+    lower the sum over the module's whole block of F; scales by least squares bring the module's output nearest to the
+    unpruned model's. Released code differs: it counts FLOPs or latency instead of heads (its latency search changes the
+    budget inside the loop), prunes FFN filters as well, takes F over mini-batches of 32 (`group`) and does not scale
+    the first attention (`skip_first`). Here g is of single examples, swaps go on until none helps, and what is fitted
+    is the output of the attention module, without the residual stream.
     """
 
     @dataclass(frozen=True)

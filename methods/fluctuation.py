@@ -13,10 +13,10 @@ from headprune.reconstruction import compensate_bias, context_moments, fluctuati
 class Fluctuation(ScoreMethod):
     """Scores a head by Σ_j Var(c_j) ‖W_O[:, j]‖² over its channels; b_O gains W_O^h E[C_h] of the removed heads.
 
-    METHODS.md 14.8. The released code ranks otherwise: it squares the terms of the sum, standardises them over the
-    channels of a module and averages them within the head (17.4). FLAP prunes the channels of feed-forward layers along
-    with the heads, of language models without output biases; here heads alone compete. Moments are taken over all
-    unpadded positions, each counting once.
+    docs/theory/reconstruction.md#fluctuation. The released code ranks otherwise: it squares the terms of the sum,
+    standardises them over the channels of a module and averages them within the head (17.4). FLAP prunes the channels
+    of feed-forward layers along with the heads, of language models without output biases; here heads alone compete.
+    Moments are taken over all unpadded positions, each counting once.
     """
 
     @dataclass(frozen=True)

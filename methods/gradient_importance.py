@@ -14,10 +14,11 @@ from headprune.method import Ranking, ScoreMethod, option, register
 class GradientImportance(ScoreMethod):
     """I_h = E_x |∂L(x)/∂m_h|, divided by the norm of its module, in one shot or re-estimated after every step.
 
-    METHODS.md 7. Released code differs: Michel's forks take the absolute value per position, the MT baseline of the
-    DSP repository takes none (D1), and pruned heads distort their module's norm there (D3). Here the paper's formula
-    is the default and pruned heads are zeroed before the norm. In the iterative form the last head of a module has
-    score 1 by construction; such ties are broken by the score before normalisation.
+    docs/theory/importance.md. Released code differs (numbers are those of docs/theory/defects.md): Michel's forks take
+    the absolute value per position, the MT baseline of the DSP repository takes none (D1), and pruned heads distort
+    their module's norm there (D3). Here the paper's formula is the default and pruned heads are zeroed before the norm.
+    In the iterative form the last head of a module has score 1 by construction; such ties are broken by the score
+    before normalisation.
     """
 
     @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from headprune.heads import HeadSpace
 from headprune.method import Ranking, ScoreMethod, option, register
 
 
-@register("greedy", paper="backward elimination, a near-oracle; METHODS.md 14.3")
+@register("greedy", paper="backward elimination, a near-oracle; docs/theory/further-methods.md#greedy")
 class Greedy(ScoreMethod):
     """At every step the loss without each surviving head is measured and the head of the lowest loss goes.
 

@@ -13,9 +13,10 @@ from headprune.method import ScoreMethod, option, register
 class KeepOne(ScoreMethod):
     """Scores a head by −L when it is the only one left in its module, all other modules intact.
 
-    METHODS.md 8.2. The paper reports, of every module, the best head and the difference in BLEU or accuracy, and ranks
-    no heads by it; the ranking across modules is ours. Modules that the model can do without rank high as a whole,
-    for whatever one head is kept the loss is low: read it as a diagnostic of redundancy within modules.
+    docs/theory/ablation.md#keep-one. The paper reports, of every module, the best head and the difference in BLEU or
+    accuracy, and ranks no heads by it; the ranking across modules is ours. Modules that the model can do without rank
+    high as a whole, for whatever one head is kept the loss is low: read it as a diagnostic of redundancy within
+    modules.
     """
 
     @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from headprune.relaxations import hard_concrete, open_probability
 class HardConcreteL0(GateMethod):
     """Hard-concrete gates with a penalty on the expected number of open ones; kept are the heads with log α > 0.
 
-    METHODS.md 6. The penalty weighs the plain *sum* over heads of P(open) beside the *mean* loss per target: the λ_eff
-    to which the coefficients of all code bases convert (`relaxations.effective_penalty`, D13). Differences from the
-    released code: log α has its own constant learning rate everywhere (D14), no weight decay (D11), and is clipped
-    apart (D12); validation closes heads as the final report does, instead of by real-valued gates. How many heads are
-    left follows from the penalty: a budget is reached by a search over it, or `at_k` cuts the order of log α.
+    docs/theory/hard-concrete.md. The penalty weighs the plain *sum* over heads of P(open) beside the *mean* loss per
+    target: the λ_eff to which the coefficients of all code bases convert (`relaxations.effective_penalty`, D13).
+    Differences from the released code, numbered as in docs/theory/defects.md: log α has its own constant learning rate
+    everywhere (D14), no weight decay (D11), and is clipped apart (D12); validation closes heads as the final report
+    does, instead of by real-valued gates. How many heads are left follows from the penalty: a budget is reached by a
+    search over it, or `at_k` cuts the order of log α.
     """
 
     per_budget = False

@@ -12,11 +12,11 @@ from headprune.relaxations import hard_concrete, open_probability, reverse_gradi
 class LagrangianL0(GateMethod):
     """Hard-concrete gates with λ₁ (s − t) + λ₂ (s − t)², s the expected fraction of open heads, t its target.
 
-    METHODS.md 14.9. Model and gates descend, the multipliers ascend: λ₁ takes the price at which the constraint holds,
-    λ₂ damps. Fractions make both independent of N. The target falls linearly from 1 to K / N. Differences from CoFi:
-    gates on heads only, no distillation; log α starts at 2, not 10, from where a few hundred updates do not bring it
-    down without overshooting. Kept are the heads with log α > 0, whose number is near K once the gates have polarised
-    and is reported as it is; `at_k` cuts the order of log α instead.
+    docs/theory/further-methods.md#lagrangian-l0. Model and gates descend, the multipliers ascend: λ₁ takes the price at
+    which the constraint holds, λ₂ damps. Fractions make both independent of N. The target falls linearly from 1 to
+    K / N. Differences from CoFi: gates on heads only, no distillation; log α starts at 2, not 10, from where a few
+    hundred updates do not bring it down without overshooting. Kept are the heads with log α > 0, whose number is near K
+    once the gates have polarised and is reported as it is; `at_k` cuts the order of log α instead.
     """
 
     @dataclass(frozen=True)

@@ -16,9 +16,9 @@ BETA = 0.333  # temperature of the distribution
 class LayerwiseL0(GateMethod):
     """Straight-through hard-concrete gates on a converged model; the cost is the plain sum over heads of P(open).
 
-    ALL_ATTENTION.md 3 and 4, with the paper's three stabilisers, each with a switch: the penalty grows from 0
+    docs/theory/layerwise-l0.md, with the paper's three stabilisers, each with a switch: the penalty grows from 0
     (`warmup`), gates start mostly open (`initial`), the heads that a layer keeps are scaled by the inverse of their
-    fraction (`scaling`; κ of 4.3, in the clean form H / max(1, Σ z)). Kept are the heads with α ≥ 0, each layer its own
+    fraction (`scaling`; κ in the clean form H / max(1, Σ z)). Kept are the heads with α ≥ 0, each layer its own
     number. Differences from the released code: it names the scaling and leaves it out, here it is on, and goes into the
     output projection on removal; the learning rate of the gates is absolute, not a multiple of the model's. One tensor
     of gates per layer, which matters to LAMB. A budget is reached by a search over the penalty, or `at_k` cuts the

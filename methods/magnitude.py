@@ -10,7 +10,7 @@ from headprune.importance import normalise_per_module
 from headprune.method import ScoreMethod, option, register
 
 
-@register("magnitude", paper="weight-norm baseline, e.g. Kim & Awadalla 2020; METHODS.md 14.2")
+@register("magnitude", paper="weight-norm baseline, e.g. Kim & Awadalla 2020; docs/theory/further-methods.md#magnitude")
 class Magnitude(ScoreMethod):
     """Scores a head by the size of its weights: ‖(W_Q, W_K, W_V, W_O)‖_F, or ‖W_V W_O‖_F of the map it adds.
 

@@ -12,10 +12,11 @@ from headprune.relaxations import cubic_budget, straight_through
 class MovementPruning(GateMethod):
     """Straight-through scores, as many open as a budget that falls from N to K on a cubic ramp while the model trains.
 
-    METHODS.md 14.13. The gradient of a head's score is Σ (dL/dW ⊙ W) over its output block W_O^h as masked, so that
-    descent adds up −Σ dL/dW ⊙ W: weights that training moves away from zero score high. Blocks are whole heads, and
-    of a head the output block, which silences it; Lagunas et al. score blocks of Q, K, V and O and rows of the
-    feed-forward layers. The scores start at 0 and only their order counts, so the learning rate has no influence.
+    docs/theory/further-methods.md#movement. The gradient of a head's score is Σ (dL/dW ⊙ W) over its output block W_O^h
+    as masked, so that descent adds up −Σ dL/dW ⊙ W: weights that training moves away from zero score high. Blocks are
+    whole heads, and of a head the output block, which silences it; Lagunas et al. score blocks of Q, K, V and O and
+    rows of the feed-forward layers. The scores start at 0 and only their order counts, so the learning rate has no
+    influence.
     """
 
     modes = ("joint", "continued")

@@ -22,8 +22,9 @@ class OptimalBrainSurgeon(ScoreMethod):
 
     The cost is the mean squared change of the module's output, with damped G = E[c cᵀ] over the contexts of the
     unpruned model, after the surviving columns of W_O have taken over what they can. Every step updates W_O and G⁻¹ of
-    its module by block elimination (METHODS.md 14.7). No code of the authors was read. ZipLM prunes for a speed-up and
-    searches the number of heads per module; here all heads cost the same and modules compete by their costs.
+    its module by block elimination (docs/theory/reconstruction.md#obs). No code of the authors was read. ZipLM prunes
+    for a speed-up and searches the number of heads per module; here all heads cost the same and modules compete by
+    their costs.
     """
 
     @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from headprune.method import ScoreMethod, register
 class Random(ScoreMethod):
     """Removes heads in a uniformly random order: every K-subset is equally likely, and the subsets are nested.
 
-    METHODS.md 9. Draw it several times (`draws` in the configuration): one draw says little.
+    docs/theory/ablation.md#baselines. Draw it several times (`draws` in the configuration): one draw says little.
     """
 
     def scores(self, model, batches, rng):

@@ -6,7 +6,7 @@ from headprune.heads import HeadSpace
 from headprune.method import ScoreMethod, register
 
 
-@register("random_balanced", paper="as a control; METHODS.md 9 and 14.1")
+@register("random_balanced", paper="as a control; docs/theory/ablation.md#baselines")
 class RandomBalanced(ScoreMethod):
     """Keeps K / A heads in each of the A modules, drawn uniformly; the remainder falls to random modules.
 

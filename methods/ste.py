@@ -14,10 +14,11 @@ VARIANTS = ("plain", "st_gumbel", "st_relaxed")
 class StraightThrough(GateMethod):
     """The top K of the logits w forward; backward dL/dw := dL/dm, for the closed heads, too.
 
-    METHODS.md 5. Differences from the released code: exactly K under ties, and K = N is all ones (D8); w has its own
-    constant learning rate and no weight decay (D11) and is clipped apart (D12). `st_gumbel` masks the top K of w plus
-    Gumbel noise; `st_relaxed` masks the same and takes its gradient from the relaxed subset sample of dsp with that
-    noise. Frozen, the mask is that of w, without noise, and moves no more: not by the momentum of Adam either.
+    docs/theory/subset-training.md#straight-through. Differences from the released code, numbered as in
+    docs/theory/defects.md: exactly K under ties, and K = N is all ones (D8); w has its own constant learning rate and
+    no weight decay (D11) and is clipped apart (D12). `st_gumbel` masks the top K of w plus Gumbel noise; `st_relaxed`
+    masks the same and takes its gradient from the relaxed subset sample of dsp with that noise. Frozen, the mask is
+    that of w, without noise, and moves no more: not by the momentum of Adam either.
     """
 
     @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from headprune.method import ScoreMethod, register
 class Unpruned(ScoreMethod):
     """Keeps all heads; goes through the same code path as every other method, at the budget K = N.
 
-    METHODS.md 9.
+    docs/theory/ablation.md#baselines.
     """
 
     prunes = False

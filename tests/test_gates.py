@@ -99,7 +99,7 @@ def test_weights_of_a_masked_head_do_not_matter(
 
 
 def by_hand(attention: Any, query: Tensor, key: Tensor, gates: Tensor) -> Tensor:
-    """METHODS.md 1.2, head by head: Σ_h m_h · C_h W_O^h + b_O.
+    """docs/theory/notation.md#gate-placement, head by head: Σ_h m_h · C_h W_O^h + b_O.
 
     :param query: [tgt, batch, model]
     :param key: [src, batch, model]

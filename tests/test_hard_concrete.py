@@ -10,7 +10,7 @@ import torch
 
 from headprune.relaxations import effective_penalty, hard_concrete, open_probability
 
-# METHODS.md 15.1: log alpha, P(open), P(0), P(1) to four digits, the deterministic gate
+# docs/theory/hard-concrete.md#fixtures: log alpha, P(open), P(0), P(1) to four digits, the deterministic gate
 HARD_CONCRETE = [
     (-3, 0.0990, 0.9010, 0.0221, 0.0),
     (-1, 0.4480, 0.5520, 0.1429, 0.2227),

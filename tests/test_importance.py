@@ -104,7 +104,8 @@ def test_mask_is_still_set_afterwards(model: Any, batch: Batch) -> None:
 
 
 def contexts(model: Any, batch: Batch) -> list[Tensor]:
-    """<C_h, dL/dC_h> of every position, example and head (METHODS.md 7.1), by hooks on the output projections."""
+    """<C_h, dL/dC_h> of every position, example and head (docs/theory/importance.md#score), by hooks on the output
+    projections."""
     caught: list[Tensor] = []
 
     def keep(_: Any, inputs: tuple[Tensor]) -> None:
@@ -179,12 +180,40 @@ FAMILIES: dict[str, tuple[Callable[..., Any], Callable[[Batch], Batch]]] = {
 
 @rows(
     Found(
-        "encoder of a translator", wrong=89, right=74, source="METHODS.md 17.4, Michel's forks", case=("", "encoder")
+        "encoder of a translator",
+        wrong=89,
+        right=74,
+        source="docs/theory/importance.md#estimators, Michel's forks",
+        case=("", "encoder"),
     ),
-    Found("decoder of a translator", wrong=74, right=89, source="METHODS.md 17.4", case=("", "decoder")),
-    Found("cross-attention of a translator", wrong=74, right=89, source="METHODS.md 17.4", case=("", "cross")),
-    Found("language model", wrong=74, right=89, source="METHODS.md 17.4", case=("decoder-only", "decoder")),
-    Found("classifier of whole examples", wrong=10, right=74, source="METHODS.md 17.4", case=("classifier", "encoder")),
+    Found(
+        "decoder of a translator",
+        wrong=74,
+        right=89,
+        source="docs/theory/importance.md#estimators",
+        case=("", "decoder"),
+    ),
+    Found(
+        "cross-attention of a translator",
+        wrong=74,
+        right=89,
+        source="docs/theory/importance.md#estimators",
+        case=("", "cross"),
+    ),
+    Found(
+        "language model",
+        wrong=74,
+        right=89,
+        source="docs/theory/importance.md#estimators",
+        case=("decoder-only", "decoder"),
+    ),
+    Found(
+        "classifier of whole examples",
+        wrong=10,
+        right=74,
+        source="docs/theory/importance.md#estimators",
+        case=("classifier", "encoder"),
+    ),
 )
 def test_position_importance_is_per_position_of_the_module(build: Build, dictionary: Dictionary, found: Found) -> None:
     """Sums over positions by autograd through one gate per position, set by hand, over the positions of the module's

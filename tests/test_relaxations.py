@@ -25,7 +25,7 @@ from headprune.relaxations import (
 SCORES = torch.tensor([0.9, 0.1, -0.4, 1.3, 0.0, -1.2], dtype=torch.float64)
 NONE = torch.zeros(6, dtype=torch.float64)  # no noise
 
-# METHODS.md 15.1: budget, temperature, gates to six digits
+# docs/theory/subset-sampling.md#fixtures: budget, temperature, gates to six digits
 SAMPLER = [
     (1, 1, ".267186 .120054 .072817 .398595 .108630 .032719"),
     (2, 1, ".532801 .263365 .164405 .723790 .239986 .075652"),
@@ -51,7 +51,7 @@ def test_no_head_is_taken_twice_however_large_the_gap() -> None:
 
 
 def by_formula(scores: Tensor, budget: int, tau: float) -> Tensor:
-    """METHODS.md section 2, number by number, without guards."""
+    """docs/theory/subset-sampling.md#sampler, number by number, without guards."""
     values, gates = scores.tolist(), [0.0] * len(scores)
     for _ in range(budget):
         largest = max(values)
@@ -167,7 +167,8 @@ def test_a_thousand_draws_along_the_schedule_have_finite_gradients(
 
 @pytest.mark.parametrize("tau", [9e-4, 1e-5, 1e-8])
 def test_exact_ties_do_not_blow_the_gradient_up(tau: float) -> None:
-    """METHODS.md 2, hazard 2: every pass could multiply it by 1/τ; one such factor, in all, is the bound."""
+    """docs/theory/subset-sampling.md#hazards, the second: every pass could multiply it by 1/τ; one such factor, in all,
+    is the bound."""
     logits = torch.zeros(72, dtype=torch.float64, requires_grad=True)
     pull = torch.randn(72, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     gates = subset_sample(logits, 68, tau, torch.zeros(72))

@@ -97,8 +97,8 @@ def alignments(model: Any, batch: Batch, dictionary: Dictionary) -> list[list[tu
 
 
 @rows(
-    Found("the last cross-attention emptied", "IndexError", r"cross\.1, .* has no heads", "DESIGN.md 8", ["cross.1"]),
-    Found("everything emptied", "IndexError", r"cross\.1, .* has no heads", "DESIGN.md 8", None),
+    Found("the last cross-attention emptied", "IndexError", r"cross\.1, .* has no heads", "clear error", ["cross.1"]),
+    Found("everything emptied", "IndexError", r"cross\.1, .* has no heads", "clear error", None),
     Found("the first cross-attention emptied", None, None, "the masked model", ["cross.0", "decoder.1"]),
     Found("an encoder module emptied", None, None, "the masked model", ["encoder.1"]),
 )
@@ -146,7 +146,8 @@ def test_training_goes_on_after_removal(build: Build, batch: Batch) -> None:
 
 
 def test_parameters_drop_by_the_weights_of_the_heads(build: Build, random_mask: RandomMask) -> None:
-    """4·d·d_h + 3·d_h a head (METHODS.md 1.5), also where a module is emptied: it keeps its output bias only."""
+    """4·d·d_h + 3·d_h a head (docs/theory/removal.md#accounting), also where a module is emptied: it keeps its output
+    bias only."""
     model = build()
     space = HeadSpace.of(model)
     whole, width, head_width = parameters(model), 32, 8

@@ -90,7 +90,7 @@ def test_what_a_row_lacks_is_empty_text_or_a_missing_number() -> None:
 
 
 def test_schema_is_the_documented_one() -> None:
-    """DESIGN.md 6: the columns and metrics that readers rely on."""
+    """docs/results.md: the columns and metrics that readers rely on."""
     documented = "profile track dataset model method arm budget heads_kept n_heads seed split metric value unit status "
     documented += "reason signature"
     assert [column for column in CELL_COLUMNS if column in documented.split()] == documented.split()

@@ -189,7 +189,7 @@ class Architecture(Section):
 
 class LanguageArchitecture(Section):
     """The All-Attention Transformer-XL, or with `feed_forward` instead of persistent vectors the Transformer-XL of as
-    many parameters; ALL_ATTENTION.md 2. Dropouts of the paper in brackets."""
+    many parameters; docs/theory/all-attention.md. Dropouts of the paper in brackets."""
 
     width: int = Field(512, ge=1, le=WIDTH, description="model dimension d")
     layers: int = Field(16, ge=1, le=1000, description="each with a module of self-attention")

@@ -1,4 +1,4 @@
-"""Likelihood of a split under a language model with a memory (ALL_ATTENTION.md 5.4).
+"""Likelihood of a split under a language model with a memory (docs/theory/language-model-training.md#evaluation).
 
 The protocol of the paper: rows and segments stated (T = M), the memory of every row empty at its beginning, the mean
 over all tokens, ends of lines included. The more rows, the more beginnings without context, so perplexities compare

@@ -28,7 +28,8 @@ class GatedLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
     """Label-smoothed cross-entropy plus the penalty of the gate method.
 
     The penalty is one per update, added to the *mean* loss; fairseq divides the sum over workers and micro-batches by
-    the sample size, so here it is multiplied by it (the λ_eff of METHODS.md 6.2). Validation has no penalty.
+    the sample size, so here it is multiplied by it (the λ_eff of docs/theory/hard-concrete.md#objective). Validation
+    has no penalty.
     """
 
     def forward(self, model: Any, sample: Mapping[str, Any], reduce: bool = True) -> Any:

@@ -1,7 +1,7 @@
 """Optimisers with a group of their own for gate parameters (`parameter.param_group == "gates"`).
 
-Theirs is a constant learning rate, no weight decay (D11) and a norm of their own to clip at (D12); gradients that are
-not finite count as 0 for them, and stay an error for the weights.
+Theirs is a constant learning rate, no weight decay (D11) and a norm of their own to clip at (D12 of
+docs/theory/defects.md); gradients that are not finite count as 0 for them, and stay an error for the weights.
 
 Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
 """
@@ -78,7 +78,7 @@ class GatedLambConfig(FairseqDataclass):
 @register_optimizer("gated_lamb", dataclass=GatedLambConfig)
 class GatedLamb(GateGroup):
     """LAMB (You et al. 2020) as Shim et al. use it: no bias correction, weight norms clipped at 10, one trust ratio per
-    tensor; ALL_ATTENTION.md 5.1. fairseq's own needs apex and a GPU."""
+    tensor; docs/theory/language-model-training.md#lamb. fairseq's own needs apex and a GPU."""
 
     def __init__(self, cfg: GatedLambConfig, params: Any) -> None:
         super().__init__(cfg)

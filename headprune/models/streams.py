@@ -1,5 +1,5 @@
 """A corpus as one stream of tokens, cut into rows that are read segment by segment (truncated back-propagation
-through time; ALL_ATTENTION.md 5.3).
+through time; docs/theory/language-model-training.md#rows).
 
 Of N tokens w_1 … w_N every one is a target, and the input at w_i is w_{i-1}; w_0 is the end of a line. The targets
 are dealt to the rows of all workers as contiguous runs, and segment i of a row holds its targets i·T … (i+1)·T − 1,

@@ -1,4 +1,4 @@
-"""Reconstruction in closed form: pure functions of W_O and the moments of the contexts (METHODS.md 14.5, 14.7, 14.8).
+"""Reconstruction in closed form: pure functions of W_O and the moments of the contexts (docs/theory/reconstruction.md).
 
 MHA(x) = W_O c + b_O,    c = the concatenated contexts of the heads, one block of channels per head
 """

@@ -16,7 +16,7 @@ from headprune.reconstruction.moments import Moments, contexts, evaluating
 
 
 def compensate_bias(model: nn.Module, mask: HeadMask, moments: Mapping[str, Moments]) -> dict[str, OutputProjection]:
-    """b_O + Σ W_O^h E[C_h] over the removed heads h; weights as they are (METHODS.md 14.8).
+    """b_O + Σ W_O^h E[C_h] over the removed heads h; weights as they are (docs/theory/reconstruction.md#fluctuation).
 
     :param moments: of the unpruned model
     :returns: for every module that loses heads; one without output bias gets one
@@ -47,7 +47,7 @@ def reconstruct_weights(
 
 
 def scale_heads(model: nn.Module, gates: Tensor) -> dict[str, OutputProjection]:
-    """Folds a gate per head into the columns of W_O (METHODS.md 1.5).
+    """Folds a gate per head into the columns of W_O (docs/theory/removal.md#shrinking).
 
     :param gates: (N,)
     :returns: for every module with a gate other than 0 and 1
@@ -67,7 +67,7 @@ def rescaled_gates(
 
     Modules go in the order of the forward pass; each is fitted on what it gets from earlier modules pruned and
     rescaled, to what it gave in the unpruned model. From the first module on that needs a scale beyond ±`limit`, all
-    keep scale 1 (METHODS.md 14.5). Leaves all gates open.
+    keep scale 1 (docs/theory/reconstruction.md#fisher). Leaves all gates open.
 
     :param skip_first: leave the first module of the forward pass alone
     :returns: float64 gates (N,), zero for removed heads

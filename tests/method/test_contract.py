@@ -235,7 +235,7 @@ def test_magnitude_per_module_compares_within_modules(build: Build) -> None:
 def removal_by_hand(
     model: Any, batches: list[Batch], step: int | None, estimator: str, per_module: bool
 ) -> tuple[int, ...]:
-    """METHODS.md 7.3 and 7.4 as a loop: estimate, normalise among the living, remove the lowest, again."""
+    """docs/theory/importance.md#iterative as a loop: estimate, normalise among the living, remove the lowest, again."""
     space, removal = HeadSpace.of(model), []
     alive = list(range(24))
     while alive:
@@ -272,7 +272,8 @@ def test_one_shot_is_iterative_in_one_step(build: Build, batches: list[Batch]) -
 
 
 def test_every_module_keeps_its_last_head_to_the_end(build: Build, batches: list[Batch]) -> None:
-    """METHODS.md 7.4: the last survivor has normalised score 1, the largest there is, if pruned heads count 0."""
+    """docs/theory/importance.md#iterative: the last survivor has normalised score 1, the largest there is, if pruned
+    heads count 0."""
     entry, model = METHODS["gradient_importance"], build()
     ranking = entry.method(entry.options({"iterative": True, "step": 1})).rank(model, batches, rng(1))
     last = [ranking.space.module_of[head] for head in ranking.removal[-6:]]
@@ -340,7 +341,8 @@ def test_dsp_gates_are_hard_after_the_cooldown(space: HeadSpace) -> None:
 
 
 def test_dsp_starts_within_the_glorot_bound(space: HeadSpace) -> None:
-    """METHODS.md 2: U(-b, b) with b = sqrt(6 / (modules + heads a module)); Kolmogorov-Smirnov over 100 starts."""
+    """docs/theory/subset-sampling.md#initialisation: U(-b, b) with b = sqrt(6 / (modules + heads a module));
+    Kolmogorov-Smirnov over 100 starts."""
     bound = math.sqrt(6 / (6 + 4))
     logits = torch.cat([make(DSP, space, 5, seed).logits.detach() for seed in range(100)])
     assert logits.abs().max() < bound

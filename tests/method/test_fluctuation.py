@@ -52,7 +52,8 @@ def test_scores_are_the_variances_of_what_heads_write(build: Build, batches: lis
 
 
 def ranks_as_released(model: Any, batches: list[Batch]) -> np.ndarray:
-    """(modules · heads,): METHODS.md 17.4, from the channels: squared, standardised in the module, averaged by head."""
+    """(modules · heads,): docs/theory/reconstruction.md#flap-released, from the channels: squared, standardised in the
+    module, averaged by head."""
     seen, table = [contexts(model, batch) for batch in batches], []
     for point in attention_points(model):
         channels = torch.cat([own[point.name] for own in seen]).numpy()
@@ -67,7 +68,7 @@ def ranks_as_released(model: Any, batches: list[Batch]) -> np.ndarray:
         "the ranking of the released code",
         "equal: neither changes the ranking",
         "another",
-        "lib/prune.py of FLAP at 3bb57db, as METHODS.md 17.4 has it",
+        "lib/prune.py of FLAP at 3bb57db, as docs/theory/reconstruction.md#flap-released has it",
     )
 )
 def test_the_released_code_ranks_otherwise(found: Found, build: Build, batches: list[Batch]) -> None:

@@ -41,7 +41,8 @@ def set_log_alpha(method: Any, values: Any) -> None:
 
 
 def test_a_head_is_kept_when_log_alpha_is_positive() -> None:
-    """METHODS.md 6.5: the same as a deterministic gate above 1/2, and as P(gate = 1) > P(gate = 0), in closed form."""
+    """docs/theory/hard-concrete.md#target-count: the same as a deterministic gate above 1/2, and as
+    P(gate = 1) > P(gate = 0), in closed form."""
     method = make()
     values = torch.cat([-torch.logspace(-6, 1, 12), torch.logspace(-6, 1, 12)]).double()
     set_log_alpha(method, values[torch.randperm(24, generator=rng(1))])
@@ -83,7 +84,8 @@ def test_one_draw_serves_the_whole_forward_pass_and_is_the_generators() -> None:
 
 @pytest.mark.parametrize("heads", [4, 12])
 def test_log_alpha_starts_within_the_glorot_bound(heads: int) -> None:
-    """METHODS.md 6.3: U(−√(6/(H+1)), ·), 1.095 for 4 heads a module and 0.679 for 12; Kolmogorov-Smirnov."""
+    """docs/theory/hard-concrete.md#initialisation: U(−√(6/(H+1)), ·), 1.095 for 4 heads a module and 0.679 for 12;
+    Kolmogorov-Smirnov."""
     space = HeadSpace.from_names(f"encoder.{layer}.{head}" for layer in range(6) for head in range(heads))
     bound = {4: 1.095, 12: 0.679}[heads]
     values = torch.cat([make(seed=seed, space=space).log_alpha.detach() for seed in range(50)])
@@ -122,8 +124,8 @@ class Toy:
 
 
 def test_the_three_scalings_of_lambda_agree_after_conversion() -> None:
-    """D13, METHODS.md 6.2: the objective of each code base, with its own coefficient, has the gradients of ours with
-    λ_eff; float64, relative 1e-10."""
+    """docs/theory/hard-concrete.md#objective, docs/theory/defects.md#d13: the objective of each code base, with its own
+    coefficient, has the gradients of ours with λ_eff; float64, relative 1e-10."""
 
     def opened(toy: Toy) -> Tensor:
         return open_probability(toy.method.log_alpha)
@@ -150,7 +152,7 @@ def test_the_three_scalings_of_lambda_agree_after_conversion() -> None:
 
 
 def test_conversions_of_the_scripts_coefficients() -> None:
-    """The values that METHODS.md 6.2 prints."""
+    """The values that docs/theory/hard-concrete.md#objective prints."""
     assert effective_penalty(0.1, modules=18) == pytest.approx(0.0056, abs=5e-5)
     assert effective_penalty(0.1, modules=6) == pytest.approx(0.0167, abs=5e-5)
     assert effective_penalty(200, tokens=3600) == pytest.approx(0.055, abs=1e-3)

@@ -37,7 +37,7 @@ def by_hand(values: list[float], budget: int) -> list[float]:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e4], ids=["ties", "usual", "far"])
 def test_gates_are_exactly_the_top_k(budget: int, variant: str, scale: float) -> None:
-    """Zeros and ones to the last bit, K of them, of ties the first; K = N is all ones (D8)."""
+    """Zeros and ones to the last bit, K of them, of ties the first; K = N is all ones (docs/theory/defects.md#d8)."""
     method = make(budget, variant=variant)
     with torch.no_grad():
         method.logits.copy_(scale * torch.randn(24, generator=rng(2), dtype=torch.float64))
@@ -76,7 +76,8 @@ def test_relaxed_takes_the_gradient_of_the_subset_sample(update: int) -> None:
 
 @pytest.mark.usefixtures("exact_softmax")
 def test_closed_heads_of_a_model_get_a_gradient(build: Callable[..., Any], make_batch: Callable[..., Any]) -> None:
-    """METHODS.md 5: 5 of 24 heads open; against central differences of the loss in float64, relative 1e-5."""
+    """docs/theory/subset-training.md#straight-through: 5 of 24 heads open; against central differences of the loss in
+    float64, relative 1e-5."""
     model, batch = build().double(), make_batch(seed=1, size=4)
     method = STE.method(HeadSpace.of(model), 5, STE.options({}), rng(1))
     gates = method.sample(Progress(0, 100, rng(1)))

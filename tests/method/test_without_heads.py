@@ -32,7 +32,7 @@ def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
     return [make_batch(1), make_batch(2)]
 
 
-@rows(*(Found(name, "an error of torch", "no heads left", "DESIGN.md 8", name) for name in SCORES))
+@rows(*(Found(name, "an error of torch", "no heads left", "clear error", name) for name in SCORES))
 def test_score_methods_say_that_there_is_no_head(emptied: Any, batches: list[Batch], found: Found) -> None:
     entry = load_methods()[found.case]
     method = entry.method(entry.options({}))

@@ -22,7 +22,7 @@ def gate(values: list[float]) -> torch.nn.Parameter:
 
 
 def lamb(start, gradients, learning_rate, weight_decay=0.0):
-    """The equations of Shim et al. as ALL_ATTENTION.md 5.1 gives them."""
+    """The equations of Shim et al. as docs/theory/language-model-training.md#lamb gives them."""
     p, m, v = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
     for g in gradients:
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g

@@ -1,4 +1,5 @@
-"""One head, or all but one head of a module, taken away at a time (Michel et al. 2019, tables 1–3; METHODS.md 8)."""
+"""One head, or all but one head of a module, taken away at a time (Michel et al. 2019, tables 1–3;
+docs/theory/ablation.md#ablations)."""
 
 from __future__ import annotations
 
