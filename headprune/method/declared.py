@@ -97,10 +97,9 @@ def _options(node: ast.ClassDef, constants: Mapping[str, Any]) -> type:
             case ast.Name(name), ast.Call(func=ast.Name("option")) as call:
                 words = dict(zip(("default", "help", "trains", "choices"), call.args, strict=False))
                 words |= {str(word.arg): word.value for word in call.keywords}
-                metadata: dict[str, Any] = {
-                    key: _value(words[key], constants) for key in ("help", "trains") if key in words
-                }
-                metadata = {"trains": True, **metadata, "choices": _choices(words.get("choices"), constants)}
+                trains = "trains" not in words or bool(_value(words["trains"], constants))
+                choices, text = _choices(words.get("choices"), constants), _value(words.get("help"), constants)
+                metadata = {"help": text, "trains": trains, "choices": choices}
                 default = _value(words.get("default"), constants)
                 fields.append((name, Any, field(default=default, metadata=metadata)))
             case _:
