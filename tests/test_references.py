@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-THEORY = ROOT / "docs" / "theory"
+DOCS, TOOLS = ROOT / "docs", ROOT / "tools"
+THEORY = DOCS / "theory"
 DEFECTS = THEORY / "defects.md"
 PRODUCTS = ROOT / "results" / "published"  # what a run writes is named like a document: `claims.md`
 KINDS = {".py", ".md", ".yaml", ".smk"}
@@ -77,8 +78,9 @@ def products() -> frozenset[str]:
 
 
 def found(name: str, beside: Path) -> Path | None:
-    """The file or folder of this path, from the root, or in Markdown from the file that mentions it."""
-    folders = [ROOT, beside.parent] if beside.suffix == ".md" else [ROOT]
+    """The file or folder of this path, from the root, in Markdown from the file that mentions it, in a tool, which may
+    write a page of the documents, from there."""
+    folders = [ROOT, *([beside.parent] if beside.suffix == ".md" else []), *([DOCS] if beside.parent == TOOLS else [])]
     return next((folder / name for folder in folders if (folder / name).exists()), None)
 
 
