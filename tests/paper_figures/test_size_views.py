@@ -10,7 +10,10 @@ import pytest
 from figure_runs import cell_values, draw, no_overlap
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from scipy import stats
 from synthetic_results import Plan, write
+
+from headprune.analysis.quality import QUALITY
 
 
 def test_models_of_a_dataset_share_a_panel(script, models: Path, tmp_path: Path, unsaved: list[Figure]) -> None:
@@ -24,7 +27,7 @@ def test_models_of_a_dataset_share_a_panel(script, models: Path, tmp_path: Path,
         means.setdefault((model, method, budget), []).append(
             (cell["parameters_non_embedding"] / 1e6, cell["perplexity"])
         )
-    expected = np.array([np.mean(runs, axis=0) for runs in means.values()])
+    expected = np.array([(np.mean(runs, axis=0)[0], stats.gmean(runs, axis=0)[1]) for runs in means.values()])
     points = np.concatenate([p.get_offsets() for p in ax.collections if isinstance(p, PathCollection)])
     order = [np.lexsort(table.T) for table in (points, expected)]
     np.testing.assert_allclose(points[order[0]], expected[order[1]])
@@ -38,7 +41,7 @@ def test_steps_of_the_front_equal_a_loop(script, results: Path) -> None:
     (group,) = read.groups()
     runs = pareto.runs_with(read, group, pareto.COSTS[3])
     runs = runs[runs["method"] != "unpruned"]
-    steps = script("steps").front_steps(runs, 1, 40.0)
+    steps = script("steps").front_steps(runs, QUALITY["mt"], 40.0)
     by_seed = runs.groupby(["method", "line", "budget", "seed"])[["x", "y"]].mean()
     means = by_seed.groupby(["method", "line", "budget"]).mean().to_numpy()
     for at, value in zip(steps.at, steps.value, strict=True):
@@ -49,12 +52,16 @@ def test_steps_of_the_front_equal_a_loop(script, results: Path) -> None:
     assert (steps.low[known] <= steps.high[known]).all()
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_front_of_what_is_better_when_lower(script, sign: int) -> None:
-    rows = [("a", "", k, seed, float(k), sign * (10.0 * k + seed)) for k in (1, 2, 3) for seed in (1, 2, 3)]
-    runs = pd.DataFrame(rows, columns=["method", "line", "budget", "seed", "x", "y"])
-    steps = script("steps").front_steps(runs, sign, 4.0)
-    assert steps.value[-1] == sign * 32
+@pytest.mark.parametrize("track", ["mt", "lm"])
+def test_front_of_what_is_better_when_lower(script, track: str) -> None:
+    """BLEU up to 32 in the mean; perplexities down to the geometric mean of 1/31, 1/32, 1/33 of 1,000."""
+    values = {(k, seed): 10.0 * k + seed for k in (1, 2, 3) for seed in (1, 2, 3)}
+    of = {"mt": lambda value: value, "lm": lambda value: 1000 / value}[track]
+    table = [("a", "", k, seed, float(k), of(value)) for (k, seed), value in values.items()]
+    runs = pd.DataFrame(table, columns=["method", "line", "budget", "seed", "x", "y"])
+    steps = script("steps").front_steps(runs, QUALITY[track], 4.0)
+    expected = 32 if track == "mt" else stats.gmean([1000 / 31, 1000 / 32, 1000 / 33])
+    assert steps.value[-1] == pytest.approx(expected, rel=1e-12)
     assert steps.low[-1] <= steps.value[-1] <= steps.high[-1]
 
 

@@ -46,13 +46,18 @@ def test_every_run_is_a_point(script, results: Path, tmp_path: Path, unsaved: li
         np.testing.assert_allclose(sorted(drawn_at), sorted(expected))
     failed = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert failed == ["1 failed", "1 diverged"]
-    low, high = stats.t.interval(0.95, 1, *mean_and_error([c["bleu"] for k, c in values.items() if k[1] == "unpruned"]))
+    ends = [segment for ax in figure.axes[:1] for lines in ax.collections for segment in segments(lines)]
+    assert not ends  # two seeds have no interval
+
+
+def test_three_seeds_have_an_interval(script, tmp_path: Path, unsaved: list[Figure]) -> None:
+    plan = Plan(arms=(("magnitude", ""),), budgets=(16,), seeds=(1, 2, 3), fewer={}, failed={})
+    folder = write(tmp_path / "in", plan)
+    figure = draw(script, "seed_distribution", folder, tmp_path, unsaved)
+    runs = [cell["bleu"] for key, cell in cell_values(folder).items() if key[1] == "unpruned"]
+    low, high = stats.t.interval(0.95, 2, np.mean(runs), stats.sem(runs))
     ends = [segment[:, 0] for ax in figure.axes[:1] for lines in ax.collections for segment in segments(lines)]
     assert any(np.allclose(end, (low, high)) for end in ends)
-
-
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    return float(np.mean(values)), float(stats.sem(values))
 
 
 def segments(collection) -> list[np.ndarray]:
