@@ -14,7 +14,7 @@ CACHES = {".benchmarks", ".hypothesis", ".pytest_cache", ".snakemake", "__pycach
 if "HEADPRUNE_TEST_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks
 else:
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as `headprune.launch` does
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as `headprune.__main__` does
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,14 +40,14 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="session")
 def text_folder(tmp_path_factory):
     """The first paragraphs of the embedded text corpus, prepared with 300 BPE pieces; about 4,000 valid tokens."""
-    from headprune.data import LanguageModellingRecipe, prepare, read_lines, text_corpus
+    from headprune.data import LanguageModelingRecipe, prepare, read_lines, text_corpus
 
     own = tmp_path_factory.mktemp("text") / "novels"
     own.mkdir()
     for split, lines in (("train", 300), ("valid", 40), ("test", 30)):
         text = "".join(f"{line}\n" for line in read_lines(text_corpus("austen"), split)[:lines])
         (own / f"{split}.txt").write_text(text, encoding="utf-8")
-    prepare(text_corpus(own), LanguageModellingRecipe(vocabulary=300), own.parent / "prepared")
+    prepare(text_corpus(own), LanguageModelingRecipe(vocabulary=300), own.parent / "prepared")
     return own.parent / "prepared"
 
 

@@ -20,10 +20,10 @@ import headprune.models.compat  # noqa: F401
 import torch
 from fairseq.data import Dictionary
 
-from headprune.ablation import masked_losses, without
 from headprune.gates import install
 from headprune.heads import HeadSpace, attention_points
 from headprune.models.transformer import HeadpruneTransformer, headprune_transformer
+from headprune.scoring.masked_losses import masked_losses, without
 
 SIZES = {  # layers, width, inner width, heads, vocabulary, sentences in a batch
     "small, 3+3": (3, 128, 256, 4, 2000, 40),

@@ -26,7 +26,7 @@ from torch import Tensor
 from headprune.models.all_attention import Architecture
 from headprune.models.all_attention.layer import Block
 from headprune.models.all_attention.memory import LayerMemory
-from headprune.surgery import shrink
+from headprune.models.cutting import shrink
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models" / "all_attention"))
 from naive_all_attention import NaiveAllAttention

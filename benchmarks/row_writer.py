@@ -14,19 +14,19 @@ from typing import Any
 
 from simulation import pruned_record, speed_record, test_record
 
-from headprune.launch import ALLOCATOR
+from headprune.__main__ import ALLOCATOR
 
 os.environ.update(ALLOCATOR)  # read at the start of the process; set so that it does not start again
 
-from headprune import launch, supervision
+from headprune import __main__
 from headprune.config import Model
 from headprune.method import Pruning
-from headprune.pipeline import stages
+from headprune.pipeline import stages, supervisor
 from headprune.pipeline.specification import cell_folder, cells_of, dense_path
 from headprune.pipeline.stages import scoring, testing
 from headprune.pipeline.stages.trainings import Cost
 from headprune.pipeline.store import write_bytes, write_json
-from headprune.provenance import file_sha256
+from headprune.results.provenance import file_sha256
 
 
 class NoModel:
@@ -72,12 +72,12 @@ scoring.removal.load = lambda path: NoModel()
 
 def main() -> None:
     """The parent of a job is the real one; what it starts is this file again."""
-    if sys.argv[1:2] == ["job"] and supervision.FOLDER not in os.environ:
-        supervisor = supervision.job_supervisor(sys.argv[1:], {})
-        supervisor.command[1:3] = [__file__]
-        sys.exit(supervisor.run())
+    if sys.argv[1:2] == ["job"] and supervisor.FOLDER not in os.environ:
+        parent = supervisor.job_supervisor(sys.argv[1:], {})
+        parent.command[1:3] = [__file__]
+        sys.exit(parent.run())
     sys.argv[0] = str(Path(sys.executable).parent / "headprune")
-    launch.main()
+    __main__.main()
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ import yaml
 
 from headprune.config import load
 from headprune.heads import HeadSpace
-from headprune.outputs import cell_folder, file_name
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import Record, write_bytes, write_json
-from headprune.provenance import digest
+from headprune.results.outputs import cell_folder, file_name
+from headprune.results.provenance import digest
 
 ROOT = Path(__file__).resolve().parents[1]
 OK: Record = {"status": "ok", "reason": ""}

@@ -17,6 +17,15 @@ def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:
     return f"{model}/{method}{separator}{arm}/k{budget}-s{seed}"
 
 
+def cell_name(cell: tuple[object, ...]) -> str:
+    """`mt/help/tiny/dsp/joint/k4/s1`, for the eye.
+
+    :param cell: track, dataset, model, method, arm, budget, seed; an empty text is left out
+    """
+    *texts, budget, seed = cell
+    return "/".join([*(str(text) for text in texts if text), f"k{budget}", f"s{seed}"])
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """`unknown method 'dps'; did you mean 'dsp'? available: …`"""
     names = sorted(known)

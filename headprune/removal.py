@@ -1,6 +1,6 @@
 """Physical removal of heads, and the checkpoint of a pruned model.
 
-The pruned model computes what the masked one does; how heads are cut is in `headprune.surgery`.
+The pruned model computes what the masked one does; how heads are cut is in `headprune.models.cutting`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import torch
 from fairseq.models.transformer import TransformerModel, TransformerModelBase
 from torch import nn
 
-from headprune.files import replacing
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.method import OutputProjection
 from headprune.models import AllAttentionLanguageModel, HeadpruneTransformer
-from headprune.surgery import head_tensors, shrink
+from headprune.models.cutting import head_tensors, shrink
+from headprune.system.files import replacing
 
 FORMAT = 1
 

@@ -1,7 +1,7 @@
 """Heads that look at one word at a time stay."""
 
-from headprune.attention_maps import head_means, largest_weight
 from headprune.method import ScoreMethod, register
+from headprune.scoring.attention_maps import head_means, largest_weight
 
 
 @register("confidence", paper="Voita et al. 2019, section 4; docs/theory/further-methods.md#confidence")

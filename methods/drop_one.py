@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from headprune.ablation import masked_losses, spread_examples, without
 from headprune.heads import HeadSpace
 from headprune.method import ScoreMethod, option, register
+from headprune.scoring.masked_losses import masked_losses, spread_examples, without
 
 
 @register("drop_one", paper="Michel, Levy and Neubig 2019, section 3.2")

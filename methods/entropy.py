@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from headprune.attention_maps import head_means, normalised_entropy
 from headprune.importance import head_importance
 from headprune.method import ScoreMethod, option, register
+from headprune.scoring.attention_maps import head_means, normalised_entropy
 
 
 @register("entropy", paper="HIES 2025, as described in docs/theory/further-methods.md#entropy")

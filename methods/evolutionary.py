@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.ablation import importance_orders, masked_losses, spread_examples
 from headprune.heads import HeadSpace
 from headprune.method import Ranking, ScoreMethod, option, register
+from headprune.scoring.masked_losses import importance_orders, masked_losses, spread_examples
 
 
 @register("evolutionary", paper="genetic search; docs/theory/further-methods.md#evolutionary")

@@ -7,7 +7,7 @@ import torch
 from headprune.heads import HeadSpace
 from headprune.importance import gate_gradients
 from headprune.method import Pruning, Ranking, ScoreMethod, option, register
-from headprune.reconstruction import rescaled_gates, scale_heads
+from headprune.scoring.reconstruction import rescaled_gates, scale_heads
 
 
 @register("fisher", paper="Kwon et al. 2022, heads only")

@@ -6,7 +6,7 @@ import torch
 
 from headprune.heads import HeadSpace, attention_points
 from headprune.method import Pruning, Ranking, ScoreMethod, option, register
-from headprune.reconstruction import compensate_bias, context_moments, fluctuation, output_weight
+from headprune.scoring.reconstruction import compensate_bias, context_moments, fluctuation, output_weight
 
 
 @register("fluctuation", paper="An et al. 2024 (FLAP)")

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.ablation import importance_orders, masked_losses, spread_examples, without
 from headprune.heads import HeadSpace
 from headprune.method import Ranking, ScoreMethod, option, register
+from headprune.scoring.masked_losses import importance_orders, masked_losses, spread_examples, without
 
 
 @register("greedy", paper="backward elimination, a near-oracle; docs/theory/further-methods.md#greedy")

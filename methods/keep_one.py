@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.ablation import masked_losses, spread_examples
 from headprune.heads import HeadSpace
 from headprune.method import ScoreMethod, option, register
+from headprune.scoring.masked_losses import masked_losses, spread_examples
 
 
 @register("keep_one", paper="Michel, Levy and Neubig 2019, section 3.3")

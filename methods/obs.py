@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from headprune.heads import HeadSpace, attention_points
 from headprune.method import Pruning, Ranking, ScoreMethod, option, register
-from headprune.reconstruction import (
+from headprune.scoring.reconstruction import (
     context_moments,
     damped_inverse,
     head_channels,

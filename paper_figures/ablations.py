@@ -17,7 +17,7 @@ from common import Results, run, write_text
 from results_table import ABSENT, escape, tabular
 
 from headprune.analysis.quality import QUALITY
-from headprune.results import LATER
+from headprune.results.schema import LATER
 from headprune.statistics.paired import LEAST, significant
 
 NAME = "ablations"

@@ -42,7 +42,7 @@ from pages import PAGE
 from steps import band_sentence, draw_band, front_steps
 
 from headprune.analysis.quality import of_track
-from headprune.results import LATENCY
+from headprune.results.schema import LATENCY
 from headprune.statistics import pareto_front
 
 NAME = "pareto"

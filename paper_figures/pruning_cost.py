@@ -52,7 +52,7 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 from steps import band_sentence, draw_band, front_steps
 
-from headprune.results import EXAMPLES
+from headprune.results.schema import EXAMPLES
 from headprune.statistics import pareto_front
 
 NAME = "pruning_cost"

@@ -34,7 +34,7 @@ from looks import BLACK, DOUBLE, GREY, Look, legend_outside, looks, save, styled
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from headprune.results import LATENCY
+from headprune.results.schema import LATENCY
 
 NAME = "speedup"
 THEORY = "macs_per_token"

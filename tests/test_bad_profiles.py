@@ -18,11 +18,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headprune import results
 from headprune.analysis import tables
-from headprune.cli import main
+from headprune.cli.commands import main
 from headprune.config import ConfigError, load
 from headprune.pipeline.plan import Plan
+from headprune.results import schema
 from tests.analysis.made_up_cells import rows_of
 from tests.test_config import VALID, changed
 
@@ -247,7 +247,7 @@ def test_any_file(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> N
 
 
 ROWS = rows_of({("unpruned", "", 12, 1): 20.0, ("magnitude", "", 4, 1): 9.0, ("dsp", "joint", 4, 1): None})
-TABLE = results.cells_table(ROWS).astype(object)
+TABLE = schema.cells_table(ROWS).astype(object)
 JUNK = [None, "x", "", "\0", b"b", 2**70, 3.7, float("inf"), float("nan"), True, [1], {"a": 1}, np.datetime64("now")]
 
 
@@ -264,18 +264,18 @@ def test_any_change_of_a_table(changes: list[Any], dropped: str | None, tmp_path
     table = table.drop(columns=[dropped] if dropped else [])
     table.to_csv(folder / "cells.csv", index=False)
     with suppress(ValueError):
-        results.read_cells(folder / "cells.csv")
+        schema.read_cells(folder / "cells.csv")
     try:
         table.to_parquet(folder / "cells.parquet")
     except (ValueError, TypeError, OverflowError):
         return
     with suppress(ValueError):
-        results.read_cells(folder)
+        schema.read_cells(folder)
     with suppress(tables.ResultsError):
         tables.read(folder)
 
 
-HEADER = ",".join(results.CELL_COLUMNS)
+HEADER = ",".join(schema.CELL_COLUMNS)
 
 
 @given(
@@ -287,4 +287,4 @@ def test_any_table(name: str, content: bytes, tmp_path_factory: pytest.TempPathF
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(content)
     with suppress(ValueError):
-        assert list(results.read_cells(path).columns) == list(results.CELL_COLUMNS)
+        assert list(schema.read_cells(path).columns) == list(schema.CELL_COLUMNS)

@@ -32,7 +32,7 @@ TREATED = {
 
 
 def headprune(*words: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headprune.launch", *words]
+    command = [sys.executable, "-m", "headprune", *words]
     return subprocess.run(
         command, input=given, capture_output=True, encoding="utf-8", check=False, env={**os.environ, **environment}
     )

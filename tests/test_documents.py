@@ -10,7 +10,7 @@ import yaml
 from found import Found, rows
 
 from headprune.method import load_methods
-from headprune.results import UNITS
+from headprune.results.schema import UNITS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -79,7 +79,7 @@ def pruning(models: str) -> set[str]:
 @rows(
     Found("all of quick", 6, 5, "quick.yaml without unpruned", (r"prunes them with (\w+) methods", ("mt", "lm"))),
     Found("translation", 5, 4, "quick.yaml without unpruned", (r"translation: (\w+) methods", ("mt",))),
-    Found("language modelling", 5, 5, "quick.yaml without unpruned", (r"language modelling: (\w+) methods", ("lm",))),
+    Found("language modeling", 5, 5, "quick.yaml without unpruned", (r"language modeling: (\w+) methods", ("lm",))),
 )
 def test_methods_are_counted_without_unpruned(found: Found) -> None:
     pattern, tracks = found.case

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAVY = "{'torch', 'fairseq', 'pandas', 'pyarrow', 'scipy', 'matplotlib'}"
 RUN = f"""
 import sys
-from headprune.cli import main
+from headprune.cli.commands import main
 try:
     main()
 except SystemExit as stopped:
@@ -78,7 +78,7 @@ def test_snakemake_tells_of_a_broken_profile_without_torch(tmp_path: Path) -> No
     """Its own imports take most of the time that is left."""
     profile = tmp_path / "broken.yaml"
     profile.write_text(json.dumps(changed("methods/0/name", "magnitud")), encoding="utf-8")
-    code = RUN.replace("headprune.cli", "snakemake.cli").replace("(0, 2)", "(1,)")
+    code = RUN.replace("headprune.cli.commands", "snakemake.cli").replace("(0, 2)", "(1,)")
     words = ("-n", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), "--configfile", str(profile))
     _, done = seconds(sys.executable, "-c", code, *words)
     assert "did you mean 'magnitude'" in done.stdout + done.stderr

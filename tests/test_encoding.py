@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from headprune import provenance
 from headprune.config import load, read
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json
+from headprune.results import provenance
 from tests.found import Found, rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,7 +107,7 @@ def test_signatures_do_not_know_the_locale(found: Found) -> None:
 
 
 def test_a_command_prints_what_ascii_does_not_have() -> None:
-    done = in_ascii(sys.executable, "-m", "headprune.launch", "methods", "gradient_importance")
+    done = in_ascii(sys.executable, "-m", "headprune", "methods", "gradient_importance")
     assert done.returncode == 0, done.stderr
     assert "∂L" in done.stdout
 
@@ -118,7 +118,7 @@ def test_the_data_step_in_a_locale_of_ascii(tmp_path: Path) -> None:
     plan = Plan(load(profile))
     spec = json.dumps(plan.specification(plan.jobs[0]))
     receipt = plan.folder / plan.jobs[0].receipt
-    command = (sys.executable, "-m", "headprune.launch", "job", "data", "--spec", "-", "--receipt", str(receipt))
+    command = (sys.executable, "-m", "headprune", "job", "data", "--spec", "-", "--receipt", str(receipt))
     done = in_ascii(*command, given=spec)
     assert done.returncode == 0, done.stderr
     assert read_json(receipt)["status"] == "ok"

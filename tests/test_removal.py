@@ -16,7 +16,7 @@ from headprune import removal
 from headprune.cost import parameters
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
-from headprune.surgery import shrink
+from headprune.models.cutting import shrink
 from tests.found import Found, rows
 
 TOLERANCE = 1e-5  # fp32

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from headprune.gates import clear_mask, set_gates, set_mask
 from headprune.heads import HeadSpace, attention_points
-from headprune.reconstruction import (
+from headprune.scoring.reconstruction import (
     rescaled_gates,
     scale_heads,
 )

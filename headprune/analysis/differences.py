@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from headprune.results import CELL_KEY, MEASURED, ROW_KEY
+from headprune.naming import cell_name
+from headprune.results.schema import CELL_KEY, MEASURED, ROW_KEY
 
 CELL = CELL_KEY[1:]  # the same cell may stand in two profiles
 ROW = ROW_KEY[1:]
@@ -47,7 +48,7 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> Differences:
     return Differences(
         both=len(both),
         only=(_names(cells[0].index.difference(both)), _names(cells[1].index.difference(both))),
-        statuses=[(name_of(cell), str(one.at[cell, "status"]), str(two.at[cell, "status"])) for cell in changed],
+        statuses=[(cell_name(cell), str(one.at[cell, "status"]), str(two.at[cell, "status"])) for cell in changed],
         signatures=int((one["signature"] != two["signature"]).sum()),
         metrics=_metrics(*tables),
     )
@@ -75,21 +76,15 @@ def _hardware(folder: Path) -> str:
         return ""
 
 
-def name_of(cell: tuple[object, ...]) -> str:
-    """`mt/help/tiny/dsp/joint/k4/s1`, of a key with the columns CELL; an empty arm is left out."""
-    *texts, budget, seed = cell
-    return "/".join([*(str(text) for text in texts if text), f"k{budget}", f"s{seed}"])
-
-
 def _names(cells: pd.Index) -> list[str]:
-    return [name_of(cell) for cell in cells]
+    return [cell_name(cell) for cell in cells]
 
 
 def _unique(table: pd.DataFrame, what: str) -> pd.DataFrame:
     repeated = table[table.duplicated(ROW)]
     if len(repeated):
         row = repeated.iloc[0]
-        cell = name_of(tuple(row[CELL]))
+        cell = cell_name(tuple(row[CELL]))
         raise ValueError(f"the {what} table gives {row['split']} {row['metric']} twice for the cell {cell}")
     return table
 
@@ -115,7 +110,7 @@ def _metrics(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
                 "equal": int(equal.sum()),
                 "difference": float(own["change"].mean()),
                 "largest": float(largest["change"]),
-                "where": "" if equal.all() else name_of(tuple(largest[CELL])),
+                "where": "" if equal.all() else cell_name(tuple(largest[CELL])),
                 "measured": metric in MEASURED,
             }
         )

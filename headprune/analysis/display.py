@@ -13,7 +13,7 @@ from headprune.analysis.quality import Quality
 from headprune.analysis.versus import Versus
 from headprune.statistics.paired import LEAST
 from headprune.statistics.seeds import ALPHA
-from headprune.terminal import Column, say, show
+from headprune.system.terminal import Column, say, show
 
 ABSENT = "–"
 MOST_LISTED = 20

@@ -11,7 +11,7 @@ import pandas as pd
 
 from headprune.analysis.comparisons import REFERENCE, Point, Study
 from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured, split_arm
-from headprune.results import ABLATION_COLUMNS, LATER
+from headprune.results.schema import ABLATION_COLUMNS, LATER
 
 BySeed = dict[int, float]
 LATENCY_BATCH = {"latency_ms": 1}

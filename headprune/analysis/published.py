@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from headprune.naming import unknown
-from headprune.results import TABLES
+from headprune.results.schema import TABLES
 
 NEEDED = ("cells.parquet", "masks.parquet")
 

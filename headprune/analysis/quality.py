@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from headprune import results
+from headprune.results import schema
 from headprune.statistics import Estimate
 from headprune.statistics.base import LEVEL, Array
 from headprune.statistics.normalised import relative
@@ -46,12 +46,12 @@ class Quality:
     @property
     def scale(self) -> str:
         """`log` or `linear`: of means, differences and axes."""
-        return "log" if self.metric in results.LOGARITHMIC else "linear"
+        return "log" if self.metric in schema.LOGARITHMIC else "linear"
 
     @property
     def unit(self) -> str:
         """Of differences."""
-        return DIFFERENCES[self.scale][0] or results.UNITS[self.metric]
+        return DIFFERENCES[self.scale][0] or schema.UNITS[self.metric]
 
     @property
     def difference_digits(self) -> int:
@@ -105,9 +105,9 @@ class Quality:
 
 BLEU_FLOOR = 2.0  # what disconnected words and smoothing give
 QUALITY = {
-    "mt": Quality(results.QUALITY["mt"], "test BLEU", span=(0.0, 100.0), floor=BLEU_FLOOR),
-    "lm": Quality(results.QUALITY["lm"], "test perplexity", higher_is_better=False, span=(1.0, HIGHEST)),
-    "nli": Quality(results.QUALITY["nli"], "test accuracy", digits=3, span=(0.0, 1.0)),
+    "mt": Quality(schema.QUALITY["mt"], "test BLEU", span=(0.0, 100.0), floor=BLEU_FLOOR),
+    "lm": Quality(schema.QUALITY["lm"], "test perplexity", higher_is_better=False, span=(1.0, HIGHEST)),
+    "nli": Quality(schema.QUALITY["nli"], "test accuracy", digits=3, span=(0.0, 1.0)),
 }
 CHRF = Quality("chrf", "test chrF", span=(0.0, 100.0))
 

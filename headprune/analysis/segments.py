@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from headprune import outputs
 from headprune.analysis.tables import ResultsError
 from headprune.naming import cell_id
+from headprune.results import outputs
 from headprune.statistics.paired import Paired, compare_statistics, paired_means, segment_statistics
 
 MEAN_SAMPLES = 1999  # permutations of per-segment values

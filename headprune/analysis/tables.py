@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from headprune import results
 from headprune.analysis.quality import CHRF, Quality, of_track
 from headprune.naming import unknown
+from headprune.results import schema
 
 GROUP = ["profile", "track", "dataset", "model"]
 LINE = ["method", "line"]  # `line` is the arm with repeated draws pooled
@@ -86,7 +86,7 @@ def read(folder: Path, with_masks: bool = False) -> Results:
     if masks is not None:
         masks = masks[~masks["method"].str.startswith(f"{UNPRUNED}+")]  # all heads, as in the rows of the reference
     stored = pd.read_parquet(folder / "cells.parquet")
-    return Results(folder, cells, masks, results.digest(stored), results.digest_of_measured(stored))
+    return Results(folder, cells, masks, schema.digest(stored), schema.digest_of_measured(stored))
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise ResultsError(f"{path.name} not found in {path.parent}")
     try:
         table = pd.read_parquet(path)
-    except (OSError, *results.DAMAGED) as error:
+    except (OSError, *schema.DAMAGED) as error:
         raise ResultsError(f"{path.name} is not a readable parquet file: {error}") from error
     absent = [column for column in NEEDED[path.name] if column not in table.columns]
     if absent:
@@ -110,7 +110,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     numbers = dict.fromkeys(table.columns.intersection(NUMBERS), float)
     try:
         table = table.astype({"budget": int, "seed": int, **numbers})
-    except results.DAMAGED as error:
+    except schema.DAMAGED as error:
         raise ResultsError(f"{path.name} holds something else where numbers belong: {error}") from error
     table = with_own_name(table)
     table["line"] = table["arm"].map(pooled_arm)
@@ -145,7 +145,7 @@ def read_trials(folder: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=needed)
     try:
         table = pd.read_csv(path, float_precision="round_trip")
-    except (OSError, *results.DAMAGED) as error:
+    except (OSError, *schema.DAMAGED) as error:
         raise ResultsError(f"{path.name} is not a readable CSV file: {error}") from error
     absent = [column for column in needed if column not in table.columns]
     if absent:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headprune.stopping import contained
+from headprune.system.stopping import contained
 
 KINDS = ("score", "gate")
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from headprune.gates import install
 from headprune.heads import HeadSpace, attention_points
 from headprune.models import AllAttentionLanguageModel, HeadpruneTransformer
-from headprune.surgery import head_tensors
+from headprune.models.cutting import head_tensors
 
 Batch = dict[str, Any]
 WORDS, LABELS, WIDTH, LONGEST = 12, 3, 12, 6

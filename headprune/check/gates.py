@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from headprune.check.base import check, require
-from headprune.check.conduct import REMEDY
+from headprune.check.behaviour import REMEDY
 from headprune.check.families import TRANSLATION
-from headprune.check.observing import scrambled
+from headprune.check.probes import scrambled
 from headprune.check.subject import Subject, generator
 from headprune.heads import HeadMask
 from headprune.method import GateMethod, Progress

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.check.base import Checked, Report, Result
-from headprune.stopping import EXIT_STATUS
+from headprune.system.stopping import EXIT_STATUS
 
 FACTOR = 200.0  # on ten heads a ranking by gradients takes 1 pass over the batches, evolutionary search about 50
 SECONDS = 600.0  # for all methods of a file; those of this repository take 3 to 60 on one core

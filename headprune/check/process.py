@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headprune import stopping
+from headprune.system import stopping
 
 
 def main() -> None:

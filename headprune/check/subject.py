@@ -12,12 +12,12 @@ from torch import Tensor
 
 from headprune.check.base import Unreachable, last_line, listed, require
 from headprune.check.families import FAMILIES, Family
-from headprune.check.observing import Passes, copied, counting, scrambled
-from headprune.conduct import differences, put_back, snapshot, surroundings
+from headprune.check.probes import Passes, copied, counting, scrambled
 from headprune.heads import HeadMask, HeadSpace, Scope
 from headprune.method import Entry, GateMethod, Pruning, ScoreMethod
-from headprune.stopping import contained
-from headprune.watching import Seen
+from headprune.method.audit import Seen
+from headprune.method.guards import differences, put_back, snapshot, surroundings
+from headprune.system.stopping import contained
 
 EVERYTHING = Scope()
 

@@ -8,22 +8,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from headprune.check import bait, conduct, declared, gates, masks, training
+from headprune.check import bait, behaviour, declarations, gates, masks, training
 from headprune.check.base import Check, Checked, Report, Result, judge
 from headprune.check.isolated import FACTOR, LoadError
-from headprune.check.observing import alone
+from headprune.check.probes import alone
 from headprune.check.subject import Subject
 from headprune.check.variants import varied
 from headprune.method import Entry, load_files
+from headprune.method.audit import Seen, watching
 from headprune.method.registry import BUILT_IN
-from headprune.watching import Seen, watching
 
 Tell = Callable[[Mapping[str, Any]], Any]
 DECLARED: tuple[Check, ...] = (
-    declared.imports,
-    declared.options,
-    declared.description,
-    declared.training_attributes,
+    declarations.imports,
+    declarations.options,
+    declarations.description,
+    declarations.training_attributes,
 )
 BEHAVIOUR: tuple[Check, ...] = (
     masks.scores,
@@ -32,10 +32,10 @@ BEHAVIOUR: tuple[Check, ...] = (
     masks.ties,
     masks.scopes,
     masks.weight_updates,
-    conduct.determinism,
-    conduct.unchanged,
-    conduct.undisturbed,
-    conduct.cost,
+    behaviour.determinism,
+    behaviour.unchanged,
+    behaviour.undisturbed,
+    behaviour.cost,
     gates.samples,
     gates.reproducible,
     gates.hard_masks,
@@ -45,7 +45,7 @@ BEHAVIOUR: tuple[Check, ...] = (
     training.resumes,
     training.frozen_model,
 )
-CHECKS = (*DECLARED, *BEHAVIOUR, varied(BEHAVIOUR), conduct.files, conduct.frames)  # the last: of all before
+CHECKS = (*DECLARED, *BEHAVIOUR, varied(BEHAVIOUR), behaviour.files, behaviour.frames)  # the last: of all before
 
 
 def check_here(

@@ -9,12 +9,12 @@ import torch
 
 from headprune.check.base import Failure, check, listed, require
 from headprune.check.families import FAMILIES, TRANSLATION, Family
-from headprune.check.observing import copied, scrambled
+from headprune.check.probes import copied, scrambled
 from headprune.check.subject import Subject, generator
-from headprune.conduct import differences
 from headprune.gates import set_gates
 from headprune.importance import example_losses
 from headprune.method import Progress
+from headprune.method.guards import differences
 
 UPDATES = 6
 

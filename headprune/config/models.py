@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from headprune.data import LanguageModellingRecipe, TranslationRecipe, corpus, text_corpus
+from headprune.data import LanguageModelingRecipe, TranslationRecipe, corpus, text_corpus
 from headprune.heads import HeadSpace
 
 TRACKS = ("mt", "lm")
@@ -107,9 +107,9 @@ class Dataset(Section):
 
 
 class TextDataset(Section):
-    """A text corpus for language modelling and how it is prepared."""
+    """A text corpus for language modeling and how it is prepared."""
 
-    track: Literal["lm"] = Field(description="language modelling")
+    track: Literal["lm"] = Field(description="language modeling")
     corpus: Text = Field(description="one that `headprune data` lists, or a folder of one's own, docs/own-corpora.md")
     units: Literal["bpe", "words", "characters", "bytes"] = Field("bpe", description="what a token is")
     vocabulary: int | None = Field(
@@ -135,8 +135,8 @@ class TextDataset(Section):
         """The corpus itself."""
         return text_corpus(self.corpus)
 
-    def recipe(self) -> LanguageModellingRecipe:
-        return LanguageModellingRecipe(self.units, self.vocabulary, self.minimum_count, self.split_punctuation)
+    def recipe(self) -> LanguageModelingRecipe:
+        return LanguageModelingRecipe(self.units, self.vocabulary, self.minimum_count, self.split_punctuation)
 
 
 AnyDataset = Annotated[Annotated[Dataset, Tag("mt")] | Annotated[TextDataset, Tag("lm")], Discriminator(track_of)]
@@ -293,7 +293,7 @@ class Model(Subject):
 class LanguageModel(Subject):
     """A language model to prune."""
 
-    track: Literal["lm"] = Field(description="language modelling")
+    track: Literal["lm"] = Field(description="language modeling")
     dataset: Name = Field(description="a key of `datasets`")
     architecture: LanguageArchitecture = Field(description="its shape")
     training: StreamTraining = Field(description="how it is trained")

@@ -33,7 +33,7 @@ from headprune.config.models import (
 from headprune.heads import Scope
 from headprune.method import Entry, unknown
 from headprune.method.entry import BUILT_IN
-from headprune.search import BRACKET
+from headprune.method.search import BRACKET
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

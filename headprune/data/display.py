@@ -12,7 +12,7 @@ from headprune.data.corpora import CORPORA, Corpus, corpus, read_pairs
 from headprune.data.splits import SPLITS
 from headprune.data.standard import RECORD, STANDARD, Standard, folder_of, obtain
 from headprune.data.text import TEXT_CORPORA, TextCorpus, read_lines, text_corpus
-from headprune.terminal import Column, say, show
+from headprune.system.terminal import Column, say, show
 
 
 def known(console: Console) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from headprune.data.sources import Source, Tell, digests
 from headprune.data.transfer import Policy, UnusableError, accept, download, partial, require_space
-from headprune.files import alone, replacing
+from headprune.system.files import alone, replacing
 
 
 class DownloadError(OSError):

@@ -8,10 +8,10 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, overload
 
-from headprune.data import language_modelling, translation
+from headprune.data import language_modeling, translation
 from headprune.data.corpora import Corpus, read_pairs
 from headprune.data.describe import as_text, identify
-from headprune.data.language_modelling import LanguageModellingRecipe
+from headprune.data.language_modeling import LanguageModelingRecipe
 from headprune.data.lengths import Bounds, check_lengths
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS
@@ -25,17 +25,17 @@ def prepare(
 ) -> dict[str, Any]: ...
 @overload
 def prepare(
-    corpus: TextCorpus, recipe: LanguageModellingRecipe, folder: Path | str, bounds: Bounds | None = None
+    corpus: TextCorpus, recipe: LanguageModelingRecipe, folder: Path | str, bounds: Bounds | None = None
 ) -> dict[str, Any]: ...
 def prepare(corpus: Any, recipe: Any, folder: Path | str, bounds: Bounds | None = None) -> dict[str, Any]:
-    """What `translation.prepare` or `language_modelling.prepare` does, by the kind of the corpus.
+    """What `translation.prepare` or `language_modeling.prepare` does, by the kind of the corpus.
 
     :raises TypeError: the recipe is for another kind of corpus.
     """
     if isinstance(corpus, Corpus) and isinstance(recipe, TranslationRecipe):
         return translation.prepare(corpus, recipe, folder, bounds)
-    if isinstance(corpus, TextCorpus) and isinstance(recipe, LanguageModellingRecipe):
-        return language_modelling.prepare(corpus, recipe, folder, bounds)
+    if isinstance(corpus, TextCorpus) and isinstance(recipe, LanguageModelingRecipe):
+        return language_modeling.prepare(corpus, recipe, folder, bounds)
     raise TypeError(f"{type(recipe).__name__} does not prepare a {type(corpus).__name__}")
 
 

@@ -1,4 +1,4 @@
-"""Text corpora for language modelling: the embedded one, a user's own, and their verified lines.
+"""Text corpora for language modeling: the embedded one, a user's own, and their verified lines.
 
 A text corpus is a folder with one UTF-8 file for each split, possibly gzipped: train.txt, valid.txt, test.txt, or
 wiki.train.tokens and so on, as WikiText is distributed. Every line is one unit of text (a paragraph, a sentence);

@@ -19,7 +19,7 @@ import urllib3
 
 from headprune import __version__
 from headprune.data.sources import Source, Tell
-from headprune.files import replacing
+from headprune.system.files import replacing
 
 USER_AGENT = f"headprune/{__version__} (research software; python-requests)"  # some servers refuse Python's own
 TEMPORARY = {408, 425, 429, 500, 502, 503, 504}  # HTTP answers that another attempt may not get

@@ -15,7 +15,7 @@ import torch
 from fairseq.data import data_utils
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
-from headprune.devices import placed
+from headprune.models.devices import placed
 
 
 class TranslationCorpus:

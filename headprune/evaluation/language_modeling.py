@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from headprune.devices import placed
 from headprune.evaluation.likelihood import Agreement
 from headprune.evaluation.text import LanguageCorpus
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
 from headprune.importance import padding_index, token_losses
 from headprune.models.all_attention import standing_still
+from headprune.models.devices import placed
 
 if TYPE_CHECKING:
     import pandas as pd

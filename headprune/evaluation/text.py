@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from headprune.data.units import join
-from headprune.devices import placed
+from headprune.models.devices import placed
 from headprune.models.streaming_lm import StreamingConfig, StreamingTask
 from headprune.models.streams import Segments, TokenStream, windows
 
 
 class LanguageCorpus:
-    """What `headprune.data.prepare` wrote for a `LanguageModellingRecipe`.
+    """What `headprune.data.prepare` wrote for a `LanguageModelingRecipe`.
 
     :param folder: the folder given to `prepare`
     :param device: where its batches are

@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from headprune.method.entry import BUILT_IN, Entry
-from headprune.terminal import Column, say, show
+from headprune.system.terminal import Column, say, show
 
 CARDS = BUILT_IN.parent / "docs" / "methods"
 

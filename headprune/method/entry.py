@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.naming import unknown
-from headprune.stopping import SelfEndedError, contained
+from headprune.system.stopping import SelfEndedError, contained
 
 BUILT_IN = Path(__file__).resolve().parents[2] / "methods"
 LARGEST = 1e12  # of a hyper-parameter; no method means anything by more

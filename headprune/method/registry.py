@@ -14,7 +14,7 @@ from headprune.method.base import GateMethod, ScoreMethod
 from headprune.method.entry import BUILT_IN as BUILT_IN
 from headprune.method.entry import Entry, method_files
 from headprune.method.rehearsal import rehearse
-from headprune.stopping import SelfEndedError, contained
+from headprune.system.stopping import SelfEndedError, contained
 
 MethodType = TypeVar("MethodType", bound=type)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from headprune.stopping import SelfEndedError, contained, listen
+from headprune.system.stopping import SelfEndedError, contained, listen
 
 SECONDS = "HEADPRUNE_IMPORT_SECONDS"  # environment variable
 LIMIT = 60.0  # seconds, unless the variable says otherwise

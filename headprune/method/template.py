@@ -5,9 +5,9 @@ from __future__ import annotations
 import keyword
 from pathlib import Path
 
-from headprune.files import replacing
 from headprune.method.registry import BUILT_IN, load_methods
 from headprune.naming import unknown
+from headprune.system.files import replacing
 
 TEMPLATES = Path(__file__).parent / "templates"
 REPOSITORY = BUILT_IN.parent

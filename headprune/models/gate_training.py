@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headprune.conduct import undisturbed
 from headprune.gates import install, set_gates
 from headprune.heads import TYPES, HeadMask, HeadSpace, Scope
 from headprune.method import GateMethod, Progress, load_methods, unknown
+from headprune.method.guards import undisturbed
 
 PREFIX = "gate_method."
 

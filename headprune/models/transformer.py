@@ -9,8 +9,8 @@ from typing import Any
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.transformer.transformer_legacy import TransformerModel, base_architecture
 
+from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
-from headprune.surgery import shrink
 
 ARCHITECTURE = "headprune_transformer"
 

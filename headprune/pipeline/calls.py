@@ -18,7 +18,7 @@ from headprune.config import ConfigError
 from headprune.pipeline.manifests import now
 from headprune.pipeline.records import entries
 from headprune.pipeline.store import write_json
-from headprune.provenance import git_commit
+from headprune.results.provenance import git_commit
 
 PATIENCE = 300.0  # seconds that cancelled jobs have to save their state and end
 REPEATED = {"arguments", "host", "pid", "directory", "logs"}  # what it takes to give a call again

@@ -12,8 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from headprune import results
-from headprune.files import replacing
 from headprune.heads import HeadSpace
 from headprune.pipeline import manifests
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
@@ -22,9 +20,11 @@ from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import Record, find, hint
 from headprune.pipeline.schedules import schedule
 from headprune.pipeline.store import json_bytes
-from headprune.provenance import environment, git_commit
+from headprune.results import schema
+from headprune.results.provenance import environment, git_commit
+from headprune.system.files import replacing
 
-TABLES = results.TABLES
+TABLES = schema.TABLES
 FILES = (*TABLES, manifests.NAME)  # all that it writes
 
 Trials = Sequence[tuple[Cell, Record]]
@@ -55,15 +55,15 @@ def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:
         if pruned["signature"] and (identity := hint(folder / "identity.json")):
             signatures[pruned["signature"]] = {"cell": cell.id} | identity
     trials = list(trials_of(plan, inventory.find))
-    cells = results.cells_table(rows)
+    cells = schema.cells_table(rows)
     tables = {
-        "cells.parquet": results.to_parquet(cells),
-        "cells.csv": results.to_csv(cells),
-        "masks.parquet": results.to_parquet(results.masks_table(masks)),
-        "trials.csv": results.to_csv(results.trials_table(trial_rows(plan, trials))),
-        "trial_masks.csv": results.to_csv(results.trial_masks_table(trial_mask_rows(plan, trials))),
-        "curves.csv": results.to_csv(results.curves_table(curve_rows(plan, trials, inventory.find))),
-        "ablations.csv": results.to_csv(results.ablations_table(ablation_rows(plan, inventory.find))),
+        "cells.parquet": schema.to_parquet(cells),
+        "cells.csv": schema.to_csv(cells),
+        "masks.parquet": schema.to_parquet(schema.masks_table(masks)),
+        "trials.csv": schema.to_csv(schema.trials_table(trial_rows(plan, trials))),
+        "trial_masks.csv": schema.to_csv(schema.trial_masks_table(trial_mask_rows(plan, trials))),
+        "curves.csv": schema.to_csv(schema.curves_table(curve_rows(plan, trials, inventory.find))),
+        "ablations.csv": schema.to_csv(schema.ablations_table(ablation_rows(plan, inventory.find))),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(tables.items())}
     told = manifest(plan, signatures, hashes, statistics_of(plan, inventory))
@@ -128,18 +128,18 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
             t = speed[metric]
             yield common | row("", metric, t["median"]) | {"q25": t["q25"], "q75": t["q75"], "batch_size": batch}
     if bad is None:
-        for metric, (value, signature) in ((m, v) for m, v in test.items() if m in results.UNITS):
+        for metric, (value, signature) in ((m, v) for m, v in test.items() if m in schema.UNITS):
             yield common | row("test", metric, value) | {"metric_signature": signature}
     else:
         yield (
             common
-            | row("test", results.QUALITY[common["track"]], None)
+            | row("test", schema.QUALITY[common["track"]], None)
             | {"status": bad["status"], "reason": bad["reason"]}
         )
 
 
 def row(split: str, metric: str, value: float | None) -> Record:
-    return {"split": split, "metric": metric, "value": value, "unit": results.UNITS[metric], "status": "ok"}
+    return {"split": split, "metric": metric, "value": value, "unit": schema.UNITS[metric], "status": "ok"}
 
 
 def mask_rows(plan: Plan, cell: Cell, pruned: Record) -> Iterator[Record]:
@@ -242,7 +242,7 @@ def ablation_rows(plan: Plan, find: Find = find) -> Iterator[Record]:
             found = record["heads"][head.name]
             values = {"value": found["score"], "p_value": found["p_value"], "unpruned": record["unpruned"]}
             values["segments_differing"] = found.get("differing")
-            yield common | place | values | {"metric": results.QUALITY[plan.config.models[job.model].track]}
+            yield common | place | values | {"metric": schema.QUALITY[plan.config.models[job.model].track]}
 
 
 def _common(plan: Plan, cell: Cell) -> dict[str, Any]:

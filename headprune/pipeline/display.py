@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from headprune import outputs
 from headprune.heads import TYPES, HeadSpace
 from headprune.pipeline.failures import Failure
 from headprune.pipeline.progress import overview
 from headprune.pipeline.records import MISSING, find, read
-from headprune.results import UNITS
-from headprune.terminal import Column, say, show
+from headprune.results import outputs
+from headprune.results.schema import UNITS
+from headprune.system.terminal import Column, say, show
 
 
 def run(console: Console, folder: Path) -> None:

@@ -15,7 +15,7 @@ from headprune.pipeline.cells import ablation_path, trial_path
 from headprune.pipeline.manifests import NAME, STEPS
 from headprune.pipeline.records import MISSING, PROMISED, DamagedError, Record, companions, fault, hint, load, read
 from headprune.pipeline.store import write_json
-from headprune.provenance import digest, file_sha256
+from headprune.results.provenance import digest, file_sha256
 
 MADE = ("tables/*", "figures/*", "report.html")  # of the tables, by Snakemake's rules
 STATISTICS = "statistics.json"  # of a dataset

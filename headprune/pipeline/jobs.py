@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from headprune.files import discard
 from headprune.pipeline import manifests
 from headprune.pipeline.cells import KINDS
 from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import failure, ledger, write_json
-from headprune.stopping import contained
+from headprune.system.files import discard
+from headprune.system.stopping import contained
 
 
 def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
@@ -33,7 +33,7 @@ def run(kind: str, spec: Mapping[str, Any], receipt: Path) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     import torch
 
-    from headprune.devices import repeatable
+    from headprune.models.devices import repeatable
     from headprune.pipeline import stages
 
     torch.set_num_threads(1)  # small models gain nothing from a second thread; the result depends on the number

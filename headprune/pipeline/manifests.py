@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headprune.outputs import cell_folder
 from headprune.pipeline.cells import PRUNING, Cell
 from headprune.pipeline.records import entries, hint
 from headprune.pipeline.store import Record, write_json
-from headprune.provenance import digest, environment, file_sha256, git_commit, processor
+from headprune.results.outputs import cell_folder
+from headprune.results.provenance import digest, environment, file_sha256, git_commit, processor
 
 NAME = "manifest.json"
 STEPS = dict.fromkeys(PRUNING, "pruned") | {"test": "test", "speed": "speed"}  # what a kind of job adds to a cell

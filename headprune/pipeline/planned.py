@@ -9,8 +9,8 @@ from rich.tree import Tree
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.progress import format_seconds
 from headprune.pipeline.timings import forecast
-from headprune.terminal import Column, say
-from headprune.terminal import show as show_table
+from headprune.system.terminal import Column, say
+from headprune.system.terminal import show as show_table
 
 
 def show(console: Console, plan: Plan, cores: int) -> None:

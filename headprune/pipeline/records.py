@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.naming import STATUSES
-from headprune.provenance import file_sha256
+from headprune.results.provenance import file_sha256
 
 Record = dict[str, Any]
 

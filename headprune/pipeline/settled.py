@@ -14,7 +14,7 @@ from headprune.pipeline import estimate
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import read_json
-from headprune.provenance import digest
+from headprune.results.provenance import digest
 
 SHARED = ("score", "test", "speed")
 ELSEWHERE = ("results", "job", "cells", "methods", "directories")  # of a specification: not of every cell, or of none

@@ -10,14 +10,14 @@ from typing import Any
 from headprune.config import Evaluation, Execution, LanguageModel, Method, Model, Treatment, model_from
 from headprune.data.lengths import Bound
 from headprune.data.staging import STATISTICS
-from headprune.devices import device
 from headprune.method import Entry, load_methods
 from headprune.method.registry import BUILT_IN
+from headprune.models.devices import device
 from headprune.pipeline.cells import Cell, bounds_path, execution_path
 from headprune.pipeline.records import DamagedError, find, hint, load
 from headprune.pipeline.store import Record, UpstreamError, require_ok, require_whole, write_json
-from headprune.provenance import digest, environment
-from headprune.tracks import TRACKS, Track
+from headprune.results.provenance import digest, environment
+from headprune.tasks import TRACKS, Track
 
 Spec = Mapping[str, Any]
 

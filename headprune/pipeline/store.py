@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headprune.files import discard, replacing
 from headprune.pipeline import records
 from headprune.pipeline.records import Record
-from headprune.stopping import contained
+from headprune.system.files import discard, replacing
+from headprune.system.stopping import contained
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -103,7 +103,7 @@ def underway(signatures: Mapping[Path, str]) -> Iterator[None]:
 
 def failure(error: BaseException) -> Record:
     """Status, reason and the end of the trace of what went wrong, for a row of the results."""
-    from headprune.training import DivergedError
+    from headprune.training.trainer import DivergedError
 
     status = "diverged" if isinstance(error, DivergedError) else "failed"
     status = error.status if isinstance(error, UpstreamError) else status

@@ -15,7 +15,7 @@ from headprune.report.examples import Outputs
 from headprune.report.logs import Logs
 from headprune.report.pool import Pool, short
 from headprune.report.sources import Sources
-from headprune.results import units_of
+from headprune.results.schema import units_of
 
 Record = dict[str, Any]
 OWN = ["method", "arm", "budget", "seed"]

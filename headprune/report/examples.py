@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from headprune import outputs
 from headprune.analysis.segments import KINDS, Segments
 from headprune.report.pool import Pool, short
+from headprune.results import outputs
 
 COUNT = 10  # segments shown
 SPLIT = "test"

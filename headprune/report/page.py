@@ -18,10 +18,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from headprune import __version__
-from headprune.files import replacing
 from headprune.report import exhibits, overview
 from headprune.report.cells import cells_of
 from headprune.report.sources import Sources, read_sources
+from headprune.system.files import replacing
 
 NAME = "report.html"
 SCRIPTS = ("elements.js", "data.js", "table.js", "mask.js", "examples.js", "cell.js", "page.js")

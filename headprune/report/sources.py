@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headprune import outputs
 from headprune.analysis.tables import Results, ResultsError, read
+from headprune.results import outputs
 
 NO_OUTPUTS = f"example outputs: neither {outputs.OF_CELLS}/ nor {outputs.OF_MODELS}/ is in this folder"
 WITHOUT = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headprune import outputs
 from headprune.pipeline.manifests import NAME
-from headprune.provenance import digest, file_sha256, hardware
+from headprune.results import outputs
+from headprune.results.provenance import digest, file_sha256, hardware
 from headprune.verification.base import Report
 
 RECORDS = ("pruned.json", "test.json", "speed.json", "identity.json")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from headprune import outputs
 from headprune.naming import cell_id
 from headprune.pipeline.manifests import NAME
-from headprune.results import CELL_KEY
+from headprune.results import outputs
+from headprune.results.schema import CELL_KEY
 from headprune.verification.base import Report
 
 SCORED = {"test": "test.json", "valid": "pruned.json"}  # the record that holds the scores of a split

@@ -8,27 +8,27 @@ from typing import Any
 
 import pandas as pd
 
-from headprune import results
 from headprune.config import load
 from headprune.pipeline import collect
 from headprune.pipeline.manifests import NAME
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import MISSING
+from headprune.results import schema
 from headprune.verification.base import Report
 from headprune.verification.scores import check_published_scores
 
-MASK_KEY = [*results.CELL_KEY, "head"]
+MASK_KEY = [*schema.CELL_KEY, "head"]
 
 
 def check_tables(report: Report) -> None:
     """Every table that is there."""
-    cells = _read(report, "cells.parquet", results.read_cells)
-    csv = _read(report, "cells.csv", results.read_cells)
+    cells = _read(report, "cells.parquet", schema.read_cells)
+    csv = _read(report, "cells.csv", schema.read_cells)
     masks = _read(report, "masks.parquet", pd.read_parquet)
     if cells is None:
         return report.missing("tables", report.folder / "cells.parquet")
     if csv is not None:
-        compare_rows(report, "cells.csv", csv, cells, results.ROW_KEY)
+        compare_rows(report, "cells.csv", csv, cells, schema.ROW_KEY)
     if masks is not None:
         check_counts(report, cells, masks)
     known = set(report.read(report.folder / NAME).get("signatures", {}))
@@ -43,9 +43,9 @@ def check_tables(report: Report) -> None:
 
 def check_counts(report: Report, cells: pd.DataFrame, masks: pd.DataFrame) -> None:
     """`heads_kept` and `n_heads` of every cell are the counts of its mask."""
-    groups = masks.groupby(results.CELL_KEY)["kept"]
+    groups = masks.groupby(schema.CELL_KEY)["kept"]
     counts: dict[str, Any] = {"heads_kept": groups.sum().to_dict(), "n_heads": groups.count().to_dict()}
-    done = cells[cells["heads_kept"].notna()].drop_duplicates(results.CELL_KEY).set_index(results.CELL_KEY)
+    done = cells[cells["heads_kept"].notna()].drop_duplicates(schema.CELL_KEY).set_index(schema.CELL_KEY)
     for cell, row in done.to_dict("index").items():
         if cell not in counts["heads_kept"]:
             report.compare("masks", "masks.parquet", f"mask of {_cell(cell)}", "missing", "expected")
@@ -71,17 +71,17 @@ def check_against_records(report: Report, cells: pd.DataFrame, masks: pd.DataFra
             report.compare(
                 "tables", folder / "pruned.json", "the record", "damaged", f"{type(error).__name__}: {error}"
             )
-    compare_rows(report, "cells.parquet", cells, results.cells_table(rows), results.ROW_KEY)
+    compare_rows(report, "cells.parquet", cells, schema.cells_table(rows), schema.ROW_KEY)
     if masks is not None:
-        compare_rows(report, "masks.parquet", masks, results.masks_table(heads), MASK_KEY)
+        compare_rows(report, "masks.parquet", masks, schema.masks_table(heads), MASK_KEY)
     others: dict[str, Callable[[], pd.DataFrame]] = {
-        "trials.csv": lambda: results.trials_table(collect.trial_rows(plan, list(collect.trials_of(plan)))),
-        "ablations.csv": lambda: results.ablations_table(collect.ablation_rows(plan)),
+        "trials.csv": lambda: schema.trials_table(collect.trial_rows(plan, list(collect.trials_of(plan)))),
+        "ablations.csv": lambda: schema.ablations_table(collect.ablation_rows(plan)),
     }
     for name, made in others.items():
         path = report.folder / name
         try:
-            content = results.to_csv(made())
+            content = schema.to_csv(made())
         except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             report.compare(
                 "tables", path, "the table", "recorded", f"not recomputable: {type(error).__name__}: {error}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headprune import results
+from headprune.results import schema
 
 
 @pytest.fixture
@@ -17,9 +17,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     def written(rows: list[dict], masks: list[dict] | None = None, name: str = "results") -> Path:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        (folder / "cells.parquet").write_bytes(results.to_parquet(results.cells_table(rows)))
+        (folder / "cells.parquet").write_bytes(schema.to_parquet(schema.cells_table(rows)))
         if masks is not None:
-            (folder / "masks.parquet").write_bytes(results.to_parquet(results.masks_table(masks)))
+            (folder / "masks.parquet").write_bytes(schema.to_parquet(schema.masks_table(masks)))
         return folder
 
     return written

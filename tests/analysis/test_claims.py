@@ -16,7 +16,7 @@ from scipy import stats
 
 from headprune.analysis.claims import COLUMNS, KINDS, Claim, ClaimsError, elsewhere, evaluate, load
 from headprune.analysis.tables import read
-from headprune.results import ablations_table, to_csv
+from headprune.results.schema import ablations_table, to_csv
 
 FILE = Path(__file__).parents[2] / "paper_figures" / "claims.yaml"
 SEEDS = (1, 2, 3)

@@ -16,7 +16,7 @@ from statsmodels.stats.multitest import multipletests
 
 from headprune.analysis.comparisons import COLUMNS, RANDOM, REFERENCE, Study, compare, family_rows, told_apart
 from headprune.analysis.tables import Results, ResultsError, label_of, line_of, read
-from headprune.merging import merge
+from headprune.results.merging import merge
 from headprune.statistics import paired_bootstrap, seeds
 
 SEEDS = range(1, 10)

@@ -9,7 +9,7 @@ import pytest
 from made_up_cells import GROUP, rows_of
 
 from headprune.analysis.published import find, tables, topics
-from headprune.results import read_cells
+from headprune.results.schema import read_cells
 
 ROOT = Path(__file__).parents[2]
 

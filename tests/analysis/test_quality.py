@@ -7,8 +7,8 @@ import pytest
 from found import Found, rows
 from scipy import stats
 
-from headprune import results
 from headprune.analysis.quality import CHRF, QUALITY, Quality
+from headprune.results import schema
 from headprune.statistics.normalised import normalised
 
 PERPLEXITY, BLEU = QUALITY["lm"], QUALITY["mt"]
@@ -71,9 +71,9 @@ def test_intervals_end_where_the_metric_does(found: Found) -> None:
 
 def test_the_scale_of_every_metric_is_known() -> None:
     """Perplexities, and nothing else, have a scale of their own; a quality is one of the metrics of the tables."""
-    assert set(results.LOGARITHMIC) == {metric for metric in results.UNITS if metric.startswith("perplexity")}
-    assert {quality.metric for quality in (*QUALITY.values(), CHRF)} <= set(results.UNITS)
-    assert set(results.LATENCY) == set(results.EXAMPLES) == set(QUALITY)
-    assert all(set(results.units_of(track)) <= set(results.UNITS) for track in QUALITY)
-    assert (results.units_of("lm")["latency_ms"], results.units_of("?")) == ("ms per token", {})
+    assert set(schema.LOGARITHMIC) == {metric for metric in schema.UNITS if metric.startswith("perplexity")}
+    assert {quality.metric for quality in (*QUALITY.values(), CHRF)} <= set(schema.UNITS)
+    assert set(schema.LATENCY) == set(schema.EXAMPLES) == set(QUALITY)
+    assert all(set(schema.units_of(track)) <= set(schema.UNITS) for track in QUALITY)
+    assert (schema.units_of("lm")["latency_ms"], schema.units_of("?")) == ("ms per token", {})
     assert Quality("perplexity_one_row", "perplexity").scale == "log"

@@ -17,13 +17,13 @@ from made_up_cells import N_HEADS, rows_of, write_hypotheses
 from rich.console import Console
 from typer.testing import CliRunner
 
-from headprune import results
 from headprune.analysis import display
 from headprune.analysis.comparisons import compare
 from headprune.analysis.differences import differences
 from headprune.analysis.tables import ResultsError, read
 from headprune.analysis.versus import newest, versus
-from headprune.cli import app
+from headprune.cli.commands import app
+from headprune.results import schema
 from headprune.statistics import approximate_randomization, paired, paired_bootstrap
 
 SEEDS = range(1, 7)
@@ -159,7 +159,7 @@ def test_two_tables(write: Callable) -> None:
     second |= {("obs", "", 4, 1): 3.0}
     del second["magnitude", "", 2, 1]
     one, two = write(rows_of(first), name="one"), write(rows_of(second), name="two")
-    found = differences(*(results.read_cells(folder) for folder in (one, two)))
+    found = differences(*(schema.read_cells(folder) for folder in (one, two)))
     assert found.both == len(first) - 1
     assert found.only == (["mt/help/tiny/magnitude/k2/s1"], ["mt/help/tiny/obs/k4/s1"])
     assert found.statuses == [("mt/help/tiny/dsp/joint/k8/s2", "ok", "failed")]
@@ -187,7 +187,7 @@ def test_differences_on_another_processor_are_told_as_such(found: Found, write: 
 
 def test_one_table_twice_differs_in_nothing(write: Callable) -> None:
     folder = write(rows_of(grid()))
-    table = results.read_cells(folder)
+    table = schema.read_cells(folder)
     found = differences(table, table.sample(frac=1, random_state=1))
     assert (found.only, found.statuses, found.signatures) == (([], []), [], 0)
     assert (found.metrics["equal"] == found.metrics["rows"]).all()

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from headprune import cli
+from headprune.cli import commands
 from headprune.method import load_methods, template
 
 GOOD = """
@@ -33,10 +33,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     """`run(words…)`: exit status and output of `headprune words…`, on a terminal of 200 columns."""
 
     def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr(cli, "console", Console(width=200))
+        monkeypatch.setattr(commands, "console", Console(width=200))
         monkeypatch.setattr(sys, "argv", ["headprune", *map(str, words)])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            commands.main()
         captured = capsys.readouterr()
         return int(end.value.code or 0), captured.out + captured.err
 

@@ -28,7 +28,7 @@ def test_what_ends_or_holds_the_process_of_the_checks_is_refused(write: Write, f
     """By the command, in a folder where a file shadows a module of Python."""
     file = write(ending(found.case))
     (file.parent / "random.py").write_text("raise RuntimeError('not this one')")
-    command = [sys.executable, "-P", "-m", "headprune.launch", "check", file.name, "--seconds"]
+    command = [sys.executable, "-P", "-m", "headprune", "check", file.name, "--seconds"]
     command += ["12" if "loop" in found.given else "300"]
     done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, check=False)
     output = " ".join((done.stdout + done.stderr).split())

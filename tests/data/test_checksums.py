@@ -9,7 +9,7 @@ import pytest
 from headprune.config import ConfigError, load
 from headprune.data.cache import cache_folder
 from headprune.data.splits import checksums
-from headprune.data.standard import STANDARD, ensure, obtaining
+from headprune.data.standard import STANDARD, ensure, fetching
 from tests.configurations import changed
 from tests.found import Found, rows
 
@@ -42,10 +42,10 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 def test_malformed_checksums_of_a_fetched_corpus_are_damage(tmp_path: Path) -> None:
-    (tmp_path / obtaining.RECORD).write_text("{}")
-    assert obtaining.damage(tmp_path) == "SHA256SUMS is missing"
+    (tmp_path / fetching.RECORD).write_text("{}")
+    assert fetching.damage(tmp_path) == "SHA256SUMS is missing"
     (tmp_path / "SHA256SUMS").write_text("cut\n")
-    assert "line 1: must be 64 hexadecimal digits" in str(obtaining.damage(tmp_path))
+    assert "line 1: must be 64 hexadecimal digits" in str(fetching.damage(tmp_path))
 
 
 @pytest.mark.parametrize("blocked", ["/proc", "/dev/null"])

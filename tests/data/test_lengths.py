@@ -11,7 +11,7 @@ from configurations import VALID, changed
 
 from headprune.config import ConfigError, load
 from headprune.config.lengths import bounds
-from headprune.data import LanguageModellingRecipe, TranslationRecipe, corpus, prepare, text_corpus
+from headprune.data import LanguageModelingRecipe, TranslationRecipe, corpus, prepare, text_corpus
 from headprune.data.corpora import Corpus
 from headprune.data.lengths import Bound
 from headprune.data.subwords import LONGEST, learn, parts
@@ -116,7 +116,7 @@ def test_a_text_too_short_is_found_with_the_data(found: Found, tmp_path: Path) -
     own = lm(tmp_path / "text", {"train": found.case or 40, "valid": 40, "test": 31})
     asked = bounds(load(language_model(own)), "text")
     with pytest.raises(ValueError, match=found.right):
-        prepare(text_corpus(own), LanguageModellingRecipe("characters", None), tmp_path / "prepared", asked)
+        prepare(text_corpus(own), LanguageModelingRecipe("characters", None), tmp_path / "prepared", asked)
 
 
 def test_lines_of_any_length_are_learned_from() -> None:

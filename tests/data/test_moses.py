@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headprune.cli import app
+from headprune.cli.commands import app
 from headprune.data import Corpus, TranslationRecipe, corpus, prepare, read_pairs
 from headprune.data.splits import SPLITS
 from tests.data.test_translation import hashes

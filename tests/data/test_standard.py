@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from headprune.cli import app
+from headprune.cli.commands import app
 from headprune.data import corpus, ensure, read_pairs, text_corpus
 from headprune.data.download import DownloadError
 from headprune.data.sources import Source

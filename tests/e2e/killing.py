@@ -40,7 +40,7 @@ class Process:
     @property
     def kind(self) -> str:
         """Of the job that it computes: `dense`; empty if it computes none."""
-        return self.words[self.words.index("job") + 1] if "headprune.launch" in self.words else ""
+        return self.words[self.words.index("job") + 1] if "headprune" in self.words else ""
 
     @property
     def supervises(self) -> bool:

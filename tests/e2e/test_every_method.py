@@ -9,7 +9,7 @@ import pytest
 from smoke_run import Run
 
 from headprune.method import load_methods
-from headprune.results import CELL_KEY
+from headprune.results.schema import CELL_KEY
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from killing import Blow, Disturbed, disturb, kill_everything, kill_training
 from smoke_run import ROOT, SMOKE, Run
 
 from headprune.evaluation.corpus import TranslationCorpus
-from headprune.results import CELL_COLUMNS, CELL_KEY, read_cells, reproducible, to_csv
+from headprune.results.schema import CELL_COLUMNS, CELL_KEY, read_cells, reproducible, to_csv
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from headprune import removal
 from headprune.config import Architecture, Evaluation, Training
 from headprune.evaluation import likelihood, translation
 from headprune.heads import HeadSpace
-from headprune.tracks import Translation
-from headprune.training import arguments, train
+from headprune.tasks import Translation
+from headprune.training.trainer import arguments, train
 
 SETTINGS = Evaluation(beam=3, max_len_a=0.5, max_len_b=6)
 
@@ -63,7 +63,7 @@ def test_fairseq_generate_reads_a_pruned_checkpoint_and_translates_alike(prepare
     pruned = removal.remove_heads(model, space.keep(kept))
     removal.save(pruned, tmp_path / "pruned.pt")
     ours = translation.translate(pruned, prepared, "valid", SETTINGS)
-    asked = [sys.executable, "-m", "headprune.launch", "user-dir"]
+    asked = [sys.executable, "-m", "headprune", "user-dir"]
     package = subprocess.run(asked, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     assert package == str(Path(headprune.__file__).parent)
     command = [str(Path(sys.executable).parent / "fairseq-generate"), str(prepared.binarised), "--user-dir", package]

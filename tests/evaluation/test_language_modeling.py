@@ -26,7 +26,7 @@ from headprune.heads import HeadSpace
 from headprune.importance import example_losses
 from headprune.models import AllAttentionLanguageModel
 from headprune.removal import load, remove_heads, save
-from headprune.training import configuration
+from headprune.training.trainer import configuration
 
 ALL_ATTENTION = ["--arch", "all_attention_lm", "--layers", 2, "--width", 16, "--heads", 2, "--persistent", 8]
 ALL_ATTENTION += ["--memory-length", 16, "--max-relative", 20]

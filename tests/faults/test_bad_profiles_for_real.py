@@ -23,7 +23,7 @@ LIMIT = 5.0  # seconds of processor time: that of the clock is the machine's tha
 
 SNAKEMAKE = ["-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--workflow-profile", "none", "--configfile"]
 COMMANDS: dict[str, Callable[[Path], list[str]]] = {
-    "headprune plan": lambda profile: ["-m", "headprune.launch", "plan", str(profile)],
+    "headprune plan": lambda profile: ["-m", "headprune", "plan", str(profile)],
     "snakemake -n": lambda profile: [*SNAKEMAKE, str(profile), "-n"],
     "snakemake": lambda profile: [*SNAKEMAKE, str(profile), "--cores", "1"],
 }

@@ -9,7 +9,7 @@ import pytest
 from smoke_run import Run
 from typer.testing import CliRunner
 
-from headprune.cli import app
+from headprune.cli.commands import app
 from tests.damaging import DAMAGES, HINTS, KINDS, damage
 from tests.faults.test_kills import differences
 from tests.faults.test_kills import pytestmark as asked

@@ -26,8 +26,8 @@ from killing import (
 )
 from smoke_run import ROOT, Run
 
-from headprune.provenance import file_sha256
-from headprune.results import read_cells, reproducible, to_csv
+from headprune.results.provenance import file_sha256
+from headprune.results.schema import read_cells, reproducible, to_csv
 
 ASKED = "HEADPRUNE_TEST_FAULTS"
 SEED = int(os.environ.get("HEADPRUNE_FAULTS_SEED", "1"))

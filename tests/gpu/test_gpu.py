@@ -12,9 +12,7 @@ import pytest
 import torch
 
 from headprune import removal
-from headprune.ablation import masked_losses
 from headprune.config import Architecture, Evaluation, Training
-from headprune.devices import placed, repeatable
 from headprune.evaluation import translation
 from headprune.evaluation.corpus import TranslationCorpus
 from headprune.evaluation.language_modeling import likelihood
@@ -25,8 +23,10 @@ from headprune.importance import ESTIMATORS, head_importance
 from headprune.method import Pruning, load_methods
 from headprune.method.registry import BUILT_IN
 from headprune.models import AllAttentionLanguageModel
-from headprune.reconstruction import context_moments
-from headprune.training import GateRun, Trained, arguments, gate_arguments, train
+from headprune.models.devices import placed, repeatable
+from headprune.scoring.masked_losses import masked_losses
+from headprune.scoring.reconstruction import context_moments
+from headprune.training.trainer import GateRun, Trained, arguments, gate_arguments, train
 
 METHODS = load_methods(BUILT_IN)
 SCORES = sorted(name for name, entry in METHODS.items() if entry.kind == "score")

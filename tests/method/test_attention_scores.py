@@ -1,4 +1,4 @@
-"""Scores from attention maps; the maps themselves are tested in tests/test_attention_maps.py."""
+"""Scores from attention maps; the maps themselves are tested in tests/scoring/test_attention_maps.py."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from headprune.attention_maps import head_means, largest_weight, normalised_entropy
 from headprune.heads import HeadSpace, attention_points
 from headprune.importance import head_importance
 from headprune.method import load_methods
+from headprune.scoring.attention_maps import head_means, largest_weight, normalised_entropy
 
 METHODS = load_methods()
 

@@ -16,7 +16,7 @@ from headprune.gates import clear_mask, set_gates
 from headprune.heads import HeadMask, HeadSpace, Scope
 from headprune.importance import example_losses
 from headprune.method import Pruning, Ranking, load_methods
-from headprune.reconstruction import rescaled_gates, scale_heads
+from headprune.scoring.reconstruction import rescaled_gates, scale_heads
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]

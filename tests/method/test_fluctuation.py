@@ -14,7 +14,7 @@ from found import Found, rows
 
 from headprune.heads import HeadMask, HeadSpace, Scope, attention_points
 from headprune.method import Pruning, Ranking, load_methods
-from headprune.reconstruction import compensate_bias, context_moments, contexts
+from headprune.scoring.reconstruction import compensate_bias, context_moments, contexts
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]

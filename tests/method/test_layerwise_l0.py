@@ -17,8 +17,8 @@ from headprune.heads import HeadSpace, Scope
 from headprune.method import Progress, Pruning, load_methods
 from headprune.method.registry import BUILT_IN
 from headprune.models.gate_training import set_hard_gates
-from headprune.tracks import LanguageModeling
-from headprune.training import GateRun, gate_arguments, train
+from headprune.tasks import LanguageModeling
+from headprune.training.trainer import GateRun, gate_arguments, train
 
 ENTRY = load_methods()["layerwise_l0"]
 PAPER = HeadSpace.from_names(f"decoder.{layer}.{head}" for layer in range(16) for head in range(8))

@@ -14,7 +14,7 @@ from torch import Tensor
 from headprune.gates import set_mask
 from headprune.heads import HeadSpace, Scope, attention_points
 from headprune.method import Pruning, load_methods
-from headprune.reconstruction import contexts
+from headprune.scoring.reconstruction import contexts
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]

@@ -14,7 +14,7 @@ import torch
 
 from headprune.heads import HeadSpace, Scope
 from headprune.method import load_methods
-from headprune.surgery import shrink
+from headprune.models.cutting import shrink
 
 METHOD = load_methods()["random_balanced"].method
 DRAWS = 300

@@ -11,11 +11,11 @@ import torch
 from fairseq.data import Dictionary
 from model_families import classifier, for_classifier, for_language_model, language_model
 
-from headprune.ablation import spread_examples
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask, HeadSpace, Scope
 from headprune.importance import example_losses
 from headprune.method import Ranking, load_methods
+from headprune.scoring.masked_losses import spread_examples
 
 METHODS = load_methods()
 SEARCHES = pytest.mark.parametrize(

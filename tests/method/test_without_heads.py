@@ -9,11 +9,11 @@ import pytest
 import torch
 from recurrent_model import RecurrentDecoder, RecurrentLanguageModel
 
-from headprune.ablation import masked_losses
 from headprune.heads import HeadSpace
 from headprune.importance import ESTIMATORS, gate_gradients, head_importance, normalise_per_module
 from headprune.method import load_methods
 from headprune.removal import remove_heads
+from headprune.scoring.masked_losses import masked_losses
 from tests.found import Found, rows
 
 Build = Callable[..., Any]

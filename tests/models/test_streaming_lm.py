@@ -18,7 +18,7 @@ from recurrent_model import ARCHITECTURE, RecurrentLanguageModel
 from headprune.evaluation.text import LanguageCorpus
 from headprune.models.streaming_lm import StreamingTask
 from headprune.models.streams import Segments
-from headprune.training import configuration
+from headprune.training.trainer import configuration
 
 ROWS, LENGTH = 6, 16
 

@@ -20,8 +20,8 @@ from headprune.pipeline.cells import Cell, Job
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.store import Record, read_json, write_json
-from headprune.provenance import file_sha256
-from headprune.training import arguments, configuration
+from headprune.results.provenance import file_sha256
+from headprune.training.trainer import arguments, configuration
 
 # N = 12: an encoder, a cross and a decoder module of four heads
 CONFIG: dict[str, Any] = {

@@ -24,7 +24,7 @@ from headprune.pipeline.collect import collect
 from headprune.pipeline.failures import DAMAGED, failures
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import DamagedError
-from headprune.results import read_cells, reproducible, to_csv
+from headprune.results.schema import read_cells, reproducible, to_csv
 from tests.damaging import DAMAGES, HINTS, KINDS, contents, damage, victim
 
 LAYERS = {"encoder_layers": 1, "decoder_layers": 1, "heads": 2}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from headprune.outputs import cell_folder
 from headprune.pipeline.display import samples
+from headprune.results.outputs import cell_folder
 
 
 def test_samples_of_every_split_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from headprune.cli import app
+from headprune.cli.commands import app
 from headprune.pipeline import collect
 from headprune.pipeline.cells import Cell, Job, execution_path
 from headprune.pipeline.failures import failures
 from headprune.pipeline.jobs import forget_failures
 from headprune.pipeline.store import read_json, write_json
-from headprune.stopping import EXIT_STATUS
+from headprune.system.stopping import EXIT_STATUS
 
 Start = Callable[..., Any]
 
@@ -70,7 +70,7 @@ def launch(run: Any, label: str, attempt: int, minutes: float = 60) -> int:
     job = Job("score", "tiny", label=label, seed=1)
     spec, log = run.plan.specification(job), run.plan.folder / "logs" / f"{job.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "headprune.launch", "job", "score", "--spec", json.dumps(spec)]
+    command = [sys.executable, "-m", "headprune", "job", "score", "--spec", json.dumps(spec)]
     command += ["--receipt", str(run.plan.folder / job.receipt), "--attempt", str(attempt), "--minutes", str(minutes)]
     with log.open("a") as file:
         return subprocess.run(

@@ -17,14 +17,14 @@ import torch
 from headprune import removal
 from headprune.heads import HeadSpace
 from headprune.method import load_methods
+from headprune.method.search import BRACKET
 from headprune.pipeline import collect
 from headprune.pipeline.cells import trial_path
 from headprune.pipeline.specification import dense_path
 from headprune.pipeline.stages import gating
 from headprune.pipeline.stages.trainings import Cost
 from headprune.pipeline.store import read_json
-from headprune.search import BRACKET
-from headprune.training import DivergedError, Trained
+from headprune.training.trainer import DivergedError, Trained
 
 Start = Callable[..., Any]
 

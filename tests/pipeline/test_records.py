@@ -15,7 +15,7 @@ from headprune.pipeline.cells import execution_path
 from headprune.pipeline.records import DamagedError
 from headprune.pipeline.specification import execution_of
 from headprune.pipeline.store import is_kept, kept_or_computed, read_json, write_json
-from headprune.supervision import ATTEMPTS, Supervisor
+from headprune.pipeline.supervisor import ATTEMPTS, Supervisor
 from tests.found import Found, rows
 
 WHOLE = {"status": "ok", "reason": "", "signature": "0123", "latency_ms": {}, "throughput": {}, "batch_size": 2}

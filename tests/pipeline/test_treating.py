@@ -18,7 +18,7 @@ from headprune.heads import HeadMask, HeadSpace
 from headprune.pipeline.stages.pruned import calibration
 from headprune.pipeline.stages.treating import matched
 from headprune.pipeline.store import write_json
-from headprune.reconstruction import compensate_bias, context_moments
+from headprune.scoring.reconstruction import compensate_bias, context_moments
 
 Start = Callable[..., Any]
 MaskOf = Callable[[Any], HeadMask]

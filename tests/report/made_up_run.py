@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from headprune import results
 from headprune.naming import cell_id
+from headprune.results import schema
 
 HOSTILE = """"'><img src=x onerror="hacked=1"><script>hacked=1</script></script><!-- ${hacked=1} &lt; \u2028 ]]>"""
 HOSTILE_ARM = "<b onclick=hacked=1>&amp;'\""  # an arm is part of the path of a cell
@@ -69,12 +69,12 @@ def write(folder: Path) -> Path:
 
 def write_tables(folder: Path, rows: list[dict[str, Any]]) -> None:
     """cells.parquet, and masks.parquet of the cells that have a result."""
-    cells = results.cells_table(rows)
+    cells = schema.cells_table(rows)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cells.parquet").write_bytes(results.to_parquet(cells))
-    good = cells[cells["status"] == "ok"].drop_duplicates(results.CELL_KEY)
-    masks = [mask | cell for cell in good[results.CELL_KEY].to_dict("records") for mask in mask_of(cell)]
-    (folder / "masks.parquet").write_bytes(results.to_parquet(results.masks_table(masks)))
+    (folder / "cells.parquet").write_bytes(schema.to_parquet(cells))
+    good = cells[cells["status"] == "ok"].drop_duplicates(schema.CELL_KEY)
+    masks = [mask | cell for cell in good[schema.CELL_KEY].to_dict("records") for mask in mask_of(cell)]
+    (folder / "masks.parquet").write_bytes(schema.to_parquet(schema.masks_table(masks)))
 
 
 def rows_of(group: dict[str, str], metric: str, values: dict) -> Iterator[dict[str, Any]]:

@@ -33,15 +33,15 @@ from made_up_run import (
 )
 from scipy import stats
 
-from headprune import results
 from headprune.analysis.tables import ResultsError, read
-from headprune.merging import merge
 from headprune.naming import cell_id
-from headprune.outputs import exist
 from headprune.report import write
 from headprune.report.examples import COUNT, spread
 from headprune.report.logs import LINES, end_of
 from headprune.report.overview import overview
+from headprune.results import schema
+from headprune.results.merging import merge
+from headprune.results.outputs import exist
 
 ROOT = Path(__file__).parents[2]
 ADDRESSES = ("href", "src", "action", "data", "poster", "srcset")
@@ -167,8 +167,8 @@ def test_lower_perplexity_is_better(tmp_path: Path) -> None:
 
 def test_cells_hold_what_the_tables_do(run: Path, page: Page) -> None:
     data = page.data
-    table = results.read_cells(run)
-    assert len(data["cells"]) == table.drop_duplicates(results.CELL_KEY).shape[0]
+    table = schema.read_cells(run)
+    assert len(data["cells"]) == table.drop_duplicates(schema.CELL_KEY).shape[0]
     for key, value in QUALITY.items():
         cell = page.cell(*key)
         shown = {data["metrics"][n]["metric"]: v for n, v in enumerate(cell["values"]) if v is not None}
@@ -311,7 +311,7 @@ def test_published_results_need_no_torch(tmp_path: Path) -> None:
     assert len(folders) >= 2
     for folder in folders:
         page = Page(tmp_path / folder.name / "report.html")
-        assert len(page.data["cells"]) == results.read_cells(folder).drop_duplicates(results.CELL_KEY).shape[0]
+        assert len(page.data["cells"]) == schema.read_cells(folder).drop_duplicates(schema.CELL_KEY).shape[0]
         assert ("neither segments/ nor outputs/ is in this folder" in page.text) is not exist(folder)
         assert "logs/ is not in this folder" in page.text
 

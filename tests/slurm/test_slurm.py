@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from smoke_run import ROOT, Run
 
-from headprune.results import reproducible, to_csv
+from headprune.results.schema import reproducible, to_csv
 
 pytestmark = pytest.mark.usefixtures("slurm")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from headprune import results
-from headprune.cli import app
+from headprune.cli.commands import app
 from headprune.config import load
-from headprune.merging import merge
-from headprune.merging.parts import MergeError
-from headprune.outputs import reader
 from headprune.pipeline.collect import TABLES, collect
 from headprune.pipeline.plan import Plan
+from headprune.results import schema
+from headprune.results.merging import merge
+from headprune.results.merging.parts import MergeError
+from headprune.results.outputs import reader
 from headprune.verification import verify
 
 PARTS = [
@@ -62,7 +62,7 @@ def test_parts_joined_are_the_whole_byte_for_byte(parts: list[Path], whole: Path
     assert len(tables) == 6
     for name in tables:
         assert (tmp_path / "joined" / name).read_bytes() == (whole / name).read_bytes(), name
-    sizes = [len(results.read_cells(folder)) for folder in (*parts, whole)]
+    sizes = [len(schema.read_cells(folder)) for folder in (*parts, whole)]
     assert max(sizes[:3]) < sizes[3] < sum(sizes[:3])
     read = 0
     for folder in sorted((whole / "segments").glob("*/*/*")):
@@ -79,7 +79,7 @@ def test_the_manifest_explains_every_signature_and_keeps_the_runs(parts: list[Pa
     merge(tmp_path / "two", parts[:2], shared=True)
     merge(tmp_path / "three", [tmp_path / "two", parts[2]], shared=True)
     manifest = json.loads((tmp_path / "three/manifest.json").read_text())
-    assert set(results.read_cells(tmp_path / "three")["signature"]) <= set(manifest["signatures"]) | {""}
+    assert set(schema.read_cells(tmp_path / "three")["signature"]) <= set(manifest["signatures"]) | {""}
     assert [run["config"]["part"] for run in manifest["merged"]] == [part["name"] for part in PARTS]
     assert verify(tmp_path / "three").differences == []
 
@@ -94,9 +94,9 @@ def test_one_run_is_copied(parts: list[Path], tmp_path: Path) -> None:
 def test_shared_cells_must_be_the_same(parts: list[Path], tmp_path: Path) -> None:
     """Under one signature, with the same values; seconds may differ."""
     other = Path(shutil.copytree(parts[0], tmp_path / "other", ignore=shutil.ignore_patterns("cells", "segments")))
-    cells = results.read_cells(other)
-    timed = cells["metric"].isin(results.MEASURED)
-    (other / "cells.parquet").write_bytes(results.to_parquet(cells.assign(value=cells["value"].where(~timed, 1e9))))
+    cells = schema.read_cells(other)
+    timed = cells["metric"].isin(schema.MEASURED)
+    (other / "cells.parquet").write_bytes(schema.to_parquet(cells.assign(value=cells["value"].where(~timed, 1e9))))
     assert merge(tmp_path / "seconds", [parts[0], other], shared=True).cells
     with pytest.raises(MergeError, match="under one signature.*--shared takes each once"):
         merge(tmp_path / "refused", [parts[0], other])
@@ -104,7 +104,7 @@ def test_shared_cells_must_be_the_same(parts: list[Path], tmp_path: Path) -> Non
         (cells.assign(value=cells["value"] + 1), "under one signature"),
         (cells.assign(signature="0123456789ab"), "under different signatures"),
     ):
-        (other / "cells.parquet").write_bytes(results.to_parquet(changed))
+        (other / "cells.parquet").write_bytes(schema.to_parquet(changed))
         with pytest.raises(MergeError, match=message):
             merge(tmp_path / "refused", [parts[0], other], shared=True)
     assert not (tmp_path / "refused").exists()

@@ -16,12 +16,12 @@ import pytest
 import torch
 from found import Found, rows
 
-from headprune import results
-from headprune.cli import app
-from headprune.merging import merge
+from headprune.cli.commands import app
 from headprune.pipeline.collect import TABLES
 from headprune.pipeline.plan import Plan
-from headprune.provenance import digest, file_sha256, hardware
+from headprune.results import schema
+from headprune.results.merging import merge
+from headprune.results.provenance import digest, file_sha256, hardware
 from headprune.verification import verify
 from headprune.verification.base import Report
 from headprune.verification.files import check_machine
@@ -216,7 +216,7 @@ def test_a_changed_table(copied: Copied, name: str) -> None:
     else:
         table = pd.read_parquet(path)
         table = table.iloc[1:] if name == "masks.parquet" else table.assign(value=table["value"] * 2)
-        path.write_bytes(results.to_parquet(table))
+        path.write_bytes(schema.to_parquet(table))
     rehash(folder, name)
     differences = found(folder)
     assert differences
@@ -226,10 +226,10 @@ def test_a_changed_table(copied: Copied, name: str) -> None:
 def test_rows_that_were_left_out(copied: Copied) -> None:
     """Of a method that does not look good."""
     folder = copied()
-    table = results.read_cells(folder)
+    table = schema.read_cells(folder)
     table = table[table["method"] != "dsp"]
-    (folder / "cells.parquet").write_bytes(results.to_parquet(table))
-    (folder / "cells.csv").write_bytes(results.to_csv(table))
+    (folder / "cells.parquet").write_bytes(schema.to_parquet(table))
+    (folder / "cells.csv").write_bytes(schema.to_csv(table))
     rehash(folder, "cells.parquet", "cells.csv")
     differences = found(folder)
     assert any("dsp/pipelined" in each for each in differences)
@@ -242,8 +242,8 @@ def test_published_tables_without_cells_are_checked_against_each_other(copied: C
     for name in ("manifest.json", *TABLES):
         (published / name).write_bytes((folder / name).read_bytes())
     assert found(published) == set()
-    table = results.read_cells(published)
-    (published / "cells.parquet").write_bytes(results.to_parquet(table.assign(heads_kept=2)))
+    table = schema.read_cells(published)
+    (published / "cells.parquet").write_bytes(schema.to_parquet(table.assign(heads_kept=2)))
     differences = found(published)
     assert "cells.parquet: sha256" in differences
     assert "cells.parquet: heads_kept of whole/mt/help/tiny/magnitude/3/1" in differences
@@ -261,10 +261,10 @@ def test_published_scores_are_those_of_the_outputs(packed: Path) -> None:
     report = verify(packed)
     assert (report.differences, report.notes) == ([], [])
     assert report.checked["scores"] == 2 * (1 + 3) + 2  # lines and three metrics of translations; two of language
-    table = results.read_cells(packed)
+    table = schema.read_cells(packed)
     flattered = table["value"].where(table["metric"] != "bits_per_byte", 0.5)
     flattered = flattered.where((table["metric"] != "chrf") | (table["method"] != "magnitude"), 99.0)
-    (packed / "cells.parquet").write_bytes(results.to_parquet(table.assign(value=flattered)))
+    (packed / "cells.parquet").write_bytes(schema.to_parquet(table.assign(value=flattered)))
     rehash(packed, "cells.parquet")
     assert found(packed) == {
         "cells.parquet: tiny/magnitude/k3-s1: chrf on test",
@@ -280,7 +280,7 @@ def test_changed_outputs_of_published_results(column: str, packed: Path) -> None
     changed = (table["cell"] == cell) & (table["split"] == "test") & (table["kind"] != "sample")
     references = (packed / "data/help/raw/test.tgt").read_text().splitlines()
     table.loc[changed, column] = references if column == "text" else table.loc[changed, column] - 1.0
-    (packed / name).write_bytes(results.to_parquet(table))
+    (packed / name).write_bytes(schema.to_parquet(table))
     metrics = ["bleu", "chrf", "bleu_tokenized_lower"] if column == "text" else ["perplexity", "bits_per_byte"]
     expected = {f"cells.parquet: {cell}: {metric} on test" for metric in metrics}
     assert found(packed) == expected | {f"{name}: sha256"}

@@ -12,7 +12,7 @@ from headprune.analysis.evidence import BySeed, Evidence
 from headprune.analysis.predicates.base import Count, Every, Label, OfLines, Part, at
 from headprune.analysis.tables import line_of
 from headprune.naming import unknown
-from headprune.results import UNITS
+from headprune.results.schema import UNITS
 from headprune.statistics import Estimate
 
 COSTS = tuple(sorted(set(UNITS) - {"bleu", "bleu_tokenized_lower", "chrf", "perplexity", "accuracy"}))

@@ -6,9 +6,9 @@
 """
 
 from headprune.data.standard.base import Standard
+from headprune.data.standard.fetching import RECORD, folder_of, obtain
 from headprune.data.standard.iwslt14 import IWSLT14
 from headprune.data.standard.multi30k import MULTI30K
-from headprune.data.standard.obtaining import RECORD, folder_of, obtain
 from headprune.data.standard.tatoeba import TATOEBA
 from headprune.data.standard.wikitext import PENN, WIKITEXT2, WIKITEXT103
 

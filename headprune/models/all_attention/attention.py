@@ -8,7 +8,7 @@ import torch
 from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 
-from headprune.models.all_attention.attending import Keys, Queries, attend, by_key, mixed, probabilities
+from headprune.models.all_attention.kernels import Keys, Queries, attend, by_key, mixed, probabilities
 
 
 class Past(NamedTuple):

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from headprune.models.all_attention.architecture import Architecture
 from headprune.models.all_attention.decoder import AllAttentionDecoder
+from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
-from headprune.surgery import shrink
 
 ARCHITECTURE = "all_attention_lm"
 

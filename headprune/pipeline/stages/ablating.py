@@ -8,8 +8,8 @@ from typing import Any
 
 from headprune import removal
 from headprune.config import Ablation
-from headprune.devices import device
 from headprune.heads import HeadMask, HeadSpace
+from headprune.models.devices import device
 from headprune.pipeline.cells import ablation_path
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import (
@@ -23,7 +23,7 @@ from headprune.pipeline.specification import (
     trained_record,
 )
 from headprune.pipeline.store import Record, kept_or_computed
-from headprune.provenance import digest
+from headprune.results.provenance import digest
 
 
 def ablate(spec: Spec, reporter: Reporter) -> Record:

@@ -10,14 +10,16 @@ from typing import Any
 import torch
 
 from headprune import removal
-from headprune.conduct import ConductError, undisturbed, unread
 from headprune.config import LanguageModel, Method, Model
-from headprune.devices import device
 from headprune.evaluation import likelihood
 from headprune.gates import clear_mask
 from headprune.heads import HeadSpace
 from headprune.method import Entry, GateMethod, Pruning
+from headprune.method.guards import ConductError, undisturbed, unread
 from headprune.method.registry import BUILT_IN
+from headprune.method.search import TOLERANCE
+from headprune.method.search import search as search_coefficient
+from headprune.models.devices import device
 from headprune.models.gate_training import set_hard_gates
 from headprune.pipeline.cells import Cell, trial_path
 from headprune.pipeline.progress import Reporter
@@ -42,12 +44,10 @@ from headprune.pipeline.specification import (
 from headprune.pipeline.stages.pruned import calibration, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training, scratch_of, terms_of
 from headprune.pipeline.store import Record, UpstreamError, is_kept, kept_or_computed
-from headprune.provenance import digest
-from headprune.search import TOLERANCE
-from headprune.search import search as search_coefficient
-from headprune.stopping import contained
-from headprune.terms import model_digest
-from headprune.training import GateRun, Trained, gate_arguments
+from headprune.results.provenance import digest
+from headprune.system.stopping import contained
+from headprune.training.digests import model_digest
+from headprune.training.trainer import GateRun, Trained, gate_arguments
 
 
 def gates(spec: Spec, reporter: Reporter) -> Record:

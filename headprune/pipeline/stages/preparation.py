@@ -11,7 +11,7 @@ from headprune.pipeline.records import checksums
 from headprune.pipeline.specification import Spec, bounds_of, dense_identity, dense_path, folder_of
 from headprune.pipeline.stages.trainings import arguments_of, run_training, scratch_of, terms_of
 from headprune.pipeline.store import Record, kept_or_computed
-from headprune.provenance import digest, file_sha256
+from headprune.results.provenance import digest, file_sha256
 
 
 def data(spec: Spec, reporter: Reporter) -> Record:

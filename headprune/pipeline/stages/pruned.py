@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from headprune import cost, outputs, removal
+from headprune import cost, removal
 from headprune.config import Calibration
-from headprune.devices import device
 from headprune.heads import HeadMask
 from headprune.method import Batches, Pruning
+from headprune.models.devices import device
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.records import checksums, find
 from headprune.pipeline.specification import (
@@ -22,7 +22,8 @@ from headprune.pipeline.specification import (
     track_of,
 )
 from headprune.pipeline.store import Record, write_bytes
-from headprune.provenance import file_sha256
+from headprune.results import outputs
+from headprune.results.provenance import file_sha256
 
 
 def calibration(spec: Spec) -> Batches:

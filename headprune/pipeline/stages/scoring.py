@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from headprune import removal
-from headprune.conduct import undisturbed, unread
 from headprune.config import Method
-from headprune.devices import device
 from headprune.method import Entry, Pruning
+from headprune.method.guards import undisturbed, unread
+from headprune.models.devices import device
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import (
@@ -30,7 +30,7 @@ from headprune.pipeline.specification import (
 from headprune.pipeline.stages.pruned import calibration, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, costed
 from headprune.pipeline.store import Record, is_kept, kept_or_computed, underway
-from headprune.stopping import contained
+from headprune.system.stopping import contained
 
 
 def score(spec: Spec, reporter: Reporter) -> Record:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headprune import removal
 from headprune.config import Speed
-from headprune.devices import device
+from headprune.models.devices import device
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import companions, find
@@ -30,7 +30,7 @@ from headprune.pipeline.store import (
     require_whole,
     write_json,
 )
-from headprune.provenance import digest, environment
+from headprune.results.provenance import digest, environment
 
 
 def test(spec: Spec, reporter: Reporter) -> Record:

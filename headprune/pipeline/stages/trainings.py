@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from headprune.config import Grid
-from headprune.files import discard
-from headprune.memory import peak_memory
-from headprune.passes import counted_passes
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.specification import Spec, corpus_of, execution_of, folder_of, model_of, track_of
 from headprune.pipeline.store import Record
-from headprune.resuming import ResumePoints
-from headprune.training import DivergedError, Trained, train
+from headprune.system.files import discard
+from headprune.system.memory import peak_memory
+from headprune.training.checkpoints import ResumePoints
+from headprune.training.passes import counted_passes
+from headprune.training.trainer import DivergedError, Trained, train
 
 
 @dataclass
@@ -91,7 +91,7 @@ def scratch_of(spec: Spec, signature: str) -> Path:
 
 
 def terms_of(trained: Trained) -> list[Record]:
-    """What a record says of the terms of its training, for `trainings`; see `headprune.terms`."""
+    """What a record says of the terms of its training, for `trainings`; see `headprune.training.digests`."""
     return [{"updates": trained.updates, **vars(trained.terms)}]
 
 

@@ -9,9 +9,9 @@ import torch
 
 from headprune import removal
 from headprune.config import Treatment
-from headprune.devices import device
 from headprune.heads import HeadMask, HeadSpace
 from headprune.method import Pruning
+from headprune.models.devices import device
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import find
@@ -27,9 +27,9 @@ from headprune.pipeline.specification import (
 from headprune.pipeline.stages.pruned import calibration, measure, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training, scratch_of, terms_of
 from headprune.pipeline.store import Record, kept_or_computed, read_json, require_ok, require_whole, write_json
-from headprune.provenance import digest
-from headprune.reconstruction import compensate_bias, context_moments
-from headprune.training import distillation_arguments, pruned_arguments
+from headprune.results.provenance import digest
+from headprune.scoring.reconstruction import compensate_bias, context_moments
+from headprune.training.trainer import distillation_arguments, pruned_arguments
 
 Compute = Callable[[Spec, Treatment, Cell, Record, Reporter], Record]
 

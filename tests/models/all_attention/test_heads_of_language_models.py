@@ -15,14 +15,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from headprune import cost, removal
-from headprune.ablation import masked_losses, spread_examples
-from headprune.attention_maps import head_means, largest_weight, normalised_entropy
 from headprune.gates import clear_mask, set_gates, set_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.importance import example_losses, gate_gradients, head_importance
 from headprune.method import OutputProjection
 from headprune.models import AllAttentionLanguageModel
-from headprune.reconstruction import context_moments, rescaled_gates, scale_heads
+from headprune.scoring.attention_maps import head_means, largest_weight, normalised_entropy
+from headprune.scoring.masked_losses import masked_losses, spread_examples
+from headprune.scoring.reconstruction import context_moments, rescaled_gates, scale_heads
 from tests.found import Found, rows
 
 BuildLM = Callable[..., Any]

@@ -1,0 +1,297 @@
+"""`headprune …`: what a user asks for, and the jobs that Snakemake runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from headprune import __version__
+from headprune.naming import unknown
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+console = Console()
+
+ConfigFile = Annotated[Path, typer.Argument(help="a profile: workflows/config/NAME.yaml")]
+RunFolder = Annotated[Path, typer.Argument(help="results/PROFILE, or the folder of one cell in it")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"headprune {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="a method: show its options and its fidelity card")] = None,
+    directory: Annotated[list[Path] | None, typer.Option(help="further folders with method files")] = None,
+) -> None:
+    """List the pruning methods, or show one with its options and fidelity card."""
+    from headprune.method import display
+    from headprune.method.declared import declared
+    from headprune.method.entry import BUILT_IN
+
+    known = None if directory else declared()
+    if known is None or name in known:  # a method is shown as it is when imported, with torch
+        from headprune.method import load_methods
+
+        known = load_methods(BUILT_IN, *(directory or []))
+    if name is None:
+        display.methods(console, known.values())
+    elif name not in known:
+        raise ValueError(unknown("method", name, known))
+    else:
+        display.method(console, known[name])
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="a file with methods, wherever it lies")],
+    factor: Annotated[float | None, typer.Option(help="forward and backward passes that scoring may cost")] = None,
+    options: Annotated[str, typer.Option(help="JSON of hyper-parameters, instead of the defaults")] = "{}",
+    seconds: Annotated[float | None, typer.Option(min=1, help="time limit of all checks; default: 600")] = None,
+) -> None:
+    """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
+    from headprune.check import FACTOR, SECONDS, check_file, display
+    from headprune.pipeline.specified import json_object
+
+    given = json_object(options, "--options")
+    limits = FACTOR if factor is None else factor, SECONDS if seconds is None else seconds
+    reports = check_file(file, limits[0], given, limits[1])
+    for report in reports:
+        display.report(console, report)
+    if not all(report.passed for report in reports):
+        raise typer.Exit(1)
+
+
+@app.command()
+def new_method(
+    name: Annotated[str, typer.Argument(help="of the method, as profiles say it")],
+    kind: Annotated[str, typer.Option(help="score: judges a trained model; gate: learns while it trains")] = "score",
+    directory: Annotated[Path, typer.Option(help="folder for the file")] = Path("methods"),
+) -> None:
+    """Write a commented method file that passes `check` as it stands, and its test."""
+    from headprune.method.template import new_method as write
+
+    file, test = write(name, kind, directory)
+    console.print(f"wrote {file}\nwrote {test}\nnext: headprune check {file}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def plan(
+    config: ConfigFile,
+    cores: Annotated[int, typer.Option(help="cores the run may use")] = 2,
+    part: Annotated[str, typer.Option(help="of the profile; left out: the whole")] = "",
+    seeds: Annotated[list[int] | None, typer.Option(help="instead of the profile's; may be given again")] = None,
+) -> None:
+    """Check a profile and show its cells, jobs and estimated hours. Nothing is written or run.
+
+    Hours come from earlier timings of the profile, or of another one in the same results folder, where there are any.
+    """
+    from headprune.config import load, read
+    from headprune.pipeline import planned
+    from headprune.pipeline.plan import Plan
+
+    change: dict[str, Any] = ({"part": part} if part else {}) | ({"seeds": seeds} if seeds else {})
+    grid = Plan(load({**read(config), **change} if change else config))
+    grid.check_writable()
+    grid.check_data()
+    planned.show(console, grid, cores)
+
+
+@app.command()
+def show(folder: RunFolder) -> None:
+    """Show what a run or one of its cells did: the mask as a layer × head picture, metrics, signature."""
+    from headprune.pipeline import display
+
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; runs lie under results/")
+    if any((folder / name).exists() for name in ("pruned.json", "identity.json", "test.json")):
+        display.cell(console, folder)
+    elif (folder / "cells").is_dir() or (folder / "progress").is_dir():
+        display.run(console, folder)
+    else:
+        raise ValueError(f"{folder} is neither a results folder nor a cell of one (no cells/, no pruned.json)")
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="a method, dsp.joint; or results: a folder, cells.parquet")],
+    second: Annotated[str, typer.Argument(metavar="B", help="what it is compared with, of the same kind")],
+    results: Annotated[Path | None, typer.Option(help="folder with the results of both; default: the newest")] = None,
+    metric: Annotated[str | None, typer.Option(help="of translations: bleu or chrf")] = None,
+    test: Annotated[
+        Literal["bootstrap", "randomisation"], typer.Option(help="of the outputs of translations, in pairs")
+    ] = "bootstrap",
+) -> None:
+    """Compare two methods, across seeds and on their outputs, or two result tables, cell by cell."""
+    from headprune.analysis import display
+    from headprune.analysis.differences import differences
+    from headprune.analysis.tables import read
+    from headprune.analysis.versus import newest, versus
+    from headprune.results.schema import read_cells
+
+    paths = [Path(first), Path(second)]
+    if all(path.exists() for path in paths):
+        display.changes(console, paths[0], paths[1], differences(*(read_cells(path) for path in paths)))
+        return
+    if any(path.exists() and "/" in str(path) for path in paths):
+        raise ValueError(f"{first} and {second} are not of one kind: give two methods, or two results that exist")
+    folder = results or newest()
+    found = versus(read(folder), first, second, metric, "bs" if test == "bootstrap" else "ar")
+    display.comparison(console, folder, first, second, found)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="folder for the merged results; it does not exist yet")],
+    parts: Annotated[list[Path], typer.Argument(help="results folders; of one, its tables are copied")],
+    shared: Annotated[
+        bool, typer.Option("--shared", help="cells that several have under one signature count once")
+    ] = False,
+    outputs: Annotated[bool, typer.Option(help="hypotheses and likelihoods, too, which paired tests read")] = True,
+) -> None:
+    """Merge results of several machines, or of the parts of a profile: tables, manifest and outputs; of one, pack it.
+
+    Different data, configurations or schemas, and cells with a result in two of them, are named and nothing is written.
+    """
+    from headprune.results.merging import merge as merge_folders
+
+    merged = merge_folders(out, parts, shared, outputs)
+    for note in merged.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(merged.cells.items()))
+    console.print(f"{out}: {sum(merged.cells.values())} cells: {counts}", highlight=False, soft_wrap=True)
+    console.print(
+        f"to draw them: snakemake --config published={out if '/' in str(out) else f'./{out}'}", highlight=False
+    )
+
+
+@app.command()
+def user_dir() -> None:
+    """Print the folder that fairseq's own commands take: `fairseq-generate --user-dir "$(headprune user-dir)" …`."""
+    from headprune.results.provenance import PACKAGE
+
+    print(PACKAGE)
+
+
+@app.command()
+def data(
+    name: Annotated[
+        str | None, typer.Argument(help="an embedded or standard corpus, or the folder of your own")
+    ] = None,
+) -> None:
+    """Fetch a corpus where that is needed, verify it and count it; without a name, list what there is.
+
+    Fetched corpora are kept in $HEADPRUNE_CACHE (default: ~/.cache/headprune). $HEADPRUNE_MIRROR, a folder or a web
+    address, is asked first.
+    """
+    from headprune.data import display
+
+    if name is None:
+        display.known(console)
+    else:
+        display.obtained(console, name)
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    models: Annotated[bool, typer.Option(help="load every checkpoint and count its heads and parameters")] = True,
+) -> None:
+    """Recompute what can be recomputed of a run and report every difference. Exit status 1 if there is one."""
+    from headprune.verification import verify as check_run
+
+    report = check_run(folder, models)
+    for line in [*map(str, report.differences), *(f"note: {note}" for note in report.notes)]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.checked.items()))
+    verdict = f"{len(report.differences)} differences" if report.differences else "no difference"
+    console.print(f"{folder}: {counts} checked: {verdict}", markup=False, highlight=False, soft_wrap=True)
+    if report.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def failures(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    lines: Annotated[int, typer.Option(min=0, help="of the trace or the log, to show of each")] = 5,
+) -> None:
+    """List what failed, diverged, timed out, is missing or damaged, with its reason and the end of its trace or log."""
+    from headprune.pipeline import display
+    from headprune.pipeline.failures import failures as found
+
+    display.failures(console, folder, found(folder), lines)
+
+
+@app.command()
+def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> None:
+    """Forget what failed in a run, and what of it is lost or damaged: the next `snakemake` computes it again."""
+    from headprune.pipeline.jobs import forget_failures
+
+    for path in forget_failures(folder):
+        console.print(f"removed {path}")
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="results/PROFILE")],
+    elsewhere: Annotated[bool, typer.Option("--elsewhere", help="the last call, on another machine, is over")] = False,
+) -> None:
+    """Go on with a run, whatever ended it: its last snakemake command again, unlocked, its Slurm jobs cancelled."""
+    from headprune.pipeline import calls
+
+    calls.resume(folder, elsewhere, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+
+
+@app.command(hidden=True)
+def job(
+    kind: str,
+    spec: Annotated[str, typer.Option(help="JSON of Plan.specification; -: from the standard input")],
+    receipt: Annotated[Path, typer.Option(help="file to write when done")],
+    attempt: Annotated[int, typer.Option(help="counted from 1; the parent of the job reads it")] = 1,
+    minutes: Annotated[float | None, typer.Option(help="time limit; the parent of the job keeps it")] = None,
+) -> None:
+    """Run one job of the DAG."""
+    from headprune.pipeline.jobs import run
+    from headprune.pipeline.specified import parsed, require_meaning
+    from headprune.pipeline.supervisor import read_spec
+
+    given = parsed(read_spec(spec), kind)
+    require_meaning(given)
+    run(kind, given, receipt)
+
+
+@app.command(hidden=True)
+def collect(config: Annotated[str, typer.Option(help="JSON of the whole configuration")]) -> None:
+    """Gather all cells into the result tables."""
+    from headprune.config import load
+    from headprune.pipeline.collect import collect as gather
+    from headprune.pipeline.plan import Plan
+    from headprune.pipeline.specified import json_object
+
+    counts = gather(Plan(load(json_object(config, "--config"))), lambda line: print(line, flush=True))
+    print("cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()), flush=True)
+
+
+def main() -> Any:
+    """Runs a command: errors of the user are one line, everything else keeps its trace."""
+    try:
+        return app()
+    except (OSError, ValueError) as error:
+        Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)

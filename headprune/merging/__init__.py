@@ -1,5 +1,0 @@
-"""Results of several machines as one folder, where they belong together."""
-
-from headprune.merging.folders import Merged, merge
-
-__all__ = ["Merged", "merge"]

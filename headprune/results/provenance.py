@@ -1,0 +1,126 @@
+"""Where a number comes from: code, libraries, hardware; and the signature that stands for all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# By our names, those of /proc/cpuinfo, and the instruction sets that torch, oneDNN and MKL choose kernels by.
+CPUINFO = {
+    "name": "model name",
+    "vendor": "vendor_id",
+    "family": "cpu family",
+    "model": "model",
+    "stepping": "stepping",
+    "microcode": "microcode",
+    "cache": "cache size",
+    "implementer": "CPU implementer",
+    "part": "CPU part",
+}
+INSTRUCTIONS = (
+    *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vnni"),
+    *("avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "bf16", "i8mm", "sve", "sve2"),  # of ARM
+)
+LIBRARIES = ("torch", "ve-fairseq", "numpy", "sacrebleu", "sentencepiece")
+
+
+def digest(value: Any) -> str:
+    """First 12 hex digits of the sha256 of a JSON-able value: a signature."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def file_sha256(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def code_sha256() -> str:
+    """Hash of the library's own source files: the code version that results depend on."""
+    total = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        total.update(f"{path.relative_to(PACKAGE)}\0".encode() + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+@cache
+def libraries() -> dict[str, str]:
+    """Installed versions of the libraries that decide results."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+@cache
+def hardware() -> str:
+    """What computes: processor and GPU with what their kernels are chosen by. Part of every signature.
+
+    Two processors may bear one name and round differently, since libraries pick their kernels by family, model and
+    instruction sets; all of these are here. Microcode, clock and caches stand beside the signature, in the manifests
+    (`processor`): they change on one and the same machine, and the results with them would all be computed anew.
+    """
+    import torch
+
+    name = hardware_name(processor())
+    if torch.cuda.is_available():
+        name += f", {torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return name
+
+
+@cache
+def processor() -> dict[str, Any]:
+    """The processor as it and torch tell of it."""
+    import torch
+
+    cpuinfo = Path("/proc/cpuinfo")
+    found = cpu_of(cpuinfo.read_text(encoding="utf-8")) if cpuinfo.exists() else {}
+    unknown: dict[str, Any] = {
+        "name": platform.processor() or platform.machine(),
+        "count": os.cpu_count(),
+        "instructions": [],
+    }
+    return unknown | found | {"kernels": torch.backends.cpu.get_cpu_capability()}
+
+
+def cpu_of(cpuinfo: str) -> dict[str, Any]:
+    """What /proc/cpuinfo says of the first processor, and how many there are; keys that it lacks are left out."""
+    blocks = [block for block in cpuinfo.split("\n\n") if block.strip()]
+    lines = (line.partition(":") for line in blocks[0].splitlines()) if blocks else ()
+    told = {key.strip(): value.strip() for key, _, value in lines}
+    found: dict[str, Any] = {name: told[key] for name, key in CPUINFO.items() if key in told}
+    flags = set(told.get("flags", told.get("Features", "")).split())
+    if flags:
+        found["instructions"] = [name for name in INSTRUCTIONS if name in flags]
+    return found | {"count": len(blocks)} if found else {}
+
+
+def hardware_name(found: Mapping[str, Any]) -> str:
+    """`AMD EPYC x2 (family 25, model 17, stepping 1; AVX512: avx2 avx512f)`, from what `processor` returns."""
+    parts = [", ".join(f"{key} {found[key]}" for key in ("family", "model", "stepping") if key in found)]
+    parts.append(": ".join(part for part in (found["kernels"], " ".join(found["instructions"])) if part))
+    return f"{found['name']} x{found['count']} ({'; '.join(part for part in parts if part)})"
+
+
+@cache
+def git_commit() -> Mapping[str, Any]:
+    """Commit of the working tree and whether it has changes, when first asked; empty outside a repository."""
+    root = PACKAGE.parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, check=True)
+        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"commit": commit.stdout.decode("ascii").strip(), "dirty": bool(status.stdout.strip())}
+
+
+def environment() -> dict[str, Any]:
+    """What every signature includes beside the cell's own configuration."""
+    return {"code": code_sha256(), "libraries": libraries(), "hardware": hardware()}

@@ -1,0 +1,93 @@
+"""Translation with fairseq's Transformer, measured by BLEU."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headprune import cost
+from headprune.config import Architecture, Calibration, Evaluation, Speed, Training
+from headprune.cost import Timing
+from headprune.evaluation import likelihood, translation
+from headprune.evaluation.corpus import TranslationCorpus
+from headprune.evaluation.translation import Paired
+from headprune.heads import HeadMask
+from headprune.method import Batches
+from headprune.results.outputs import file_name
+from headprune.tasks.base import Outcome, Track
+from headprune.training.trainer import arguments
+
+
+class Translation(Track):
+    """Examples are sentence pairs; hypotheses come from beam search."""
+
+    name = "mt"
+
+    def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> TranslationCorpus:
+        return _corpus(folder, device, sealed)
+
+    def arguments(self, corpus: TranslationCorpus, architecture: Architecture, training: Training) -> list[str]:
+        return arguments(corpus.binarised, corpus.pair, architecture, training)
+
+    def calibration(
+        self, corpus: TranslationCorpus, architecture: Architecture, settings: Calibration, seed: int
+    ) -> Batches:
+        return corpus.sample_train(settings.sentences, seed, settings.max_tokens)
+
+    def validation(self, corpus: TranslationCorpus, architecture: Architecture, settings: Evaluation) -> Batches:
+        return corpus.batches("valid", settings.max_tokens)
+
+    def agreement(
+        self, model: Any, mask: HeadMask, pruned: Any, corpus: TranslationCorpus, settings: Evaluation
+    ) -> likelihood.Agreement:
+        return likelihood.agreement(model, mask, pruned, corpus, corpus.batches("valid", settings.max_tokens), settings)
+
+    def macs_per_token(self, model: Any, corpus: TranslationCorpus) -> float:
+        """Of a validation pair of mean length on both sides."""
+        lengths = corpus.statistics["splits"]["valid"]["mean_tokens"]
+        source, target = (round(lengths[language]) + 1 for language in corpus.pair)
+        return cost.macs(model, source, target) / target
+
+    def evaluate(self, model: Any, corpus: TranslationCorpus, split: str, settings: Evaluation) -> Outcome:
+        """BLEU and chrF of beam-search hypotheses on raw references; one hypothesis a line in corpus order."""
+        hypotheses = translation.translate(model, corpus, split, settings)
+        references = corpus.references(split)
+        scores = {
+            "bleu": translation.bleu(hypotheses, references),
+            "chrf": translation.chrf(hypotheses, references),
+            "bleu_tokenized_lower": translation.bleu_tokenized_lower(hypotheses, references, corpus.pair[1]),
+        }
+        lines = "".join(f"{line}\n" for line in hypotheses).encode()
+        # without a time stamp: equal lines give equal bytes
+        return Outcome(scores, {file_name("hypotheses", split): gzip.compress(lines, mtime=0)})
+
+    def time(
+        self, models: Mapping[str, nn.Module], corpus: TranslationCorpus, settings: Speed, evaluation: Evaluation
+    ) -> dict[str, tuple[Timing, Timing]]:
+        """Milliseconds per sentence at batch size 1 and target tokens per second, on validation sentences of median
+        length."""
+        dataset = corpus.dataset("valid")
+        order = sorted(range(len(dataset)), key=lambda i: (dataset.num_tokens(i), i))
+        middle = len(order) // 2
+        singles = [corpus.batches("valid", 10_000, [i])[0] for i in order[middle : middle + settings.sentences]]
+        chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
+        (batch,) = corpus.batches("valid", 10**9, chosen)
+        return cost.measure(models, corpus.task, singles, batch, evaluation.beam, settings.repeats)
+
+    def compare(
+        self, models: Iterable[tuple[str, Any]], corpus: TranslationCorpus, settings: Evaluation, samples: int
+    ) -> dict[str, Paired]:
+        """BLEU of validation hypotheses."""
+        hypotheses = {name: translation.translate(model, corpus, "valid", settings) for name, model in models}
+        return translation.paired_bootstrap(hypotheses, corpus.references("valid"), samples)
+
+
+@cache
+def _corpus(folder: Path, device: torch.device, sealed: bool) -> TranslationCorpus:
+    return TranslationCorpus(folder, device, sealed)

@@ -1,0 +1,145 @@
+"""Points from which a training goes on: saved by updates, by time and when the process is asked to end.
+
+They are fairseq's own checkpoints, `checkpoint_last.pt`, at the end of any update; saving one validates nothing, so
+that it changes neither the training nor the checkpoint that is selected. They hold what the training has cost, too, and
+the digests of its terms.
+"""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat  # noqa: F401
+
+import torch
+from fairseq import checkpoint_utils
+
+from headprune.system import stopping
+from headprune.system.files import replacing
+from headprune.system.memory import high_water
+from headprune.training.digests import Terms
+from headprune.training.passes import Passes
+
+LAST = "checkpoint_last.pt"
+STATE = "headprune"  # the key of our part of a checkpoint
+
+
+@dataclass(frozen=True)
+class ResumePoints:
+    """When the state of a training is saved."""
+
+    updates: int = 1000
+    minutes: float = 10.0
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a training has cost, the lost work of killed processes not counted."""
+
+    seconds: float = 0.0
+    forward: int = 0  # sentences
+    backward: int = 0
+    memory: float = 0.0  # MiB, peak of the first worker
+
+    def __add__(self, other: Spent) -> Spent:
+        """One after the other."""
+        seconds, memory = self.seconds + other.seconds, max(self.memory, other.memory)
+        return Spent(seconds, self.forward + other.forward, self.backward + other.backward, memory)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The newest checkpoint of a folder."""
+
+    updates: int
+    spent: Spent
+    terms: Terms
+
+
+def newest(folder: Path) -> Saved | None:
+    """The checkpoint from which a training goes on; None without one.
+
+    fairseq copies the best checkpoint over the last one in place: a process killed then leaves a torn file, and the one
+    it was copied from beside it.
+    """
+    last = folder / LAST
+    others = sorted(folder.glob("checkpoint*.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in [last, *(other for other in others if other != last)]:
+        state = _read(path)
+        if state is None:
+            continue
+        if path != last:
+            with replacing(last) as temporary:
+                shutil.copyfile(path, temporary)
+        own = state["extra_state"].get(STATE, {})
+        updates = int(state["optimizer_history"][-1]["num_updates"])
+        return Saved(updates, Spent(**own.get("spent", {})), Terms(**own.get("terms", {})))
+    return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A checkpoint; None, and the file is removed, where it is not whole.
+
+    :raises ValueError: it holds code, which is not run.
+    """
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # type: ignore[no-any-return]
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} is refused: it holds more than tensors and plain data ({error})") from error
+    except (RuntimeError, EOFError, OSError, KeyError):
+        path.unlink()
+        return None
+
+
+class Keeper:
+    """Called by fairseq's loop around every validation and saving; see `compat.around_updates`."""
+
+    def __init__(self, points: ResumePoints, passes: Passes, earlier: Spent, terms: Terms | None = None) -> None:
+        self.points, self.passes, self.earlier, self.terms = points, passes, earlier, terms or Terms()
+        self.started = self.saved_at = time.monotonic()
+        self.saved_update = -1
+        self.others = Spent()  # of the other workers
+
+    def __call__(self, proceed: Callable[[], Any], cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
+        update = trainer.get_num_updates()
+        own: Callable[[Any], dict[str, Any]] = getattr(type(task), "get_checkpoint_dict", lambda task: {})
+        task.get_checkpoint_dict = lambda: {**own(task), **self.state(update)}
+        result = proceed()
+        workers = trainer.data_parallel_world_size
+        ask, due = stopping.requested(), time.monotonic() - self.saved_at > 60 * self.points.minutes
+        if workers > 1:
+            ask, due = self.agree(trainer, ask, due)
+        validated = workers > 1 and result[0][0] is not None  # its passes on other workers were not known when it saved
+        if ask or due or validated or (update and update % self.points.updates == 0):
+            if self.saved_update != update or validated:
+                checkpoint_utils.save_checkpoint(cfg.checkpoint, trainer, epoch_itr, None)
+            self.saved_at = time.monotonic()
+        if ask:
+            raise stopping.Stopped
+        return result
+
+    def state(self, update: int) -> Mapping[str, Any]:
+        """Our part of the checkpoint of this update."""
+        self.saved_update, self.saved_at = update, time.monotonic()
+        return {STATE: {"spent": vars(self.earlier + self.others + self.own()), "terms": vars(self.terms).copy()}}
+
+    def own(self) -> Spent:
+        seconds = time.monotonic() - self.started
+        return Spent(seconds, self.passes.forward, self.passes.backward, high_water())
+
+    def agree(self, trainer: Any, ask: bool, due: bool) -> tuple[bool, bool]:
+        """All workers save and stop at the same update: when any is asked to, and when it is time on the first."""
+        own = self.own()
+        values = [float(ask), float(due and trainer.data_parallel_rank == 0), own.forward, own.backward]
+        told = torch.tensor(values, dtype=torch.float64, device=trainer.device)
+        torch.distributed.all_reduce(told, group=trainer.data_parallel_process_group)
+        self.others = Spent(0.0, round(told[2].item()) - own.forward, round(told[3].item()) - own.backward)
+        return bool(told[0].item()), bool(told[1].item())

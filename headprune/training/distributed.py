@@ -1,0 +1,97 @@
+"""One training in several processes of a machine: fairseq's data-parallel training, a device each.
+
+fairseq's own launcher starts as many processes as there are GPUs, none without one, and takes its port and world size
+from Slurm's variables where it finds them. So the processes are started here, and its `distributed_main` runs in them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat as compat
+
+import torch
+from fairseq.distributed import utils as distributed_utils
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+
+from headprune.models.devices import repeatable
+from headprune.system import stopping
+
+POLL = 0.5  # seconds
+
+
+def arguments(workers: int) -> list[str]:
+    """fairseq's arguments for a training in `workers` processes; none for one."""
+    if workers == 1:
+        return []
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    return ["--distributed-world-size", str(workers), "--distributed-backend", backend]
+
+
+def run(cfg: Any, main: Callable[[Any], None]) -> None:
+    """Calls `main(cfg)` in every process of `cfg`'s world; in this one if it is alone.
+
+    A request to stop is passed on to all; they stop at the same update.
+
+    :param main: a function of a module: other processes import it
+    :raises RuntimeError: fewer GPUs than workers, or a worker failed: with its trace.
+    :raises Stopped: the workers have saved their state.
+    """
+    workers = cfg.distributed_training.distributed_world_size
+    if workers == 1:
+        main(cfg)
+        return
+    if torch.cuda.is_available() and torch.cuda.device_count() < workers:
+        raise RuntimeError(f"the training has {workers} workers, this machine {torch.cuda.device_count()} GPUs")
+    with rendezvous() as url:
+        cfg.distributed_training.distributed_init_method = url
+        cfg.distributed_training.distributed_rank = None  # each takes its own
+        context = torch.multiprocessing.spawn(_work, (cfg, main, torch.get_num_threads()), workers, join=False)
+        try:
+            _wait(context)
+        finally:
+            for process in context.processes:
+                if process.is_alive():
+                    process.kill()
+                process.join()
+
+
+@contextmanager
+def rendezvous() -> Iterator[str]:
+    """Where the workers of one machine meet: a file, as a port might be taken."""
+    with tempfile.TemporaryDirectory(prefix="headprune-") as folder:
+        yield f"file://{Path(folder) / 'rendezvous'}"
+
+
+def _wait(context: Any) -> None:
+    told = False
+    try:
+        while not context.join(timeout=POLL):
+            if stopping.requested() and not told:
+                told = True
+                for process in context.processes:
+                    if process.is_alive():
+                        process.terminate()
+    except ProcessExitedException as error:
+        if error.exit_code == stopping.EXIT_STATUS:
+            raise stopping.Stopped from None
+        raise
+    except ProcessRaisedException as error:
+        raise RuntimeError(str(error)) from None
+
+
+def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int) -> None:
+    stopping.die_with_parent()
+    stopping.listen()
+    compat.reset_process_state()
+    compat.allow_data_parallel_on_cpu()
+    torch.set_num_threads(threads)
+    repeatable()
+    os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")  # a dead peer is an error, not a silence
+    with stopping.deferred(), stopping.contained():
+        distributed_utils.distributed_main(index, main, cfg, {})

@@ -1,0 +1,309 @@
+"""Runs fairseq's own trainer on one model, in this process, resumable.
+
+The loop is fairseq's, closed. What is trained is told by command-line arguments, the same that `fairseq-train` takes
+with this package as its `--user-dir`; a run that was stopped or killed goes on from its last checkpoint when called
+again with the same folder, and ends bit for bit like an undisturbed one (on CPU).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat as compat
+
+import fairseq_cli.train as train_cli
+import torch
+from fairseq import checkpoint_utils, options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+from headprune.config import Architecture, Optimisation, Training
+from headprune.gates import clear_mask
+from headprune.heads import HeadMask, Scope
+from headprune.method import GateMethod
+from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
+from headprune.system import stopping
+from headprune.system.memory import peak_memory
+from headprune.training import checkpoints, distributed
+from headprune.training.checkpoints import ResumePoints, Spent
+from headprune.training.digests import Terms
+from headprune.training.passes import counted_passes
+
+OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
+
+EXPLOSION = 4  # a training loss of as many times that of guessing every word has no way back
+CURVE = "curve.jsonl"
+
+
+class DivergedError(RuntimeError):
+    """The loss or a gradient stopped being a finite number, or the loss exploded."""
+
+
+@dataclass(frozen=True)
+class GateRun:
+    """What `GateTraining` needs to know of a gate method."""
+
+    method: str
+    options: Mapping[str, Any]
+    budget: int  # of the heads in the scope
+    seed: int
+    learning_rate: float
+    cooldown: int  # updates before which no checkpoint is selected
+    pipelined: bool
+    scope: Scope = field(default_factory=Scope)
+    directories: tuple[str, ...] = ()
+
+
+@dataclass
+class Trained:
+    """A finished training."""
+
+    model: HeadpruneTransformer  # the best checkpoint by validation loss, in evaluation mode, no gates set
+    gates: GateMethod | None  # the trained gate method, if there was one
+    updates: int
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    spent: Spent = field(default_factory=Spent)
+    terms: Terms = field(default_factory=Terms)
+
+    @property
+    def mask(self) -> HeadMask | None:
+        """What the gate method keeps at its budget, of the heads in its scope."""
+        return self.gates.keep(self.gates.budget) if self.gates is not None else None
+
+
+def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, training: Training) -> list[str]:
+    """The arguments of `fairseq-train` for an unpruned model, without seed and folder.
+
+    :param data: folder of fairseq's binarised data
+    :param pair: source and target language
+    """
+    a, t = architecture, training
+    argv: list[Any] = [str(data), "--task", "translation", "--source-lang", pair[0], "--target-lang", pair[1]]
+    argv += ["--arch", ARCHITECTURE, "--dropout", a.dropout, "--attention-dropout", a.attention_dropout]
+    argv += ["--activation-dropout", a.activation_dropout, "--activation-fn", a.activation]
+    for side, layers in (("encoder", a.encoder_layers), ("decoder", a.decoder_layers)):
+        argv += [f"--{side}-embed-dim", a.width, f"--{side}-ffn-embed-dim", a.feed_forward]
+        argv += [f"--{side}-layers", layers, f"--{side}-attention-heads", a.heads]
+        argv += [f"--{side}-normalize-before"] if a.normalize_before else []
+    argv += ["--share-all-embeddings"] if a.share_embeddings else ["--share-decoder-input-output-embed"]
+    argv += ["--criterion", "gated_label_smoothed_cross_entropy", "--label-smoothing", t.label_smoothing]
+    argv += ["--max-tokens", t.max_tokens]
+    argv += ["--required-batch-size-multiple", 1]  # the default silently drops sentences, of valid and test too
+    return [str(argument) for argument in [*argv, *optimisation_arguments(t)]]
+
+
+def optimisation_arguments(t: Optimisation) -> list[Any]:
+    """The arguments that all tracks share."""
+    argv: list[Any] = ["--optimizer", f"gated_{t.optimiser}", "--weight-decay", t.weight_decay]
+    argv += [f"--{t.optimiser}-betas", f"(0.9, {t.beta2})", "--lr", t.learning_rate, "--clip-norm", t.clip_norm]
+    argv += [*schedule_arguments(t), "--update-freq", t.update_freq, "--max-update", t.updates]
+    argv += ["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else []
+    return [*argv, *distributed.arguments(t.workers)]
+
+
+def schedule_arguments(t: Optimisation) -> list[Any]:
+    if t.schedule == "constant":
+        return ["--lr-scheduler", "fixed", "--warmup-updates", t.warmup]
+    if t.schedule == "linear":
+        argv: list[Any] = ["--lr-scheduler", "polynomial_decay", "--warmup-updates", t.warmup]
+        return [*argv, "--total-num-update", t.updates, "--end-learning-rate", 0]
+    if t.schedule == "cosine":
+        return ["--lr-scheduler", "cosine", "--warmup-updates", t.warmup, "--max-update", t.updates]
+    return ["--lr-scheduler", "inverse_sqrt", "--warmup-updates", max(t.warmup, 1)]
+
+
+def gate_arguments(gates: GateRun, updates: int) -> list[str]:
+    """What a gate method adds to `arguments`."""
+    argv: list[Any] = ["--gate-method", gates.method, "--gate-options", json.dumps(dict(gates.options))]
+    argv += ["--gate-budget", gates.budget, "--gate-total-updates", updates, "--gate-seed", gates.seed]
+    argv += ["--gate-lr", gates.learning_rate, "--validate-after-updates", gates.cooldown]
+    argv += ["--gate-types", ",".join(gates.scope.types), "--gate-min-per-module", gates.scope.min_per_module]
+    argv += ["--gate-pipelined"] if gates.pipelined else []
+    argv += ["--gate-methods", ":".join(gates.directories)] if gates.directories else []
+    return [str(argument) for argument in argv]
+
+
+def pruned_arguments(mask: HeadMask) -> list[str]:
+    """What makes the model of `arguments` one that has the heads of `mask` only."""
+    return ["--keep-heads", json.dumps(mask.kept_indices())]
+
+
+def distillation_arguments(teacher: Path, weight: float, temperature: float) -> list[str]:
+    """What makes a training learn from another model, too; see `DistilledCrossEntropy`."""
+    argv: list[Any] = ["--criterion", "distilled_label_smoothed_cross_entropy", "--teacher", teacher]
+    return [str(argument) for argument in [*argv, "--distillation", weight, "--distillation-temperature", temperature]]
+
+
+def train(
+    argv: list[str],
+    folder: Path,
+    seed: int,
+    start: Path | None = None,
+    checkpoint_every: int | None = None,
+    on_progress: OnProgress | None = None,
+    points: ResumePoints | None = None,
+) -> Trained:
+    """Trains until the updates are done, resuming from `folder` if it holds a checkpoint.
+
+    The folder stays, so that a kill before the caller has kept the model costs no training; remove it with
+    `files.discard`.
+
+    :param argv: of `arguments` and `gate_arguments`
+    :param folder: scratch space for checkpoints; nothing else may use it
+    :param start: a model to start from, as `removal.save` writes it
+    :param checkpoint_every: updates between validations, each of which may select a checkpoint; None: at the end of
+        every epoch
+    :param on_progress: picklable where the training has several workers
+    :param points: when the state is saved, which selects nothing
+    :raises DivergedError: the loss or a gradient norm is NaN or infinite, or the loss exploded.
+    :raises RuntimeError: it ended before its updates were done, and gave no reason.
+    :raises Stopped: the process was asked to end, and the state is saved.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    argv = [*argv, "--save-dir", str(folder), "--seed", str(seed), "--no-epoch-checkpoints", "--num-workers", "0"]
+    argv += ["--log-format", "json", "--log-interval", "25"]
+    if start is not None:
+        argv += ["--finetune-from-model", str(start)]
+    if checkpoint_every is not None:
+        argv += ["--save-interval-updates", str(checkpoint_every), "--keep-interval-updates", "1"]
+    cfg = configuration(argv)
+    before = checkpoints.newest(folder)
+    if before is None or before.updates < cfg.optimization.max_update:  # fairseq would do one update too many
+        compat.reset_process_state()
+        with stopping.deferred():
+            try:
+                distributed.run(cfg, _Loop(folder, points or ResumePoints(), before, on_progress))
+            except Exception as error:
+                raise _diagnosed(error) from error
+    done = checkpoints.newest(folder)
+    if done is None or done.updates < cfg.optimization.max_update:  # of workers, too, that end with exit status 0
+        updates = f"{done.updates if done else 0} of {cfg.optimization.max_update} updates"
+        raise RuntimeError(f"the training ended after {updates} without an error: code in it ends its process")
+    return _best(folder, cfg, done)
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """fairseq's training loop, watched; goes to other processes as a pickle."""
+
+    folder: Path
+    points: ResumePoints
+    before: checkpoints.Saved | None
+    on_progress: OnProgress | None
+
+    def __call__(self, cfg: Any) -> None:
+        first = cfg.distributed_training.distributed_rank in (0, None)
+        curve = _Curve(self.folder / CURVE, cfg, self.on_progress) if first else nullcontext()
+        with counted_passes() as passes, peak_memory(), curve:
+            terms = self.before.terms if self.before else Terms()
+            keeper = checkpoints.Keeper(self.points, passes, self.before.spent if self.before else Spent(), terms)
+            with compat.around_updates(keeper, terms.note):
+                train_cli.main(cfg)
+
+
+def _diagnosed(error: Exception) -> Exception:
+    """A divergence for what it is, of this process or a worker's; any other error as it came."""
+    if isinstance(error, DivergedError):
+        return error
+    if cause := floating_point_error(error):
+        return DivergedError(str(cause))
+    for name in (DivergedError.__name__, FloatingPointError.__name__):  # the trace of a worker
+        if f"{name}: " in str(error):
+            return DivergedError(str(error).rsplit(f"{name}: ", 1)[1].splitlines()[0])
+    return error
+
+
+def floating_point_error(error: BaseException | None) -> FloatingPointError | None:
+    """The `FloatingPointError` that `error` is or arose from: fairseq looks for the place of a NaN with hooks that may
+    themselves fail, and their exception then hides it."""
+    while error is not None and not isinstance(error, FloatingPointError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def configuration(argv: list[str]) -> Any:
+    """fairseq's configuration for these arguments."""
+    parsed = options.parse_args_and_arch(options.get_training_parser(), input_args=argv)
+    cfg = convert_namespace_to_omegaconf(parsed)
+    if not torch.cuda.is_available():
+        cfg.common.cpu = True
+    compat.use_device_bf16(cfg)
+    return cfg
+
+
+def _best(folder: Path, cfg: Any, done: checkpoints.Saved) -> Trained:
+    models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
+        [str(folder / "checkpoint_best.pt")], arg_overrides={"data": cfg.task.data}
+    )
+    model = models[0].float().eval()
+    gates, model.gate_method = model.gate_method, None
+    clear_mask(model)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return Trained(model, gates, int(cfg.optimization.max_update), read_curve(folder / CURVE), done.spent, done.terms)
+
+
+def read_curve(path: Path) -> list[dict[str, Any]]:
+    """The points that were logged, of repeated ones the last; what a resumed run did again replaces what was lost."""
+    points: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with suppress(json.JSONDecodeError):  # the last line of a killed process
+            point = json.loads(line)
+            points = [p for p in points if p["update"] < point["update"] or p["split"] != point["split"]] + [point]
+    return points
+
+
+class _Curve(logging.Handler):
+    """Keeps the statistics that fairseq logs as JSON beside the checkpoints, and looks at the loss.
+
+    :raises DivergedError: the loss is not finite, or far above that of guessing.
+    """
+
+    def __init__(self, path: Path, cfg: Any, on_progress: OnProgress | None) -> None:
+        super().__init__(logging.INFO)
+        self.path, self.total, self.on_progress = path, cfg.optimization.max_update, on_progress
+        self.limit = EXPLOSION * math.log2(_vocabulary(cfg))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name not in ("train_inner", "valid"):
+            return
+        stats = json.loads(record.getMessage())
+        prefix = "valid_" if record.name == "valid" else ""
+        point: dict[str, Any] = {"split": record.name.removesuffix("_inner")}
+        point |= {"update": int(stats[f"{prefix}num_updates"])}
+        point |= {key: float(stats[f"{prefix}{key}"]) for key in ("loss", "nll_loss")}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(point) + "\n")
+        self.check(point)
+        if self.on_progress:
+            self.on_progress(point["update"], self.total, point["nll_loss"])
+
+    def check(self, point: Mapping[str, Any]) -> None:
+        loss, where = point["nll_loss"], f"the {point['split']} loss at update {point['update']}"
+        if not math.isfinite(loss):
+            raise DivergedError(f"{where} is {loss}")
+        if point["split"] == "train" and loss > self.limit:
+            raise DivergedError(f"{where} is {loss:.1f} bits per token, {EXPLOSION} times that of guessing or more")
+
+    def __enter__(self) -> _Curve:
+        bar = logging.getLogger("fairseq.logging.progress_bar")
+        self.level_before = bar.level
+        bar.setLevel(logging.INFO)
+        bar.addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        bar = logging.getLogger("fairseq.logging.progress_bar")
+        bar.removeHandler(self)
+        bar.setLevel(self.level_before)
+
+
+def _vocabulary(cfg: Any) -> int:
+    """Words that a training can guess: lines of the largest dictionary."""
+    return max(len(path.read_text(encoding="utf-8").splitlines()) for path in Path(cfg.task.data).glob("dict*.txt"))

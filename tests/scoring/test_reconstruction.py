@@ -1,0 +1,130 @@
+"""Updated weights and biases in a model: predicted against measured errors, means that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from reconstructing import MODULES, stacked, watched, with_outputs
+
+from headprune.gates import install, set_mask
+from headprune.heads import HeadSpace, attention_points
+from headprune.scoring.reconstruction import (
+    compensate_bias,
+    context_moments,
+    contexts,
+    damped_inverse,
+    head_channels,
+    reconstruct_weights,
+    reconstruction_error,
+    removal_cost,
+    ridge,
+)
+
+Build = Callable[..., Any]
+Batch = dict[str, Any]
+
+
+@pytest.fixture
+def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
+    return [make_batch(seed, size=8) for seed in (1, 2)]
+
+
+def test_predicted_loss_is_the_measured_error(build: Build, make_batch: Callable[..., Batch]) -> None:
+    """Each of the 24 heads alone: the cost, from moments, and the squared change of the module's output over the
+    calibration set, measured position by position in a model with the new projection in place. Relative 1e-4."""
+    model, batches = build(), [make_batch(seed, size=12) for seed in (1, 2, 3)]
+    moments, space, damping = context_moments(model, batches), HeadSpace.of(model), 1e-9
+    inverses = {name: damped_inverse(own.second, damping) for name, own in moments.items()}
+    rows = {name: [contexts(model, batch)[name] for batch in batches] for name in MODULES}
+    seen = {name: torch.cat(own).float() for name, own in rows.items()}
+    for point in attention_points(model):
+        old = point.module.out_proj
+        for head in range(4):
+            position = MODULES.index(point.name) * 4 + head
+            mask = space.keep(set(range(24)) - {position})
+            outputs = reconstruct_weights(model, mask, moments, damping)
+            assert list(outputs) == [point.name]
+            new = with_outputs(model, outputs).get_submodule(point.path).out_proj
+            assert torch.equal(new.bias, old.bias)
+            with torch.no_grad():
+                measured = (new(seen[point.name]) - old(seen[point.name])).double().square().sum(1).mean().item()
+            weight = old.weight.detach().double()
+            cost = removal_cost(weight, inverses[point.name], head_channels(point, [head]))
+            assert measured == pytest.approx(cost, rel=1e-4)
+            assert not new.weight[:, 8 * head : 8 * head + 8].any()
+
+
+def test_reconstruction_never_loses_more_than_leaving_weights_alone(
+    build: Build, batches: list[Batch], random_mask: Callable[..., Any]
+) -> None:
+    model = build()
+    moments = context_moments(model, batches)
+    for kept in (0, 5, 12, 23):
+        mask = random_mask(HeadSpace.of(model), kept)
+        outputs = reconstruct_weights(model, mask, moments, 0.01)
+        assert set(outputs) == {name for name, count in mask.per_module().items() if count < 4}
+        for point in attention_points(model):
+            if point.name not in outputs:
+                continue
+            old, new = point.module.out_proj.weight.detach().double(), outputs[point.name].weight.double()
+            gone = [i for i in range(4) if i not in mask.kept_indices()[point.name]]
+            plain = old.clone()
+            plain[:, head_channels(point, gone)] = 0
+            second = moments[point.name].second + ridge(moments[point.name].second, 0.01) * torch.eye(32)
+            assert reconstruction_error(old - new, second) <= reconstruction_error(old - plain, second) * (1 + 1e-6)
+            assert (new == 0).all() == (len(gone) == 4)
+
+
+@pytest.mark.parametrize("kept", [0, 9, 24])
+def test_compensation_keeps_the_mean_output(
+    build: Build,
+    batches: list[Batch],
+    rebatch: Callable[..., list[Batch]],
+    random_mask: Callable[..., Any],
+    kept: int,
+) -> None:
+    """On the contexts of the unpruned model, E of every module's output stays; measured on modules whose input no
+    other module changes. Absolute 1e-5."""
+    model = build()
+    mask = random_mask(HeadSpace.of(model), kept, seed=3)
+    outputs = compensate_bias(model, mask, context_moments(model, batches))
+    assert set(outputs) == {name for name, count in mask.per_module().items() if count < 4}
+    assert all(
+        torch.equal(outputs[p.name].weight, p.module.out_proj.weight)
+        for p in attention_points(model)
+        if p.name in outputs
+    )
+    pruned = with_outputs(model, outputs)
+    means = []
+    for subject in (model, pruned):
+        if subject is pruned:
+            set_mask(pruned, mask)
+        with watched(subject) as (_, outs):
+            for one in (one for batch in batches for one in rebatch(batch, 1)):
+                subject(**one["net_input"])
+        means.append({name: rows.mean(0) for name, rows in stacked(outs).items()})
+    for name in ("encoder.0", "decoder.0"):
+        np.testing.assert_allclose(means[1][name], means[0][name], atol=1e-5)
+
+
+def test_compensation_gives_a_bias_to_a_module_without(build: Build, batches: list[Batch]) -> None:
+    model = build()
+    install(model)
+    moments = context_moments(model, batches)
+    model.encoder.layers[0].self_attn.out_proj.bias = None
+    mask = HeadSpace.of(model).keep(range(1, 24))
+    found = compensate_bias(model, mask, moments)["encoder.0"].bias
+    weight = model.encoder.layers[0].self_attn.out_proj.weight.detach().double()
+    torch.testing.assert_close(found, (weight[:, :8] @ moments["encoder.0"].mean[:8]).float())
+    assert reconstruct_weights(model, mask, moments, 0.01)["encoder.0"].bias is None
+
+
+def test_masks_of_another_model_are_refused(build: Build, batches: list[Batch]) -> None:
+    model = build()
+    other = HeadSpace.of(build(decoder_layers=1)).full
+    with pytest.raises(ValueError, match="the mask is over 16 heads, the model has 24"):
+        compensate_bias(model, other, context_moments(model, batches))

@@ -1,0 +1,76 @@
+"""Trainings in two processes, on CPU with gloo: against one process that accumulates the same batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from headprune.config import Architecture, Training
+from headprune.models import compat
+from headprune.training.distributed import run
+from headprune.training.trainer import DivergedError, GateRun, arguments, configuration, gate_arguments, train
+
+SIZES = {"width": 32, "feed_forward": 32, "encoder_layers": 1, "decoder_layers": 1, "heads": 2}
+ARCHITECTURE = Architecture(**SIZES, dropout=0.0)
+
+
+def argv(corpus: Any, **changes: Any) -> list[str]:
+    values = {"updates": 8, "max_tokens": 300, "learning_rate": 0.005, "warmup": 2, "schedule": "linear"}
+    return arguments(corpus.binarised, corpus.pair, ARCHITECTURE, Training(**values | changes))
+
+
+@dataclass
+class Remembering:
+    """fairseq's training; every process keeps its gates of every update."""
+
+    folder: Path
+
+    def __call__(self, cfg: Any) -> None:
+        import fairseq_cli.train
+
+        seen = []
+
+        def look(proceed: Any, cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
+            state = trainer.get_model().gate_method.state_dict()
+            seen.append({name: value.clone() for name, value in state.items()})
+            return proceed()
+
+        with compat.around_updates(look):
+            fairseq_cli.train.main(cfg)
+        torch.save(seen, self.folder / f"{torch.distributed.get_rank()}.pt")
+
+
+def test_two_workers_train_like_one_that_accumulates_their_batches(prepared: Any, tmp_path: Path) -> None:
+    """The same sums in another order; float32, and Adam divides small gradients by their size."""
+    two = train(argv(prepared, workers=2), tmp_path / "two", seed=1)
+    one = train(argv(prepared, update_freq=2), tmp_path / "one", seed=1)
+    for name, value in one.model.state_dict().items():
+        torch.testing.assert_close(two.model.state_dict()[name], value, atol=1e-4, rtol=0)
+    losses = [[p["nll_loss"] for p in t.curve if p["split"] == "valid"] for t in (one, two)]
+    assert losses[0]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert two.spent.backward == one.spent.backward
+    assert 0 <= two.spent.forward - one.spent.forward < 100  # a worker without a batch to validate repeats one
+    assert two.spent.memory > 50
+
+
+@pytest.mark.parametrize("pipelined", [False, True], ids=["joint", "pipelined"])
+def test_the_gates_of_all_workers_are_equal_at_every_update(prepared: Any, tmp_path: Path, pipelined: bool) -> None:
+    gates = GateRun("dsp", {"cooldown": 0.5}, 2, seed=7, learning_rate=0.2, cooldown=4, pipelined=pipelined)
+    extra = ["--save-dir", str(tmp_path), "--seed", "1", "--no-epoch-checkpoints", "--num-workers", "0"]
+    run(configuration([*argv(prepared, workers=2), *gate_arguments(gates, 8), *extra]), Remembering(tmp_path))
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert len(first) == len(second) == 8
+    for left, right in zip(first, second, strict=True):
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name], right[name]) for name in left)
+    assert not torch.equal(first[0]["logits"], first[-1]["logits"])
+
+
+def test_an_error_of_a_worker_is_told_for_what_it_is(prepared: Any, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError):
+        train(argv(prepared, workers=2, learning_rate=1e30, warmup=0), tmp_path / "run", seed=1)
