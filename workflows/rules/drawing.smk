@@ -6,7 +6,7 @@ profile, or by published.smk for results that lie there already.
 
 import os
 
-os.environ["PYTHONUTF8"] = "1"  # in all jobs, whatever the locale says
+os.environ.update(PYTHONUTF8="1")  # in all jobs, whatever the locale says
 
 FIGURES = Path(workflow.basedir) / "paper_figures"
 FIGURE_NAMES = [
