@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent
-CACHES = {".benchmarks", ".hypothesis", ".pytest_cache", ".snakemake", "__pycache__"}  # of tools, where they always are
+CACHES = {line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}  # of tools
 
 if "HEADPRUNE_TEST_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks

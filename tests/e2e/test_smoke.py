@@ -130,7 +130,7 @@ def test_adding_a_seed_runs_only_that_seed(smoke, tmp_path):
 
 def planned(run: Run, **config: Any) -> dict[str, int]:
     """How many jobs of every rule would run, of those that compute."""
-    text = run.snakemake("-n", "--quiet", "rules", "tables", config=config)
+    text = run.snakemake("tables", "-n", "--quiet", "rules", config=config)
     counts = dict(re.findall(r"(?m)^(\w+) +(\d+)$", text))
     return {rule: int(counts[rule]) for rule in ("data", "dense", "gates", "score", "test", "speed") if rule in counts}
 
@@ -155,7 +155,8 @@ def test_another_option_measures_its_own_cells_and_keeps_the_others(smoke, tmp_p
     before = {path: path.read_bytes() for path in run.results.glob("cells/**/*.json")}
     run.snakemake("tables", config={"methods": methods})
     changed = {path for path, content in before.items() if path.read_bytes() != content}
-    assert {path.name for path in changed} == {"pruned.json", "identity.json", "test.json", "speed.json"}
+    names = {"identity.json", "manifest.json", "pruned.json", "speed.json", "test.json"}
+    assert {path.name for path in changed} == names
     assert {path.parents[1].name for path in changed} == {"gradient_importance.iterative"}
     record = json.loads(next(path for path in changed if path.name == "speed.json").read_text())
     assert set(record["scale"]) == {"latency_ms", "throughput"}
