@@ -47,7 +47,8 @@ OPENING = (
     "Test quality by number of heads kept K: mean (n runs){intervals}. Cells without a result are counted beside the "
     "mean and never enter it; – marks what was not planned. Bold: best mean of a pruned model at that K, no test. "
     "Underlined: not told apart from it at α = {alpha:g}, by the sign-flip test across seeds, or where n seeds cannot "
-    "decide by the paired test of the outputs{outputs}, if at least {least} segments differ; Holm over the column. {floor}"
+    "decide by the paired test of the outputs{outputs}, if at least {least} segments differ; Holm over the column. "
+    "{floor}"
 )
 INTERVALS = (
     ", with three seeds and more in brackets the 95 % t interval over seeds, draws of a seed averaged, cut where the "
