@@ -61,7 +61,6 @@ FLOOR = (
 )
 RIVALS = "Bold leaves out treated masks and means over more heads than K."
 SHORT = "{} runs unless given in parentheses."
-SHARE = 0.1  # of the unpruned quality: below it a model puts out noise
 
 
 def draw(results: Results, out_dir: Path) -> None:
@@ -138,9 +137,7 @@ def _noise(points: pd.DataFrame, quality: Quality) -> pd.Series:
     """True at budgets where even the best has less than a tenth of the unpruned quality, or than the metric's floor."""
     unpruned = quality.mean(points.loc[points["method"] == UNPRUNED, "mean"])
     best = points["mean"].where(points["best"]).groupby(points["budget"]).transform("max")
-    share = best.map(lambda value: quality.share(value, unpruned))
-    below = quality.sign * best < quality.sign * quality.floor if quality.floor is not None else best.isna()
-    return below | (share < SHARE)
+    return best.map(lambda value: quality.is_noise(value, unpruned)).astype(bool)
 
 
 def _points(points: pd.DataFrame) -> list[Point]:

@@ -115,10 +115,8 @@ def elsewhere(table: pd.DataFrame) -> str:
     """The sentence that names the claims which the results are not about; empty where they are about all."""
     told = set(table.loc[table["verdict"] != ELSEWHERE, "id"])
     own = table[(table["verdict"] == ELSEWHERE) & ~table["id"].isin(told)].drop_duplicates("id")
-    reasons = {reason: ", ".join(part["id"]) for reason, part in own.groupby("note", sort=False)}
-    if not reasons:
-        return ""
-    return f"Not about these results: {'; '.join(f'{ids} ({reason!s})' for reason, ids in reasons.items())}."
+    parts = [f"{', '.join(part['id'])} ({reason!s})" for reason, part in own.groupby("note", sort=False)]
+    return f"Not about these results: {'; '.join(parts)}." if parts else ""
 
 
 def _absent(claim: Claim, has_track: bool) -> Part:

@@ -20,6 +20,7 @@ from headprune.statistics.normalised import relative
 from headprune.statistics.seeds import mean
 
 DIFFERENCES = {"linear": ("", 2), "log": ("nats per token", 3)}  # of the two scales: unit where it is another, digits
+NOISE = 0.1  # of the unpruned quality: a model with less puts out noise
 LOWEST, HIGHEST = float("-inf"), float("inf")
 
 
@@ -94,6 +95,11 @@ class Quality:
             rounded = f"{value:.3g}"
             return rounded if value >= 1e6 else f"{float(rounded):.0f}"
         return f"{value:.{self.digits}f}"
+
+    def is_noise(self, value: float, unpruned: float) -> bool:
+        """Whether a model of this value says nothing: less than a tenth of the unpruned quality, or than the floor."""
+        below = self.floor is not None and self.sign * value < self.sign * self.floor
+        return bool(below or self.share(value, unpruned) < NOISE)
 
     def share(self, value: float, unpruned: float) -> float:
         """What is left of the unpruned quality: the ratio of the two, less than 1 where the value is worse.

@@ -37,7 +37,7 @@ class Best:
     """The pruned line with the best mean over seeds at a budget."""
 
     budget: int
-    labels: tuple[str, ...]  # several where their means print alike
+    labels: tuple[str, ...]  # several where their means print alike, none where even the best is noise
     quality: Estimate
     share: float  # of the unpruned quality
     rivals: int  # lines that have a result at this budget
@@ -104,6 +104,7 @@ def _best(runs: pd.DataFrame, quality: Quality, unpruned: Estimate) -> list[Best
             lost = int((own["status"] != "ok").sum())
             alike = [one for one in rivals if round(rivals[one].value - best.value, quality.digits) == 0]
             labels = tuple(map(label_of, [line, *(one for one in sorted(alike) if one != line)]))
+            labels = () if quality.is_noise(best.value, unpruned.value) else labels
             found.append(Best(budget, labels, best, share, len(rivals), lost))
     return found
 

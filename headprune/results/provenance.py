@@ -82,11 +82,8 @@ def processor() -> dict[str, Any]:
 
     cpuinfo = Path("/proc/cpuinfo")
     found = cpu_of(cpuinfo.read_text(encoding="utf-8")) if cpuinfo.exists() else {}
-    unknown: dict[str, Any] = {
-        "name": platform.processor() or platform.machine(),
-        "count": os.cpu_count(),
-        "instructions": [],
-    }
+    name = platform.processor() or platform.machine()
+    unknown: dict[str, Any] = {"name": name, "count": os.cpu_count(), "instructions": []}
     return unknown | found | {"kernels": torch.backends.cpu.get_cpu_capability()}
 
 

@@ -77,3 +77,17 @@ def test_the_scale_of_every_metric_is_known() -> None:
     assert all(set(schema.units_of(track)) <= set(schema.UNITS) for track in QUALITY)
     assert (schema.units_of("lm")["latency_ms"], schema.units_of("?")) == ("ms per token", {})
     assert Quality("perplexity_one_row", "perplexity").scale == "log"
+
+
+@rows(
+    Found("0.08 BLEU of 15.26", "the best, in bold", True, "below 2 BLEU and a tenth", (BLEU, 0.08, 15.26)),
+    Found("1.9 BLEU of 15.26", "the best, in bold", True, "below 2 BLEU", (BLEU, 1.9, 15.26)),
+    Found("2.5 BLEU of 30", "the best, in bold", True, "less than a tenth", (BLEU, 2.5, 30.0)),
+    Found("2.8 BLEU of 15.26", "–", False, "more than either", (BLEU, 2.8, 15.26)),
+    Found("perplexity 1,229 of 99.86", "the best, in bold", True, "a twelfth", (PERPLEXITY, 1229.0, 99.86)),
+    Found("perplexity 137 of 99.86", "–", False, "73 %", (PERPLEXITY, 137.0, 99.86)),
+    Found("no unpruned model", "–", False, "nothing to be a share of", (PERPLEXITY, 137.0, float("nan"))),
+)
+def test_noise_is_no_best(found: Found) -> None:
+    quality, value, unpruned = found.case
+    assert quality.is_noise(value, unpruned) == found.right
