@@ -16,6 +16,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from headprune import results
 from headprune.config import load
 from headprune.data import corpus, read_pairs
 from headprune.pipeline import calls, display, inventory, jobs, progress, timings
@@ -259,6 +260,35 @@ def test_what_is_whole_keeps_its_bytes(pattern: str, again: set[str], finished: 
     assert set(now) == set(before)
     written = {name for name in now if now[name] != before[name] and not name.startswith("jobs/") and "/" in name}
     assert written - {"tables/results.csv"} <= again
+
+
+@pytest.mark.parametrize("what", ["data", "data/help", "cells", "jobs", "progress"])
+def test_a_folder_that_was_removed_is_made_again(what: str, finished: Plan, copied: Plan) -> None:
+    """The tables stay until then."""
+    shutil.rmtree(copied.folder / what)
+    list(jobs.forget_failures(copied.folder))
+    assert (copied.folder / "cells.csv").read_bytes() == (finished.folder / "cells.csv").read_bytes()
+    snakemake(copied)
+    assert values(copied) == values(finished)
+    assert [failure for failure in failures(copied.folder) if failure.status == DAMAGED] == []
+
+
+def test_a_collection_that_fails_leaves_the_tables(copied: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is made last, and whether it fails when it is made or when it is written."""
+    before = contents(copied.folder)
+    (copied.folder / "cells/tiny/l0/k3-s1/test.json").unlink()
+    monkeypatch.setattr(results, "ablations_table", lambda rows: pytest.fail("no table"))
+    with pytest.raises(pytest.fail.Exception):
+        collect(copied, lambda line: None)
+    monkeypatch.undo()
+    written = Path.write_bytes
+    full = lambda path, content: 1 / 0 if "ablations" in path.name else written(path, content)  # noqa: E731
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ZeroDivisionError):
+        collect(copied, lambda line: None)
+    monkeypatch.undo()
+    after = contents(copied.folder)
+    assert before == after | {"cells/tiny/l0/k3-s1/test.json": before["cells/tiny/l0/k3-s1/test.json"]}
 
 
 def values(plan: Plan) -> dict[str, Any]:
