@@ -176,7 +176,10 @@ def test_what_is_not_there_is_named(form: type, run: Path, tmp_path: Path) -> No
 
 
 DAMAGE = {
-    "hypotheses.test.txt.gz": [b"", b"not gzip", hypotheses(ODD)[:-9], gzip.compress(b"\xff\n"), hypotheses(ODD)[:20]],
+    "hypotheses.test.txt.gz": [
+        *(b"", b"not gzip", hypotheses(ODD)[:-9]),
+        *(gzip.compress(b"\xff\n", mtime=0), hypotheses(ODD)[:20]),
+    ],
     "likelihoods.test.parquet": [b"", b"not a table"],
     "sample.test.json": [b"", b"{", b"[]", b"3", b'{"prompt": "one"}', b'{"prompt": 1, "continuation": "two"}'],
 }
