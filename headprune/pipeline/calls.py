@@ -46,7 +46,7 @@ def first(profile: Path, words: Sequence[str]) -> list[str]:
     return [*command, *words]
 
 
-def become(command: Sequence[str]) -> NoReturn:
+def become(command: list[str]) -> NoReturn:
     """Runs a command in the place of this process.
 
     Jobs find the `python` and `headprune` beside this interpreter, in an environment that is not activated, too.
