@@ -16,7 +16,7 @@ from headprune.naming import unknown
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 console = Console()
 
-ConfigFile = Annotated[Path, typer.Argument(help="a profile: workflows/config/NAME.yaml")]
+Profile = Annotated[str, typer.Argument(help="a file, or the name of a profile that comes along, such as quick")]
 RunFolder = Annotated[Path, typer.Argument(help="results/PROFILE, or the folder of one cell in it")]
 
 
@@ -82,18 +82,21 @@ def check(
 def new_method(
     name: Annotated[str, typer.Argument(help="of the method, as profiles say it")],
     kind: Annotated[str, typer.Option(help="score: judges a trained model; gate: learns while it trains")] = "score",
-    directory: Annotated[Path, typer.Option(help="folder for the file")] = Path("methods"),
+    directory: Annotated[
+        Path | None, typer.Option(help="folder for the file; default: methods where there is one, else this folder")
+    ] = None,
 ) -> None:
     """Write a commented method file that passes `check` as it stands, and its test."""
     from headprune.method.template import new_method as write
 
-    file, test = write(name, kind, directory)
+    folder = directory or next(path for path in (Path("methods"), Path()) if path.is_dir())
+    file, test = write(name, kind, folder)
     console.print(f"wrote {file}\nwrote {test}\nnext: headprune check {file}", highlight=False, soft_wrap=True)
 
 
 @app.command()
 def plan(
-    config: ConfigFile,
+    profile: Profile,
     cores: Annotated[int, typer.Option(help="cores the run may use")] = 2,
     part: Annotated[str, typer.Option(help="of the profile; left out: the whole")] = "",
     seeds: Annotated[list[int] | None, typer.Option(help="instead of the profile's; may be given again")] = None,
@@ -102,15 +105,28 @@ def plan(
 
     Hours come from earlier timings of the profile, or of another one in the same results folder, where there are any.
     """
-    from headprune.config import load, read
+    from headprune.config import load, profile_file, read
     from headprune.pipeline import planned
     from headprune.pipeline.plan import Plan
 
     change: dict[str, Any] = ({"part": part} if part else {}) | ({"seeds": seeds} if seeds else {})
-    grid = Plan(load({**read(config), **change} if change else config))
+    file = profile_file(profile)
+    grid = Plan(load({**read(file), **change} if change else file))
     grid.check_writable()
     grid.check_data()
     planned.show(console, grid, cores)
+
+
+@app.command("run", context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
+def run_profile(context: typer.Context, profile: Profile) -> None:
+    """Run a profile, `headprune run quick`: snakemake with the workflow that comes along. Results go below this folder.
+
+    What follows PROFILE are further arguments of snakemake: `headprune run quick figures --cores 2`.
+    """
+    from headprune.config import profile_file
+    from headprune.pipeline import calls
+
+    calls.become(calls.first(profile_file(profile), context.args))
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The configuration of a profile: one schema, checked before anything runs."""
 
-from headprune.config.loading import ConfigError, load, read
+from headprune.config.loading import ConfigError, load, profile_file, read
 from headprune.config.models import (
     Architecture,
     Dataset,
@@ -39,5 +39,6 @@ __all__ = [
     "dataset_from",
     "load",
     "model_from",
+    "profile_file",
     "read",
 ]

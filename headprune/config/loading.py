@@ -19,6 +19,7 @@ from headprune.config.schema import Config
 from headprune.method import unknown
 from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
+from headprune.system.bundled import bundled
 
 MOST = 30  # errors that are told at once
 LONGEST = 1000  # characters of a text
@@ -56,6 +57,20 @@ def load(source: Mapping[str, Any] | str | Path) -> Config:
     except RecursionError:
         raise ConfigError("the configuration is nested without end: an alias of YAML leads back to itself") from None
     return config
+
+
+def profile_file(given: str | Path) -> Path:
+    """The file of a profile that a command is given: a path, or the bare name of a profile that comes along.
+
+    :raises ConfigError: a bare name of nothing here and of no such profile.
+    """
+    path = Path(given)
+    if path.suffix or path.name != str(given) or path.is_file():
+        return path
+    known = {file.stem: file for file in sorted(bundled("workflows/config").glob("*.yaml"))}
+    if path.name not in known:
+        raise ConfigError(unknown("profile", path.name[:LONGEST], known) + "; or the path of a file")
+    return known[path.name]
 
 
 def read(source: str | Path) -> Mapping[str, Any]:

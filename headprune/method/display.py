@@ -11,9 +11,10 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from headprune.method.entry import BUILT_IN, Entry
+from headprune.system.bundled import bundled
 from headprune.system.terminal import Column, say, show
 
-CARDS = BUILT_IN.parent / "docs" / "methods"
+CARDS = bundled("docs/methods")
 
 
 def methods(console: Console, entries: Iterable[Entry]) -> None:

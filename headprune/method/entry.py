@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from headprune.naming import unknown
+from headprune.system.bundled import bundled
 from headprune.system.stopping import SelfEndedError, contained
 
-BUILT_IN = Path(__file__).resolve().parents[2] / "methods"
+BUILT_IN = bundled("methods")
 LARGEST = 1e12  # of a hyper-parameter; no method means anything by more
 MODES = ("joint", "continued", "pipelined")
 

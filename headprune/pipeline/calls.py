@@ -1,4 +1,4 @@
-"""Calls of Snakemake: each is noted when it begins, and the last one can be given again whatever ended it."""
+"""Calls of Snakemake: the first one on a profile; each is noted, and the last can be given again whatever ended it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from headprune.pipeline.manifests import now
 from headprune.pipeline.records import entries
 from headprune.pipeline.store import write_json
 from headprune.results.provenance import git_commit
+from headprune.system.bundled import bundled
 
 PATIENCE = 300.0  # seconds that cancelled jobs have to save their state and end
 REPEATED = {"arguments", "host", "pid", "directory", "logs"}  # what it takes to give a call again
@@ -34,13 +35,36 @@ def calls(folder: Path) -> list[dict[str, Any]]:
     return [call for call in entries(calls_path(folder)) if set(call) >= REPEATED]
 
 
+def first(profile: Path, words: Sequence[str]) -> list[str]:
+    """The command that runs the workflow of this library on a profile, from whatever folder; results go below it.
+
+    :param words: further arguments of Snakemake; they come last, so that they prevail and none is taken for a value
+    """
+    # -P: a file of the current folder, such as that of a new method, does not take the place of a library
+    command = [sys.executable, "-P", "-m", "snakemake", "--configfile", str(profile)]
+    command += ["--snakefile", str(bundled("Snakefile")), "--workflow-profile", str(bundled("profiles/default"))]
+    return [*command, *words]
+
+
+def become(command: list[str]) -> NoReturn:
+    """Runs a command in the place of this process.
+
+    Jobs find the `python` and `headprune` beside this interpreter, in an environment that is not activated, too.
+    """
+    own, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
+    if own not in path.split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([own, path])
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
 def note(folder: Path, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
     """Notes the call of Snakemake that this process is.
 
     :param logs: files that Snakemake writes
     :param moved: whether Snakemake went to another folder than it was called from
     """
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])  # wherever it is installed
+    command = shlex.join(["snakemake", *sys.argv[1:]])  # wherever it is installed, and by whom it was started
     call = {"command": command, "started": now(), "cores": cores, "git": git_commit()}
     call |= {"arguments": sys.argv[1:], "host": socket.gethostname(), "pid": os.getpid()}
     call["directory"] = os.environ.get("PWD", os.getcwd()) if moved else os.getcwd()
@@ -70,8 +94,7 @@ def resume(folder: Path, elsewhere: bool, tell: Tell) -> NoReturn:
     tell(f"{call['directory']}$ {shlex.join(again[2:])}")
     if (code := subprocess.run(command, check=False).returncode) != 0:
         sys.exit(code)
-    sys.stdout.flush()
-    os.execv(again[0], again)
+    become(again)
 
 
 def commands(call: Mapping[str, Any]) -> tuple[list[str], list[str]]:

@@ -13,7 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-PACKAGE = Path(__file__).resolve().parents[1]
+from headprune.system.bundled import PACKAGE
+
+# Packages and modules that nothing computes with: they read results, check methods and code, or talk to users.
+LEFT_OUT = (
+    *("analysis", "report", "results/merging", "verification", "check", "cli"),
+    *("data/display.py", "method/display.py", "pipeline/display.py", "pipeline/planned.py", "pipeline/failures.py"),
+    *("system/terminal.py", "method/template.py"),
+    "bundled",  # of a wheel: what a clone has beside the package; methods' files are in the signatures of their cells
+)
 # By our names, those of /proc/cpuinfo, and the instruction sets that torch, oneDNN and MKL choose kernels by.
 CPUINFO = {
     "name": "model name",
@@ -46,11 +54,23 @@ def file_sha256(path: str | Path) -> str:
 
 @cache
 def code_sha256() -> str:
-    """Hash of the library's own source files: the code version that results depend on."""
+    """Hash of the library's source files but `LEFT_OUT`: the version of the code that results depend on."""
+    return hash_of_code(PACKAGE)
+
+
+def hash_of_code(package: Path) -> str:
+    """Of a copy of the package, wherever it lies: names and bytes of the files count."""
     total = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        total.update(f"{path.relative_to(PACKAGE)}\0".encode() + path.read_bytes() + b"\0")
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if not is_left_out(name):
+            total.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
     return total.hexdigest()
+
+
+def is_left_out(name: str) -> bool:
+    """Whether a file of the package, `report/page.py`, is no part of the hash."""
+    return any(name == out or name.startswith(f"{out}/") for out in LEFT_OUT)
 
 
 @cache
@@ -108,14 +128,19 @@ def hardware_name(found: Mapping[str, Any]) -> str:
 
 @cache
 def git_commit() -> Mapping[str, Any]:
-    """Commit of the working tree and whether it has changes, when first asked; empty outside a repository."""
-    root = PACKAGE.parent
+    """Commit of the clone and whether it has changes, when first asked; empty where git does not track the library."""
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, check=True)
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, check=True)
+        # Installed within a repository of somebody's, it is not tracked there, and the commit says nothing of it.
+        _git("ls-files", "--error-unmatch", str(PACKAGE / "__init__.py"))
+        return {"commit": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return {}
-    return {"commit": commit.stdout.decode("ascii").strip(), "dirty": bool(status.stdout.strip())}
+
+
+def _git(*words: str) -> str:
+    """What git says of the folder that the package lies in."""
+    done = subprocess.run(["git", *words], cwd=PACKAGE.parent, capture_output=True, check=True)
+    return os.fsdecode(done.stdout).strip()
 
 
 def environment() -> dict[str, Any]:

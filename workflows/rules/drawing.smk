@@ -6,6 +6,8 @@ profile, or by published.smk for results that lie there already.
 
 import os
 
+from headprune.system.bundled import PACKAGE
+
 os.environ.update(PYTHONUTF8="1")  # in all jobs, whatever the locale says
 
 FIGURES = Path(workflow.basedir) / "paper_figures"
@@ -92,7 +94,7 @@ def output_folder(wildcards, output):
     return str(Path(output[0]).parent)
 
 
-REPORT = Path(workflow.basedir) / "headprune" / "report"
+REPORT = PACKAGE / "report"
 PARTS = [
     str(path)
     for end in ("py", "html", "css", "js")
