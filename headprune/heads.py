@@ -206,11 +206,6 @@ class Budget:
         if not 0 <= self.kept <= self.total:
             raise ValueError(f"budget {self.kept} is outside 0…{self.total}, the heads of the model")
 
-    @property
-    def sparsity(self) -> float:
-        """Fraction of heads removed."""
-        return 1 - self.kept / self.total if self.total else 0.0
-
 
 @dataclass(frozen=True)
 class Scope:

@@ -171,10 +171,6 @@ def test_counts_agree(keep: list[bool]) -> None:
     assert SPACE.keep(i for i, kept in enumerate(keep) if kept) == mask
 
 
-def test_budget_and_sparsity() -> None:
-    assert [Budget(kept, 4).sparsity for kept in (0, 1, 4)] == [1.0, 0.75, 0.0]
-
-
 @pytest.mark.parametrize("kept", [-1, 5])
 def test_budgets_outside_the_model_are_refused(kept: int) -> None:
     with pytest.raises(ValueError, match=f"budget {kept} is outside 0…4"):
