@@ -171,6 +171,24 @@ def test_counts_agree(keep: list[bool]) -> None:
     assert SPACE.keep(i for i, kept in enumerate(keep) if kept) == mask
 
 
+def test_masks_without_one_head_and_with_one_head_of_a_module() -> None:
+    space = HeadSpace.from_names(["encoder.0.0", "encoder.0.1", "encoder.0.2", "cross.1.0", "cross.1.1"])
+    assert [mask.keep for mask in space.drop_one()] == [
+        (0, 1, 1, 1, 1),
+        (1, 0, 1, 1, 1),
+        (1, 1, 0, 1, 1),
+        (1, 1, 1, 0, 1),
+        (1, 1, 1, 1, 0),
+    ]
+    assert [mask.keep for mask in space.keep_one()] == [
+        (1, 0, 0, 1, 1),
+        (0, 1, 0, 1, 1),
+        (0, 0, 1, 1, 1),
+        (1, 1, 1, 1, 0),
+        (1, 1, 1, 0, 1),
+    ]
+
+
 @pytest.mark.parametrize("kept", [-1, 5])
 def test_budgets_outside_the_model_are_refused(kept: int) -> None:
     with pytest.raises(ValueError, match=f"budget {kept} is outside 0…4"):

@@ -53,13 +53,11 @@ def _level(gates: GateMethod, update: int, total: int) -> float | None:
     try:
         value = gates.scheduled(update, total)
         level = None if value is None else float(value)
+        if level is None or math.isfinite(level):
+            return level
+        reason = f"it gives {level}"
     except Exception as error:
-        return _without(gates, update, total, f"{type(error).__name__}: {error}")
-    if level is not None and not math.isfinite(level):
-        return _without(gates, update, total, f"it gives {level}, which is not finite")
-    return level
-
-
-def _without(gates: GateMethod, update: int, total: int, reason: str) -> None:
+        reason = f"{type(error).__name__}: {error}"
     text = f"method {gates.name!r}: the curve has no {gates.quantity}, as scheduled({update}, {total}) fails: {reason}"
     warnings.warn(text, RuntimeWarning, stacklevel=2)
+    return None
