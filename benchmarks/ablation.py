@@ -23,7 +23,7 @@ from fairseq.data import Dictionary
 from headprune.gates import install
 from headprune.heads import HeadSpace, attention_points
 from headprune.models.transformer import HeadpruneTransformer, headprune_transformer
-from headprune.scoring.masked_losses import masked_losses, without
+from headprune.scoring.masked_losses import masked_losses
 
 SIZES = {  # layers, width, inner width, heads, vocabulary, sentences in a batch
     "small, 3+3": (3, 128, 256, 4, 2000, 40),
@@ -55,11 +55,8 @@ def batch_of(sentences: int, vocabulary: int) -> dict[str, Any]:
 
 
 def masks_of(space: HeadSpace, kind: str) -> torch.Tensor:
-    total = len(space)
-    if kind == "drop one":
-        return without(range(total), range(total), total)
-    module = torch.tensor(space.module_of)
-    return (module.unsqueeze(0) != module.unsqueeze(1)).float() + torch.eye(total)
+    masks = space.drop_one() if kind == "drop one" else space.keep_one()
+    return torch.tensor([mask.keep for mask in masks])  # (N, N)
 
 
 def passes(model: Any, batch: dict[str, Any], masks: torch.Tensor, reuse: bool) -> int:

@@ -23,7 +23,7 @@ import headprune.models.compat  # noqa: F401
 import torch
 from torch import Tensor
 
-from headprune.models.all_attention import Architecture
+from headprune.models.all_attention import AllAttentionConfig
 from headprune.models.all_attention.layer import Block
 from headprune.models.all_attention.memory import LayerMemory
 from headprune.models.cutting import shrink
@@ -55,7 +55,7 @@ Step = Callable[[], None]
 
 def layer(size: Size, naive: bool = False, keep: int | None = None) -> torch.nn.Module:
     torch.manual_seed(1)
-    architecture = Architecture.of(
+    architecture = AllAttentionConfig.of(
         Namespace(
             width=size.width,
             heads=size.heads,

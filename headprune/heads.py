@@ -145,6 +145,17 @@ class HeadSpace:
             raise ValueError(f"positions {sorted(kept)} are not all within 0…{len(self) - 1}")
         return HeadMask(self, tuple(int(i in kept) for i in range(len(self))))
 
+    def drop_one(self) -> list[HeadMask]:
+        """For every head, the mask that removes it and nothing else."""
+        everything = set(range(len(self)))
+        return [self.keep(everything - {position}) for position in range(len(self))]
+
+    def keep_one(self) -> list[HeadMask]:
+        """For every head, the mask that removes the others of its module and nothing else."""
+        modules = self.module_of
+        elsewhere = {own: {i for i, module in enumerate(modules) if module != own} for own in set(modules)}
+        return [self.keep(elsewhere[module] | {position}) for position, module in enumerate(modules)]
+
 
 @dataclass(frozen=True, init=False)
 class HeadMask:
@@ -205,11 +216,6 @@ class Budget:
             raise ValueError(f"a budget is a whole number of heads, got {self.kept!r}")
         if not 0 <= self.kept <= self.total:
             raise ValueError(f"budget {self.kept} is outside 0…{self.total}, the heads of the model")
-
-    @property
-    def sparsity(self) -> float:
-        """Fraction of heads removed."""
-        return 1 - self.kept / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True)

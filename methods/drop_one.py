@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from headprune.heads import HeadSpace
 from headprune.method import ScoreMethod, option, register
-from headprune.scoring.masked_losses import masked_losses, spread_examples, without
+from headprune.scoring.masked_losses import masked_losses, spread_examples
 
 
 @register("drop_one", paper="Michel, Levy and Neubig 2019, section 3.2")
@@ -25,7 +27,6 @@ class DropOne(ScoreMethod):
                 raise ValueError(f"option 'sentences' is {self.sentences}; it must not be negative")
 
     def scores(self, model, batches, rng):
-        total = len(HeadSpace.prunable(model))
-        masks = without(range(total), range(total), total)
+        masks = torch.tensor([mask.keep for mask in HeadSpace.prunable(model).drop_one()])  # (N, N)
         data = spread_examples(batches, self.options.sentences)
-        return masked_losses(model, data, masks) - masked_losses(model, data, masks.new_ones(1, total))
+        return masked_losses(model, data, masks) - masked_losses(model, data, masks.new_ones(1, len(masks)))

@@ -16,6 +16,8 @@ class DifferentiableSubsetPruning(GateMethod):
     guarded against double selection and overflow (D9, D10).
     """
 
+    quantity = "temperature"
+
     @dataclass(frozen=True)
     class Options:
         learning_rate: float = option(0.2, "of w, constant (paper: 0.2 for translation, 0.5 for classification)")
@@ -35,9 +37,11 @@ class DifferentiableSubsetPruning(GateMethod):
     def cooldown(self, total):
         return round(self.options.cooldown * total)
 
+    def scheduled(self, update, total):
+        return temperature(update, self.options.start, self.options.end, self.cooldown(total))
+
     def sample(self, progress):
-        options = self.options
-        tau = temperature(progress.update, options.start, options.end, self.cooldown(progress.total))
+        tau = self.scheduled(progress.update, progress.total)
         return subset_sample(self.logits, self.budget, tau, generator=progress.generator)
 
     def keep(self, budget):

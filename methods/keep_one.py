@@ -28,7 +28,5 @@ class KeepOne(ScoreMethod):
                 raise ValueError(f"option 'sentences' is {self.sentences}; it must not be negative")
 
     def scores(self, model, batches, rng):
-        module = torch.tensor(HeadSpace.prunable(model).module_of)
-        elsewhere = module.unsqueeze(0) != module.unsqueeze(1)  # (N, N): row h, the heads of other modules
-        masks = elsewhere.float() + torch.eye(len(module))
+        masks = torch.tensor([mask.keep for mask in HeadSpace.prunable(model).keep_one()])  # (N, N)
         return -masked_losses(model, spread_examples(batches, self.options.sentences), masks)

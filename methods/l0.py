@@ -23,6 +23,7 @@ class HardConcreteL0(GateMethod):
 
     per_budget = False
     coefficient = "penalty"
+    quantity = "penalty"
 
     @dataclass(frozen=True)
     class Options:
@@ -51,10 +52,13 @@ class HardConcreteL0(GateMethod):
         uniform = torch.rand(len(self.space), generator=progress.generator, dtype=torch.float64)
         return hard_concrete(self.log_alpha, uniform.to(self.log_alpha.device))
 
-    def penalty(self, progress):
+    def scheduled(self, update, total):
         warmup = self.options.warmup
-        grown = min(1.0, progress.fraction / warmup) if warmup else 1.0
-        return grown * self.options.penalty * open_probability(self.log_alpha).sum()
+        grown = min(1.0, update / total / warmup) if warmup else 1.0
+        return grown * self.options.penalty
+
+    def penalty(self, progress):
+        return self.scheduled(progress.update, progress.total) * open_probability(self.log_alpha).sum()
 
     def keep(self, budget):
         """Open heads, or the top K; a scope that protects more heads than are open keeps these."""

@@ -19,6 +19,8 @@ class LagrangianL0(GateMethod):
     once the gates have polarised and is reported as it is; `at_k` cuts the order of log α instead.
     """
 
+    quantity = "heads asked for"
+
     @dataclass(frozen=True)
     class Options:
         learning_rate: float = option(0.1, "of log α and the multipliers, constant (CoFi: 0.01 over 20 epochs)")
@@ -46,10 +48,17 @@ class LagrangianL0(GateMethod):
         uniform = torch.rand(len(self.space), generator=progress.generator, dtype=torch.float64)
         return hard_concrete(self.log_alpha, uniform.to(self.log_alpha.device), self.options.beta)
 
-    def penalty(self, progress):
+    def fallen(self, update, total):
+        """The share of its way from 1 to K / N that the target has gone."""
         warmup = self.options.warmup
-        fallen = min(1.0, progress.fraction / warmup) if warmup else 1.0
-        target = 1 - fallen * (1 - self.budget / len(self.space))
+        return min(1.0, update / total / warmup) if warmup else 1.0
+
+    def scheduled(self, update, total):
+        heads = len(self.space)
+        return heads - self.fallen(update, total) * (heads - self.budget)
+
+    def penalty(self, progress):
+        target = 1 - self.fallen(progress.update, progress.total) * (1 - self.budget / len(self.space))
         excess = open_probability(self.log_alpha, self.options.beta).mean() - target
         linear, quadratic = reverse_gradient(self.multipliers)
         return linear * excess + quadratic * excess**2

@@ -27,6 +27,7 @@ class LayerwiseL0(GateMethod):
 
     per_budget = False
     coefficient = "penalty"
+    quantity = "penalty"
 
     @dataclass(frozen=True)
     class Options:
@@ -70,11 +71,16 @@ class LayerwiseL0(GateMethod):
         total = kept.index_add(0, module, torch.ones_like(opened))
         return (total / kept.index_add(0, module, opened).clamp(min=1))[module]
 
+    def scheduled(self, update, total):
+        """λ(k) = λ · (k + 1) / k_w during the first k_w updates, λ afterwards."""
+        warm = round(self.options.warmup * total)
+        grown = min(1.0, (update + 1) / warm) if warm else 1.0
+        return grown * self.options.penalty
+
     def penalty(self, progress):
-        """λ(k) · Ω, with λ(k) = λ · (k + 1) / k_w during the first k_w updates."""
-        warm = round(self.options.warmup * progress.total)
-        grown = min(1.0, (progress.update + 1) / warm) if warm else 1.0
-        return grown * self.options.penalty * open_probability(torch.cat(list(self.log_alpha)), BETA).sum()
+        """λ(k) · Ω."""
+        weight = self.scheduled(progress.update, progress.total)
+        return weight * open_probability(torch.cat(list(self.log_alpha)), BETA).sum()
 
     def keep(self, budget):
         """Open heads, or the top K; a scope that protects more heads than are open keeps these."""

@@ -20,6 +20,7 @@ class MovementPruning(GateMethod):
     """
 
     modes = ("joint", "continued")
+    quantity = "heads asked for"
 
     @dataclass(frozen=True)
     class Options:
@@ -39,9 +40,12 @@ class MovementPruning(GateMethod):
     def cooldown(self, total):
         return round(self.options.end * total)
 
+    def scheduled(self, update, total):
+        start = round(self.options.start * total)
+        return cubic_budget(update, start, self.cooldown(total), len(self.space), self.budget)
+
     def sample(self, progress):
-        start, end = round(self.options.start * progress.total), self.cooldown(progress.total)
-        kept = cubic_budget(progress.update, start, end, len(self.space), self.budget)
+        kept = self.scheduled(progress.update, progress.total)
         return straight_through(self.scores.new_tensor(self.largest(self.scores, kept).keep), self.scores)
 
     def keep(self, budget):

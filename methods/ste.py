@@ -46,6 +46,13 @@ class StraightThrough(GateMethod):
         """Forward passes see hard masks at all times; only the gradient of st_relaxed has a temperature to lose."""
         return round(self.options.cooldown * total) if self.options.variant == "st_relaxed" else 0
 
+    @property
+    def quantity(self):
+        return "temperature" if self.options.variant == "st_relaxed" else ""
+
+    def scheduled(self, update, total):
+        return temperature(update, self.options.start, self.options.end, self.cooldown(total))
+
     def sample(self, progress):
         options = self.options
         if options.freeze_last and progress.update >= round((1 - options.freeze_last) * progress.total):
@@ -59,7 +66,7 @@ class StraightThrough(GateMethod):
         hard = self._hard(self.logits + noise)
         if options.variant == "st_gumbel":
             return straight_through(hard, self.logits)
-        tau = temperature(progress.update, options.start, options.end, self.cooldown(progress.total))
+        tau = self.scheduled(progress.update, progress.total)
         return straight_through(hard, subset_sample(self.logits, self.budget, tau, noise))
 
     def keep(self, budget):

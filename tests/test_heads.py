@@ -171,8 +171,22 @@ def test_counts_agree(keep: list[bool]) -> None:
     assert SPACE.keep(i for i, kept in enumerate(keep) if kept) == mask
 
 
-def test_budget_and_sparsity() -> None:
-    assert [Budget(kept, 4).sparsity for kept in (0, 1, 4)] == [1.0, 0.75, 0.0]
+def test_masks_without_one_head_and_with_one_head_of_a_module() -> None:
+    space = HeadSpace.from_names(["encoder.0.0", "encoder.0.1", "encoder.0.2", "cross.1.0", "cross.1.1"])
+    assert [mask.keep for mask in space.drop_one()] == [
+        (0, 1, 1, 1, 1),
+        (1, 0, 1, 1, 1),
+        (1, 1, 0, 1, 1),
+        (1, 1, 1, 0, 1),
+        (1, 1, 1, 1, 0),
+    ]
+    assert [mask.keep for mask in space.keep_one()] == [
+        (1, 0, 0, 1, 1),
+        (0, 1, 0, 1, 1),
+        (0, 0, 1, 1, 1),
+        (1, 1, 1, 1, 0),
+        (1, 1, 1, 0, 1),
+    ]
 
 
 @pytest.mark.parametrize("kept", [-1, 5])

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headprune.analysis.evidence import Evidence
-from headprune.analysis.predicates import ALL, Part, Predicate
+from headprune.analysis.predicates import ALL, Comparison, Predicate
 from headprune.analysis.predicates.base import Count
 from headprune.analysis.quality import QUALITY
 from headprune.analysis.tables import GROUP, Results
@@ -119,12 +119,12 @@ def elsewhere(table: pd.DataFrame) -> str:
     return f"Not about these results: {'; '.join(parts)}." if parts else ""
 
 
-def _absent(claim: Claim, has_track: bool) -> Part:
+def _absent(claim: Claim, has_track: bool) -> Comparison:
     what = f"no model {claim.model} is" if has_track else f"track {claim.track} is not"
-    return Part("", missing=f"{what} in the results", elsewhere=True)
+    return Comparison("", missing=f"{what} in the results", elsewhere=True)
 
 
-def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -> dict[str, Any]:
+def _row(claim: Claim, group: dict[str, str], parts: list[Comparison], level: float) -> dict[str, Any]:
     check: Predicate = claim.check
     row: dict[str, Any] = {"id": claim.id, "source": claim.source, "text": " ".join(claim.text.split())} | group
     row |= {"wanted": check.wanted(), "unit": check.unit}
@@ -157,13 +157,13 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Part], level: float) -
     }
 
 
-def _why_no_interval(part: Part, estimate: Estimate) -> str:
+def _why_no_interval(part: Comparison, estimate: Estimate) -> str:
     what = "cell" if isinstance(part, Count) else "seed"
     counted = f"counted over {estimate.n} {what}s" if part.counted and estimate.n > 1 else ""
     return counted or f"no interval from {estimate.n} {what}{'s' * (estimate.n != 1)}"
 
 
-def _weakest(found: list[tuple[Part, Estimate]], check: Predicate) -> tuple[Part, Estimate]:
+def _weakest(found: list[tuple[Comparison, Estimate]], check: Predicate) -> tuple[Comparison, Estimate]:
     """The comparison that speaks least for the claim."""
     sign = 1 if check.direction == "above" else -1
     return min(found, key=lambda pair: sign * pair[1].value)

@@ -26,7 +26,7 @@ from headprune.analysis.tables import (
     seed_values,
     split_arm,
 )
-from headprune.statistics import Estimate, Family, Paired
+from headprune.statistics import Estimate, Family, PairedComparison
 from headprune.statistics.normalised import flags, normalised_interval
 from headprune.statistics.paired import significant
 from headprune.statistics.paired import verdict as verdict_of_outputs
@@ -143,7 +143,7 @@ class Study:
     def across(self, pair: Pair) -> Across:
         return across(self.values.get(pair.system, {}), self.values.get(pair.baseline, {}))
 
-    def outputs(self, pair: Pair) -> Paired | None:
+    def outputs(self, pair: Pair) -> PairedComparison | None:
         """The paired test of outputs over all seeds and draws that both have; None without segments."""
         if not self.segments.exist:
             return None
@@ -261,7 +261,7 @@ def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = A
     return rows
 
 
-def _row(study: Study, pair: Pair, seeds: Across, outputs: Paired | None) -> dict[str, Any]:
+def _row(study: Study, pair: Pair, seeds: Across, outputs: PairedComparison | None) -> dict[str, Any]:
     (line, budget), other = pair.system, pair.baseline[0]
     budget = pair.baseline[1] if line == REFERENCE else budget  # that of the pruned one
     values, references = (

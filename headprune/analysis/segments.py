@@ -13,7 +13,7 @@ import numpy as np
 from headprune.analysis.tables import ResultsError
 from headprune.naming import cell_id
 from headprune.results import outputs
-from headprune.statistics.paired import Paired, compare_statistics, paired_means, segment_statistics
+from headprune.statistics.paired import PairedComparison, compare_statistics, paired_means, segment_statistics
 
 MEAN_SAMPLES = 1999  # permutations of per-segment values
 KINDS = {"mt": "hypotheses", "lm": "likelihoods", "nli": "labels"}  # of outputs, by track
@@ -58,7 +58,7 @@ class Segments:
         except ValueError as error:
             raise ResultsError(str(error)) from error
 
-    def compare(self, system: str, runs: Sequence[Run], baseline: str, others: Sequence[Run]) -> Paired:
+    def compare(self, system: str, runs: Sequence[Run], baseline: str, others: Sequence[Run]) -> PairedComparison:
         """The outputs of runs of a method against those of the baseline, pair by pair; difference: more is better.
 
         Translation is tested by `test` of `metric`, log-likelihood per token and accuracy by permutation.

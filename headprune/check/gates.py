@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,6 +98,23 @@ def settling(subject: Subject) -> str | None:
         good = type(found) is int and 0 <= found <= total
         require(good, f"cooldown({total}) is {found!r}", "return a whole number of updates between 0 and `total`")
     return f"after {method.cooldown(1000) / 10:g} % of the updates"
+
+
+@check("the schedule of a curve is a number in every update", "gate")
+def schedule(subject: Subject) -> str | None:
+    """`quantity` is a word, and with one `scheduled(update, total)` is a finite number or None, also of one update."""
+    for method in _methods(subject):
+        quantity: Any = method.quantity
+        require(isinstance(quantity, str), f"quantity is {quantity!r}", "name what `scheduled` gives, or leave it out")
+        own = type(method).scheduled is not GateMethod.scheduled
+        remedy = "name what `scheduled` gives in `quantity`, and override both or neither"
+        require(own or not quantity, f"quantity is {quantity!r}, and `scheduled` is not overridden", remedy)
+        for update, total in ((0, 1), *((stage, TOTAL) for stage in STAGES)):
+            found: Any = method.scheduled(update, total)
+            number = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
+            reason = f"scheduled({update}, {total}) is {found!r}"
+            require(found is None or number, reason, "return a finite number, or None where there is none")
+    return method.quantity or "none"
 
 
 @check("parameters stay in float64 and belong to the gates", "gate")

@@ -48,7 +48,7 @@ def scrambled(seed: int) -> Iterator[None]:
 
 
 @dataclass
-class Passes:
+class PositionCounts:
     """Positions that attention modules computed, without and with a graph for the backward pass."""
 
     plain: int = 0
@@ -61,10 +61,10 @@ class Passes:
 
 
 @contextmanager
-def counting(model: nn.Module) -> Iterator[Passes]:
+def counting(model: nn.Module) -> Iterator[PositionCounts]:
     """Counts what the attention modules of `model`, of its parts and of copies of it compute: a pass over a part of the
     model, or over copies of an example, counts for what it is."""
-    passes, kinds = Passes(), {type(point.module) for point in attention_points(model)}
+    passes, kinds = PositionCounts(), {type(point.module) for point in attention_points(model)}
 
     def count(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if type(module) in kinds:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from headprune.check.base import Unreachable, last_line, listed, require
 from headprune.check.families import FAMILIES, Family
-from headprune.check.probes import Passes, copied, counting, scrambled
+from headprune.check.probes import PositionCounts, copied, counting, scrambled
 from headprune.heads import HeadMask, HeadSpace, Scope
 from headprune.method import Entry, GateMethod, Pruning, ScoreMethod
 from headprune.method.audit import Seen
@@ -50,7 +50,7 @@ class Run:
     setting: Setting
     space: HeadSpace  # that the masks are over
     budgets: tuple[int, ...]
-    passes: Passes = field(default_factory=Passes)
+    passes: PositionCounts = field(default_factory=PositionCounts)
     scores: Any = None  # what `scores` returned, if it was called
     ranking: Any = None  # what `rank` returned, if it was called
     found: dict[int, Any] = field(default_factory=dict)

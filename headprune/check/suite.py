@@ -40,6 +40,7 @@ BEHAVIOUR: tuple[Check, ...] = (
     gates.reproducible,
     gates.hard_masks,
     gates.settling,
+    gates.schedule,
     gates.precision,
     training.trains,
     training.resumes,

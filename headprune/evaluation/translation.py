@@ -120,10 +120,10 @@ class Paired:
     differing: int | None = None  # segments in which the two differ
 
 
-def paired_bootstrap(
+def bleu_against_first(
     hypotheses: Mapping[str, Sequence[str]], references: Sequence[str], samples: int
 ) -> dict[str, Paired]:
-    """The paired bootstrap test of BLEU, every system against the first (`headprune.statistics.paired_bootstrap`).
+    """BLEU of every system, with `headprune.statistics.paired_bootstrap` of it against the first.
 
     :param hypotheses: of every system, by name
     :param samples: resamples of the segments

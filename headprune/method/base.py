@@ -155,6 +155,7 @@ class GateMethod(nn.Module):
     modes: ClassVar[tuple[str, ...]] = MODES
     per_budget: ClassVar[bool] = True  # False: one training serves every budget; `budget` is then N
     coefficient: ClassVar[str] = ""  # the option, of one training for all budgets, that is searched over to reach each
+    quantity: str = ""  # what `scheduled` gives the values of, as training curves name it; empty: nothing
 
     def __init__(
         self,
@@ -186,6 +187,17 @@ class GateMethod(nn.Module):
     def cooldown(self, total: int) -> int:
         """Updates after which the gates have settled: no checkpoint is selected before."""
         return 0
+
+    def scheduled(self, update: int, total: int) -> float | None:
+        """The value in an update of what the method changes by a schedule, `quantity`: a temperature, the weight of a
+        penalty, the heads asked for. Training curves show it; `sample` and `penalty` of the method may take it from
+        here. It follows from the options, `space` and `budget` alone, as it is asked of a method that has not trained.
+
+        :param update: updates done, counted from 0
+        :param total: updates of the whole training
+        :returns: a finite number; None where there is none
+        """
+        return None
 
     def sample(self, progress: Progress) -> Tensor:
         """Gates of this forward pass (N,), differentiable in the method's parameters."""

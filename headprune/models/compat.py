@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.metadata
 import logging
 import sys
 import warnings
@@ -26,8 +25,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
-
-FAIRSEQ_VERSIONS = ("0.12.3",)
 
 if not logging.getLogger().handlers:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -70,22 +67,6 @@ with _scores_on_demand():
     import fairseq  # noqa: F401
 import fairseq.logging.metrics as _metrics  # noqa: E402
 from fairseq import checkpoint_utils as _checkpoint_utils  # noqa: E402
-
-
-def check_fairseq_version() -> str:
-    """The installed fairseq distribution and version; warns when it is not one the suite is tested with."""
-    for distribution in ("ve-fairseq", "fairseq-fixed", "fairseq"):
-        try:
-            version = importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        if distribution != "ve-fairseq" or version not in FAIRSEQ_VERSIONS:
-            warnings.warn(
-                f"{distribution} {version} is not tested with headprune; tested: ve-fairseq {FAIRSEQ_VERSIONS}",
-                stacklevel=2,
-            )
-        return f"{distribution} {version}"
-    return "unknown"
 
 
 def use_device_bf16(cfg: Any) -> None:

@@ -18,7 +18,7 @@ from headprune.pipeline import calls, estimate, timings
 from headprune.pipeline.cells import bounds_path, execution_path, state_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import hint, planned
-from headprune.pipeline.remaining import Pace, Part, seconds_left
+from headprune.pipeline.remaining import JobState, Pace, seconds_left
 from headprune.pipeline.store import write_json
 
 ONE_TRAINING = ("dense/", "gates/")  # jobs of which an update is the same part of the whole as of the training
@@ -80,13 +80,13 @@ def overview(folder: Path) -> Overview | None:
     return Overview(len(folders), pruned, tested, len(parts), sum(part.done for part in parts), left)
 
 
-def _part(folder: Path, receipt: str, job: Mapping[str, Any]) -> Part:
+def _part(folder: Path, receipt: str, job: Mapping[str, Any]) -> JobState:
     """A job of the written plan, and where it stands."""
     state, done = _state(folder, job["name"]), (folder / receipt).exists()
     about = (job["name"], job["estimate"], tuple(job.get("needs", ())), job.get("threads", 1), done)
     if done or state.get("seconds"):  # it took so long, now or before it was forgotten
-        return Part(*about, elapsed=(state.get("seconds") or 0.0) if done else 0.0)
-    return Part(*about, fraction=state.get("fraction", 0.0), elapsed=state.get("elapsed", 0.0))
+        return JobState(*about, elapsed=(state.get("seconds") or 0.0) if done else 0.0)
+    return JobState(*about, fraction=state.get("fraction", 0.0), elapsed=state.get("elapsed", 0.0))
 
 
 def recent_overview(folder: Path) -> str:

@@ -18,7 +18,7 @@ TELLING = 0.1  # of a running job: less of it says little about the whole
 
 
 @dataclass(frozen=True)
-class Part:
+class JobState:
     """A job, and where it stands.
 
     :param formula: seconds of one core that `estimate` gives it
@@ -70,7 +70,7 @@ class Pace:
         return next((median(pace.values[key]) for pace, key in known if pace.values.get(key)), 1.0)
 
 
-def seconds_left(parts: Sequence[Part], cores: int, earlier: Pace | None = None) -> float:
+def seconds_left(parts: Sequence[JobState], cores: int, earlier: Pace | None = None) -> float:
     """By the clock, until the last job has ended.
 
     :param cores: that the run has
@@ -81,14 +81,14 @@ def seconds_left(parts: Sequence[Part], cores: int, earlier: Pace | None = None)
     return makespan([part for part in parts if not part.done], left, cores)
 
 
-def _left(part: Part, ratio: float) -> float:
+def _left(part: JobState, ratio: float) -> float:
     expected = part.formula * ratio
     if part.whole is not None:
         return part.whole - part.elapsed
     return max(expected - part.elapsed, expected / 10)  # it takes longer than it should: nobody knows how much
 
 
-def makespan(parts: Sequence[Part], seconds: Mapping[str, float], cores: int) -> float:
+def makespan(parts: Sequence[JobState], seconds: Mapping[str, float], cores: int) -> float:
     """The time that jobs take on so many cores when each starts as soon as it can, those of higher priority first.
 
     :param seconds: by name of a job; what a job needs beyond these is done

@@ -1,14 +1,15 @@
-"""What a gate method changes while it trains: the temperature, the weight of a penalty, the heads it asks for."""
+"""The schedules of gate methods, as training curves show them: a temperature, a penalty, the heads asked for."""
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from headprune.config import Config, Method
 from headprune.method import Entry, GateMethod
-from headprune.relaxations import cubic_budget, temperature
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,11 @@ class Schedule:
 def schedule(
     config: Config, entry: Entry, method: Method, model: str, budget: int, options: Mapping[str, Any]
 ) -> Schedule:
-    """Of one training of a gate method.
+    """The course of one training of a gate method, as the file of the method declares it.
 
     :param budget: over all heads of the model
     :param options: those that the training was given
+    :returns: its length, when gates settle, and what its schedule changes
     """
     settings = config.models[model]
     total = settings.training.updates if method.mode == "joint" else method.updates or settings.training.updates
@@ -39,28 +41,23 @@ def schedule(
     space = method.scope.subspace(whole)
     inside = budget - (len(whole) - len(method.scope.candidates(whole)))
     gates: GateMethod = entry.method(space, max(0, inside), entry.options(options), None, method.scope)
-    quantity, value = _scheduled(gates, total)
-    return Schedule(total, gates.cooldown(total), quantity, value)
+    return Schedule(total, gates.cooldown(total), gates.quantity, lambda update: _level(gates, update, total))
 
 
-def _scheduled(gates: GateMethod, total: int) -> tuple[str, Callable[[int], float | None]]:
-    o: Any = gates.options
-    name = getattr(gates, "name", "")
-    if name == "dsp" or (name == "ste" and o.variant == "st_relaxed"):
-        return "temperature", lambda n: temperature(n, o.start, o.end, gates.cooldown(total))
-    if name == "l0":
-        return "penalty", lambda n: o.penalty * _grown(n, o.warmup * total)
-    if name == "layerwise_l0":
-        return "penalty", lambda n: o.penalty * _grown(n + 1, round(o.warmup * total))
-    if name == "lagrangian_l0":
-        heads = len(gates.space)
-        return "heads asked for", lambda n: heads - _grown(n, o.warmup * total) * (heads - gates.budget)
-    if name == "movement":
-        start, end, heads = round(o.start * total), gates.cooldown(total), len(gates.space)
-        return "heads asked for", lambda n: cubic_budget(n, start, end, heads, gates.budget)
-    return "", lambda n: None
-
-
-def _grown(update: int, warmup: float) -> float:
-    """The share of a linear warm-up that is done."""
-    return min(1.0, update / warmup) if warmup else 1.0
+def _level(gates: GateMethod, update: int, total: int) -> float | None:
+    """The value that a method declares. A fault there leaves the point without one and is told: the losses of a
+    training that is done are worth more than the line beside them.
+    """
+    if not gates.quantity:
+        return None
+    try:
+        value = gates.scheduled(update, total)
+        level = None if value is None else float(value)
+        if level is None or math.isfinite(level):
+            return level
+        reason = f"it gives {level}"
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+    text = f"method {gates.name!r}: the curve has no {gates.quantity}, as scheduled({update}, {total}) fails: {reason}"
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
+    return None

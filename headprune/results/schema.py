@@ -279,25 +279,6 @@ def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
         raise ValueError(f"{path} holds values of other types than the schema's: {error}") from error
 
 
-def merge(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Tables of several runs as one. A cell that is ok in one of them counts; rows that repeat it are taken once.
-
-    :raises ValueError: a cell is ok under two signatures, or twice under one with different results.
-    """
-    cell, rows = CELL_KEY[1:], ROW_KEY[1:]
-    merged = pd.concat(list(tables), ignore_index=True).drop_duplicates()
-    finished = merged[(merged["status"] == "ok") & (merged["split"] == "test")].set_index(cell).index
-    merged = merged[(merged["status"] == "ok") | ~merged.set_index(cell).index.isin(finished)]
-    for column, what in (("signature", "under {} signatures"), ("value", "with {} values under one signature")):
-        compared = merged if column == "signature" else reproducible(merged)
-        counts = compared.groupby(rows, sort=False)[column].nunique()
-        if (counts > 1).any():
-            first: tuple[Any, ...] = counts[counts > 1].index.tolist()[0]
-            name = "/".join(str(part) for part in first[: len(cell)])
-            raise ValueError(f"cell {name} occurs {what.format(counts.max())}; merge only one of them")
-    return merged.drop_duplicates(rows).sort_values(ROW_KEY, kind="stable", ignore_index=True)
-
-
 def to_csv(table: pd.DataFrame) -> bytes:
     """CSV with full precision: every number is the shortest text that reads back as itself."""
     return table.to_csv(index=False, lineterminator="\n").encode()

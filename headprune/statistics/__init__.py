@@ -3,13 +3,13 @@
 from headprune.statistics.base import Estimate
 from headprune.statistics.frontiers import hypervolume, pareto_front
 from headprune.statistics.multiple import Family, holm
-from headprune.statistics.paired import Paired, approximate_randomization, paired_bootstrap
+from headprune.statistics.paired import PairedComparison, approximate_randomization, paired_bootstrap
 from headprune.statistics.seeds import iqm
 
 __all__ = [
     "Estimate",
     "Family",
-    "Paired",
+    "PairedComparison",
     "approximate_randomization",
     "holm",
     "hypervolume",

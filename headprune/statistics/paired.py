@@ -41,7 +41,7 @@ Lines = Sequence[str]
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedComparison:
     """Two systems on one test set, the second compared with the first."""
 
     baseline: float
@@ -82,7 +82,7 @@ def paired_bootstrap(
     references: Lines,
     metric: str = "bleu",
     samples: int = SAMPLES["bs"],
-) -> Paired:
+) -> PairedComparison:
     """sacrebleu's paired bootstrap test, two-sided.
 
     Where the scores are equal p is 1: sacrebleu counts resamples with a larger difference than the one observed, and
@@ -103,7 +103,7 @@ def approximate_randomization(
     references: Lines,
     metric: str = "bleu",
     samples: int = SAMPLES["ar"],
-) -> Paired:
+) -> PairedComparison:
     """sacrebleu's approximate randomisation, two-sided; parameters of `paired_bootstrap`. Equal scores give p = 1."""
     return _test_lines("ar", baseline, system, references, metric, samples)
 
@@ -126,7 +126,7 @@ def compare_statistics(
     metric: str = "bleu",
     samples: int | None = None,
     level: float = LEVEL,
-) -> Paired:
+) -> PairedComparison:
     """A paired test on sufficient statistics, as `segment_statistics` gives them, one array a seed.
 
     :param test: `bs`: paired bootstrap; `ar`: approximate randomisation
@@ -150,7 +150,7 @@ def compare_statistics(
     signature = _metric(metric).get_signature()
     signature.update("seed", str(_seed()).lower())
     signature.update(test, samples)
-    return Paired(
+    return PairedComparison(
         baseline=one,
         system=two,
         difference=two - one,
@@ -173,7 +173,7 @@ def paired_means(
     samples: int = 9999,
     level: float = LEVEL,
     seed: int = SEED,
-) -> Paired:
+) -> PairedComparison:
     """Permutation test and bootstrap interval of values that add up over segments: Σ values / Σ sizes.
 
     With log-likelihoods for values and tokens for sizes this is the difference of log-likelihood per token, minus the
@@ -207,7 +207,7 @@ def paired_means(
         p_value = float(found.pvalue)
     counts = _draws(len(change), RESAMPLES, seed)
     low, high = percentiles((counts @ change) / (counts @ weights), level)
-    return Paired(
+    return PairedComparison(
         baseline=float(first.mean(axis=0).sum() / total),
         system=float(second.mean(axis=0).sum() / total),
         difference=float(change.sum() / total),
@@ -269,7 +269,7 @@ class _SeedBlocks(Metric):
 
 def _test_lines(
     test: Literal["bs", "ar"], baseline: Any, system: Any, references: Lines, metric: str, samples: int
-) -> Paired:
+) -> PairedComparison:
     first, second = (
         [
             segment_statistics(lines, references, metric)

@@ -120,7 +120,7 @@ class LanguageModeling(Track):
         self, models: Iterable[tuple[str, Any]], corpus: LanguageCorpus, settings: Evaluation, samples: int
     ) -> dict[str, Paired]:
         """Perplexity of validation text, with permutation tests of the log-likelihoods of its runs of tokens."""
-        from headprune.statistics.paired import paired_means  # see `evaluation.translation.paired_bootstrap`
+        from headprune.statistics.paired import paired_means  # as in `evaluation.translation.bleu_against_first`
 
         reads = {name: likelihood(m, corpus, "valid", settings.rows, length_of(m)) for name, m in models}
         first = next(iter(reads))

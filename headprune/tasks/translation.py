@@ -85,7 +85,7 @@ class Translation(Track):
     ) -> dict[str, Paired]:
         """BLEU of validation hypotheses."""
         hypotheses = {name: translation.translate(model, corpus, "valid", settings) for name, model in models}
-        return translation.paired_bootstrap(hypotheses, corpus.references("valid"), samples)
+        return translation.bleu_against_first(hypotheses, corpus.references("valid"), samples)
 
 
 @cache

@@ -70,6 +70,12 @@ BROKEN_GATES = {
         "parameter logits is torch.float32",
     ),
     "cooldown": ("def cooldown(self, total): return 0.5 * total", "settle", "cooldown(1) is 0.5"),
+    "schedule": (
+        "quantity = 'sharpness'\ndef scheduled(self, update, total): return total / update if update else float('inf')",
+        "schedule of a curve",
+        "scheduled(0, 1) is inf",
+    ),
+    "schedule of nothing": ("quantity = 'sharpness'", "schedule of a curve", "`scheduled` is not overridden"),
     "mode": ("modes = ('pipelined', 'later')", "are declared", "modes is ('pipelined', 'later')"),
     "coefficient": ("coefficient = 'strength'", "are declared", "coefficient is 'strength'"),
     "scope ignored": (

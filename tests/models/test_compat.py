@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import pickle
 import subprocess
 import sys
@@ -151,21 +150,3 @@ def test_bf16_means_the_device_at_hand() -> None:
     assert not cfg.common.tpu
     assert not cfg.distributed_training.tpu
     assert cfg.common.bf16
-
-
-def test_the_installed_fairseq_is_the_tested_one(recwarn: pytest.WarningsRecorder) -> None:
-    assert compat.check_fairseq_version() == "ve-fairseq 0.12.3"
-    assert not recwarn.list
-
-
-@pytest.mark.parametrize("installed", [{"fairseq": "0.12.2"}, {"ve-fairseq": "0.13.0"}])
-def test_another_fairseq_is_warned_of(monkeypatch: pytest.MonkeyPatch, installed: dict[str, str]) -> None:
-    def version(name: str) -> str:
-        if name not in installed:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return installed[name]
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    ((name, number),) = installed.items()
-    with pytest.warns(UserWarning, match=f"{name} {number} is not tested with headprune; tested: ve-fairseq"):
-        assert compat.check_fairseq_version() == f"{name} {number}"

@@ -15,7 +15,7 @@ from headprune.config import load, read
 from headprune.pipeline import estimate, progress
 from headprune.pipeline.cells import Job, state_path
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.remaining import Pace, Part, makespan, seconds_left
+from headprune.pipeline.remaining import JobState, Pace, makespan, seconds_left
 from headprune.pipeline.store import write_json
 from tests.found import Found, rows
 
@@ -29,17 +29,22 @@ STEP = 5.0  # seconds between two looks at the simulated run
     ("parts", "seconds", "cores", "expected"),
     [
         ([], {}, 2, 0.0),
-        ([Part("test/a", 1)], {"test/a": 7.0}, 2, 7.0),
-        ([Part(f"test/{i}", 1) for i in range(4)], {f"test/{i}": 3.0 for i in range(4)}, 2, 6.0),
-        ([Part("test/b", 1, ("test/a",)), Part("test/a", 1)], {"test/a": 3.0, "test/b": 4.0}, 8, 7.0),
-        ([Part("test/b", 1, ("test/done",))], {"test/b": 4.0}, 8, 4.0),
-        ([Part("speed/a", 1, threads=4), Part("test/a", 1)], {"speed/a": 5.0, "test/a": 2.0}, 4, 7.0),
-        ([Part("gates/a", 1, threads=4)], {"gates/a": 5.0}, 2, 5.0),  # Snakemake scales threads down
+        ([JobState("test/a", 1)], {"test/a": 7.0}, 2, 7.0),
+        ([JobState(f"test/{i}", 1) for i in range(4)], {f"test/{i}": 3.0 for i in range(4)}, 2, 6.0),
+        ([JobState("test/b", 1, ("test/a",)), JobState("test/a", 1)], {"test/a": 3.0, "test/b": 4.0}, 8, 7.0),
+        ([JobState("test/b", 1, ("test/done",))], {"test/b": 4.0}, 8, 4.0),
+        ([JobState("speed/a", 1, threads=4), JobState("test/a", 1)], {"speed/a": 5.0, "test/a": 2.0}, 4, 7.0),
+        ([JobState("gates/a", 1, threads=4)], {"gates/a": 5.0}, 2, 5.0),  # Snakemake scales threads down
         # the long one first: 5 beside 2 + 3; in the order given, 2 beside 3, then 5
-        ([Part("test/a", 1), Part("test/b", 1), Part("dense/a", 1)], {"test/a": 2, "test/b": 3, "dense/a": 5}, 2, 5.0),
+        (
+            [JobState("test/a", 1), JobState("test/b", 1), JobState("dense/a", 1)],
+            {"test/a": 2, "test/b": 3, "dense/a": 5},
+            2,
+            5.0,
+        ),
     ],
 )
-def test_schedules(parts: list[Part], seconds: dict[str, float], cores: int, expected: float) -> None:
+def test_schedules(parts: list[JobState], seconds: dict[str, float], cores: int, expected: float) -> None:
     assert makespan(parts, seconds, cores) == pytest.approx(expected)
 
 
@@ -51,7 +56,7 @@ def test_no_schedule_is_shorter_than_its_work_and_its_longest_chain(data: st.Dat
     parts, chain = [], dict[str, float]()
     for i, name in enumerate(seconds):
         needs = tuple(data.draw(st.sets(st.sampled_from([f"test/{j}" for j in range(i)])))) if i else ()
-        parts.append(Part(name, 1.0, needs))
+        parts.append(JobState(name, 1.0, needs))
         chain[name] = seconds[name] + max((chain[need] for need in needs), default=0.0)
     found, work, longest = makespan(parts, seconds, cores), sum(seconds.values()) / cores, max(chain.values())
     assert max(work, longest) <= found * (1 + 1e-9)
@@ -71,12 +76,12 @@ def test_a_kind_goes_by_its_own_jobs_then_by_others_like_it() -> None:
 
 
 def test_a_running_job_tells_how_long_it_takes() -> None:
-    running = Part("dense/a", 100.0, fraction=0.25, elapsed=100.0)
+    running = JobState("dense/a", 100.0, fraction=0.25, elapsed=100.0)
     assert seconds_left([running], 2) == pytest.approx(300.0)
-    assert seconds_left([running, Part("gates/a", 50.0, ("dense/a",))], 2) == pytest.approx(300.0 + 4 * 50.0)
-    hardly = Part("dense/a", 100.0, fraction=0.01, elapsed=30.0)
+    assert seconds_left([running, JobState("gates/a", 50.0, ("dense/a",))], 2) == pytest.approx(300.0 + 4 * 50.0)
+    hardly = JobState("dense/a", 100.0, fraction=0.01, elapsed=30.0)
     assert seconds_left([hardly], 2) == pytest.approx(70.0)
-    late = Part("search/a", 100.0, elapsed=500.0)
+    late = JobState("search/a", 100.0, elapsed=500.0)
     assert 0 < seconds_left([late], 2) <= 100.0
 
 

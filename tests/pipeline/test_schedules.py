@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from headprune.config import load
 from headprune.config.schema import Config
-from headprune.method import GateMethod
+from headprune.heads import HeadSpace
+from headprune.method import GateMethod, load_methods
 from headprune.method.base import Progress
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.schedules import Schedule, schedule
+from headprune.relaxations import open_probability
 
 UPDATES = 20
 ARCHITECTURE = {"width": 16, "feed_forward": 16, "encoder_layers": 1, "decoder_layers": 1, "heads": 4}  # N = 12
@@ -81,6 +84,62 @@ def test_heads_that_the_lagrangian_asks_for(config: Config) -> None:
     found, _ = trained(config, "lagrangian_l0")
     assert [found.at(update) for update in range(4)] == [12, 8.5, 5, 5]
     assert found.quantity == "heads asked for"
+
+
+TOY = """
+from headprune.method import GateMethod, register
+
+
+@register("toy_schedule")
+class Toy(GateMethod):
+    \"\"\"Gates of a sharpness that doubles.\"\"\"
+
+    quantity = "sharpness"
+
+    def build(self, generator):
+        self.logits = self.logits_parameter(generator)
+
+    def scheduled(self, update, total):
+        return 2.0**update / (update - 7) if update < 9 else None
+"""
+
+
+def test_a_method_from_elsewhere_has_its_curve(tmp_path: Path) -> None:
+    """The curve reads what the file declares; a division by zero in it is told, and costs that point alone."""
+    (tmp_path / "toy_schedule.py").write_text(TOY, encoding="utf-8")
+    settings = {"profile": "unit", "seeds": [1], "budgets": [5], "datasets": {"help": {"corpus": "lohelp-de-en"}}}
+    settings |= {"methods": [{"name": "unpruned"}, {"name": "toy_schedule", "mode": "joint"}]}
+    found, _ = trained(
+        load(settings | {"models": {"tiny": TINY}, "methods_directories": [str(tmp_path)]}), "toy_schedule"
+    )
+    assert (found.quantity, found.cooldown) == ("sharpness", 0)
+    assert [found.at(update) for update in (0, 3, 8, 9)] == [-1 / 7, -2.0, 256.0, None]
+    with pytest.warns(RuntimeWarning, match=r"'toy_schedule': the curve has no sharpness, as scheduled\(7, 20\) fails"):
+        assert found.at(7) is None
+
+
+BETAS = {"l0": 0.33, "layerwise_l0": 0.333}  # temperature of the gates' distribution
+PENALISED = {"l0": {"penalty": 0.02, "warmup": 0.4}, "layerwise_l0": {"penalty": 0.02, "warmup": 0.33}}
+
+
+@pytest.mark.parametrize("name", PENALISED)
+def test_the_penalty_of_a_curve_is_the_one_that_trains(name: str) -> None:
+    """To the last bit: the penalty of a training is the level of the curve times the expected number of open heads."""
+    entry = load_methods()[name]
+    space = HeadSpace.from_names([f"encoder.{layer}.{head}" for layer in range(3) for head in range(4)])
+    method = entry.method(space, 12, entry.options(PENALISED[name]))
+    alpha = torch.cat([parameter.detach() for parameter in method.parameters()])
+    opened = open_probability(alpha, BETAS[name]).sum()
+    for update in range(UPDATES):
+        assert method.penalty(progress(update)).item() == (method.scheduled(update, UPDATES) * opened).item()
+
+
+@pytest.mark.parametrize(("variant", "expected"), [("plain", ""), ("st_gumbel", ""), ("st_relaxed", "temperature")])
+def test_only_the_relaxed_straight_through_has_a_temperature(variant: str, expected: str) -> None:
+    entry = load_methods()["ste"]
+    assert (
+        entry.method(HeadSpace.from_names(["encoder.0.0"]), 1, entry.options({"variant": variant})).quantity == expected
+    )
 
 
 def test_a_method_without_a_schedule(config: Config) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headprune.results import schema
-from headprune.results.schema import CELL_COLUMNS, MASK_COLUMNS, MEASURED, UNITS, cells_table, masks_table, merge
+from headprune.results.schema import CELL_COLUMNS, MASK_COLUMNS, MEASURED, UNITS, cells_table, masks_table
 
 Row = dict[str, Any]
 
@@ -227,48 +227,6 @@ def test_reproducible_rows_leave_out_what_is_measured() -> None:
     assert set(MEASURED) == measured
     assert set(kept["metric"]) == set(UNITS) - measured
     assert list(kept.index) == list(range(len(kept)))
-
-
-def test_merging_takes_repeated_cells_once() -> None:
-    """The same cell in two profiles, under one signature."""
-    first = cells_table([row(), row(seed=2, value=11.0)])
-    second = cells_table([row(profile="other"), row(profile="other", seed=3, value=10.0)])
-    merged = merge([first, second])
-    found = merged[["profile", "seed", "value"]].values.tolist()
-    assert found == [["other", 3, 10.0], ["unit", 1, 12.5], ["unit", 2, 11.0]]
-    assert {column: str(kind) for column, kind in merged.dtypes.items()} == CELL_COLUMNS
-
-
-def test_merging_a_table_with_itself_changes_nothing() -> None:
-    table = cells_table([row(), row(seed=2), row(metric="chrf", unit="chrF2")])
-    pd.testing.assert_frame_equal(merge([table, table, table]), table)
-
-
-def test_merging_contradictory_cells_is_refused() -> None:
-    first, second = cells_table([row()]), cells_table([row(profile="other", value=11.0, signature="ba9876543210")])
-    message = "cell mt/help/tiny/dsp/joint/4/1 occurs under 2 signatures; merge only one of them"
-    with pytest.raises(ValueError, match=message):
-        merge([first, second])
-
-
-def test_metrics_and_splits_of_one_cell_do_not_clash() -> None:
-    first = cells_table([row(), row(metric="chrf", unit="chrF2")])
-    second = cells_table([row(split="valid"), row(arm="pipelined", signature="ba9876543210")])
-    assert len(merge([first, second])) == 4
-
-
-def test_merging_prefers_a_cell_that_is_ok_to_one_that_failed_or_is_missing() -> None:
-    good = cells_table([row()])
-    for status in ("failed", "missing"):
-        bad = cells_table([row(value=None, status=status, reason="why", signature="")])
-        for tables in ([good, bad], [bad, good]):
-            pd.testing.assert_frame_equal(merge(tables), good)
-
-
-def test_merging_one_signature_with_two_results_is_refused() -> None:
-    tables = [cells_table([row(value=value)]) for value in (10.0, 11.0)]
-    with pytest.raises(ValueError, match="occurs with 2 values under one signature"):
-        merge(tables)
 
 
 @rows(

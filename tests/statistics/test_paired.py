@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sacrebleu.significance import PairedTest
 from scipy import stats
 
-from headprune.statistics import Paired, approximate_randomization, paired_bootstrap
+from headprune.statistics import PairedComparison, approximate_randomization, paired_bootstrap
 from headprune.statistics.paired import compare_statistics, paired_means, segment_statistics
 
 WORDS = [f"w{i}" for i in range(12)]
@@ -205,5 +205,5 @@ def test_size_of_the_permutation_test() -> None:
 def test_statistics_suffice() -> None:
     statistics = [segment_statistics(run, REFERENCES, "chrf") for run in RUNS["a"]]
     other = [segment_statistics(run, REFERENCES, "chrf") for run in RUNS["b"]]
-    found: Paired = compare_statistics("bs", statistics, other, "chrf", 100)
+    found: PairedComparison = compare_statistics("bs", statistics, other, "chrf", 100)
     assert found == paired_bootstrap(RUNS["a"], RUNS["b"], REFERENCES, "chrf", 100)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headprune.analysis.predicates.base import Part, Predicate
+from headprune.analysis.predicates.base import Comparison, Predicate
 from headprune.analysis.predicates.heads import DropOne, OneHead, OneHeadOf, Survival, SurvivalByDepth
 from headprune.analysis.predicates.quality import Compare, ExactCount, Loss, Proportional, Saving
 
@@ -19,4 +19,4 @@ ALL: tuple[type[Any], ...] = (
     DropOne,
 )
 
-__all__ = ["ALL", "Part", "Predicate"]
+__all__ = ["ALL", "Comparison", "Predicate"]

@@ -25,7 +25,7 @@ def at(budgets: list[int]) -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class Comparison:
     """One comparison of a claim: the effect by seed, or why there is none.
 
     :param elsewhere: it is about methods that these results are not about
@@ -44,7 +44,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Count(Part):
+class Count(Comparison):
     """A share of cells, each of which is right or wrong; its interval is Clopper and Pearson's."""
 
     right: int = 0
@@ -75,7 +75,7 @@ class Predicate(BaseModel):
 
     unit: ClassVar[str] = "share of the unpruned quality"
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         """The comparisons, all of which must come out as claimed."""
         raise NotImplementedError
 
@@ -116,14 +116,14 @@ class OfLines(Predicate):
 
     def part(
         self, evidence: Evidence, what: str, system: str, measure: Any, lacking: str, others: tuple[str, ...] = ()
-    ) -> Part:
+    ) -> Comparison:
         effects, budgets = self.over_budgets(evidence, system, measure)
         what += at(budgets) if effects else ""
         where = f" with {self.kept[0]:.0%} to {self.kept[1]:.0%} of the heads kept"
         absent = next((label for label in (system, *others) if not evidence.budgets(line_of(label), (0, 1))), None)
         reason = f"{absent} is not in the results" if absent else lacking + where
         lost = self.lost(evidence, system, *others)
-        return Part(what, effects, "" if effects else reason, lost, elsewhere=absent is not None)
+        return Comparison(what, effects, "" if effects else reason, lost, elsewhere=absent is not None)
 
     def lost(self, evidence: Evidence, *labels: str) -> int:
         """Cells of these lines without a result, at the budgets that count."""

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from headprune.analysis.evidence import BySeed, Evidence
-from headprune.analysis.predicates.base import OfLines, Part, Predicate, Share, at
+from headprune.analysis.predicates.base import Comparison, OfLines, Predicate, Share, at
 from headprune.analysis.tables import line_of
 from headprune.statistics.paired import LEAST
 
@@ -17,13 +17,13 @@ ALONE = "of kind keep_one of a model with some quality"
 
 
 class OfMasks(OfLines):
-    def of_masks(self, evidence: Evidence, system: str, what: str, effects: BySeed, missing: str) -> Part:
+    def of_masks(self, evidence: Evidence, system: str, what: str, effects: BySeed, missing: str) -> Comparison:
         """A comparison that is about the masks of a system."""
         line = line_of(system)
         absent = not evidence.budgets(line, (0, 1))
         missing = f"{system} is not in the results" if absent else missing
         budgets, lost = evidence.budgets(line, self.kept), self.lost(evidence, system)
-        return Part(f"{system}: {what}{at(budgets)}", effects, missing, lost, elsewhere=absent)
+        return Comparison(f"{system}: {what}{at(budgets)}", effects, missing, lost, elsewhere=absent)
 
 
 class Survival(OfMasks):
@@ -34,7 +34,7 @@ class Survival(OfMasks):
     less: Literal["encoder", "cross", "decoder"]
     unit: ClassVar[str] = "share of heads kept"
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         for system in self.systems:
             table = evidence.survival(line_of(system), self.kept)
             shares = table.groupby(["seed", "type"])["kept"].mean().unstack() if len(table) else table
@@ -51,7 +51,7 @@ class SurvivalByDepth(OfMasks):
     type: Literal["encoder", "cross", "decoder"]
     unit: ClassVar[str] = "share of heads kept"
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         for system in self.systems:
             table = evidence.survival(line_of(system), self.kept)
             table = table[table["type"] == self.type]
@@ -72,10 +72,10 @@ class OneHead(Predicate):
     tolerance: Share = 0.05  # of the unpruned quality
     unit: ClassVar[str] = "share of modules"
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         losses = module_losses(evidence)
         effects = {seed: float(np.mean([x <= self.tolerance for x in own.values()])) for seed, own in losses.items()}
-        yield Part("modules that live with one head", effects, "" if effects else f"no ablations {ALONE}")
+        yield Comparison("modules that live with one head", effects, "" if effects else f"no ablations {ALONE}")
 
 
 class OneHeadOf(Predicate):
@@ -84,14 +84,14 @@ class OneHeadOf(Predicate):
     predicate: Literal["one_head_of_last"]
     type: Literal["encoder", "cross", "decoder"]
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         effects = {}
         for seed, own in module_losses(evidence).items():
             layers = [layer for kind, layer in own if kind == self.type]
             if layers:
                 effects[seed] = own[self.type, max(layers)]
         missing = "" if effects else f"no ablations of {self.type} heads {ALONE}"
-        yield Part(f"last {self.type} layer with one head", effects, missing)
+        yield Comparison(f"last {self.type} layer with one head", effects, missing)
 
 
 class DropOne(Predicate):
@@ -105,14 +105,14 @@ class DropOne(Predicate):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
     unit: ClassVar[str] = "share of heads"
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         table = evidence.ablations
         table = table[table["kind"] == "drop_one"]
         sign = evidence.study.quality.sign
         decided = table["segments_differing"].fillna(LEAST) >= LEAST
         lower = decided & (table["p_value"] < self.alpha) & (sign * table["value"] < sign * table["unpruned"])
         effects = {int(str(s)): float(1 - own.mean()) for s, own in lower.groupby(table["seed"])}
-        yield Part("heads that can go alone", effects, "" if effects else "no ablations of kind drop_one")
+        yield Comparison("heads that can go alone", effects, "" if effects else "no ablations of kind drop_one")
 
 
 def module_losses(evidence: Evidence) -> dict[int, Mapping[tuple[str, int], float]]:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from headprune.analysis.evidence import BySeed, Evidence
-from headprune.analysis.predicates.base import Count, Every, Label, OfLines, Part, at
+from headprune.analysis.predicates.base import Comparison, Count, Every, Label, OfLines, at
 from headprune.analysis.tables import line_of
 from headprune.naming import unknown
 from headprune.results.schema import UNITS
@@ -25,7 +25,7 @@ class Compare(OfLines):
     predicate: Literal["compare"]
     baselines: list[Label] = Field(min_length=1)
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         for system in self.systems:
             for baseline in self.baselines:
 
@@ -42,7 +42,7 @@ class Loss(OfLines):
 
     predicate: Literal["loss"]
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         for system in self.systems:
 
             def loss(k: int, system: str = system) -> BySeed:
@@ -65,7 +65,7 @@ class Saving(OfLines):
             raise ValueError(unknown("metric", metric, COSTS))
         return metric
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         for system in self.systems:
 
             def saved(k: int, system: str = system) -> BySeed:
@@ -83,7 +83,7 @@ class Proportional(Saving):
     direction: Literal["above", "below"] = "below"
     unit: ClassVar[str] = "1 − R²"
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         for system in self.systems:
             line = line_of(system)
             points: dict[int, list[tuple[float, float]]] = {}
@@ -95,7 +95,7 @@ class Proportional(Saving):
             reason = "is not in the results" if absent else f"has no {self.metric} at three budgets"
             missing, lost = "" if effects else f"{system} {reason}", self.lost(evidence, system)
             what = f"{self.metric} of {system}{at(evidence.budgets(line, self.kept))}"
-            yield Part(what, effects, missing, lost, elsewhere=absent)
+            yield Comparison(what, effects, missing, lost, elsewhere=absent)
 
 
 class ExactCount(OfLines):
@@ -110,7 +110,7 @@ class ExactCount(OfLines):
         """Whether the claim is one about every cell."""
         return self.direction == "above" and self.margin == 1
 
-    def parts(self, evidence: Evidence) -> Iterator[Part]:
+    def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         kind = Every if self.without_exception else Count
         for system in self.systems:
             line = line_of(system)

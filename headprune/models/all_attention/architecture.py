@@ -13,7 +13,7 @@ INITIALISATIONS = ("shim", "sukhbaatar")
 
 
 @dataclass
-class Architecture(FairseqDataclass):
+class AllAttentionConfig(FairseqDataclass):
     """Defaults are those of Shim et al. 2021 on WikiText-103, but for the vocabulary's cut-offs."""
 
     layers: int = field(default=16, metadata={"help": "blocks"})
@@ -41,7 +41,7 @@ class Architecture(FairseqDataclass):
     )
 
     @classmethod
-    def of(cls, arguments: Namespace) -> "Architecture":
+    def of(cls, arguments: Namespace) -> "AllAttentionConfig":
         """The fields that `arguments` gives a value, defaults for the others.
 
         :raises ValueError: see `check`.

@@ -13,7 +13,7 @@ from fairseq.modules import AdaptiveSoftmax
 from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 
-from headprune.models.all_attention.architecture import Architecture
+from headprune.models.all_attention.architecture import AllAttentionConfig
 from headprune.models.all_attention.embedding import adaptive_softmax, token_embedding, word_scales
 from headprune.models.all_attention.initialisation import initialise
 from headprune.models.all_attention.layer import Block
@@ -44,7 +44,7 @@ class AllAttentionDecoder(FairseqDecoder):
     memory of zeros starts when a segment comes with `start`, or with another batch size, dtype or device than before.
     """
 
-    def __init__(self, architecture: Architecture, dictionary: Any) -> None:
+    def __init__(self, architecture: AllAttentionConfig, dictionary: Any) -> None:
         super().__init__(dictionary)
         a = self.architecture = architecture
         self.embed_tokens = token_embedding(a, dictionary)

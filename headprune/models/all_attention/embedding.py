@@ -8,10 +8,10 @@ import torch
 from fairseq.modules import AdaptiveInput, AdaptiveSoftmax
 from torch import Tensor, nn
 
-from headprune.models.all_attention.architecture import Architecture
+from headprune.models.all_attention.architecture import AllAttentionConfig
 
 
-def token_embedding(architecture: Architecture, dictionary: Any) -> nn.Module:
+def token_embedding(architecture: AllAttentionConfig, dictionary: Any) -> nn.Module:
     """fairseq's adaptive input if there are cut-offs, else an embedding table.
 
     :raises ValueError: cut-offs that do not ascend within the vocabulary, or leave a band without a dimension.
@@ -28,7 +28,7 @@ def token_embedding(architecture: Architecture, dictionary: Any) -> nn.Module:
     return _whole(AdaptiveInput(size, dictionary.pad(), a.width, a.adaptive_factor, a.width, a.cutoffs))
 
 
-def adaptive_softmax(architecture: Architecture, embedding: nn.Module, dictionary: Any) -> AdaptiveSoftmax:
+def adaptive_softmax(architecture: AllAttentionConfig, embedding: nn.Module, dictionary: Any) -> AdaptiveSoftmax:
     """fairseq's, tied to the adaptive input in words and projections.
 
     Unlike the authors' it has no biases, and no projection of its own for the first band.

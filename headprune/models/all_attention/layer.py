@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 
-from headprune.models.all_attention.architecture import Architecture
+from headprune.models.all_attention.architecture import AllAttentionConfig
 from headprune.models.all_attention.attention import AllAttention
 from headprune.models.all_attention.memory import LayerMemory
 
@@ -27,7 +27,7 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """h' = h + Dropout(AllAttention(LN(h), LN(concat(mem, h)))); with a feed-forward layer h' + Dropout(FFN(h'))."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: AllAttentionConfig) -> None:
         super().__init__()
         a = architecture
         self.norm = nn.LayerNorm(a.width)

@@ -10,7 +10,7 @@ from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.models import FairseqLanguageModel, register_model, register_model_architecture
 from torch import Tensor
 
-from headprune.models.all_attention.architecture import Architecture
+from headprune.models.all_attention.architecture import AllAttentionConfig
 from headprune.models.all_attention.decoder import AllAttentionDecoder
 from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
@@ -25,12 +25,12 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
     `--keep-heads` rebuilds the shape of a pruned model; `--gate-…` attach a gate method.
     """
 
-    cfg: Architecture
+    cfg: AllAttentionConfig
     decoder: AllAttentionDecoder
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
-        gen_parser_from_dataclass(parser, Architecture(), delete_default=True)
+        gen_parser_from_dataclass(parser, AllAttentionConfig(), delete_default=True)
         add_gate_arguments(parser)
         parser.add_argument(
             "--keep-heads",
@@ -40,8 +40,8 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
 
     @classmethod
     def build_model(cls, args: Namespace, task: Any) -> AllAttentionLanguageModel:
-        """:raises ValueError: see `Architecture.check`"""
-        architecture = Architecture.of(args)
+        """:raises ValueError: see `AllAttentionConfig.check`"""
+        architecture = AllAttentionConfig.of(args)
         model = cls(AllAttentionDecoder(architecture, task.target_dictionary))
         model.cfg = architecture
         if getattr(args, "keep_heads", None):
@@ -59,5 +59,5 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
 
 @register_model_architecture(ARCHITECTURE, ARCHITECTURE)
 def all_attention_lm(args: Namespace) -> None:
-    """Values that the command line leaves out are those of `Architecture`."""
+    """Values that the command line leaves out are those of `AllAttentionConfig`."""
     args.keep_heads = getattr(args, "keep_heads", None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from headprune import removal
 from headprune.config import Ablation
-from headprune.heads import HeadMask, HeadSpace
+from headprune.heads import HeadSpace
 from headprune.models.devices import device
 from headprune.pipeline.cells import ablation_path
 from headprune.pipeline.progress import Reporter
@@ -34,7 +34,9 @@ def ablate(spec: Spec, reporter: Reporter) -> Record:
     def compute() -> Record:
         trained_record(spec)
         model = removal.load(dense_path(spec)).to(device())
-        masks = dict(masks_of(HeadSpace.of(model), ablation.kind))
+        space = HeadSpace.of(model)
+        removed = space.drop_one() if ablation.kind == "drop_one" else space.keep_one()
+        masks = dict(zip(space.names, removed, strict=True))
 
         def models() -> Iterator[tuple[str, Any]]:
             yield "", model
@@ -47,12 +49,3 @@ def ablate(spec: Spec, reporter: Reporter) -> Record:
 
     path = ablation_path(folder_of(spec), spec["model"], ablation.kind, spec["seed"])
     return kept_or_computed(path, digest(identity), compute)
-
-
-def masks_of(space: HeadSpace, kind: str) -> Iterator[tuple[str, HeadMask]]:
-    """By the name of a head: the mask without it (`drop_one`), or without the others of its module (`keep_one`)."""
-    for position, head in enumerate(space):
-        if kind == "drop_one":
-            yield head.name, space.keep(i for i in range(len(space)) if i != position)
-        else:
-            yield head.name, space.keep(i for i, h in enumerate(space) if h.module != head.module or i == position)

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from headprune.naming import cell_name
-from headprune.results.merging.parts import CELL, MergeError, Part
+from headprune.results.merging.parts import CELL, MergeError, ResultsFolder
 
 EVERYWHERE = ("calibration", "evaluation")  # sections that touch every result of a model
 MOST_LISTED = 8
 
 
-def check(parts: Sequence[Part], shared: bool = False) -> list[str]:
+def check(parts: Sequence[ResultsFolder], shared: bool = False) -> list[str]:
     """Returns what is not forbidden but should be known: other code, libraries or hardware, tables that are absent.
 
     :param shared: parts may have the same cells
@@ -28,7 +28,7 @@ def check(parts: Sequence[Part], shared: bool = False) -> list[str]:
     return list(_notes(parts))
 
 
-def _contradictions(one: Part, other: Part) -> Iterator[str]:
+def _contradictions(one: ResultsFolder, other: ResultsFolder) -> Iterator[str]:
     """Sections of two manifests that name the same thing and say different things about it."""
     names = f"{one.folder} and {other.folder}"
     for name in sorted(set(_section(one, "data")) & set(_section(other, "data"))):
@@ -52,7 +52,7 @@ def _contradictions(one: Part, other: Part) -> Iterator[str]:
             yield f"{names} have different configurations: methods: {_label(entry)}: {found}"
 
 
-def _duplicates(parts: Sequence[Part], shared: bool) -> Iterator[str]:
+def _duplicates(parts: Sequence[ResultsFolder], shared: bool) -> Iterator[str]:
     """Cells with a result in two parts; if they may share cells, those that are not the same."""
     ok = [part.status[part.status == "ok"].index for part in parts]
     for (one, mine), (other, yours) in combinations(zip(parts, ok, strict=True), 2):
@@ -68,12 +68,12 @@ def _duplicates(parts: Sequence[Part], shared: bool) -> Iterator[str]:
             yield f"{one.folder} and {other.folder} both have {len(both)} cells, {under}: {names}{more}{hint}"
 
 
-def _same(one: Part, other: Part, cell: tuple[Any, ...]) -> bool:
+def _same(one: ResultsFolder, other: ResultsFolder, cell: tuple[Any, ...]) -> bool:
     """Whether a cell has one signature and the same values, but for those that are measured anew every time."""
     return one.signatures[cell] == other.signatures[cell] and one.values(cell) == other.values(cell)
 
 
-def _notes(parts: Sequence[Part]) -> Iterator[str]:
+def _notes(parts: Sequence[ResultsFolder]) -> Iterator[str]:
     for part in parts:
         if not part.manifest:
             yield f"{part.folder} has no manifest.json: its data and configuration could not be compared"
@@ -89,7 +89,7 @@ def _notes(parts: Sequence[Part]) -> Iterator[str]:
                 yield f"{part.folder} has no {name}"
 
 
-def owners(parts: Sequence[Part]) -> pd.Series:
+def owners(parts: Sequence[ResultsFolder]) -> pd.Series:
     """By cell the number of the part whose rows count: the one with a result, else the first that has run it."""
     tables = [part.status.rename("status").reset_index().assign(part=i) for i, part in enumerate(parts)]
     every = pd.concat(tables, ignore_index=True)
@@ -97,7 +97,7 @@ def owners(parts: Sequence[Part]) -> pd.Series:
     return every.sort_values(["rank", "part"], kind="stable").drop_duplicates(CELL).set_index(CELL)["part"]
 
 
-def _section(part: Part, name: str) -> dict[str, Any]:
+def _section(part: ResultsFolder, name: str) -> dict[str, Any]:
     return part.manifest.get(name) or {}
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from headprune.naming import cell_id
 from headprune.results import schema
 from headprune.results.merging import agreement, rounds
-from headprune.results.merging.parts import CELL, MergeError, Part, read
+from headprune.results.merging.parts import CELL, MergeError, ResultsFolder, read
 from headprune.results.outputs import pack, raw_texts, reader
 from headprune.results.provenance import file_sha256
 from headprune.system.files import discard
@@ -83,7 +83,7 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
 
 
 def _of_cells(
-    parts: Sequence[Part], tables: Sequence[pd.DataFrame], owners: pd.Series, order: list[str]
+    parts: Sequence[ResultsFolder], tables: Sequence[pd.DataFrame], owners: pd.Series, order: list[str]
 ) -> pd.DataFrame:
     """The rows of every cell from the part it counts of."""
     kept = []
@@ -93,7 +93,7 @@ def _of_cells(
     return pd.concat(kept, ignore_index=True).sort_values(order, kind="stable", ignore_index=True)
 
 
-def _of_trainings(name: str, parts: Sequence[Part]) -> pd.DataFrame:
+def _of_trainings(name: str, parts: Sequence[ResultsFolder]) -> pd.DataFrame:
     """Rows of all parts; a training that several have is taken once, an ablation that failed in one where it did not.
 
     :raises MergeError: it says different things in two of them.
@@ -112,7 +112,7 @@ def _of_trainings(name: str, parts: Sequence[Part]) -> pd.DataFrame:
     return every.sort_values(key, kind="stable", ignore_index=True)
 
 
-def _pack_outputs(parts: Sequence[Part], owners: pd.Series, out: Path) -> None:
+def _pack_outputs(parts: Sequence[ResultsFolder], owners: pd.Series, out: Path) -> None:
     """The outputs of every cell from the part it counts of, a table per model.
 
     :raises MergeError: outputs that cannot be read.
@@ -130,7 +130,7 @@ def _pack_outputs(parts: Sequence[Part], owners: pd.Series, out: Path) -> None:
             raise MergeError(f"these results cannot be merged: outputs in {folders}: {error}") from error
 
 
-def _copy_texts(parts: Sequence[Part], out: Path) -> None:
+def _copy_texts(parts: Sequence[ResultsFolder], out: Path) -> None:
     """The texts of the test sets, which the paired tests read."""
     for part in parts:
         for source in raw_texts(part.folder, "test"):
@@ -142,7 +142,7 @@ def _copy_texts(parts: Sequence[Part], out: Path) -> None:
             shutil.copyfile(source, target)
 
 
-def _manifest(parts: Sequence[Part]) -> dict[str, Any]:
+def _manifest(parts: Sequence[ResultsFolder]) -> dict[str, Any]:
     """The manifests as one: the first, with the data and signatures of all, and of every part what is its own."""
     known = [part for part in parts if part.manifest]
     own = [{key: value for key, value in part.manifest.items() if key != "signatures"} for part in known]

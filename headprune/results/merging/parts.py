@@ -21,7 +21,7 @@ class MergeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Part:
+class ResultsFolder:
     """A results folder as read.
 
     :param tables: by file name, those beside the cells that it has
@@ -53,7 +53,7 @@ class Part:
         return self.cells.drop_duplicates(CELL).set_index(CELL)["signature"]
 
 
-def read(folder: Path) -> Part:
+def read(folder: Path) -> ResultsFolder:
     """Reads a results folder.
 
     :raises MergeError: it has no cells, an unreadable file, or a table of another schema.
@@ -72,7 +72,7 @@ def read(folder: Path) -> Part:
         manifest = _manifest(folder / "manifest.json")
     except (OSError, ValueError) as error:
         raise MergeError(f"{folder} cannot be merged: {error}") from error
-    return Part(folder, cells, tables, manifest)
+    return ResultsFolder(folder, cells, tables, manifest)
 
 
 def _manifest(path: Path) -> dict[str, Any]:

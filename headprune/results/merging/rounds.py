@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
-from headprune.results.merging.parts import CELL, Part
+from headprune.results.merging.parts import CELL, ResultsFolder
 from headprune.results.schema import SPEEDS
 
 SEED = [*CELL[: CELL.index("method")], "seed"]
@@ -18,7 +18,9 @@ NOTE = (
 Speed = frozenset[tuple[str, float]]
 
 
-def of_one_round(cells: pd.DataFrame, parts: Sequence[Part], owners: pd.Series) -> tuple[pd.DataFrame, list[str]]:
+def of_one_round(
+    cells: pd.DataFrame, parts: Sequence[ResultsFolder], owners: pd.Series
+) -> tuple[pd.DataFrame, list[str]]:
     """The cells without the speed of those that were not measured beside the unpruned model that counts, and a note.
 
     They were where their part gives that model the same speed, to the last digit.

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from headprune.heads import attention_points
 from headprune.models import AllAttentionLanguageModel
-from headprune.models.all_attention import Architecture
+from headprune.models.all_attention import AllAttentionConfig
 
 BuildLM = Callable[..., Any]
 Stream = Callable[..., Tensor]
@@ -250,7 +250,7 @@ def test_the_command_line_knows_every_field(task: Namespace) -> None:
         '{"decoder.0": [1]}',
     ]
     model = AllAttentionLanguageModel.build_model(parser.parse_args(given), task)
-    expected = Architecture(layers=1, width=32, heads=2, persistent=3, memory_length=4)
+    expected = AllAttentionConfig(layers=1, width=32, heads=2, persistent=3, memory_length=4)
     expected.adaptive_cutoff, expected.final_norm, expected.word_dropout = "12,24", True, 0.3
     assert model.cfg == expected
     assert [point.indices for point in attention_points(model)] == [(1,)]
