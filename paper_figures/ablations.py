@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 from captions import caption
-from common import Results, run, write_text
+from command import run
+from common import Results, write_text
 from results_table import ABSENT, escape, tabular
 
 from headprune.analysis.quality import QUALITY

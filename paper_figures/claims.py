@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import GROUP, Results, ResultsError, run
+from command import run
+from common import GROUP, Results, ResultsError
 from results_table import ABSENT
 from tabling import Column, write
 

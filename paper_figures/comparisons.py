@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import Results, in_group, quality_of, run
+from command import run
+from common import Results, in_group, quality_of
 from families import line_label
 from results_table import ABSENT
 from tabling import Column, write

@@ -15,7 +15,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from captions import write_caption
-from common import EmptyError, Line, Results, group_label, run
+from command import run
+from common import EmptyError, Line, Results, group_label
 from families import line_label
 from looks import BLACK, DOUBLE, GREY, SINGLE, save, styled
 from matplotlib.axes import Axes

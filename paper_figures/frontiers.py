@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import GROUP, Results, run
+from command import run
+from common import GROUP, Results
 from families import line_label
 from tabling import Column, write
 

@@ -16,7 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, EmptyError, Line, Results, group_label, lines_of, read_trial_masks, run
+from command import run
+from common import UNPRUNED, EmptyError, Line, Results, group_label, lines_of, read_trial_masks
 from families import line_label, ordered
 from looks import DOUBLE, GREY, SINGLE, draw_shares, save, styled
 from masks import attention_types, usable_masks

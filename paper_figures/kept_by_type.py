@@ -14,7 +14,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
-from common import CELL, UNPRUNED, EmptyError, Line, Results, group_label, lines_of, run
+from command import run
+from common import CELL, UNPRUNED, EmptyError, Line, Results, group_label, lines_of
 from families import line_label, ordered
 from looks import (
     BLUE,

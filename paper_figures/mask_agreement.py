@@ -15,7 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, EmptyError, Line, Results, group_label, on_lines, run
+from command import run
+from common import UNPRUNED, EmptyError, Line, Results, group_label, on_lines
 from families import MANY, line_label, ordered
 from looks import DOUBLE, GREY, Look, draw_shares, legend_outside, looks, save, styled, ticks
 from masks import agreements, expected_jaccard, usable_masks

@@ -16,7 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import EmptyError, Line, Results, group_label, run
+from command import run
+from common import EmptyError, Line, Results, group_label
 from families import MANY, line_label, ordered
 from looks import DOUBLE, GREY, SINGLE, Look, legend_outside, looks, save, styled, ticks
 from matplotlib.axes import Axes

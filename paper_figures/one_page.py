@@ -19,6 +19,7 @@ import quality_vs_heads
 import speedup
 from captions import count_statuses, write_caption
 from claims import FILE
+from command import run
 from common import (
     GROUP,
     UNPRUNED,
@@ -32,7 +33,6 @@ from common import (
     on_lines,
     outcomes,
     quality_of,
-    run,
 )
 from families import MANY, line_label, ordered
 from looks import GREY, draw_shares, entries_of, looks, quality_axis, save, styled

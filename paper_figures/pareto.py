@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     CELL,
     LINE,
@@ -32,7 +33,6 @@ from common import (
     measured,
     outcomes,
     quality_of,
-    run,
 )
 from families import MANY, line_label, ordered
 from looks import DOUBLE, GREY, Look, entries_of, legend_outside, looks, quality_axis, save, styled

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     CELL,
     LINE,
@@ -27,7 +28,6 @@ from common import (
     measured,
     outcomes,
     quality_of,
-    run,
 )
 from families import FAMILIES, family_of, line_label
 from looks import (

@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     LINE,
     UNPRUNED,
@@ -27,7 +28,6 @@ from common import (
     outcomes,
     pool,
     quality_of,
-    run,
 )
 from families import MANY, TWIN, by_family, line_label, ordered
 from looks import (

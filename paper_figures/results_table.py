@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from captions import caption, count_statuses
+from command import run
 from common import (
     GROUP,
     LINE,
@@ -29,7 +30,6 @@ from common import (
     outcomes,
     pool,
     quality_of,
-    run,
     split_arm,
     write_text,
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import count_statuses, write_caption
+from command import run
 from common import (
     UNPRUNED,
     EmptyError,
@@ -26,7 +27,6 @@ from common import (
     lines_of,
     outcomes,
     quality_of,
-    run,
 )
 from families import line_label
 from looks import BLACK, BLUE, DOUBLE, GREY, SKY, VERMILLION, legend_outside, save, some_budgets, styled, value_axis

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     CELL,
     GROUP,
@@ -28,7 +29,6 @@ from common import (
     measured,
     outcomes,
     quality_of,
-    run,
 )
 from families import MANY, line_label, ordered
 from looks import (

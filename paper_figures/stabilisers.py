@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from captions import caption
-from common import Line, Results, in_group, read_trials, run
+from command import run
+from common import Line, Results, in_group, read_trials
 from numpy.typing import ArrayLike
 from results_table import ABSENT
 from spreads import LEAST, spread

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import Results, in_group, run
+from command import run
+from common import Results, in_group
 from families import line_label, ordered
 from results_table import ABSENT
 from tabling import Column, write

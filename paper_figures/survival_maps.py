@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import CELL, EmptyError, Line, Results, group_label, lines_of, run
+from command import run
+from common import CELL, EmptyError, Line, Results, group_label, lines_of
 from families import line_label, ordered
 from looks import DOUBLE, save, styled
 from masks import attention_types, usable_masks

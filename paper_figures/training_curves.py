@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     UNPRUNED,
     EmptyError,
@@ -30,7 +31,6 @@ from common import (
     pooled_arm,
     read_curves,
     read_trials,
-    run,
 )
 from families import line_label, ordered
 from looks import (

@@ -49,6 +49,7 @@ STATISTICS = [*TABLED, "claims"]
 SHARED = [
     str(FIGURES / name)
     for name in (
+        "command.py",
         "common.py",
         "families.py",
         "looks.py",
