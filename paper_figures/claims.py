@@ -28,8 +28,12 @@ from headprune.analysis.claims import (
     evaluate,
     load,
 )
+from headprune.analysis.drawings import Table
 
 NAME = "claims"
+TABLE = Table(
+    "Claims of the papers: held, not held, undecided or without data, with the interval that decides.", target="claims"
+)
 FILE = Path(__file__).with_name("claims.yaml")
 COLUMNS = [
     Column("claim", right=False, width=0.34),

@@ -25,7 +25,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from pages import PAGE, fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "heads_per_layer"
+FIGURE = Drawing("Heads that every layer keeps, against the penalty and against K.")
 COLUMNS, ROW, FRAME = 3, 0.155, 0.62  # panels side by side; inches of a layer, and of title and ticks
 MOST = 8  # penalties side by side; more are binned
 OPENING = (

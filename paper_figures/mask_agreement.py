@@ -24,7 +24,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "mask_agreement"
+FIGURE = Drawing("How much masks agree, between seeds and between methods, as Jaccard indices.")
 MOST = 14  # methods in a matrix
 OPENING = (
     "Agreement of masks: heads that both keep over heads that one of them keeps (Jaccard). Left: between the seeds of "

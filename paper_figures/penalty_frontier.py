@@ -34,7 +34,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "penalty_frontier"
+FIGURE = Drawing("Heads kept and quality against the penalty of methods that do not choose a count.", needs=("trials",))
 COLORS = "viridis_r"  # also in grey, more penalty is darker
 PERPLEXITY = Quality("perplexity", "validation perplexity", higher_is_better=False)
 OPENING = (

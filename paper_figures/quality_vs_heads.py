@@ -47,7 +47,10 @@ from looks import (
 )
 from matplotlib.axes import Axes
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "quality_vs_heads"
+FIGURE = Drawing("Test quality against the number of heads kept, with the range over runs.")
 OPENING = (
     "Quality against the number of heads kept. Lines: mean over runs; bands: lowest to highest run; "
     "small points: single runs. Repeated draws of the random method are pooled into one line. "

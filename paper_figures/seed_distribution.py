@@ -34,9 +34,11 @@ from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
 from spreads import LEAST
 
+from headprune.analysis.drawings import Drawing
 from headprune.analysis.tables import by_seed
 
 NAME = "seed_distribution"
+FIGURE = Drawing("Every run as a point, with the mean and its interval.")
 BUDGETS, ROW, FRAME = 3, 0.17, 0.62  # panels side by side at most; inches of a row, and of title and axis
 OPENING = (
     "Test quality of every run, one panel per number of heads asked for. Circles: runs, one per seed, of random "

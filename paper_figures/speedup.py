@@ -34,9 +34,11 @@ from looks import BLACK, DOUBLE, GREY, Look, legend_outside, looks, save, styled
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from headprune.analysis.drawings import Drawing
 from headprune.results.schema import LATENCY
 
 NAME = "speedup"
+FIGURE = Drawing("Measured speed-up against what the multiply-accumulates promise.")
 THEORY = "macs_per_token"
 OPENING = (
     "Realised against theoretical speed-up of physically pruned models over the unpruned model of the same seed. "

@@ -30,7 +30,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from pages import PAGE, fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "survival_maps"
+FIGURE = Drawing("How often each head is kept, layer by head.")
 SKIPPED = ("unpruned", "random", "random_balanced")  # keep everything, or all heads of a type equally often
 COLORS = "Blues"
 LABEL_WIDTH, LEAST, LARGEST = 1.35, 0.48, 0.3  # inches: for the row labels, of a row, of a head

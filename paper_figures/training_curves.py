@@ -49,7 +49,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from pages import fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "training_curves"
+FIGURE = Drawing("Perplexity while training, and what the gates go through.", needs=("curves",))
 MOST = 8  # methods beside the unpruned model
 QUANTITIES = ("temperature", "penalty", "heads asked for")
 PERPLEXITY = Quality("perplexity", "perplexity", higher_is_better=False)

@@ -59,7 +59,12 @@ from looks import (
 from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "treatments"
+FIGURE = Drawing(
+    "Pruned models as they were found, and after fine-tuning, distillation and other treatments.", needs=("treatments",)
+)
 COLUMNS, HEIGHT = 3, 1.75
 LOOKS = {
     "": Look(BLACK, "o"),
