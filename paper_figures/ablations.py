@@ -13,14 +13,21 @@ from pathlib import Path
 
 import pandas as pd
 from captions import caption
-from common import Results, run, write_text
+from command import run
+from common import Results, write_text
 from results_table import ABSENT, escape, tabular
 
+from headprune.analysis.drawings import Table
 from headprune.analysis.quality import QUALITY
 from headprune.results.schema import LATER
 from headprune.statistics.paired import LEAST, significant
 
 NAME = "ablations"
+TABLE = Table(
+    "Heads of the unpruned model taken away one at a time, and left alone in their module.",
+    needs=("ablations",),
+    target="figures",
+)
 ALPHA = 0.01
 NAMES = {"bleu": "BLEU"}
 LOWER_IS_BETTER = ("perplexity",)

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 from common import (
     UNPRUNED,
-    EmptyError,
     Quality,
     Results,
     group_label,
@@ -35,14 +34,6 @@ def write_caption(
 ) -> None:
     """Write NAME.txt, the caption of one figure."""
     write_text(out_dir / f"{name}.txt", caption(results, opening, notes, with_metric))
-
-
-def write_nothing(results: Results, out_dir: Path, empty: EmptyError) -> None:
-    """Write a figure that is a sentence, and its caption."""
-    from looks import save_sentence
-
-    save_sentence(out_dir, empty.name, str(empty))
-    write_caption(results, out_dir, empty.name, str(empty), with_metric=False)
 
 
 def caption(results: Results, opening: str, notes: Sequence[str] = (), with_metric: bool = True) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import GROUP, Results, ResultsError, run
+from command import run
+from common import GROUP, Results, ResultsError
 from results_table import ABSENT
 from tabling import Column, write
 
@@ -27,8 +28,12 @@ from headprune.analysis.claims import (
     evaluate,
     load,
 )
+from headprune.analysis.drawings import Table
 
 NAME = "claims"
+TABLE = Table(
+    "Claims of the papers: held, not held, undecided or without data, with the interval that decides.", target="claims"
+)
 FILE = Path(__file__).with_name("claims.yaml")
 COLUMNS = [
     Column("claim", right=False, width=0.34),

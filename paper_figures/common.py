@@ -1,11 +1,9 @@
-"""The command line of the figures; the tables they read are `headprune.analysis.tables`."""
+"""What all figures and tables share; the tables they read are `headprune.analysis.tables`."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +57,6 @@ __all__ = [
     "read_curves",
     "read_trial_masks",
     "read_trials",
-    "run",
     "split_arm",
     "write_text",
 ]
@@ -106,32 +103,3 @@ def write_text(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
-
-
-def run(
-    draw: Callable[[Results, Path], None],
-    doc: str | None,
-    argv: Sequence[str] | None,
-    with_masks: bool = False,
-) -> int:
-    """The command line of every script: RESULTS_DIR OUT_DIR [--arms …]. Returns 2 when the results cannot be drawn."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results_dir", type=Path, help="folder with cells.parquet (and masks.parquet)")
-    parser.add_argument("out_dir", type=Path, help="folder to write into; made when absent")
-    parser.add_argument(
-        "--arms", nargs="+", default=[], metavar="METHOD[.ARM]", help="only these, as in `dsp.joint`, beside unpruned"
-    )
-    arguments = parser.parse_args(argv)
-    try:
-        results = asked_for(read(arguments.results_dir, with_masks), arguments.arms)
-        arguments.out_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            draw(results, arguments.out_dir)
-        except EmptyError as empty:
-            from captions import write_nothing  # tables need no matplotlib
-
-            write_nothing(results, arguments.out_dir, empty)
-    except (ResultsError, OSError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
-    return 0

@@ -12,17 +12,22 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import Results, in_group, quality_of, run
+from command import run
+from common import Results, in_group, quality_of
 from families import line_label
 from results_table import ABSENT
 from tabling import Column, write
 
 from headprune.analysis.comparisons import compare
+from headprune.analysis.drawings import Table
 from headprune.analysis.quality import Quality
 from headprune.statistics.paired import LEAST
 from headprune.statistics.seeds import ALPHA
 
 NAME = "comparisons"
+TABLE = Table(
+    "Every method against the unpruned model and against random heads: difference, interval, p-values by Holm."
+)
 COLUMNS = [
     Column("K"),
     Column("method", right=False, width=0.17),

@@ -15,16 +15,19 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from captions import write_caption
-from common import EmptyError, Line, Results, group_label, run
+from command import run
+from common import EmptyError, Line, Results, group_label
 from families import line_label
 from looks import BLACK, DOUBLE, GREY, SINGLE, save, styled
 from matplotlib.axes import Axes
 
 from headprune.analysis.comparisons import Study
+from headprune.analysis.drawings import Drawing
 from headprune.analysis.summary import ranking
 from headprune.statistics.ranks import Ranks
 
 NAME = "critical_difference"
+FIGURE = Drawing("Which methods rank apart: Friedman's test and Nemenyi's critical difference.", needs=("lines:3",))
 STEP, BAR, HEAD = 0.15, 0.09, 0.62  # inches: between names, between bars, for title, critical difference and axis
 LETTER, GAP, LEAST = 0.058, 0.25, 1.6  # inches: of a letter of a name, from a name to the axis, of the axis
 OPENING = (

@@ -15,12 +15,20 @@ from pathlib import Path
 
 import pandas as pd
 from captions import caption
-from common import GROUP, Quality, Results, group_label, in_group, outcomes, quality_of, run, write_text
+from command import run
+from common import GROUP, Quality, Results, group_label, in_group, outcomes, quality_of, write_text
 from families import ARMS, line_label
 from masks import expected_jaccard, usable_masks
 from results_table import ABSENT, escape, tabular
 
+from headprune.analysis.drawings import Table
+
 NAME = "estimators"
+TABLE = Table(
+    "Importance by gradients: the estimators compared on one model.",
+    needs=("arms:gradient_importance",),
+    target="figures",
+)
 METHOD, REFERENCE, SIGNED = "gradient_importance", "one_shot", "signed"
 COLUMNS = [*GROUP, "arm", "budget", "seed", "quality", "difference", "agreement", "chance"]
 TITLES = {

@@ -12,13 +12,16 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import GROUP, Results, run
+from command import run
+from common import GROUP, Results
 from families import line_label
 from tabling import Column, write
 
+from headprune.analysis.drawings import Table
 from headprune.analysis.fronts import fronts
 
 NAME = "frontiers"
+TABLE = Table("Fronts of quality against five costs, and their hypervolumes.")
 TITLES = {
     "heads": "heads kept (share of all)",
     "parameters": "parameters (share of the unpruned model's)",

@@ -16,7 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, EmptyError, Line, Results, group_label, lines_of, read_trial_masks, run
+from command import run
+from common import UNPRUNED, EmptyError, Line, Results, group_label, lines_of, read_trial_masks
 from families import line_label, ordered
 from looks import DOUBLE, GREY, SINGLE, draw_shares, save, styled
 from masks import attention_types, usable_masks
@@ -24,7 +25,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from pages import PAGE, fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "heads_per_layer"
+FIGURE = Drawing("Heads that every layer keeps, against the penalty and against K.")
 COLUMNS, ROW, FRAME = 3, 0.155, 0.62  # panels side by side; inches of a layer, and of title and ticks
 MOST = 8  # penalties side by side; more are binned
 OPENING = (

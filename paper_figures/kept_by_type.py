@@ -14,7 +14,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
-from common import CELL, UNPRUNED, EmptyError, Line, Results, group_label, lines_of, run
+from command import run
+from common import CELL, UNPRUNED, EmptyError, Line, Results, group_label, lines_of
 from families import line_label, ordered
 from looks import (
     BLUE,
@@ -36,7 +37,10 @@ from masks import attention_types, usable_masks
 from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "kept_by_type"
+FIGURE = Drawing("Heads kept by attention type: encoder, cross, decoder.")
 COLUMNS, HEIGHT = 4, 1.4  # panels in a row, and inches of a row
 LOOKS = {
     "encoder": Look(BLUE, "o"),

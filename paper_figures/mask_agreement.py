@@ -15,7 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import UNPRUNED, EmptyError, Line, Results, group_label, on_lines, run
+from command import run
+from common import UNPRUNED, EmptyError, Line, Results, group_label, on_lines
 from families import MANY, line_label, ordered
 from looks import DOUBLE, GREY, Look, draw_shares, legend_outside, looks, save, styled, ticks
 from masks import agreements, expected_jaccard, usable_masks
@@ -23,7 +24,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "mask_agreement"
+FIGURE = Drawing("How much masks agree, between seeds and between methods, as Jaccard indices.")
 MOST = 14  # methods in a matrix
 OPENING = (
     "Agreement of masks: heads that both keep over heads that one of them keeps (Jaccard). Left: between the seeds of "

@@ -12,14 +12,17 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import GROUP, Line, Results, in_group, quality_of, run
+from command import run
+from common import GROUP, Line, Results, in_group, quality_of
 from families import line_label, ordered
 from tabling import Column, write
 
 from headprune.analysis.comparisons import RANDOM, REFERENCE, Study
+from headprune.analysis.drawings import Table
 from headprune.statistics.normalised import ABOVE_UNPRUNED, BELOW_RANDOM, UNCERTAIN
 
 NAME = "normalised"
+TABLE = Table("Quality with the unpruned model at 1 and random heads at 0; what lies outside is flagged.")
 ABSENT, NO_SCALE = "–", "no scale"
 MARKS = {BELOW_RANDOM: "†", ABOVE_UNPRUNED: "‡"}
 OPENING = (

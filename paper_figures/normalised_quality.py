@@ -16,7 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import EmptyError, Line, Results, group_label, run
+from command import run
+from common import EmptyError, Line, Results, group_label
 from families import MANY, line_label, ordered
 from looks import DOUBLE, GREY, SINGLE, Look, legend_outside, looks, save, styled, ticks
 from matplotlib.axes import Axes
@@ -24,9 +25,13 @@ from normalised import scale_note
 from quality_vs_heads import family_panels
 
 from headprune.analysis.comparisons import RANDOM, REFERENCE, Point, Study
+from headprune.analysis.drawings import Drawing
 from headprune.statistics.normalised import ABOVE_UNPRUNED, BELOW_RANDOM, normalised
 
 NAME = "normalised_quality"
+FIGURE = Drawing(
+    "Quality on a scale from random heads, 0, to the unpruned model, 1.", needs=("method:random", "methods:2")
+)
 LIMITS = (-0.35, 1.25)  # of the axis; what lies beyond is drawn at the edge
 HEIGHT = {True: 2.2, False: 1.6}  # inches of a row, with one panel per group or one per family
 MOST_LISTED = 12

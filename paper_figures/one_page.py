@@ -19,6 +19,7 @@ import quality_vs_heads
 import speedup
 from captions import count_statuses, write_caption
 from claims import FILE
+from command import run
 from common import (
     GROUP,
     UNPRUNED,
@@ -32,7 +33,6 @@ from common import (
     on_lines,
     outcomes,
     quality_of,
-    run,
 )
 from families import MANY, line_label, ordered
 from looks import GREY, draw_shares, entries_of, looks, quality_axis, save, styled
@@ -43,8 +43,10 @@ from matplotlib.figure import Figure, SubFigure
 from pages import fitting
 
 from headprune.analysis.claims import ELSEWHERE, HELD, NO_DATA, NOT_HELD, UNDECIDED, ClaimsError, evaluate, load
+from headprune.analysis.drawings import Drawing
 
 NAME = "one_page"
+FIGURE = Drawing("The whole of the results on one page: counts, quality, front, surviving heads, verdicts of claims.")
 PAPER = (8.27, 11.69)  # inches: A4
 GROUPS = 3  # models with a row of pictures; the counts and claims are of all
 MARGIN, ROW, PICTURES = 0.45, 0.148, 2.5  # inches: round the page, of a line of text, of a row of pictures

@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     CELL,
     LINE,
@@ -32,7 +33,6 @@ from common import (
     measured,
     outcomes,
     quality_of,
-    run,
 )
 from families import MANY, line_label, ordered
 from looks import DOUBLE, GREY, Look, entries_of, legend_outside, looks, quality_axis, save, styled
@@ -41,11 +41,13 @@ from matplotlib.figure import Figure
 from pages import PAGE
 from steps import band_sentence, draw_band, front_steps
 
+from headprune.analysis.drawings import Drawing
 from headprune.analysis.quality import of_track
 from headprune.results.schema import LATENCY
 from headprune.statistics import pareto_front
 
 NAME = "pareto"
+FIGURE = Drawing("Quality against parameters and measured latency; the steps are what no other model beats.")
 OPENING = (
     "Quality against what running a model costs: heads kept, parameters, multiply-accumulates, and measured on "
     "physically pruned models the median latency {latency} and the time per token in large batches; "

@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     UNPRUNED,
     EmptyError,
@@ -26,7 +27,6 @@ from common import (
     pool,
     quality_of,
     read_trials,
-    run,
 )
 from families import line_label, ordered
 from looks import DOUBLE, GREY, Look, draw_reference, legend_outside, looks, quality_axis, save, styled
@@ -34,7 +34,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "penalty_frontier"
+FIGURE = Drawing("Heads kept and quality against the penalty of methods that do not choose a count.", needs=("trials",))
 COLORS = "viridis_r"  # also in grey, more penalty is darker
 PERPLEXITY = Quality("perplexity", "validation perplexity", higher_is_better=False)
 OPENING = (

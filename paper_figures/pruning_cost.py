@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     CELL,
     LINE,
@@ -27,7 +28,6 @@ from common import (
     measured,
     outcomes,
     quality_of,
-    run,
 )
 from families import FAMILIES, family_of, line_label
 from looks import (
@@ -52,10 +52,12 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 from steps import band_sentence, draw_band, front_steps
 
+from headprune.analysis.drawings import Drawing
 from headprune.results.schema import EXAMPLES
 from headprune.statistics import pareto_front
 
 NAME = "pruning_cost"
+FIGURE = Drawing("Quality against what it cost to find the heads to remove.")
 BUDGETS = 3  # at most, for each group
 LOOKS = dict(
     zip(

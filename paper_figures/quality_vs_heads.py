@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     LINE,
     UNPRUNED,
@@ -27,7 +28,6 @@ from common import (
     outcomes,
     pool,
     quality_of,
-    run,
 )
 from families import MANY, TWIN, by_family, line_label, ordered
 from looks import (
@@ -47,7 +47,10 @@ from looks import (
 )
 from matplotlib.axes import Axes
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "quality_vs_heads"
+FIGURE = Drawing("Test quality against the number of heads kept, with the range over runs.")
 OPENING = (
     "Quality against the number of heads kept. Lines: mean over runs; bands: lowest to highest run; "
     "small points: single runs. Repeated draws of the random method are pooled into one line. "

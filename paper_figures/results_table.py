@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from captions import caption, count_statuses
+from command import run
 from common import (
     GROUP,
     LINE,
@@ -29,7 +30,6 @@ from common import (
     outcomes,
     pool,
     quality_of,
-    run,
     split_arm,
     write_text,
 )
@@ -37,10 +37,16 @@ from families import MANY, by_family, line_label, ordered
 from spreads import LEAST
 
 from headprune.analysis.comparisons import Point, Study, told_apart
+from headprune.analysis.drawings import Table
 from headprune.analysis.tables import by_seed, seed_values
 from headprune.statistics import paired
 from headprune.statistics.seeds import ALPHA
 
+TABLE = Table(
+    "Test quality of every method at every budget: mean ± half the 95 % t interval over seeds (number of runs). "
+    "Cells without a result are counted beside the mean and never enter it.",
+    name="results",
+)
 WIDEST = 5  # columns of budgets that fit a page in normal print
 ABSENT = "–"  # not planned: neither a result nor a failure
 OPENING = (

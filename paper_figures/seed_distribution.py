@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import count_statuses, write_caption
+from command import run
 from common import (
     UNPRUNED,
     EmptyError,
@@ -26,7 +27,6 @@ from common import (
     lines_of,
     outcomes,
     quality_of,
-    run,
 )
 from families import line_label
 from looks import BLACK, BLUE, DOUBLE, GREY, SKY, VERMILLION, legend_outside, save, some_budgets, styled, value_axis
@@ -34,9 +34,11 @@ from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
 from spreads import LEAST
 
+from headprune.analysis.drawings import Drawing
 from headprune.analysis.tables import by_seed
 
 NAME = "seed_distribution"
+FIGURE = Drawing("Every run as a point, with the mean and its interval.")
 BUDGETS, ROW, FRAME = 3, 0.17, 0.62  # panels side by side at most; inches of a row, and of title and axis
 OPENING = (
     "Test quality of every run, one panel per number of heads asked for. Circles: runs, one per seed, of random "

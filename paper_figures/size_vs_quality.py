@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     CELL,
     GROUP,
@@ -28,7 +29,6 @@ from common import (
     measured,
     outcomes,
     quality_of,
-    run,
 )
 from families import MANY, line_label, ordered
 from looks import (
@@ -55,7 +55,10 @@ from matplotlib.lines import Line2D
 from pages import fitting, selection_note
 from steps import band_sentence, draw_band, front_steps
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "size_vs_quality"
+FIGURE = Drawing("Test quality against parameters: every model of a dataset with its pruned versions.")
 METRIC, UNIT = "parameters_non_embedding", 1e-6
 COLUMNS = 2
 WORST = 3  # times the perplexity of the best unpruned model: the models are told apart well below

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     CELL,
     LINE,
@@ -27,16 +28,17 @@ from common import (
     measured,
     outcomes,
     quality_of,
-    run,
 )
 from families import MANY, line_label, ordered
 from looks import BLACK, DOUBLE, GREY, Look, legend_outside, looks, save, styled
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from headprune.analysis.drawings import Drawing
 from headprune.results.schema import LATENCY
 
 NAME = "speedup"
+FIGURE = Drawing("Measured speed-up against what the multiply-accumulates promise.")
 THEORY = "macs_per_token"
 OPENING = (
     "Realised against theoretical speed-up of physically pruned models over the unpruned model of the same seed. "

@@ -16,17 +16,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from captions import caption
-from common import Line, Results, in_group, read_trials, run
+from command import run
+from common import Line, Results, in_group, read_trials
 from numpy.typing import ArrayLike
 from results_table import ABSENT
 from spreads import LEAST, spread
 from tabling import Column, write
 
 from headprune.analysis.comparisons import Pair, Study
+from headprune.analysis.drawings import Table
 from headprune.analysis.quality import Quality, of_track
 from headprune.statistics.seeds import ALPHA, verdict
 
 NAME = "stabilisers"
+TABLE = Table(
+    "Layer-wise pruning with each of its stabilisers and without it.", needs=("arms:layerwise_l0",), target="figures"
+)
 HEADS = Quality("heads_kept", "heads kept", digits=1, span=(0.0, float("inf")))
 METHOD, WHOLE = "layerwise_l0", "continued"
 ARMS = {

@@ -12,16 +12,19 @@ from typing import Any
 
 import pandas as pd
 from captions import caption
-from common import Results, in_group, run
+from command import run
+from common import Results, in_group
 from families import line_label, ordered
 from results_table import ABSENT
 from tabling import Column, write
 
 from headprune.analysis.comparisons import Study
+from headprune.analysis.drawings import Table
 from headprune.analysis.summary import ranking, summarise
 from headprune.statistics.seeds import ALPHA
 
 NAME = "summary"
+TABLE = Table("Every method in one line: area under its curve, front, heads at 1 % and 5 % loss, mean rank.")
 LINE_COLUMNS = ["method", "arm"]
 SHOWN = {
     "area": "area",

@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
-from common import CELL, EmptyError, Line, Results, group_label, lines_of, run
+from command import run
+from common import CELL, EmptyError, Line, Results, group_label, lines_of
 from families import line_label, ordered
 from looks import DOUBLE, save, styled
 from masks import attention_types, usable_masks
@@ -29,7 +30,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from pages import PAGE, fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "survival_maps"
+FIGURE = Drawing("How often each head is kept, layer by head.")
 SKIPPED = ("unpruned", "random", "random_balanced")  # keep everything, or all heads of a type equally often
 COLORS = "Blues"
 LABEL_WIDTH, LEAST, LARGEST = 1.35, 0.48, 0.3  # inches: for the row labels, of a row, of a head

@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     UNPRUNED,
     EmptyError,
@@ -30,7 +31,6 @@ from common import (
     pooled_arm,
     read_curves,
     read_trials,
-    run,
 )
 from families import line_label, ordered
 from looks import (
@@ -49,7 +49,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from pages import fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "training_curves"
+FIGURE = Drawing("Perplexity while training, and what the gates go through.", needs=("curves",))
 MOST = 8  # methods beside the unpruned model
 QUANTITIES = ("temperature", "penalty", "heads asked for")
 PERPLEXITY = Quality("perplexity", "perplexity", higher_is_better=False)

@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from captions import write_caption
+from command import run
 from common import (
     GROUP,
     UNPRUNED,
@@ -27,7 +28,6 @@ from common import (
     outcomes,
     pool,
     quality_of,
-    run,
     split_arm,
 )
 from families import TREATMENT_NAMES, line_label, treatment_label
@@ -59,7 +59,12 @@ from looks import (
 from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
 
+from headprune.analysis.drawings import Drawing
+
 NAME = "treatments"
+FIGURE = Drawing(
+    "Pruned models as they were found, and after fine-tuning, distillation and other treatments.", needs=("treatments",)
+)
 COLUMNS, HEIGHT = 3, 1.75
 LOOKS = {
     "": Look(BLACK, "o"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,14 @@ def test_figures_never_see_a_model(path: Path) -> None:
     names = imported(path)
     assert not {name.split(".")[0] for name in names} & {"torch", "fairseq"}
     assert layers(names) <= FOR_FIGURES
+
+
+def test_scripts_of_figures_import_each_other_in_no_circle() -> None:
+    scripts = {path.stem: path for path in (ROOT / "paper_figures").glob("*.py")}
+    graph = {name: {module.split(".")[0] for module in imported(path)} & set(scripts) for name, path in scripts.items()}
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError
+    assert set(order) == set(scripts)
+    assert all(order.index(used) < order.index(name) for name, uses in graph.items() for used in uses)
 
 
 @pytest.mark.parametrize(

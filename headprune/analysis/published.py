@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from headprune.analysis.tables import UNPRUNED, pooled_arm
+from headprune.analysis.topics import Contents
 from headprune.naming import unknown
 from headprune.results.schema import TABLES
 
@@ -41,22 +43,22 @@ def tables(folder: Path) -> list[Path]:
     return [folder / name for name in TABLES if (folder / name).is_file()]
 
 
-def topics(folder: Path) -> dict[str, bool]:
-    """Whether the results have what a figure or table of a special topic is about, by its name."""
+def contents(folder: Path) -> Contents:
+    """What the results of a folder are about, for the figures and tables to be drawn of them.
+
+    :param folder: with cells.parquet
+    """
     cells = pd.read_parquet(folder / "cells.parquet", columns=["method", "arm"]).drop_duplicates()
-    arms = cells["arm"].fillna("")
-    treated = arms.str.contains("+", regex=False)
-    pruning = set(cells["method"]) - {"unpruned"}
-    return {
-        "treatments": bool(treated.any()),
-        "penalty_frontier": _has_rows(folder / "trials.csv"),
-        "estimators": int((~treated & (cells["method"] == "gradient_importance")).sum()) > 1,
-        "training_curves": _has_rows(folder / "curves.csv"),
-        "normalised_quality": "random" in pruning and len(pruning) > 1,
-        "critical_difference": len(pruning) > 2,
-        "stabilisers": int((~treated & (cells["method"] == "layerwise_l0")).sum()) > 1,
-        "ablations": _has_rows(folder / "ablations.csv"),
-    }
+    cells["arm"] = cells["arm"].fillna("")
+    treated = cells["arm"].str.contains("+", regex=False)
+    pruning = cells[~treated & (cells["method"] != UNPRUNED)]
+    return Contents(
+        lines=frozenset((method, pooled_arm(arm)) for method, arm in pruning.to_numpy()),
+        treatments=bool(treated.any()),
+        trials=_has_rows(folder / "trials.csv"),
+        curves=_has_rows(folder / "curves.csv"),
+        ablations=_has_rows(folder / "ablations.csv"),
+    )
 
 
 def _has_rows(path: Path) -> bool:

@@ -287,20 +287,6 @@ class Plan:
                     Job("ablate", model, label=ablation.kind, seed=s) for s in self.ablated_seeds(model, ablation)
                 )
 
-    def topics(self) -> dict[str, bool]:
-        """Whether the profile has what a figure or table of a special topic is about, by its name."""
-        arms = [method for method in self.config.methods if method.name == "gradient_importance"]
-        pruning = [method.name for method in self.config.methods if method.name != "unpruned"]
-        return {
-            "treatments": bool(self._treated),
-            "penalty_frontier": any(self.kind(label) == "search" for label in self._methods),
-            "normalised_quality": "random" in pruning and len(set(pruning)) > 1,
-            "critical_difference": len(pruning) > 2,
-            "estimators": len(arms) > 1,
-            "stabilisers": sum(method.name == "layerwise_l0" for method in self.config.methods) > 1,
-            "ablations": bool(self.config.ablations),
-        }
-
     def specification(self, job: Job) -> dict[str, Any]:
         """What a job depends on, as plain data: its parameters for Snakemake, and nothing that it does not use."""
         config = self.config

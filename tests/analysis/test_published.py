@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from made_up_cells import GROUP, rows_of
 
-from headprune.analysis.published import find, tables, topics
+from headprune.analysis.published import contents, find, tables
+from headprune.analysis.topics import Contents
 from headprune.results.schema import read_cells
 
 ROOT = Path(__file__).parents[2]
@@ -45,20 +46,20 @@ def test_committed_results_are_few_files() -> None:
         assert {path.stem for path in files if path.parts[0] == "outputs"} == models
 
 
-def test_topics(write: Callable) -> None:
+def test_contents(write: Callable) -> None:
     plain = {("magnitude", "", 4, 1): 1.0, ("gradient_importance", "one_shot", 4, 1): 1.0}
     folder = write(rows_of(plain))
-    assert not any(topics(folder).values())
+    assert contents(folder) == Contents(lines=frozenset({("magnitude", ""), ("gradient_importance", "one_shot")}))
     (folder / "trials.csv").write_text("profile,model\n")
     (folder / "ablations.csv").write_text("profile,model\nunit,tiny\n")
-    more = {("magnitude", "+ft", 4, 1): 1.0, ("gradient_importance", "signed", 4, 1): 1.0}
-    assert topics(write(rows_of(plain | more))) == {
-        "treatments": True,
-        "penalty_frontier": False,
-        "training_curves": False,
-        "normalised_quality": False,
-        "critical_difference": False,
-        "estimators": True,
-        "stabilisers": False,
-        "ablations": True,
+    more = {
+        ("unpruned", "", 12, 1): 1.0,
+        ("magnitude", "+ft", 4, 1): 1.0,
+        ("random", "draw1", 4, 1): 1.0,
+        ("random", "draw2", 4, 1): 1.0,
+        ("gradient_importance", "signed", 4, 1): 1.0,
     }
+    found = contents(write(rows_of(plain | more)))
+    gradient = {("gradient_importance", "one_shot"), ("gradient_importance", "signed")}
+    lines = frozenset({("magnitude", ""), ("random", ""), *gradient})
+    assert found == Contents(lines=lines, treatments=True, ablations=True)

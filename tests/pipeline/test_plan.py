@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from headprune.analysis.topics import Contents
 from headprune.config import load
 from headprune.pipeline import estimate
 from headprune.pipeline.cells import Job
+from headprune.pipeline.contents import contents
 from headprune.pipeline.plan import PRUNING, Plan
 
 MODEL = {
@@ -328,3 +330,16 @@ def test_entries_and_budgets_may_belong_to_one_model() -> None:
     assert {job.model for job in both.jobs if job.kind in ("gates", "ablate")} == {"tiny"}
     assert {job.model for job in both.jobs if job.kind == "treat"} == {"text"}
     assert both.batches("tiny", 1) == {"all-score": ["unpruned", "magnitude"], "all-gate": ["dsp"]}
+
+
+def test_contents_of_a_plan_are_those_of_its_cells() -> None:
+    """Against the cells one by one, as the tables hold them."""
+    plan = Plan(load(CONFIG))
+    found = contents(plan)
+    pruning = {(cell.method, cell.arm) for cell in plan.cells if cell.method != "unpruned" and not cell.treatment}
+    assert found.lines == pruning
+    assert found.treatments == any(cell.treatment for cell in plan.cells)
+    assert found.trials == any(job.kind == "search" for job in plan.jobs)
+    assert found.ablations == any(job.kind == "ablate" for job in plan.jobs)
+    plain = contents(Plan(load(CONFIG | {"treatments": [], "ablations": [], "methods": [{"name": "magnitude"}]})))
+    assert plain == Contents(lines=frozenset({("magnitude", "")}), curves=True)

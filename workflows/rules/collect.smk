@@ -1,7 +1,8 @@
 from headprune.pipeline.collect import FILES
+from headprune.pipeline.contents import contents
 
 TABLES = [f"{RESULTS}/{name}" for name in FILES]
-RUNS = {RESULTS: {"tables": TABLES, "topics": plan.topics()}}
+RUNS = {RESULTS: {"tables": TABLES, "contents": contents(plan)}}
 
 
 rule collect:

@@ -1,74 +1,47 @@
 """What is made of result tables, and of which files.
 
-RUNS, by folder to write into: the tables, and the topics that results may have or not; given by collect.smk for the
-profile, or by published.smk for results that lie there already.
+RUNS, by folder to write into: the tables, and the contents that figures and tables ask for; given by collect.smk for
+the profile, or by published.smk for results that lie there already. The scripts say themselves what they write.
 """
 
 import os
 
+from headprune.analysis import drawings
 from headprune.system.bundled import PACKAGE
+from snakemake.exceptions import WorkflowError
 
 os.environ.update(PYTHONUTF8="1")  # in all jobs, whatever the locale says
 
 FIGURES = Path(workflow.basedir) / "paper_figures"
-FIGURE_NAMES = [
-    "quality_vs_heads",
-    "pareto",
-    "survival_maps",
-    "kept_by_type",
-    "treatments",
-    "pruning_cost",
-    "penalty_frontier",
-    "normalised_quality",
-    "size_vs_quality",
-    "speedup",
-    "seed_distribution",
-    "critical_difference",
-    "mask_agreement",
-    "heads_per_layer",
-    "training_curves",
-    "one_page",
-]
-IMPORTED = {  # scripts that a figure takes panels from, beside what all share
-    "size_vs_quality": ["steps"],
-    "pareto": ["steps"],
-    "pruning_cost": ["steps"],
-    "normalised_quality": ["quality_vs_heads"],
-    "one_page": [
-        "claims",
-        "mask_agreement",
-        "pareto",
-        "quality_vs_heads",
-        "results_table",
-        "speedup",
-        "steps",
-        "tabling",
-    ],
-}
-STUDIES = ["estimators", "ablations", "stabilisers"]  # tables of one question each
-TABLED = ["comparisons", "normalised", "frontiers", "summary"]
-STATISTICS = [*TABLED, "claims"]
-SHARED = [
-    str(FIGURES / name)
-    for name in (
-        "common.py",
-        "families.py",
-        "looks.py",
-        "captions.py",
-        "masks.py",
-        "pages.py",
-        "style.mplstyle",
-    )
-]
+try:
+    SCRIPTS = drawings.find(FIGURES)
+except ValueError as error:
+    raise WorkflowError(str(error))
+
+FIGURE_NAMES = [name for name, script in SCRIPTS.items() if not script.is_table]
+
+
+def table_names(*targets):
+    """Tables that one of these targets asks for."""
+    return [
+        name
+        for name, script in SCRIPTS.items()
+        if script.is_table and script.drawing.target in targets
+    ]
+
+
+def script_of(wildcards):
+    return str(SCRIPTS[wildcards.name].path)
 
 
 def drawn_with(wildcards):
-    """Shared scripts of one figure."""
-    return [
-        *SHARED,
-        *(str(FIGURES / f"{name}.py") for name in IMPORTED.get(wildcards.figure, [])),
-        *([str(FIGURES / "claims.yaml")] if wildcards.figure == "one_page" else []),
-    ]
+    """What a figure or table imports and reads beside the results."""
+    return [str(path) for path in SCRIPTS[wildcards.name].files]
+
+
+def caption_of(wildcards):
+    """What Snakemake's report says below a figure or table."""
+    return SCRIPTS[wildcards.name].drawing.shows
 
 
 def drawn(wildcards):
@@ -82,8 +55,16 @@ def of_runs(folders, pattern, names):
         pattern.format(results=folder, name=name)
         for folder in folders
         for name in names
-        if RUNS[folder]["topics"].get(name, True)
+        if SCRIPTS[name].drawing.fits(RUNS[folder]["contents"])
     ]
+
+
+def tables_of(folders, *targets):
+    return of_runs(folders, "{results}/tables/{name}.md", table_names(*targets))
+
+
+def figures_of(folders):
+    return of_runs(folders, "{results}/figures/{name}.png", FIGURE_NAMES)
 
 
 def input_folder(wildcards, input):
@@ -104,17 +85,8 @@ PARTS = [
 
 def made(wildcards):
     """All figures and tables of one run."""
-    names = {"tables": ["results", *STATISTICS, *STUDIES], "figures": FIGURE_NAMES}
-    ends = {"tables": ".md", "figures": ".png"}
-    return [
-        file
-        for folder in names
-        for file in of_runs(
-            [wildcards.results],
-            f"{{results}}/{folder}/{{name}}{ends[folder]}",
-            names[folder],
-        )
-    ]
+    folders = [wildcards.results]
+    return tables_of(folders, *drawings.TARGETS) + figures_of(folders)
 
 
 wildcard_constraints:

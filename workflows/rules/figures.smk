@@ -2,20 +2,20 @@
 rule figure:
     input:
         drawn,
-        script=str(FIGURES / "{figure}.py"),
+        script=script_of,
         shared=drawn_with,
     output:
-        multiext("{results}/figures/{figure}", ".pdf", ".txt"),
+        multiext("{results}/figures/{name}", ".pdf", ".txt"),
         report(
-            "{results}/figures/{figure}.png",
+            "{results}/figures/{name}.png",
             caption="../report/figure.rst",
             category="Figures",
-            labels={"results": "{results}", "figure": "{figure}"},
+            labels={"results": "{results}", "figure": "{name}"},
         ),
     log:
-        "{results}/logs/figures/{figure}.log",
+        "{results}/logs/figures/{name}.log",
     wildcard_constraints:
-        figure="|".join(FIGURE_NAMES),
+        name="|".join(FIGURE_NAMES),
     conda:
         "../envs/headprune.yaml"
     threads: 1
@@ -25,124 +25,44 @@ rule figure:
     params:
         results=input_folder,
         folder=output_folder,
+        caption=caption_of,
     shell:
         "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 
 
-rule results_table:
-    input:
-        drawn,
-        script=str(FIGURES / "results_table.py"),
-        shared=SHARED,
+use rule figure as table with:
     output:
         report(
-            "{results}/tables/results.csv",
-            caption="../report/results.rst",
+            "{results}/tables/{name}.csv",
+            caption="../report/table.rst",
             category="Tables",
-            labels={"results": "{results}", "table": "quality by method and budget"},
+            labels={"results": "{results}", "table": "{name}"},
         ),
-        multiext("{results}/tables/results", ".md", ".tex"),
-    log:
-        "{results}/logs/figures/results_table.log",
-    conda:
-        "../envs/headprune.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        results=input_folder,
-        folder=output_folder,
-    shell:
-        "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
-
-
-rule statistic:
-    input:
-        drawn,
-        script=str(FIGURES / "{statistic}.py"),
-        shared=[
-            *SHARED,
-            str(FIGURES / "tabling.py"),
-            str(FIGURES / "results_table.py"),
-            str(FIGURES / "claims.yaml"),
-        ],
-    output:
-        report(
-            "{results}/tables/{statistic}.csv",
-            caption="../report/statistic.rst",
-            category="Tables",
-            labels={"results": "{results}", "table": "{statistic}"},
-        ),
-        multiext("{results}/tables/{statistic}", ".md", ".tex"),
-    log:
-        "{results}/logs/figures/{statistic}.log",
+        multiext("{results}/tables/{name}", ".md", ".tex"),
     wildcard_constraints:
-        statistic="|".join(STATISTICS),
-    conda:
-        "../envs/headprune.yaml"
-    threads: 1
+        name="|".join(table_names(*drawings.TARGETS)),
     resources:
         mem_mb=4000,
         runtime=60,
-    params:
-        results=input_folder,
-        folder=output_folder,
-    shell:
-        "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
-
-
-rule study:
-    input:
-        drawn,
-        script=str(FIGURES / "{study}.py"),
-        shared=[
-            *SHARED,
-            str(FIGURES / "results_table.py"),
-            str(FIGURES / "tabling.py"),
-        ],
-    output:
-        report(
-            "{results}/tables/{study}.csv",
-            caption="../report/study.rst",
-            category="Tables",
-            labels={"results": "{results}", "table": "{study}"},
-        ),
-        multiext("{results}/tables/{study}", ".md", ".tex"),
-    log:
-        "{results}/logs/figures/{study}.log",
-    wildcard_constraints:
-        study="|".join(STUDIES),
-    conda:
-        "../envs/headprune.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        results=input_folder,
-        folder=output_folder,
-    shell:
-        "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 
 
 rule tables:
     input:
         [table for run in RUNS.values() for table in run["tables"]],
-        of_runs(RUNS, "{results}/tables/{name}.md", ["results", *TABLED]),
+        tables_of(RUNS, "tables"),
 
 
 rule statistics:
     input:
-        of_runs(RUNS, "{results}/tables/{name}.md", STATISTICS),
+        tables_of(RUNS, "tables", "claims"),
 
 
 rule claims:
     input:
-        of_runs(RUNS, "{results}/tables/{name}.md", ["claims"]),
+        tables_of(RUNS, "claims"),
 
 
 rule figures:
     input:
-        of_runs(RUNS, "{results}/figures/{name}.png", FIGURE_NAMES),
-        of_runs(RUNS, "{results}/tables/{name}.md", STUDIES),
+        figures_of(RUNS),
+        tables_of(RUNS, "figures"),

@@ -17,7 +17,7 @@ except ValueError as error:
 RUNS = {
     f"{os.path.expanduser(config.get('results', 'results'))}/{name}-published": {
         "tables": [str(table) for table in published.tables(folder)],
-        "topics": published.topics(folder),
+        "contents": published.contents(folder),
     }
     for name, folder in FOUND.items()
 }

@@ -1,0 +1,23 @@
+"""What the results of a profile will be about once it has run."""
+
+from __future__ import annotations
+
+from headprune.analysis.tables import UNPRUNED
+from headprune.analysis.topics import Contents
+from headprune.pipeline.plan import Plan
+
+
+def contents(plan: Plan) -> Contents:
+    """What a plan's results will hold, for the figures and tables to be drawn of them.
+
+    Every profile trains, so there are curves to be expected.
+
+    :returns: the same as `headprune.analysis.published.contents` says of the finished results, if every cell has one
+    """
+    return Contents(
+        lines=frozenset((method.name, method.arm) for method in plan.config.methods if method.name != UNPRUNED),
+        treatments=any(plan.treatment(label) is not None for label in plan.labels),
+        trials=any(plan.kind(label) == "search" for label in plan.labels),
+        curves=True,
+        ablations=bool(plan.config.ablations),
+    )
