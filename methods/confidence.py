@@ -12,5 +12,7 @@ class Confidence(ScoreMethod):
     end-of-sentence symbol; it is left out there as well, and a position that sees nothing else is skipped.
     """
 
+    family = "Attention-map scores"
+
     def scores(self, model, batches, rng):
         return head_means(model, batches, largest_weight)

@@ -18,6 +18,9 @@ class DropOne(ScoreMethod):
     given, all masks stacked.
     """
 
+    title = "drop-one"
+    family = "Ablation and near-oracles"
+
     @dataclass(frozen=True)
     class Options:
         sentences: int = option(0, "use only so many examples, evenly spread; 0: all that are given")

@@ -38,6 +38,8 @@ class DropHead(GateMethod):
     shot.
     """
 
+    title = "DropHead"
+    family = "Learned gates: penalties and others"
     modes = ("joint", "continued")
     per_budget = False
 

@@ -16,6 +16,8 @@ class DifferentiableSubsetPruning(GateMethod):
     guarded against double selection and overflow (D9, D10).
     """
 
+    title = "DSP"
+    family = "Learned gates: subsets"
     quantity = "temperature"
 
     @dataclass(frozen=True)

@@ -16,6 +16,8 @@ class Entropy(ScoreMethod):
     α = 0 is pure entropy, α = 1 pure importance. The paper tunes α per task and sparsity; here it is one number.
     """
 
+    family = "Attention-map scores"
+
     @dataclass(frozen=True)
     class Options:
         alpha: float = option(0.5, "weight of the gradient importance; the rest is of the entropy")

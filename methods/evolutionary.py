@@ -19,6 +19,8 @@ class Evolutionary(ScoreMethod):
     budgets are asked for changes nothing. There is no ranking: the masks are not nested.
     """
 
+    family = "Ablation and near-oracles"
+
     @dataclass(frozen=True)
     class Options:
         population: int = option(20, "masks that survive a generation")

@@ -22,6 +22,9 @@ class Fisher(ScoreMethod):
     is the output of the attention module, without the residual stream.
     """
 
+    title = "Fisher"
+    family = "Reconstruction"
+
     @dataclass(frozen=True)
     class Options:
         rearrange: bool = option(True, "swap heads within modules by the off-diagonal Fisher information")

@@ -19,6 +19,8 @@ class Fluctuation(ScoreMethod):
     Moments are taken over all unpadded positions, each counting once.
     """
 
+    family = "Reconstruction"
+
     @dataclass(frozen=True)
     class Options:
         compensate: bool = option(True, "add the mean output of the removed heads to the output bias")

@@ -21,6 +21,9 @@ class GradientImportance(ScoreMethod):
     before normalisation.
     """
 
+    title = "gradient"
+    family = "Data-free and gradient scores"
+
     @dataclass(frozen=True)
     class Options:
         estimator: str = option("example", "where the absolute value is taken", choices=ESTIMATORS)

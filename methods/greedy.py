@@ -18,6 +18,8 @@ class Greedy(ScoreMethod):
     worse. The masks of different budgets are therefore not always nested; `rank` gives the pure greedy order.
     """
 
+    family = "Ablation and near-oracles"
+
     @dataclass(frozen=True)
     class Options:
         sentences: int = option(256, "examples that losses are measured on, evenly spread; 0: all that are given")

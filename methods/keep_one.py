@@ -19,6 +19,9 @@ class KeepOne(ScoreMethod):
     modules.
     """
 
+    title = "keep-one"
+    family = "Ablation and near-oracles"
+
     @dataclass(frozen=True)
     class Options:
         sentences: int = option(0, "use only so many examples, evenly spread; 0: all that are given")

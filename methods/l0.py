@@ -21,6 +21,8 @@ class HardConcreteL0(GateMethod):
     search over it, or `at_k` cuts the order of log α.
     """
 
+    title = "L0"
+    family = "Learned gates: penalties and others"
     per_budget = False
     coefficient = "penalty"
     quantity = "penalty"

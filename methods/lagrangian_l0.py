@@ -19,6 +19,8 @@ class LagrangianL0(GateMethod):
     once the gates have polarised and is reported as it is; `at_k` cuts the order of log α instead.
     """
 
+    title = "Lagrangian L0"
+    family = "Learned gates: penalties and others"
     quantity = "heads asked for"
 
     @dataclass(frozen=True)

@@ -25,6 +25,8 @@ class LayerwiseL0(GateMethod):
     order of α; both are ours, the paper trains once per λ.
     """
 
+    title = "layer-wise L0"
+    family = "Learned gates: layer-wise"
     per_budget = False
     coefficient = "penalty"
     quantity = "penalty"

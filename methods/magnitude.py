@@ -18,6 +18,8 @@ class Magnitude(ScoreMethod):
     as much as they do and is counted here.
     """
 
+    family = "Data-free and gradient scores"
+
     @dataclass(frozen=True)
     class Options:
         norm: str = option(

@@ -19,6 +19,7 @@ class MovementPruning(GateMethod):
     influence.
     """
 
+    family = "Learned gates: penalties and others"
     modes = ("joint", "continued")
     quantity = "heads asked for"
 

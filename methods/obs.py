@@ -27,6 +27,9 @@ class OptimalBrainSurgeon(ScoreMethod):
     their costs.
     """
 
+    title = "OBS"
+    family = "Reconstruction"
+
     @dataclass(frozen=True)
     class Options:
         damping: float = option(0.01, "added to the diagonal of G, as a fraction of the diagonal's mean")

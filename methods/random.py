@@ -13,5 +13,7 @@ class Random(ScoreMethod):
     docs/theory/ablation.md#baselines. Draw it several times (`draws` in the configuration): one draw says little.
     """
 
+    family = "Reference and controls"
+
     def scores(self, model, batches, rng):
         return torch.rand(len(HeadSpace.prunable(model)), generator=rng, dtype=torch.float64)

@@ -16,6 +16,9 @@ class RandomBalanced(ScoreMethod):
     protects attention types, all their heads stay and the modules of the other types share the removal.
     """
 
+    title = "balanced random"
+    family = "Reference and controls"
+
     def scores(self, model, batches, rng):
         module = torch.tensor(HeadSpace.prunable(model).module_of)
         scores = -torch.rand(len(module), generator=rng, dtype=torch.float64)

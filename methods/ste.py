@@ -21,6 +21,9 @@ class StraightThrough(GateMethod):
     that of w, without noise, and moves no more: not by the momentum of Adam either.
     """
 
+    title = "STE"
+    family = "Learned gates: subsets"
+
     @dataclass(frozen=True)
     class Options:
         learning_rate: float = option(0.2, "of w, constant (paper: 0.2 for translation, 0.5 for classification)")

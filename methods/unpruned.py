@@ -13,6 +13,7 @@ class Unpruned(ScoreMethod):
     docs/theory/ablation.md#baselines.
     """
 
+    family = "Reference and controls"
     prunes = False
 
     def scores(self, model, batches, rng):

@@ -6,52 +6,49 @@ from collections.abc import Iterable
 
 from common import UNPRUNED, Line, split_arm
 
-# Family -> its methods, each with its arms in the order of print; an arm that is not listed follows them by name.
-SUITE: dict[str, dict[str, tuple[str, ...]]] = {
-    "Reference and controls": {UNPRUNED: (), "random": (), "random_balanced": ()},
-    "Data-free and gradient scores": {
-        "magnitude": (),
-        "gradient_importance": ("one_shot", "iterative", "signed", "unnormalised", "position", "batch"),
-    },
-    "Attention-map scores": {"confidence": (), "entropy": ()},
-    "Ablation and near-oracles": {"drop_one": (), "keep_one": (), "greedy": (), "evolutionary": ()},
-    "Reconstruction": {"fisher": (), "obs": (), "fluctuation": ()},
-    "Learned gates: subsets": {
-        "dsp": ("pipelined", "joint", "continued"),
-        "ste": ("pipelined", "gumbel", "relaxed", "joint"),
-    },
-    "Learned gates: penalties and others": {
-        "l0": ("pipelined", "joint", "continued", "at_k"),
-        "lagrangian_l0": (),
-        "movement": (),
-        "drophead": (),
-    },
-    "Learned gates: layer-wise": {
-        "layerwise_l0": ("continued", "pipelined", "no_warmup", "no_initialisation", "no_scaling", "at_k"),
-    },
-}
-MANY = 8  # more lines than this are no longer told apart in one panel
-CONTROLS, OTHER, TREATED = "Reference and controls", "Other methods", "Treated masks"
-FAMILIES = (*SUITE, OTHER, TREATED)
-TWIN = "twin"  # random heads, as many of every module as the mask it is named after keeps: a control
-FAMILY_OF = {method: family for family, methods in SUITE.items() for method in methods}
-METHODS = [method for methods in SUITE.values() for method in methods]
-ARMS = {method: arms for methods in SUITE.values() for method, arms in methods.items()}
+from headprune.analysis import names
 
-METHOD_NAMES = {
-    "gradient_importance": "gradient",
-    "random_balanced": "balanced random",
-    "dsp": "DSP",
-    "ste": "STE",
-    "l0": "L0",
-    "lagrangian_l0": "Lagrangian L0",
-    "layerwise_l0": "layer-wise L0",
-    "obs": "OBS",
-    "fisher": "Fisher",
-    "drop_one": "drop-one",
-    "keep_one": "keep-one",
-    "drophead": "DropHead",
+CONTROLS, OTHER, TREATED = "Reference and controls", "Other methods", "Treated masks"
+FAMILIES = (  # in the order of print
+    CONTROLS,
+    "Data-free and gradient scores",
+    "Attention-map scores",
+    "Ablation and near-oracles",
+    "Reconstruction",
+    "Learned gates: subsets",
+    "Learned gates: penalties and others",
+    "Learned gates: layer-wise",
+    OTHER,
+    TREATED,
+)
+# The methods of the suite, each with its arms, in the order of print; what is not listed follows by name.
+ARMS: dict[str, tuple[str, ...]] = {
+    UNPRUNED: (),
+    "random": (),
+    "random_balanced": (),
+    "magnitude": (),
+    "gradient_importance": ("one_shot", "iterative", "signed", "unnormalised", "position", "batch"),
+    "confidence": (),
+    "entropy": (),
+    "drop_one": (),
+    "keep_one": (),
+    "greedy": (),
+    "evolutionary": (),
+    "fisher": (),
+    "obs": (),
+    "fluctuation": (),
+    "dsp": ("pipelined", "joint", "continued"),
+    "ste": ("pipelined", "gumbel", "relaxed", "joint"),
+    "l0": ("pipelined", "joint", "continued", "at_k"),
+    "lagrangian_l0": (),
+    "movement": (),
+    "drophead": (),
+    "layerwise_l0": ("continued", "pipelined", "no_warmup", "no_initialisation", "no_scaling", "at_k"),
 }
+METHODS = list(ARMS)
+MANY = 8  # more lines than this are no longer told apart in one panel
+TWIN = "twin"  # random heads, as many of every module as the mask it is named after keeps: a control
+
 ARM_NAMES = {
     "at_k": "cut at K",
     "continued_at_k": "continued, cut at K",
@@ -72,7 +69,10 @@ def family_of(line: Line) -> str:
     treatment = split_arm(line[1])[1]
     if treatment:
         return CONTROLS if treatment == TWIN else TREATED
-    return CONTROLS if line[0].partition("+")[0] == UNPRUNED else FAMILY_OF.get(line[0], OTHER)
+    if line[0].partition("+")[0] == UNPRUNED:
+        return CONTROLS
+    family = names.family(line[0])
+    return family if family in FAMILIES else OTHER
 
 
 def by_family(lines: Iterable[Line]) -> dict[str, list[Line]]:
@@ -84,7 +84,7 @@ def by_family(lines: Iterable[Line]) -> dict[str, list[Line]]:
 
 
 def ordered(lines: Iterable[Line]) -> list[Line]:
-    """The methods and arms in the order of SUITE, those it does not list by name after them, treated ones last."""
+    """The methods and arms in the order of ARMS, those it does not list by name after them, treated ones last."""
     return sorted(set(lines), key=_rank)
 
 
@@ -107,7 +107,7 @@ def line_label(line: Line) -> str:
     base, treatment = split_arm(arm)
     if method.startswith(f"{UNPRUNED}+"):
         method, _, treatment = method.partition("+")
-    name = METHOD_NAMES.get(method, method.replace("_", " "))
+    name = names.title(method)
     name = f"{name} ({ARM_NAMES.get(base, _arm_name(base))})" if base else name
     return f"{name} + {treatment_label(treatment)}" if treatment else name
 

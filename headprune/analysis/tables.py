@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from headprune.analysis import names
 from headprune.analysis.quality import CHRF, Quality, of_track
 from headprune.naming import unknown
 from headprune.results import schema
@@ -86,6 +87,7 @@ def read(folder: Path, with_masks: bool = False) -> Results:
     if masks is not None:
         masks = masks[~masks["method"].str.startswith(f"{UNPRUNED}+")]  # all heads, as in the rows of the reference
     stored = pd.read_parquet(folder / "cells.parquet")
+    names.carry(folder)
     return Results(folder, cells, masks, schema.digest(stored), schema.digest_of_measured(stored))
 
 

@@ -11,7 +11,7 @@ from headprune.check.subject import Subject
 from headprune.method.base import MODES
 
 LONG = 120
-LIBRARY = ("ablation", "attention_maps", "gates", "heads", "importance", "method", "reconstruction", "relaxations")
+LIBRARY = ("gates", "heads", "importance", "method", "relaxations", "scoring")
 DATA = ("config", "data", "evaluation", "pipeline", "results", "search", "training")
 # What reads files, starts programs or opens sockets, by itself or in code that `conduct.files` cannot see into.
 READERS = {

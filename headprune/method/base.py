@@ -105,6 +105,8 @@ class ScoreMethod:
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""  # its name in figures and tables; empty: its name, with spaces
+    family: ClassVar[str] = ""  # the methods that it stands among there; empty: the others
     Options: ClassVar[type] = NoOptions
     prunes: ClassVar[bool] = True  # False: one cell per seed, at K = N, whatever the budgets of the grid
 
@@ -151,6 +153,8 @@ class GateMethod(nn.Module):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""  # its name in figures and tables; empty: its name, with spaces
+    family: ClassVar[str] = ""  # the methods that it stands among there; empty: the others
     Options: ClassVar[type] = NoOptions
     modes: ClassVar[tuple[str, ...]] = MODES
     per_budget: ClassVar[bool] = True  # False: one training serves every budget; `budget` is then N

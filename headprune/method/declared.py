@@ -18,8 +18,8 @@ from headprune.method.entry import MODES, Entry, method_files
 
 KINDS = {"ScoreMethod": "score", "GateMethod": "gate"}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "score": {"prunes": True},
-    "gate": {"modes": MODES, "per_budget": True, "coefficient": ""},
+    "score": {"title": "", "family": "", "prunes": True},
+    "gate": {"title": "", "family": "", "modes": MODES, "per_budget": True, "coefficient": ""},
 }
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 

@@ -37,7 +37,7 @@ def register(name: str, paper: str = "") -> Callable[[MethodType], MethodType]:
 
     :raises DuplicateError: the name is taken by another file.
     :raises ValueError: it cannot be part of a file name.
-    :raises TypeError: the class follows neither contract.
+    :raises TypeError: the class follows neither contract, or has a title or a family that is no text.
     """
 
     if not NAME.fullmatch(name):
@@ -47,6 +47,9 @@ def register(name: str, paper: str = "") -> Callable[[MethodType], MethodType]:
         kinds = [kind for kind, base in (("score", ScoreMethod), ("gate", GateMethod)) if issubclass(cls, base)]
         if len(kinds) != 1:
             raise TypeError(f"method {name!r}: {cls.__name__} must derive from ScoreMethod or GateMethod")
+        for word in ("title", "family"):
+            if not isinstance(text := getattr(cls, word), str):
+                raise TypeError(f"method {name!r}: {word} is {text!r}; it must be a text")
         file = Path(sys.modules[cls.__module__].__file__ or "").resolve()
         if name in _REGISTRY and _REGISTRY[name].file != file:
             raise DuplicateError(f"method {name!r} is defined twice: in {_REGISTRY[name].file} and in {file}")

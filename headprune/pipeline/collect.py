@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from headprune.analysis import names
 from headprune.heads import HeadSpace
 from headprune.pipeline import manifests
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
@@ -103,6 +104,7 @@ def manifest(plan: Plan, signatures: Record, hashes: Mapping[str, str], data: Re
         "packages": manifests.packages(),
         **manifests.runtime(),
         **manifests.history(plan.folder),
+        names.SECTION: names.printed({method.name: plan.entry(method.label).method for method in plan.config.methods}),
         "files": dict(hashes),
         "signatures": signatures,
     }

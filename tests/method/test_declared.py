@@ -46,7 +46,8 @@ def test_files_say_what_they_register(said: dict[str, Entry], name: str) -> None
     one, other = said[name], METHODS[name]
     assert (one.name, one.kind, one.paper, one.file) == (other.name, other.kind, other.paper, other.file)
     assert (one.summary, one.sha256) == (other.summary, other.sha256)
-    for attribute in ("prunes",) if one.kind == "score" else ("modes", "per_budget", "coefficient"):
+    own = ("prunes",) if one.kind == "score" else ("modes", "per_budget", "coefficient")
+    for attribute in ("title", "family", *own):
         assert getattr(one.method, attribute) == getattr(other.method, attribute)
     mine, theirs = fields(one.method.Options), fields(other.method.Options)  # type: ignore[attr-defined]
     assert [f.name for f in mine] == [f.name for f in theirs]

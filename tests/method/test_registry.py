@@ -223,6 +223,14 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_methods(tmp_path / "nowhere")
 
 
+def test_a_title_is_a_text() -> None:
+    with pytest.raises(TypeError, match="method 'mine': title is 3; it must be a text"):
+
+        @register("mine")
+        class Mine(ScoreMethod):
+            title = 3  # type: ignore[assignment]
+
+
 def test_one_contract_only() -> None:
     with pytest.raises(TypeError, match="'mine': Mine must derive from ScoreMethod or GateMethod"):
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from itertools import combinations
 from pathlib import Path
 
@@ -68,6 +70,20 @@ def test_known_arms_are_those_of_the_order(script) -> None:
     for method, arm in script("looks").KNOWN:
         assert method.partition("+")[0] in families.METHODS
         assert arm in (families.ARMS.get(method) or ("",))
+
+
+def test_results_name_a_method_that_is_not_installed(script, suite: Path, tmp_path: Path) -> None:
+    """By the manifest beside the cells; a family that no page has a place for is among the others."""
+    families, method = script("families"), ("cluster_merge", "")
+    for family, expected in (("Reconstruction", "Reconstruction"), ("Clusters", "Other methods")):
+        printed = {"cluster_merge": {"title": "ClusterMerge", "family": family}}
+        (tmp_path / "manifest.json").write_text(json.dumps({"printed": printed}), encoding="utf-8")
+        shutil.copyfile(suite / "cells.parquet", tmp_path / "cells.parquet")
+        script("common").read(tmp_path)
+        assert (families.line_label(method), families.family_of(method)) == ("ClusterMerge", expected)
+        assert families.line_label(("dsp", "joint")) == "DSP (joint)"
+    script("common").read(suite)
+    assert (families.line_label(method), families.family_of(method)) == ("cluster merge", "Other methods")
 
 
 def test_few_chosen_arms_share_one_panel(script, suite: Path, tmp_path: Path, unsaved: list[Figure]) -> None:

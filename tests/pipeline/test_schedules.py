@@ -13,6 +13,7 @@ from headprune.config.schema import Config
 from headprune.heads import HeadSpace
 from headprune.method import GateMethod, load_methods
 from headprune.method.base import Progress
+from headprune.pipeline.collect import manifest
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.schedules import Schedule, schedule
 from headprune.relaxations import open_probability
@@ -94,6 +95,8 @@ from headprune.method import GateMethod, register
 class Toy(GateMethod):
     \"\"\"Gates of a sharpness that doubles.\"\"\"
 
+    title = "Toy"
+    family = "Learned gates: subsets"
     quantity = "sharpness"
 
     def build(self, generator):
@@ -109,13 +112,24 @@ def test_a_method_from_elsewhere_has_its_curve(tmp_path: Path) -> None:
     (tmp_path / "toy_schedule.py").write_text(TOY, encoding="utf-8")
     settings = {"profile": "unit", "seeds": [1], "budgets": [5], "datasets": {"help": {"corpus": "lohelp-de-en"}}}
     settings |= {"methods": [{"name": "unpruned"}, {"name": "toy_schedule", "mode": "joint"}]}
-    found, _ = trained(
-        load(settings | {"models": {"tiny": TINY}, "methods_directories": [str(tmp_path)]}), "toy_schedule"
-    )
+    config = load(settings | {"models": {"tiny": TINY}, "methods_directories": [str(tmp_path)]})
+    found, _ = trained(config, "toy_schedule")
     assert (found.quantity, found.cooldown) == ("sharpness", 0)
     assert [found.at(update) for update in (0, 3, 8, 9)] == [-1 / 7, -2.0, 256.0, None]
     with pytest.warns(RuntimeWarning, match=r"'toy_schedule': the curve has no sharpness, as scheduled\(7, 20\) fails"):
         assert found.at(7) is None
+
+
+def test_a_manifest_carries_the_printed_names(tmp_path: Path) -> None:
+    """Of the methods of the profile, as their files declare them."""
+    settings = {"profile": "unit", "seeds": [1], "budgets": [5], "datasets": {"help": {"corpus": "lohelp-de-en"}}}
+    settings |= {"methods": [{"name": "unpruned"}, *METHODS[:2]], "results": str(tmp_path)}
+    plan = Plan(load(settings | {"models": {"tiny": TINY}}))
+    assert manifest(plan, {}, {}, {})["printed"] == {
+        "dsp": {"title": "DSP", "family": "Learned gates: subsets"},
+        "ste": {"title": "STE", "family": "Learned gates: subsets"},
+        "unpruned": {"title": "", "family": "Reference and controls"},
+    }
 
 
 BETAS = {"l0": 0.33, "layerwise_l0": 0.333}  # temperature of the gates' distribution

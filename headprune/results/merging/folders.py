@@ -149,6 +149,8 @@ def _manifest(parts: Sequence[ResultsFolder]) -> dict[str, Any]:
     whole: dict[str, Any] = {key: value for key, value in (own[0] if own else {}).items() if key != "given"}
     for section in ("data", "signatures"):
         whole[section] = {name: value for part in known for name, value in part.manifest.get(section, {}).items()}
+    if printed := {name: texts for part in known for name, texts in part.manifest.get("printed", {}).items()}:
+        whole["printed"] = printed
     whole["config"] = _union([manifest.get("config", {}) for manifest in own])
     whole["merged"] = [  # runs alone: what was merged before counts as those it was made of
         run

@@ -166,6 +166,16 @@ def refused(out: Path, folders: list[Path], *messages: str) -> None:
     assert sorted(out.parent.iterdir()) == before  # nothing was written
 
 
+def test_printed_names_of_methods_are_those_of_all_parts(part: Callable[..., Path], tmp_path: Path) -> None:
+    folders = [part("one", 1), part("two", 2), part("three", 3)]
+    for folder, printed in zip(folders, ({"dsp": {"title": "DSP"}}, {"mine": {"title": "Mine"}}), strict=False):
+        manifest = json.loads((folder / "manifest.json").read_text()) | {"printed": printed}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    merge(tmp_path / "whole", folders)
+    merged = json.loads((tmp_path / "whole" / "manifest.json").read_text())
+    assert merged["printed"] == {"dsp": {"title": "DSP"}, "mine": {"title": "Mine"}}
+
+
 def test_duplicate_cells_are_named(part: Callable[..., Path], tmp_path: Path) -> None:
     one, two = part("one", 1), part("two", 1)
     text = f"{one} and {two} both have 1 cells, 1 of them under one signature: mt/help/tiny/dsp/joint/k4/s1"

@@ -1,0 +1,57 @@
+"""Names of methods in print and their families: those that results carry, else those that method files declare.
+
+Results carry them in their manifest, so that they are drawn alike where the file of a method is not installed. Files
+are read without running them, so that nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from headprune.method.declared import declared
+
+SECTION = "printed"  # of the manifest: title and family by method
+
+_carried: dict[str, dict[str, str]] = {}  # of the results read last
+
+
+def carry(folder: Path) -> None:
+    """From here on, methods are named as these results say; without a readable manifest, as method files do."""
+    _carried.clear()
+    try:
+        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[SECTION]
+        _carried.update({method: dict(texts) for method, texts in found.items()})
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        _carried.clear()
+
+
+def title(method: str) -> str:
+    """`dsp` reads `DSP`; a method that nobody gives a title reads as its name, with spaces."""
+    return _text(method, "title") or method.replace("_", " ")
+
+
+def family(method: str) -> str:
+    """The family that a method is shown with; empty where nobody knows one."""
+    return _text(method, "family")
+
+
+def printed(methods: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The section of the manifest.
+
+    :param methods: classes of methods, by name
+    """
+    return {name: {"title": method.title, "family": method.family} for name, method in sorted(methods.items())}
+
+
+def _text(method: str, word: str) -> str:
+    texts = _carried.get(method) or _declared().get(method, {})
+    return str(texts.get(word) or "")
+
+
+@cache
+def _declared() -> dict[str, dict[str, str]]:
+    return printed({name: entry.method for name, entry in (declared() or {}).items()})
