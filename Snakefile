@@ -8,6 +8,7 @@ if "published" in config:
 else:
 
     include: "workflows/rules/common.smk"
+    include: "workflows/rules/jobs.smk"
     include: "workflows/rules/data.smk"
     include: "workflows/rules/train.smk"
     include: "workflows/rules/prune.smk"

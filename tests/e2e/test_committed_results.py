@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,44 @@ def test_all_targets_are_drawings(snakemake, tmp_path: Path) -> None:
     for name in ("quick", "small"):
         assert f"results/{name}-published/figures/quality_vs_heads.png" in plan
     assert not (tmp_path / "results").exists()
+
+
+TOY = '''"""A toy, drawn with a panel of another figure.
+
+python toy.py RESULTS_DIR OUT_DIR
+"""
+
+import sys
+from pathlib import Path
+
+import quality_vs_heads
+from command import run
+
+from headprune.analysis.drawings import Drawing
+
+FIGURE = Drawing("A toy.", needs=("methods:2",))
+
+
+def draw(results, out_dir: Path) -> None:
+    for end in ("png", "pdf", "txt"):
+        (out_dir / f"toy.{end}").write_text(quality_vs_heads.NAME, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(run(draw, __doc__, None))
+'''
+
+
+def test_a_new_figure_is_one_file(snakemake, tmp_path: Path) -> None:
+    """Put into a copied folder, it is among the figures and is drawn, without an edit anywhere else."""
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    for name in ("workflows", "paper_figures"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "paper_figures" / "toy.py").write_text(TOY, encoding="utf-8")
+    own = ["--snakefile", str(tmp_path / "Snakefile"), "--config", f"published={PUBLISHED / 'quick'}"]
+    assert "results/quick-published/figures/toy.png" in snakemake("-n", "figures", *own)
+    snakemake("results/quick-published/figures/toy.png", *own)
+    assert (tmp_path / "results/quick-published/figures/toy.png").read_text(encoding="utf-8") == "quality_vs_heads"
 
 
 def test_unknown_results_are_named(snakemake) -> None:

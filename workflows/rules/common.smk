@@ -113,30 +113,40 @@ def attempt_number(wildcards, attempt):
     return attempt
 
 
-def minutes(kind):
-    """A later attempt gets more time, and more memory."""
-    return lambda wildcards, attempt: plan.config.execution.minutes_of(kind, attempt)
+def minutes(wildcards, attempt, rulename):
+    """A later attempt gets more time, and more memory. The rule of a job has the name of its kind."""
+    return plan.config.execution.minutes_of(rulename, attempt)
 
 
-def memory(kind):
-    return lambda wildcards, attempt: plan.config.execution.memory_of(kind, attempt)
+def memory(wildcards, attempt, rulename):
+    return plan.config.execution.memory_of(rulename, attempt)
 
 
-def workers(kind):
+def workers(wildcards):
     """Processes that share a training, a core each."""
-    return lambda wildcards: plan.config.models[wildcards.model].training.workers
+    return plan.config.models[wildcards.model].training.workers
 
 
-def gpus(kind):
+def gpus(wildcards, rulename):
     """What an executor calls `gpu`."""
+    model = plan.config.models.get(wildcards.get("model"))
+    return plan.config.execution.gpus_of(
+        rulename, model.training.workers if model else 1
+    )
 
-    def function(wildcards):
-        model = plan.config.models.get(wildcards.get("model"))
-        return plan.config.execution.gpus_of(
-            kind, model.training.workers if model else 1
-        )
 
-    return function
+def kind_of(wildcards, output):
+    """From where the receipt of a job lies, `jobs/KIND/…`."""
+    return Path(output[0]).relative_to(f"{RESULTS}/jobs").parts[0]
+
+
+def all_threads(wildcards, threads):
+    """What Snakemake tells a job of its own accord; as a parameter, so that another rule can tell it less."""
+    return threads
+
+
+def one_thread(wildcards, threads):
+    return 1
 
 
 def receipts(jobs):

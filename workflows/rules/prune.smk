@@ -1,4 +1,4 @@
-rule score:
+use rule job as score with:
     input:
         settled_needs("score"),
     output:
@@ -6,24 +6,12 @@ rule score:
     log:
         f"{RESULTS}/logs/score/{{model}}/{{batch}}/s{{seed}}.log",
     priority: 15  # what others treat waits for it
-    retries: RETRIES
-    conda:
-        "../envs/headprune.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory("score"),
-        runtime=minutes("score"),
-        gpu=gpus("score"),
-        attempt=attempt_number,
     params:
         spec=told("score"),
         key=key("score"),  # of the methods' files, too
-    shell:
-        "headprune job score --spec - --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
 
 
-rule gates:
+use rule job as gates with:
     input:
         needs("gates"),
         method=method_file,
@@ -32,23 +20,12 @@ rule gates:
     log:
         f"{RESULTS}/logs/gates/{{model}}/{{label}}/k{{budget}}/s{{seed}}.log",
     priority: 10  # the long ones first, so that the short ones fill the gaps
-    retries: RETRIES
-    conda:
-        "../envs/headprune.yaml"
-    threads: workers("gates")
-    resources:
-        mem_mb=memory("gates"),
-        runtime=minutes("gates"),
-        gpu=gpus("gates"),
-        attempt=attempt_number,
+    threads: workers
     params:
         spec=specification("gates"),
-    shell:
-        "headprune job gates --spec - --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
 
 
-rule search:
+use rule job as search with:
     input:
         needs("search"),
         method=method_file,
@@ -57,17 +34,6 @@ rule search:
     log:
         f"{RESULTS}/logs/search/{{model}}/{{label}}/s{{seed}}.log",
     priority: 12  # several trainings, one after the other
-    retries: RETRIES
-    conda:
-        "../envs/headprune.yaml"
-    threads: workers("search")
-    resources:
-        mem_mb=memory("search"),
-        runtime=minutes("search"),
-        gpu=gpus("search"),
-        attempt=attempt_number,
+    threads: workers
     params:
         spec=specification("search"),
-    shell:
-        "headprune job search --spec - --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
