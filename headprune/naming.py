@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 STATUSES = ("ok", "failed", "diverged", "timeout", "missing")  # how a cell ends
+OF_CELLS = "segments"  # folder of what the models of cells put out, within one of results
 
 
 def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:
@@ -15,6 +17,11 @@ def cell_id(model: str, method: str, arm: str, budget: int, seed: int) -> str:
     """
     separator = "." if arm and not arm.startswith("+") else ""
     return f"{model}/{method}{separator}{arm}/k{budget}-s{seed}"
+
+
+def cell_folder(results: Path, cell: str) -> Path:
+    """Folder with the outputs of a cell, by its id, as jobs write them."""
+    return results / OF_CELLS / cell
 
 
 def cell_name(cell: tuple[object, ...]) -> str:

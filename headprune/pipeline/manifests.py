@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from headprune.naming import cell_folder
 from headprune.pipeline.cells import PRUNING, Cell
 from headprune.pipeline.records import entries, hint
 from headprune.pipeline.store import Record, write_json
-from headprune.results.outputs import cell_folder
 from headprune.results.provenance import digest, environment, file_sha256, git_commit, processor
 
 NAME = "manifest.json"

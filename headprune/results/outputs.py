@@ -22,7 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-OF_CELLS, OF_MODELS = "segments", "outputs"  # folders within one of results
+from headprune.naming import OF_CELLS as OF_CELLS
+from headprune.naming import cell_folder as cell_folder
+
+OF_MODELS = "outputs"  # a folder within one of results
 FILES = {  # by kind, with the split
     "hypotheses": "hypotheses.{}.txt.gz",
     "likelihoods": "likelihoods.{}.parquet",
@@ -47,11 +50,6 @@ Table = Any  # pyarrow.Table, which comes without types
 def file_name(kind: str, split: str) -> str:
     """Name of the file that a job writes of a cell."""
     return FILES[kind].format(split)
-
-
-def cell_folder(results: Path, cell: str) -> Path:
-    """Folder with the outputs of a cell, by its id, as jobs write them."""
-    return results / OF_CELLS / cell
 
 
 def raw_text(results: Path, dataset: str, split: str, side: str) -> Path:

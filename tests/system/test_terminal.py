@@ -20,6 +20,7 @@ from headprune.cli import commands
 from headprune.config.schema import KINDS
 from headprune.data import CORPORA, STANDARD, TEXT_CORPORA
 from headprune.method import load_methods
+from headprune.pipeline.records import PROMISED
 from headprune.pipeline.store import write_json
 from headprune.results import schema
 from headprune.system import terminal
@@ -116,7 +117,8 @@ def test_two_methods_and_two_tables(printed: Printed, tmp_path: Path) -> None:
 def test_a_run_a_cell_and_failures(printed: Printed, tmp_path: Path) -> None:
     folder = tmp_path / "a folder with a long name" / "results"
     cell = folder / "cells" / "tiny" / LONG / "k4-s1"
-    record = {"signature": "0123456789ab", "status": "ok", "reason": "", "heads": HEADS, "mask": HEADS[:4], **UNITS}
+    record = dict.fromkeys(PROMISED["pruned"], 1.0)
+    record |= {"signature": "0123456789ab", "status": "ok", "reason": "", "heads": HEADS, "mask": HEADS[:4], **UNITS}
     write_json(cell / "pruned.json", record)
     write_json(cell / "test.json", {"signature": "0", "status": "ok", "reason": "", "bleu": 12.5, "perplexity": 33.25})
     text = printed("show", cell)
