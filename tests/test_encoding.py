@@ -90,14 +90,14 @@ def test_the_rule_sees_what_it_is_for(code: str) -> None:
         wrong="UnicodeDecodeError, or another hash under ISO-8859-1: cells are computed again",
         right=provenance.code_sha256(),
         source="sha256 of the files' bytes",
-        case="from headprune import provenance; print(provenance.code_sha256())",
+        case="from headprune.results import provenance; print(provenance.code_sha256())",
     ),
     Found(
         "the processor and the commit",
         wrong="what the locale makes of them",
         right=f"{provenance.hardware()} {dict(provenance.git_commit())}",
         source="the same call under UTF-8",
-        case="from headprune import provenance as p; print(p.hardware(), dict(p.git_commit()))",
+        case="from headprune.results import provenance as p; print(p.hardware(), dict(p.git_commit()))",
     ),
 )
 def test_signatures_do_not_know_the_locale(found: Found) -> None:

@@ -16,7 +16,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from headprune import results
 from headprune.config import load
 from headprune.data import corpus, read_pairs
 from headprune.pipeline import calls, display, inventory, jobs, progress, timings
@@ -25,6 +24,7 @@ from headprune.pipeline.collect import collect
 from headprune.pipeline.failures import DAMAGED, failures
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import DamagedError
+from headprune.results import schema
 from headprune.results.schema import read_cells, reproducible, to_csv
 from tests.damaging import DAMAGES, HINTS, KINDS, contents, damage, victim
 
@@ -277,7 +277,7 @@ def test_a_collection_that_fails_leaves_the_tables(copied: Plan, monkeypatch: py
     """Whatever is made last, and whether it fails when it is made or when it is written."""
     before = contents(copied.folder)
     (copied.folder / "cells/tiny/l0/k3-s1/test.json").unlink()
-    monkeypatch.setattr(results, "ablations_table", lambda rows: pytest.fail("no table"))
+    monkeypatch.setattr(schema, "ablations_table", lambda rows: pytest.fail("no table"))
     with pytest.raises(pytest.fail.Exception):
         collect(copied, lambda line: None)
     monkeypatch.undo()
