@@ -239,7 +239,7 @@ class Optimisation(Section):
 
     updates: int = Field(ge=1, le=UPDATES, description="optimiser updates")
     update_freq: int = Field(1, ge=1, le=100_000, description="batches accumulated per update")
-    learning_rate: float = Field(5e-4, gt=0, le=1e6, description="peak")
+    learning_rate: float = Field(5e-4, gt=0, le=1e30, description="peak")
     warmup: int = Field(4000, ge=0, le=UPDATES, description="updates of linear warm-up")
     schedule: Literal["inverse_sqrt", "linear", "cosine", "constant"] = Field(
         "inverse_sqrt", description="after the warm-up"

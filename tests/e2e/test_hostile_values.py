@@ -112,6 +112,7 @@ def test_no_rule_hands_a_value_to_its_shell(tmp_path: Path) -> None:
     plan = Plan(load(config))
     options = {tuple(call[i : i + 2]) for call in calls for i in range(0, len(call), 2) if call[0] == "job"}
     specs = [json.loads(value) for name, value in options if name == "--spec"]
+    specs = [{key: value for key, value in spec.items() if key != "planned"} for spec in specs]  # what a receipt keeps
     assert sorted(specs, key=lambda spec: str(spec["job"])) == sorted(
         (json.loads(json.dumps(plan.specification(job))) for job in plan.jobs), key=lambda spec: str(spec["job"])
     )

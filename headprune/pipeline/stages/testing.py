@@ -60,7 +60,7 @@ def speed(spec: Spec, reporter: Reporter) -> Record:
     """
     settings, ready = Speed(**spec["speed"]), whole_models(spec)
     about = [spec["speed"], spec["evaluation"], corpus_of(spec).statistics["sha256"], environment()]
-    signatures = {cell.id: digest([*about, sha256]) for cell, sha256 in ready.items()}
+    signatures = {cell.id: digest([*about, model]) for cell, model in ready.items()}
     paths = {cell.id: cell_folder(spec, cell) / "speed.json" for cell in ready}
     kept = {name: read_json(path) for name, path in paths.items() if is_kept(path, signatures[name])}
     cells = rounds.to_measure(list(ready), kept)
@@ -80,7 +80,8 @@ def speed(spec: Spec, reporter: Reporter) -> Record:
 
 
 def whole_models(spec: Spec) -> dict[Cell, str]:
-    """The cells of a job that have the model which was pruned, and its sha256. Others are left out, and told of."""
+    """The cells of a job that have the model which was pruned, and a digest of what it is and how it was found. Others
+    are left out, and told of."""
     found = {}
     for cell in cells_of(spec):
         path = cell_folder(spec, cell) / "pruned.json"
@@ -91,5 +92,5 @@ def whole_models(spec: Spec) -> dict[Cell, str]:
         except UpstreamError as error:
             print(f"{cell.id} is not measured: {error}", flush=True)
         else:
-            found[cell] = companions(path, pruned).get(path.with_name("model.pt"), "")
+            found[cell] = digest([pruned["signature"], companions(path, pruned).get(path.with_name("model.pt"), "")])
     return found
