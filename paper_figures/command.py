@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from captions import write_caption
@@ -16,8 +17,13 @@ def run(
     doc: str | None,
     argv: Sequence[str] | None,
     with_masks: bool = False,
+    with_times: bool = False,
 ) -> int:
-    """The command line of every script: RESULTS_DIR OUT_DIR [--arms …]. Returns 2 when the results cannot be drawn."""
+    """The command line of every script: RESULTS_DIR OUT_DIR [--arms …].
+
+    :param with_times: the script shows times, speeds or memory, so that its caption names what was measured, too
+    :returns: 2 when the results cannot be drawn, else 0
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results_dir", type=Path, help="folder with cells.parquet (and masks.parquet)")
     parser.add_argument("out_dir", type=Path, help="folder to write into; made when absent")
@@ -26,7 +32,8 @@ def run(
     )
     arguments = parser.parse_args(argv)
     try:
-        results = asked_for(read(arguments.results_dir, with_masks), arguments.arms)
+        found = asked_for(read(arguments.results_dir, with_masks), arguments.arms)
+        results = replace(found, timed=with_times)
         arguments.out_dir.mkdir(parents=True, exist_ok=True)
         try:
             draw(results, arguments.out_dir)

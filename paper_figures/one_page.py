@@ -284,7 +284,7 @@ def tally(verdicts: pd.DataFrame) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return run(draw, __doc__, argv, with_masks=True)
+    return run(draw, __doc__, argv, with_masks=True, with_times=True)
 
 
 if __name__ == "__main__":

@@ -274,7 +274,7 @@ def spaced(front: pd.DataFrame, pruned: pd.DataFrame) -> list[Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return run(draw, __doc__, argv)
+    return run(draw, __doc__, argv, with_times=True)
 
 
 if __name__ == "__main__":

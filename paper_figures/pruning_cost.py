@@ -285,7 +285,7 @@ def name_front(ax: Axes, points: pd.DataFrame, sign: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return run(draw, __doc__, argv)
+    return run(draw, __doc__, argv, with_times=True)
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ def unmeasured(results: Results, panels: Sequence[Panel]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return run(draw, __doc__, argv)
+    return run(draw, __doc__, argv, with_times=True)
 
 
 if __name__ == "__main__":

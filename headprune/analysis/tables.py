@@ -48,11 +48,12 @@ class Results:
     digest: str
     measured: str = ""
     asked: tuple[str, ...] = ()  # the arms that the command line asked for; empty: all
+    timed: bool = False  # whether what is made of them shows times, speeds or memory
 
     @property
     def data(self) -> str:
-        """What these results are known by, for captions: equal values have equal hashes, whatever was measured."""
-        times = f"; of times and speeds {self.measured}" if self.measured else ""
+        """What these results are known by, for captions: what shows no times is the same wherever values are equal."""
+        times = f"; of times and speeds {self.measured}" if self.timed and self.measured else ""
         return f"sha256 of the values that repeat {self.digest}{times}"
 
     def groups(self) -> list[tuple[str, ...]]:

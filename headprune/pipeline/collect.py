@@ -18,7 +18,7 @@ from headprune.pipeline import manifests
 from headprune.pipeline.cells import Cell, ablation_path, trial_path
 from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.records import Record, find, hint
+from headprune.pipeline.records import COSTS, Record, find, hint
 from headprune.pipeline.schedules import schedule
 from headprune.pipeline.store import json_bytes
 from headprune.results import schema
@@ -30,14 +30,6 @@ FILES = (*TABLES, manifests.NAME)  # all that it writes
 
 Trials = Sequence[tuple[Cell, Record]]
 Find = Callable[[Path, str], Record]  # of a record, by path and kind
-COSTS = (
-    "train_seconds",
-    "prune_seconds",
-    "prune_forward_sentences",
-    "prune_backward_sentences",
-    "prune_updates",
-    "peak_memory_mib",
-)
 
 
 def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:

@@ -18,6 +18,14 @@ from headprune.results.provenance import file_sha256
 Record = dict[str, Any]
 
 MISSING: Record = {"status": "missing", "reason": "the job that computes it has not run", "signature": ""}
+COSTS = (  # of training a model, and of finding its mask
+    "train_seconds",
+    "prune_seconds",
+    "prune_forward_sentences",
+    "prune_backward_sentences",
+    "prune_updates",
+    "peak_memory_mib",
+)
 # What a record that is ok holds, by its kind: the name of the file of a cell, the folder of others.
 PROMISED: dict[str, tuple[str, ...]] = {
     "pruned": (
@@ -28,12 +36,7 @@ PROMISED: dict[str, tuple[str, ...]] = {
         "parameters",
         "parameters_non_embedding",
         "macs_per_token",
-        "train_seconds",
-        "prune_seconds",
-        "prune_forward_sentences",
-        "prune_backward_sentences",
-        "prune_updates",
-        "peak_memory_mib",
+        *COSTS,
     ),
     "test": ("signature",),
     "speed": ("latency_ms", "throughput", "batch_size"),

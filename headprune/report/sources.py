@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ def read_sources(folder: Path, out: Path) -> Sources:
         absent.append(f"configuration and provenance: manifest.json cannot be read ({_brief(error)})")
     absent += [] if outputs.exist(folder) else [NO_OUTPUTS]
     absent += [sentence for name, sentence in WITHOUT.items() if not (folder / name).is_dir()]
+    results = replace(results, timed=True)  # a report shows times
     return Sources(results, manifest, tuple(dict.fromkeys((out, folder))), tuple(absent))
 
 

@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 from figure_runs import TABLES, Drawn
 
+from headprune.results.schema import MEASURED
+from tests.found import Found, rows
+
 PRINTED = ["results" if name == "results_table" else name for name in (*TABLES, "estimators")]
 PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "quick"
 DOCUMENT = r"""\documentclass{article}
@@ -82,3 +85,23 @@ def test_undecidable_is_said_in_the_cell(drawn: Path) -> None:
     assert text.count("undecidable with 2 seeds") == (table["verdict"] == "undecidable with 2 seeds").sum()
     assert "not significant" not in text
     assert "1 without a result" in text
+
+
+@rows(
+    Found("results", "another sha256 in the caption", True, "no time stands in it", "results_table"),
+    Found("normalised", "another sha256 in the caption", True, "no time stands in it", "normalised"),
+    Found("frontiers", "another sha256 in the caption", False, "a front of latencies is in it", "frontiers"),
+)
+def test_tables_of_equal_values_are_equal_files(found: Found, script, tmp_path: Path) -> None:
+    """Times differ in every run; a table that shows none of them knows nothing of it."""
+    cells = pd.read_parquet(PUBLISHED / "cells.parquet")
+    other = cells.copy()
+    other.loc[other["metric"].isin(MEASURED), "value"] *= 1.5
+    made = []
+    for place, table in enumerate((cells, other)):
+        folder, out = tmp_path / f"{place}", tmp_path / f"{place}-out"
+        folder.mkdir()
+        table.to_parquet(folder / "cells.parquet")
+        assert script(found.case).main([str(folder), str(out)]) == 0
+        made.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert (made[0] == made[1]) is found.right
