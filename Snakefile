@@ -9,11 +9,6 @@ else:
 
     include: "workflows/rules/common.smk"
     include: "workflows/rules/jobs.smk"
-    include: "workflows/rules/data.smk"
-    include: "workflows/rules/train.smk"
-    include: "workflows/rules/prune.smk"
-    include: "workflows/rules/treat.smk"
-    include: "workflows/rules/evaluate.smk"
     include: "workflows/rules/collect.smk"
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from headprune.config import load
 from headprune.heads import HeadSpace
-from headprune.pipeline.cells import Cell, ablation_path, trial_path
+from headprune.pipeline.cells import Cell
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import Record, write_bytes, write_json
 from headprune.results.outputs import cell_folder, file_name
@@ -61,7 +61,7 @@ def write(plan: Plan, segments: int) -> None:
         write_json(plan.folder / job.receipt, OK | {"cells": {cell.id: OK for cell in _cells(plan, job)}})
         if job.kind == "ablate":
             space = plan.config.models[job.model].architecture.head_space
-            path = ablation_path(plan.folder, job.model, job.label, job.seed or 0)
+            path = plan.run.ablation(job.model, job.label, job.seed or 0)
             write_json(path, ablation_record(space, job.name))
     for cell in plan.cells:
         write_cell(plan, cell, segments)
@@ -78,11 +78,11 @@ def write_cell(plan: Plan, cell: Cell, segments: int) -> None:
     identity = {"model": cell.model, "method": {"name": cell.method}, "seed": cell.seed, "cell": cell.id}
     pruned = pruned_record(space, cell, rng) | {"signature": digest(identity)}
     label = f"{cell.method}.{cell.arm}" if cell.arm else cell.method
-    if not cell.treatment and plan.kind(label) == "search":
+    if not cell.treatment and plan.grid.kind(label) == "search":
         trial = trial_record(space.names, cell, label, rng)
-        write_json(trial_path(plan.folder, cell.model, cell.method, cell.seed, trial["signature"]), trial)
+        write_json(plan.run.trial(cell.model, cell.method, cell.seed, trial["signature"]), trial)
         pruned["trials"] = [trial["signature"]]
-    elif not cell.treatment and plan.kind(label) == "gates":
+    elif not cell.treatment and plan.grid.kind(label) == "gates":
         pruned["curve"] = curve(1000, rng)
     quality = 25 * (cell.budget / cell.n_heads) ** 0.5 + rng.gauss(0, 0.3)
     write_json(folder / "identity.json", identity)

@@ -14,9 +14,9 @@ from configurations import VALID
 
 from headprune import __version__
 from headprune.config import load
-from headprune.pipeline.cells import KINDS
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.specified import needed, parsed, require_meaning
+from headprune.pipeline.specification import needed, parsed, require_meaning, specification
+from headprune.results.jobs import JOBS
 from tests.found import Found, rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +42,7 @@ def headprune(*words: str, given: str = "", **environment: str) -> subprocess.Co
 def specifications() -> dict[str, dict[str, Any]]:
     """By kind of job one that a plan made."""
     plan = Plan(load(TREATED))
-    return {job.kind: plan.specification(job) for job in plan.jobs}
+    return {job.kind: specification(plan, job) for job in plan.jobs}
 
 
 def test_version() -> None:
@@ -52,13 +52,13 @@ def test_version() -> None:
 
 
 def test_specifications_of_a_plan_pass(specifications: dict[str, dict[str, Any]]) -> None:
-    assert set(specifications) == set(KINDS)
+    assert set(specifications) == set(JOBS)
     for kind, spec in specifications.items():
         assert parsed(json.dumps(spec), kind) == spec
         require_meaning(spec)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", JOBS)
 def test_every_key_is_needed(specifications: dict[str, dict[str, Any]], kind: str) -> None:
     spec = specifications[kind]
     assert set(needed(kind)) == set(spec)

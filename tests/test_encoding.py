@@ -14,6 +14,7 @@ import pytest
 
 from headprune.config import load, read
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.specification import specification
 from headprune.pipeline.store import read_json
 from headprune.results import provenance
 from tests.found import Found, rows
@@ -116,7 +117,7 @@ def test_the_data_step_in_a_locale_of_ascii(tmp_path: Path) -> None:
     """fairseq, SentencePiece and the suite read and write German; it ended with "'ascii' codec can't decode byte"."""
     profile = {**read(ROOT / "workflows" / "config" / "smoke.yaml"), "results": str(tmp_path / "Ergebnisse für später")}
     plan = Plan(load(profile))
-    spec = json.dumps(plan.specification(plan.jobs[0]))
+    spec = json.dumps(specification(plan, plan.jobs[0]))
     receipt = plan.folder / plan.jobs[0].receipt
     command = (sys.executable, "-m", "headprune", "job", "data", "--spec", "-", "--receipt", str(receipt))
     done = in_ascii(*command, given=spec)

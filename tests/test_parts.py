@@ -10,6 +10,7 @@ from test_config import PROFILES, VALID
 from headprune.config import Config, ConfigError, load
 from headprune.config.parts import labels, narrowed, part_of
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.specification import specification
 
 WHOLE: dict[str, Any] = VALID | {
     "methods": [{"name": "unpruned"}, *VALID["methods"]],
@@ -35,7 +36,7 @@ def parts(**entries: list[str]) -> dict[str, Any]:
 def entries(part: str) -> tuple[list[str], list[str]]:
     """Labels and ablations of a part."""
     config = load(WHOLE | {"part": part})
-    return Plan(config).labels, [ablation.kind for ablation in config.ablations]
+    return Plan(config).grid.labels, [ablation.kind for ablation in config.ablations]
 
 
 def test_a_part_holds_what_fits_its_patterns_first_and_what_that_needs() -> None:
@@ -59,7 +60,7 @@ def test_parts_together_have_the_cells_and_jobs_of_the_whole() -> None:
     for part in parts:  # in one folder nothing is trained twice: parameters of a job are the same in a part
         for job in part.jobs:
             if job.kind in pruning:
-                assert part.specification(job) == whole.specification(job)
+                assert specification(part, job) == specification(whole, job)
 
 
 @pytest.mark.parametrize("part", NAMES)

@@ -67,7 +67,7 @@ def check(
 ) -> None:
     """Check the methods of a file against the contract: what fails, and how to mend it. Exit status 1 if any does."""
     from headprune.check import FACTOR, SECONDS, check_file, display
-    from headprune.pipeline.specified import json_object
+    from headprune.pipeline.specification import json_object
 
     given = json_object(options, "--options")
     limits = FACTOR if factor is None else factor, SECONDS if seconds is None else seconds
@@ -106,15 +106,15 @@ def plan(
     Hours come from earlier timings of the profile, or of another one in the same results folder, where there are any.
     """
     from headprune.config import load, profile_file, read
-    from headprune.pipeline import planned
+    from headprune.pipeline import limits, planned
     from headprune.pipeline.plan import Plan
 
     change: dict[str, Any] = ({"part": part} if part else {}) | ({"seeds": seeds} if seeds else {})
     file = profile_file(profile)
-    grid = Plan(load({**read(file), **change} if change else file))
-    grid.check_writable()
-    grid.check_data()
-    planned.show(console, grid, cores)
+    found = Plan(load({**read(file), **change} if change else file))
+    limits.check_writable(found)
+    limits.check_data(found)
+    planned.show(console, found, cores)
 
 
 @app.command("run", context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
@@ -257,7 +257,7 @@ def failures(
 @app.command()
 def retry(folder: Annotated[Path, typer.Argument(help="results/PROFILE")]) -> None:
     """Forget what failed in a run, and what of it is lost or damaged: the next `snakemake` computes it again."""
-    from headprune.pipeline.jobs import forget_failures
+    from headprune.pipeline.forgetting import forget_failures
 
     for path in forget_failures(folder):
         console.print(f"removed {path}")
@@ -277,14 +277,14 @@ def resume(
 @app.command(hidden=True)
 def job(
     kind: str,
-    spec: Annotated[str, typer.Option(help="JSON of Plan.specification; -: from the standard input")],
+    spec: Annotated[str, typer.Option(help="JSON of its specification; -: from the standard input")],
     receipt: Annotated[Path, typer.Option(help="file to write when done")],
     attempt: Annotated[int, typer.Option(help="counted from 1; the parent of the job reads it")] = 1,
     minutes: Annotated[float | None, typer.Option(help="time limit; the parent of the job keeps it")] = None,
 ) -> None:
     """Run one job of the DAG."""
     from headprune.pipeline.jobs import run
-    from headprune.pipeline.specified import parsed, require_meaning
+    from headprune.pipeline.specification import parsed, require_meaning
     from headprune.pipeline.supervisor import read_spec
 
     given = parsed(read_spec(spec), kind)
@@ -298,7 +298,7 @@ def collect(config: Annotated[str, typer.Option(help="JSON of the whole configur
     from headprune.config import load
     from headprune.pipeline.collect import collect as gather
     from headprune.pipeline.plan import Plan
-    from headprune.pipeline.specified import json_object
+    from headprune.pipeline.specification import json_object
 
     counts = gather(Plan(load(json_object(config, "--config"))), lambda line: print(line, flush=True))
     print("cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()), flush=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from headprune.config.schema import NAME, Config, Method, Treatment
 from headprune.method import Entry, unknown
+from headprune.treatments import TREATMENTS
 
 
 def check(config: Config, registry: Mapping[str, Entry]) -> None:
@@ -88,13 +89,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
         )
 
 
-# The keys of a treatment that mean something to it, beside name, of, arm, budgets and seeds.
-USES = {
-    "fine_tune": {"updates", "learning_rate", "schedule", "distillation", "temperature"},
-    "bias_compensation": set(),
-    "matched_random": {"draws"},
-    "from_scratch": set(),
-}
+TREATMENT_KEYS = frozenset().union(*(treatment.keys for treatment in TREATMENTS.values()))  # not of every one
 
 
 def _check_treatments(config: Config, registry: Mapping[str, Entry]) -> None:
@@ -105,12 +100,13 @@ def _check_treatments(config: Config, registry: Mapping[str, Entry]) -> None:
         for label in treatment.of:
             if label not in labels:
                 raise ValueError(f"{where}.of: " + unknown("method", label, labels))
-            if not prunes(registry[labels[label].name]) and treatment.name != "fine_tune":
+            if not prunes(registry[labels[label].name]) and not treatment.kind.treats_unpruned:
+                able = ", ".join(each.name for each in TREATMENTS.values() if each.treats_unpruned)
                 raise ValueError(
-                    f"{where}.of: {label!r} prunes nothing, there is no mask to treat; fine_tune can train it on"
+                    f"{where}.of: {label!r} prunes nothing, there is no mask to treat; {able} can train it on"
                 )
-        spare = {"draws", "updates", "learning_rate", "schedule", "distillation", "temperature"} - USES[treatment.name]
-        _refuse(where, treatment, sorted(spare), f"{treatment.name!r} has no use for it")
+        spare = sorted(TREATMENT_KEYS - treatment.kind.keys)
+        _refuse(where, treatment, spare, f"{treatment.name!r} has no use for it")
         if not treatment.distillation:
             _refuse(where, treatment, ("temperature",), "it belongs to `distillation`, which is 0")
         for base in treated_by(config, treatment, registry):
@@ -119,10 +115,9 @@ def _check_treatments(config: Config, registry: Mapping[str, Entry]) -> None:
             seen.add(f"{base.label}+{treatment.suffix}")
             _check_repeats(f"{where}.arm", f"{base.label}+{treatment.suffix}")
             joint = registry[base.name].kind == "gate" and base.mode != "pipelined"
-            if treatment.name == "bias_compensation" and joint:
+            if joint and not treatment.kind.treats_joint:
                 raise ValueError(
-                    f"{where}.of: {base.label!r} trains the weights along with its gates; the removed heads are closed "
-                    "already and leave nothing to compensate"
+                    f"{where}.of: {base.label!r} trains the weights along with its gates; {treatment.kind.refusal}"
                 )
 
 

@@ -10,14 +10,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
+from headprune.config.execution import Execution
 from headprune.config.models import (
     EXAMPLES,
     TOKENS,
@@ -28,12 +23,12 @@ from headprune.config.models import (
     Numbers,
     Section,
     Text,
-    Whole,
 )
 from headprune.heads import Scope
 from headprune.method import Entry, unknown
 from headprune.method.entry import BUILT_IN
 from headprune.method.search import BRACKET
+from headprune.treatments import TREATMENTS, MaskTreatment
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -143,17 +138,21 @@ class Method(Grid):
         return Scope(self.types, self.min_per_module)
 
 
+def known_treatment(value: str) -> str:
+    """:raises ValueError: there is no such treatment."""
+    if value not in TREATMENTS:
+        raise ValueError(unknown("treatment", value, TREATMENTS))
+    return value
+
+
+_TREATMENT = WithJsonSchema({"type": "string", "enum": list(TREATMENTS)})
+
+
 class Treatment(Grid):
-    """What is done with the masks of other methods: every cell it applies to has a twin that was treated.
+    """What is done with the masks of other methods: every cell it applies to has a twin that was treated."""
 
-    - `fine_tune`: the pruned model trains on; of `unpruned`, what as many further updates do to all heads
-    - `bias_compensation`: the output biases get the mean output of the removed heads
-    - `matched_random`: random heads are removed instead, as many of every module
-    - `from_scratch`: the pruned architecture trains from new weights
-    """
-
-    name: Literal["fine_tune", "bias_compensation", "matched_random", "from_scratch"] = Field(
-        description="what is done, docs/profiles.md"
+    name: Annotated[str, AfterValidator(known_treatment), _TREATMENT] = Field(
+        max_length=100, description="; ".join(f"`{each.name}`: {each.__doc__}" for each in TREATMENTS.values())
     )
     of: list[Label] = Field(
         default_factory=list, max_length=1000, description="labels of method entries; empty: all that prune"
@@ -164,14 +163,12 @@ class Treatment(Grid):
     @property
     def suffix(self) -> str:
         """`ft` in `dsp.joint+ft`."""
-        return self.arm or SUFFIXES[self.name]
+        return self.arm or self.kind.suffix
 
     @property
-    def trains(self) -> bool:
-        return self.name in ("fine_tune", "from_scratch")
-
-
-SUFFIXES = {"fine_tune": "ft", "bias_compensation": "bc", "matched_random": "twin", "from_scratch": "scratch"}
+    def kind(self) -> MaskTreatment:
+        """The treatment itself."""
+        return TREATMENTS[self.name]
 
 
 class Ablation(Section):
@@ -230,71 +227,6 @@ class Speed(Section):
     sentences: int = Field(8, ge=1, le=EXAMPLES, description="validation sentences translated one at a time")
     batch_size: int = Field(64, ge=1, le=TOKENS, description="sentences per batch for throughput")
     repeats: int = Field(5, ge=1, le=10**6, description="rounds over all models; median and quartiles over rounds")
-
-
-KINDS = ("data", "dense", "score", "gates", "search", "treat", "retrain", "ablate", "test", "speed")  # of jobs
-TRAININGS = ("dense", "gates", "search", "retrain")
-MINUTES = {"data": 60, "dense": 2880, "gates": 2880, "search": 5760, "retrain": 2880}
-MEMORY = {"data": 2000}
-YEAR = 525_600  # minutes
-Minutes = Annotated[Whole, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": YEAR})]  # as `_kinds` has it
-Mebibytes = Annotated[Whole, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10**9})]
-
-
-class Execution(Section):
-    """How jobs are run. None of it changes a result, so nothing runs again when it is changed."""
-
-    attempts: int = Field(
-        2, ge=1, le=20, description="how often a job may be killed, or exceed its time, before it fails"
-    )
-    minutes: dict[Name, Minutes] = Field(
-        default_factory=dict,
-        max_length=20,
-        description="time of a first attempt by kind of job; the second has twice as much, …",
-    )
-    memory_mb: dict[Name, Mebibytes] = Field(
-        default_factory=dict,
-        max_length=20,
-        description="memory of a first attempt by kind of job; the second has twice as much, …",
-    )
-    max_minutes: int | None = Field(
-        None, ge=1, le=YEAR, description="most time that any attempt gets; trainings resume"
-    )
-    max_memory_mb: int | None = Field(None, ge=1, le=10**9, description="most memory that any attempt gets")
-    gpus: Literal["none", "training", "all"] = Field(
-        "none", description="jobs that ask for GPUs: those that train, one per worker, or all, one each"
-    )
-    checkpoint_updates: int = Field(
-        1000, ge=1, le=UPDATES, description="updates between two states of a training to resume from"
-    )
-    checkpoint_minutes: float = Field(
-        10, gt=0, le=YEAR, description="minutes between two such states, if that comes first"
-    )
-
-    @field_validator("minutes", "memory_mb")
-    @classmethod
-    def _kinds(cls, values: dict[str, int], info: ValidationInfo) -> dict[str, int]:
-        for kind, value in values.items():
-            if kind not in KINDS:
-                raise ValueError(unknown("kind of job", kind, KINDS))
-            most = YEAR if info.field_name == "minutes" else 10**9
-            if not 1 <= value <= most:
-                raise ValueError(f"{kind}: {value} must be at least 1 and at most {most:,}")
-        return values
-
-    def minutes_of(self, kind: str, attempt: int = 1) -> int:
-        wanted = attempt * self.minutes.get(kind, MINUTES.get(kind, 720))
-        return wanted if self.max_minutes is None else min(wanted, self.max_minutes)
-
-    def memory_of(self, kind: str, attempt: int = 1) -> int:
-        wanted = attempt * self.memory_mb.get(kind, MEMORY.get(kind, 4000))
-        return wanted if self.max_memory_mb is None else min(wanted, self.max_memory_mb)
-
-    def gpus_of(self, kind: str, workers: int) -> int:
-        """:param workers: of a training"""
-        if kind == "data" or self.gpus == "none":
-            return 0
-        return workers if kind in TRAININGS else int(self.gpus == "all")
 
 
 class Config(Section):

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from headprune.config import ConfigError
-from headprune.pipeline.manifests import now
+from headprune.pipeline.history import now
 from headprune.pipeline.records import entries
 from headprune.pipeline.store import write_json
+from headprune.results.layout import RunFolder
 from headprune.results.provenance import git_commit
 from headprune.system.bundled import bundled
 
@@ -26,13 +27,9 @@ REPEATED = {"arguments", "host", "pid", "directory", "logs"}  # what it takes to
 Tell = Callable[[str], Any]
 
 
-def calls_path(folder: Path) -> Path:
-    return folder / "progress" / "calls.json"
-
-
 def calls(folder: Path) -> list[dict[str, Any]]:
     """All that were noted, the first one first; those that cannot be repeated, as their note is damaged, left out."""
-    return [call for call in entries(calls_path(folder)) if set(call) >= REPEATED]
+    return [call for call in entries(RunFolder(folder).calls) if set(call) >= REPEATED]
 
 
 def first(profile: Path, words: Sequence[str]) -> list[str]:
@@ -70,7 +67,7 @@ def note(folder: Path, cores: int, logs: Sequence[str] = (), moved: bool = False
     call["directory"] = os.environ.get("PWD", os.getcwd()) if moved else os.getcwd()
     call["logs"] = [str(Path(log).absolute()) for log in logs]
     call["folder"] = str(folder.absolute())
-    write_json(calls_path(folder), [*calls(folder), call])
+    write_json(RunFolder(folder).calls, [*calls(folder), call])
 
 
 def resume(folder: Path, elsewhere: bool, tell: Tell) -> NoReturn:

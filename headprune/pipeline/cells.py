@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from headprune.naming import cell_id
-
-PRUNING = ("score", "gates", "search", "treat", "retrain")  # kinds of jobs that find masks
-KINDS = ("data", "dense", *PRUNING, "ablate", "test", "speed")  # all but that which collects
+from headprune.results.jobs import JOBS
 
 
 @dataclass(frozen=True)
@@ -48,52 +45,25 @@ def _draw(number: int) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """One process. `receipt` is relative to the results folder of the profile."""
+    """One process.
+
+    :param kind: a key of `headprune.results.jobs.JOBS`
+    :param label: of a method entry, the name of a batch of them, or the kind of an ablation
+    """
 
     kind: str
     model: str = ""
     dataset: str = ""
-    label: str = ""  # of a method entry, or the name of a batch of them
+    label: str = ""
     budget: int | None = None
     seed: int | None = None
 
     @property
     def name(self) -> str:
-        parts = [self.dataset or self.model, self.label]
-        parts += [
-            f"k{self.budget}" if self.budget is not None else "",
-            f"s{self.seed}" if self.seed is not None else "",
-        ]
-        return "/".join([self.kind, *(part for part in parts if part)])
+        """`gates/tiny/dsp.joint/k4/s1`"""
+        return f"{self.kind}/{JOBS[self.kind].place.format(**vars(self))}"
 
     @property
     def receipt(self) -> str:
+        """File that tells how it ended, below the results folder of the profile."""
         return f"jobs/{self.name}.json"
-
-
-def trial_path(folder: Path, model: str, method: str, seed: int, signature: str) -> Path:
-    """Of the record of a training that serves several budgets; its model lies beside it.
-
-    :param folder: results of the profile
-    """
-    return folder / "trials" / model / f"{method}-s{seed}-{signature}.json"
-
-
-def ablation_path(folder: Path, model: str, kind: str, seed: int) -> Path:
-    """Of what an ablation found."""
-    return folder / "ablations" / model / f"{kind}-s{seed}.json"
-
-
-def state_path(folder: Path, job: str) -> Path:
-    """Of the file in which a job says where it stands."""
-    return folder / "progress" / f"{job.replace('/', '-')}.json"
-
-
-def execution_path(folder: Path) -> Path:
-    """Of how the jobs of a run are to be run."""
-    return folder / "progress" / "execution.json"
-
-
-def bounds_path(folder: Path) -> Path:
-    """Of what the profile asks of the splits of its datasets, by dataset and split."""
-    return folder / "progress" / "bounds.json"

@@ -14,19 +14,21 @@ from typing import Any
 
 from headprune.analysis import names
 from headprune.heads import HeadSpace
-from headprune.pipeline import manifests
-from headprune.pipeline.cells import Cell, ablation_path, trial_path
+from headprune.pipeline import history
+from headprune.pipeline.cells import Cell
 from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import COSTS, Record, find, hint
 from headprune.pipeline.schedules import schedule
 from headprune.pipeline.store import json_bytes
 from headprune.results import schema
+from headprune.results.jobs import JOBS
+from headprune.results.layout import MANIFEST
 from headprune.results.provenance import environment, git_commit
 from headprune.system.files import replacing
 
 TABLES = schema.TABLES
-FILES = (*TABLES, manifests.NAME)  # all that it writes
+FILES = (*TABLES, MANIFEST)  # all that it writes
 
 Trials = Sequence[tuple[Cell, Record]]
 Find = Callable[[Path, str], Record]  # of a record, by path and kind
@@ -40,12 +42,12 @@ def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:
     inventory = Inventory(plan.folder)
     rows, masks, signatures, statuses = [], [], Record(), []
     for cell in plan.cells:
-        folder = plan.folder / "cells" / cell.id
-        pruned, test, speed = (inventory.find(folder / f"{name}.json", name) for name in ("pruned", "test", "speed"))
+        folder = plan.run.cell(cell.id)
+        pruned, test, speed = (inventory.find(folder.record(step), step) for step in ("pruned", "test", "speed"))
         rows += list(cell_rows(plan, cell, pruned, test, speed))
         masks += list(mask_rows(plan, cell, pruned))
         statuses.append(next((r["status"] for r in (pruned, test) if r["status"] != "ok"), "ok"))
-        if pruned["signature"] and (identity := hint(folder / "identity.json")):
+        if pruned["signature"] and (identity := hint(folder.identity)):
             signatures[pruned["signature"]] = {"cell": cell.id} | identity
     trials = list(trials_of(plan, inventory.find))
     cells = schema.cells_table(rows)
@@ -60,7 +62,7 @@ def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(tables.items())}
     told = manifest(plan, signatures, hashes, statistics_of(plan, inventory))
-    write_all(plan.folder, tables | {manifests.NAME: json_bytes(told)})
+    write_all(plan.folder, tables | {MANIFEST: json_bytes(told)})
     for reason in inventory.told.values():
         tell(f"damaged: {reason}")
     if inventory.told:
@@ -80,7 +82,7 @@ def statistics_of(plan: Plan, inventory: Inventory) -> Record:
     found = {}
     for name in sorted({model.dataset for model in plan.config.models.values()}):
         receipt = inventory.receipts.get(f"data/{name}", {})
-        found[name] = receipt.get("statistics") or hint(plan.folder / "data" / name / "statistics.json")
+        found[name] = receipt.get("statistics") or hint(plan.run.statistics(name))
     return found
 
 
@@ -93,10 +95,12 @@ def manifest(plan: Plan, signatures: Record, hashes: Mapping[str, str], data: Re
         "data": data,
         "git": dict(git_commit()),
         "environment": environment(),
-        "packages": manifests.packages(),
-        **manifests.runtime(),
-        **manifests.history(plan.folder),
-        names.SECTION: names.printed({method.name: plan.entry(method.label).method for method in plan.config.methods}),
+        "packages": history.packages(),
+        **history.runtime(),
+        **history.history(plan.run),
+        names.SECTION: names.printed(
+            {method.name: plan.grid.entry(method.label).method for method in plan.config.methods}
+        ),
         "files": dict(hashes),
         "signatures": signatures,
     }
@@ -150,10 +154,10 @@ def trials_of(plan: Plan, find: Find = find) -> Iterator[tuple[Cell, Record]]:
     """The trainings that serve several budgets, each once, with a cell that looked at it."""
     seen = set()
     for cell in plan.cells:
-        for signature in find(plan.folder / "cells" / cell.id / "pruned.json", "pruned").get("trials", []):
+        for signature in find(plan.run.cell(cell.id).pruned, "pruned").get("trials", []):
             if signature not in seen:
                 seen.add(signature)
-                record = find(trial_path(plan.folder, cell.model, cell.method, cell.seed, signature), "trials")
+                record = find(plan.run.trial(cell.model, cell.method, cell.seed, signature), "trials")
                 known = {"method": cell.method, "seed": cell.seed}
                 yield cell, known | record | {"signature": signature}
 
@@ -182,23 +186,24 @@ def trial_mask_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
 
 def curve_rows(plan: Plan, trials: Trials, find: Find = find) -> Iterator[Record]:
     """The losses that the trainings of a profile logged: of unpruned models, of cells, of trainings they share."""
+    grid = plan.grid
     for model in plan.config.models:
-        for seed in plan.dense_seeds(model):
-            record = find(plan.folder / "dense" / model / f"s{seed}.json", "dense")
+        for seed in grid.dense_seeds(model):
+            record = find(plan.run.dense(model, seed), "trained")
             place = {"method": "unpruned", "arm": "", "label": "unpruned", "seed": seed}
             yield from _curve(plan, model, record, place | {"updates": record.get("updates")}, None)
-        for label in plan.labels_for(model):
-            for cell in (cell for seed in plan.seeds(label, model) for cell in plan.cells_of(model, label, seed)):
-                record = find(plan.folder / "cells" / cell.id / "pruned.json", "pruned")
+        for label in grid.labels_for(model):
+            for cell in (cell for seed in grid.seeds(label, model) for cell in grid.cells_of(model, label, seed)):
+                record = find(plan.run.cell(cell.id).pruned, "pruned")
                 place = {"method": cell.method, "arm": cell.full_arm, "label": label, "seed": cell.seed}
-                options = plan.method(label).options if plan.kind(label) == "gates" else None
+                options = grid.method(label).options if grid.kind(label) == "gates" else None
                 yield from _curve(plan, model, record, place | {"budget": cell.budget}, options)
     for cell, record in trials:
         if record["status"] != "ok":
             continue
         label = record["label"]
         place = {"method": cell.method, "arm": label.partition(".")[2], "label": label, "seed": cell.seed}
-        known = label in plan.labels and record.get("options") is not None
+        known = label in grid.labels and record.get("options") is not None
         options = record["options"] if known else None
         yield from _curve(plan, cell.model, record, place | {"coefficient": record["coefficient"]}, options)
 
@@ -215,7 +220,7 @@ def _curve(
     if options is not None and record.get("curve"):
         label = place["label"]
         budget = place.get("budget", plan.config.models[model].architecture.n_heads)
-        course = schedule(plan.config, plan.entry(label), plan.method(label), model, budget, options)
+        course = schedule(plan.config, plan.grid.entry(label), plan.grid.method(label), model, budget, options)
         common |= {"updates": course.updates, "cooldown": course.cooldown, "scheduled": course.quantity}
     for point in record.get("curve", []):
         level = course.at(point["update"] - 1) if course else None  # the update that was just done
@@ -224,8 +229,8 @@ def _curve(
 
 def ablation_rows(plan: Plan, find: Find = find) -> Iterator[Record]:
     """One row per head of every ablation; of one that failed, a row without a head that says why."""
-    for job in (job for job in plan.jobs if job.kind == "ablate"):
-        record = find(ablation_path(plan.folder, job.model, job.label, job.seed or 0), "ablations")
+    for job in (job for job in plan.jobs if JOBS[job.kind].step == "ablated"):
+        record = find(plan.run.ablation(job.model, job.label, job.seed or 0), "ablated")
         common = {"profile": plan.config.profile, "model": job.model, "kind": job.label, "seed": job.seed}
         common |= {key: record[key] for key in ("status", "reason", "signature")}
         if record["status"] != "ok":

@@ -16,8 +16,8 @@ def contents(plan: Plan) -> Contents:
     """
     return Contents(
         lines=frozenset((method.name, method.arm) for method in plan.config.methods if method.name != UNPRUNED),
-        treatments=any(plan.treatment(label) is not None for label in plan.labels),
-        trials=any(plan.kind(label) == "search" for label in plan.labels),
+        treatments=any(plan.grid.treatment(label) is not None for label in plan.grid.labels),
+        trials=any(plan.grid.kind(label) == "search" for label in plan.grid.labels),
         curves=True,
         ablations=bool(plan.config.ablations),
     )

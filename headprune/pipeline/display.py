@@ -14,6 +14,7 @@ from headprune.pipeline.failures import Failure
 from headprune.pipeline.progress import overview
 from headprune.pipeline.records import MISSING, find, read
 from headprune.results import outputs
+from headprune.results.layout import RunFolder, run_of_cell
 from headprune.results.schema import UNITS
 from headprune.system.terminal import Column, say, show
 
@@ -21,13 +22,13 @@ from headprune.system.terminal import Column, say, show
 def run(console: Console, folder: Path) -> None:
     """Progress of a run and what failed in it."""
     say(console, f"{folder}: {overview(folder) or 'not started'}")
-    for path in (path for name in ("pruned", "test", "speed") for path in sorted(folder.glob(f"cells/**/{name}.json"))):
+    place = RunFolder(folder)
+    for path in (path for step in ("pruned", "test", "speed") for path in place.records(step)):
         record = find(path)
         if record["status"] != "ok":
-            say(console, f"  {path.parent.relative_to(folder / 'cells')}: {record['status']}: {record['reason']}")
-    done = sorted(path.parent.relative_to(folder) for path in folder.glob("cells/**/test.json"))
-    if done:
-        say(console, f"{len(done)} cells; look at one with: headprune show {folder / done[0]}")
+            say(console, f"  {place.cell_name(path)}: {record['status']}: {record['reason']}")
+    if done := place.records("test"):
+        say(console, f"{len(done)} cells; look at one with: headprune show {done[0].parent}")
 
 
 def failures(console: Console, folder: Path, found: list[Failure], lines: int) -> None:
@@ -79,9 +80,8 @@ def cell(console: Console, folder: Path) -> None:
 
 def samples(console: Console, cell: Path) -> None:
     """How the language model of a cell, RUN/cells/…, goes on from the beginning of a split."""
-    run = next((parent for parent in cell.parents if parent.name == "cells"), cell).parent
-    name = cell.relative_to(run / "cells").as_posix()
-    reader = outputs.reader(run, name.split("/")[0])
+    run, name = run_of_cell(cell)
+    reader = outputs.reader(run.path, name.split("/")[0])
     for split in (split for split in ("valid", "test") if reader.has(name, "sample", split)):
         text = reader.sample(name, split)
         console.print(f"[dim]{escape(text['prompt'])}[/dim]\n{escape(text['continuation'])}", highlight=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headprune.pipeline.inventory import Inventory
+from headprune.pipeline.inventory import Inventory, step_of
 from headprune.pipeline.records import DamagedError, Record, hint, planned, read
+from headprune.results.layout import RunFolder
 
 UPSTREAM = "UpstreamError: "
 DAMAGED = "damaged"  # the status of a file that is lost, cannot be read or is another one
@@ -46,15 +47,15 @@ def failures(folder: Path) -> list[Failure]:
 
     :raises FileNotFoundError: it is not a results folder.
     """
-    if not (folder / "jobs").is_dir() and not (folder / "progress").is_dir():
-        raise FileNotFoundError(f"{folder} holds neither jobs/ nor progress/: it is not a results folder")
-    found = [*_records(folder), *_jobs(folder), *_damages(folder)]
+    run = RunFolder(folder)
+    run.require()
+    found = [*_records(run), *_jobs(run), *_damages(folder)]
     return sorted(found, key=lambda failure: (failure.upstream, failure.what))
 
 
 def ended_by_error(folder: Path) -> dict[str, str]:
     """By name of job, the error that ended it and left nothing to go on with. `progress.start` forgets them."""
-    notes = (hint(path) for path in sorted((folder / "attempts").glob("*/attempt.json")))
+    notes = (hint(path) for path in RunFolder(folder).attempt_notes)
     ended = {note.get("job"): note["ended"] for note in notes if isinstance(note.get("ended"), dict)}
     return {str(job): str(how.get("reason")) for job, how in ended.items() if how.get("status") == "error"}
 
@@ -72,64 +73,62 @@ def _damages(folder: Path) -> Iterator[Failure]:
         yield Failure(damage.path.relative_to(folder).as_posix(), DAMAGED, reason)
 
 
-def logs_of_cells(folder: Path) -> dict[str, Path]:
+def logs_of_cells(run: RunFolder) -> dict[str, Path]:
     """The log of the job that computed it, by cell, by `test` and cell, and by name of job."""
     logs = {}
-    for path in (folder / "jobs").glob("**/*.json"):
-        job = str(path.relative_to(folder / "jobs").with_suffix(""))
-        log = folder / "logs" / f"{job}.log"
-        logs[job] = log
-        cells = hint(path).get("cells")
-        for cell in cells if isinstance(cells, dict) and not job.startswith("speed/") else ():
-            logs[f"test {cell}" if job.startswith("test/") else cell] = log
+    for path in run.receipts:
+        job = run.job_of(path)
+        logs[job] = run.log(job)
+        cells, step = hint(path).get("cells"), step_of(job)
+        for cell in cells if isinstance(cells, dict) and step != "speed" else ():
+            logs[f"test {cell}" if step == "test" else cell] = logs[job]
     return logs
 
 
-def _records(folder: Path) -> Iterator[Failure]:
-    logs = logs_of_cells(folder)
-    for path, record in _readable(folder, "dense/*/*.json"):
+def _records(run: RunFolder) -> Iterator[Failure]:
+    logs = logs_of_cells(run)
+    for path, record in _readable(run.dense_records):
         model, seed = path.parent.name, path.stem
         yield from _failure(record, f"unpruned model {model}/{seed}", logs.get(f"dense/{model}/{seed}"))
-    for path, record in _readable(folder, "trials/*/*.json"):
+    for path, record in _readable(run.trials):
         what = f"training {path.parent.name}/{path.stem}"
         if isinstance(record.get("coefficient"), float):
             what += f" at {record['coefficient']:.3g}"
         yield from _failure(record, what, None)
-    for path, record in _readable(folder, "ablations/*/*.json"):
+    for path, record in _readable(run.ablations):
         name = f"{path.parent.name}/{path.stem.rpartition('-')[0]}/{path.stem.rpartition('-')[2]}"
         yield from _failure(record, f"ablation {name}", logs.get(f"ablate/{name}"))
-    pruned = dict(_readable(folder, "cells/**/pruned.json"))
+    pruned = dict(_readable(run.records("pruned")))
     for path, record in pruned.items():
-        cell = path.parent.relative_to(folder / "cells").as_posix()
+        cell = run.cell_name(path)
         yield from _failure(record, f"cell {cell}", logs.get(cell))
-    for path, record in _readable(folder, "cells/**/test.json"):
-        cell = path.parent.relative_to(folder / "cells").as_posix()
+    for path, record in _readable(run.records("test")):
+        cell = run.cell_name(path)
         if pruned.get(path.with_name("pruned.json"), record)["status"] == "ok":
             yield from _failure(record, f"test of cell {cell}", logs.get(f"test {cell}"))
 
 
-def _jobs(folder: Path) -> Iterator[Failure]:
-    """Jobs without cells that failed as a whole, and those that have not ended."""
-    for path, record in _readable(folder, "jobs/**/*.json"):
-        job = path.relative_to(folder / "jobs").with_suffix("").as_posix()
-        if not job.startswith(("dense/", "ablate/")):
-            yield from _failure(record, f"job {job}", folder / "logs" / f"{job}.log")
-    plan, errors = planned(folder), ended_by_error(folder)
+def _jobs(run: RunFolder) -> Iterator[Failure]:
+    """Jobs without records of their own that failed as a whole, and those that have not ended."""
+    for path, record in _readable(run.receipts):
+        job = run.job_of(path)
+        if step_of(job) not in ("trained", "ablated"):
+            yield from _failure(record, f"job {job}", run.log(job))
+    plan, errors = planned(run), ended_by_error(run.path)
     for receipt, job in plan["jobs"].items() if plan else ():
-        if (folder / receipt).exists():
+        if (run.path / receipt).exists():
             continue
+        log = run.log(job["name"])
         if job["name"] in errors:
-            log = folder / "logs" / f"{job['name']}.log"
             yield Failure(f"job {job['name']}", "failed", errors[job["name"]], log=log)
         else:
-            log = folder / "logs" / f"{job['name']}.log"
             reason = "did not end" if log.exists() else "has not run"
             yield Failure(f"job {job['name']}", "missing", reason, log=log)
 
 
-def _readable(folder: Path, pattern: str) -> Iterator[tuple[Path, Record]]:
-    """The records of a kind; those that cannot be read are damages."""
-    for path in sorted(folder.glob(pattern)):
+def _readable(paths: Iterable[Path]) -> Iterator[tuple[Path, Record]]:
+    """Those of these records that can be read; the others are damages."""
+    for path in paths:
         with suppress(DamagedError):
             yield path, read(path)
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headprune.pipeline.cells import ablation_path, trial_path
-from headprune.pipeline.manifests import NAME, STEPS
 from headprune.pipeline.records import MISSING, PROMISED, DamagedError, Record, companions, fault, hint, load, read
 from headprune.pipeline.store import write_json
+from headprune.results.jobs import JOBS
+from headprune.results.layout import MANIFEST, STATISTICS, RunFolder
 from headprune.results.provenance import digest, file_sha256
 
 MADE = ("tables/*", "figures/*", "report.html")  # of the tables, by Snakemake's rules
-STATISTICS = "statistics.json"  # of a dataset
-# What receipts of these kinds hold; all others tell of cells.
-TELLS = {"data": ("statistics",), "dense": PROMISED["dense"], "ablate": PROMISED["ablations"]}
+# What receipts tell by what their jobs add; all others tell of cells.
+TELLS = {"prepared": ("statistics",), "trained": PROMISED["trained"], "ablated": PROMISED["ablated"]}
+OF_CELLS = {kind.step for kind in JOBS.values() if kind.of_cells}
 COLLECT, DRAWING = "collect", "drawing"  # what has no receipt
 
 
@@ -47,8 +47,9 @@ class Inventory:
         self.receipts: dict[str, Record] = {}  # by the name of the job
         self.unreadable: list[Damage] = []  # receipts
         self.told: dict[Path, str] = {}  # what `find` had to report
-        for path in sorted(folder.glob("jobs/**/*.json")):
-            job = path.relative_to(folder / "jobs").with_suffix("").as_posix()
+        self.run = RunFolder(folder)
+        for path in self.run.receipts:
+            job = self.run.job_of(path)
             try:
                 self.receipts[job] = _receipt(path, job)
             except DamagedError as error:
@@ -82,29 +83,29 @@ class Inventory:
 
     def records(self, job: str) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
         """Path and kind of the records that a job wrote, and what its receipt says of each."""
-        receipt, (kind, *rest) = self.receipts[job], job.split("/")
-        if kind == "dense":
-            yield self.folder / "dense" / rest[0] / f"{rest[1]}.json", "dense", _row(receipt)
-        elif kind == "ablate":
-            yield ablation_path(self.folder, rest[0], rest[1], int(rest[2][1:])), "ablations", _row(receipt)
-        elif kind in STEPS:
+        receipt, step, places = self.receipts[job], step_of(job), job.split("/")[1:]
+        if step == "trained":
+            yield self.run.dense(places[0], int(places[1][1:])), step, _row(receipt)
+        elif step == "ablated":
+            yield self.run.ablation(places[0], places[1], int(places[2][1:])), step, _row(receipt)
+        elif step in OF_CELLS:
             cells = receipt.get("cells", {})
             rows = cells if isinstance(cells, dict) else {cell: {"status": "ok"} for cell in cells}
             for cell, row in rows.items():
-                yield self.folder / "cells" / cell / f"{STEPS[kind]}.json", STEPS[kind], row
+                yield self.run.cell(cell).record(step), step, row
 
     def damages(self) -> Iterator[Damage]:
         """Everything that is lost or damaged; a file that several jobs need, or wrote into, as often."""
         yield from self.unreadable
         for job, receipt in self.receipts.items():
-            if job.startswith("data/"):
-                yield from _dataset(self.folder / "data" / job.removeprefix("data/"), job, receipt)
+            if step_of(job) == "prepared":
+                yield from _dataset(self.run.dataset(job.partition("/")[2]), job, receipt)
             for path, kind, row in self.records(job):
                 yield from self._record(job, path, kind, row)
-        yield from _strays(self.folder)
-        yield from _torn_datasets(self.folder)
-        yield from _tables(self.folder)
-        yield from _drawn(self.folder)
+        yield from _strays(self.run)
+        yield from _torn_datasets(self.run)
+        yield from _tables(self.run)
+        yield from _drawn(self.run)
 
     def _record(self, job: str, path: Path, kind: str, row: Mapping[str, Any]) -> Iterator[Damage]:
         """A record, what came with it and what lies beside it."""
@@ -124,15 +125,14 @@ class Inventory:
                 yield Damage(file, job, found, path)
         for signature in record.get("trials", []) if kind == "pruned" else []:
             yield from self._trial(path, job, signature)
-        if kind in STEPS.values():
-            yield from _manifest(path.with_name(NAME), job, kind, path)
-        elif kind == "dense":
-            yield from _manifest(path.with_name(f"{path.stem}.{NAME}"), job, "trained", path)
+        if kind in OF_CELLS:
+            yield from _manifest(path.with_name(MANIFEST), job, kind, path)
+        elif kind == "trained":
+            yield from _manifest(path.with_suffix(f".{MANIFEST}"), job, kind, path)
 
     def _trial(self, pruned: Path, job: str, signature: str) -> Iterator[Damage]:
-        model, method, cell = pruned.relative_to(self.folder / "cells").parts[:3]
-        seed = int(cell.rpartition("-s")[2])
-        path = trial_path(self.folder, model, method.partition(".")[0], seed, signature)
+        model, method, cell = self.run.cell_name(pruned).split("/")
+        path = self.run.trial(model, method.partition(".")[0], int(cell.rpartition("-s")[2]), signature)
         try:
             record = self.checked(path, "trials", {"signature": signature})
         except DamagedError as error:
@@ -147,21 +147,23 @@ class Inventory:
 def note_drawn(folder: Path) -> None:
     """Notes the sha256 of what was drawn of the tables, once all of it is; see `forget_drawn`."""
     files = [path for pattern in MADE for path in sorted(folder.glob(pattern)) if path.is_file()]
-    write_json(drawn_path(folder), {path.relative_to(folder).as_posix(): file_sha256(path) for path in files})
+    write_json(RunFolder(folder).drawn, {path.relative_to(folder).as_posix(): file_sha256(path) for path in files})
 
 
 def forget_drawn(folder: Path) -> None:
     """Forgets that note when drawing may begin again."""
-    drawn_path(folder).unlink(missing_ok=True)
+    RunFolder(folder).drawn.unlink(missing_ok=True)
 
 
-def drawn_path(folder: Path) -> Path:
-    return folder / "progress" / "drawn.json"
+def step_of(job: str) -> str:
+    """What a job adds, by its name; empty for one of a kind that is not known."""
+    kind = job.partition("/")[0]
+    return JOBS[kind].step if kind in JOBS else ""
 
 
 def _receipt(path: Path, job: str) -> Record:
     receipt, kind = read(path), job.partition("/")[0]
-    promised = TELLS.get(kind, ("cells",)) if receipt["status"] == "ok" else ()
+    promised = TELLS.get(step_of(job), ("cells",)) if receipt["status"] == "ok" else ()
     if lacking := [key for key in promised if key not in receipt]:
         raise DamagedError(f"{path} is no receipt of a job of kind {kind!r}: it lacks {', '.join(lacking)}")
     if receipt.get("job", job) != job:
@@ -187,7 +189,7 @@ def _dataset(folder: Path, job: str, receipt: Mapping[str, Any]) -> Iterator[Dam
     for name, sha256 in (files if isinstance(files, dict) else {STATISTICS: ""}).items():
         if found := fault(folder / name, str(sha256)):
             yield Damage(folder / name, job, found, folder)
-    yield from _manifest(folder / NAME, job, "prepared", folder / STATISTICS)
+    yield from _manifest(folder / MANIFEST, job, "prepared", folder / STATISTICS)
 
 
 def _identity(pruned: Path, job: str, record: Mapping[str, Any]) -> Iterator[Damage]:
@@ -214,42 +216,41 @@ def _manifest(path: Path, job: str, step: str, record: Path) -> Iterator[Damage]
         return
 
 
-def _strays(folder: Path) -> Iterator[Damage]:
+def _strays(run: RunFolder) -> Iterator[Damage]:
     """Records for which no receipt vouches, and notes of progress, which nobody can read."""
-    patterns = ("dense/*/*.json", "trials/*/*.json", "ablations/*/*.json", "cells/**/*.json", "progress/*.json")
-    for path in (path for pattern in patterns for path in sorted(folder.glob(pattern))):
+    for path in run.notes:
         try:
             found = load(path)
-            if not isinstance(found, list if path.name == "calls.json" else dict):
+            if not isinstance(found, list if path == run.calls else dict):
                 yield Damage(path, "", f"{path} holds a JSON {type(found).__name__}")
         except DamagedError as error:
             yield Damage(path, "", str(error))
 
 
-def _torn_datasets(folder: Path) -> Iterator[Damage]:
+def _torn_datasets(run: RunFolder) -> Iterator[Damage]:
     """Prepared datasets that are known for such by their folders alone: nothing is prepared over somebody's own."""
-    for path in sorted(folder.glob("data/*/")):
+    for path in run.datasets:
         if (path / "raw").is_dir() and (path / "bin").is_dir() and not hint(path / STATISTICS):
             reason = f"{path / STATISTICS} is lost or cannot be read"
             yield Damage(path / STATISTICS, f"data/{path.name}", reason, path)
 
 
-def _tables(folder: Path) -> Iterator[Damage]:
+def _tables(run: RunFolder) -> Iterator[Damage]:
     """The tables and the manifest of the run, if they were collected."""
-    if not (folder / NAME).exists() and not (folder / "cells.parquet").exists():
+    if not run.manifest.exists() and not run.table("cells.parquet").exists():
         return
     try:
-        files = load(folder / NAME)["files"]
+        files = load(run.manifest)["files"]
         for name, sha256 in files.items():
-            if found := fault(folder / name, sha256):
-                yield Damage(folder / name, COLLECT, found)
+            if found := fault(run.table(name), sha256):
+                yield Damage(run.table(name), COLLECT, found)
     except DamagedError as error:
-        yield Damage(folder / NAME, COLLECT, str(error))
+        yield Damage(run.manifest, COLLECT, str(error))
     except (TypeError, KeyError, AttributeError):
-        yield Damage(folder / NAME, COLLECT, f"{folder / NAME} does not tell of the tables")
+        yield Damage(run.manifest, COLLECT, f"{run.manifest} does not tell of the tables")
 
 
-def _drawn(folder: Path) -> Iterator[Damage]:
-    for name, sha256 in hint(drawn_path(folder)).items():
-        if found := fault(folder / name, str(sha256)):
-            yield Damage(folder / name, DRAWING, found)
+def _drawn(run: RunFolder) -> Iterator[Damage]:
+    for name, sha256 in hint(run.drawn).items():
+        if found := fault(run.path / name, str(sha256)):
+            yield Damage(run.path / name, DRAWING, found)

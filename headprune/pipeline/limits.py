@@ -1,15 +1,24 @@
-"""What a grid must not exceed: the cells that can be planned, and the lengths of the names that its files have."""
+"""Checks of a plan before anything runs: cells that can be planned, names that files can have, a folder that can be
+written, data that fit."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headprune.config import ConfigError
+from headprune.config.lengths import bounds
+from headprune.data import check_prepared
+from headprune.pipeline.grid import Grid
 
 if TYPE_CHECKING:
     from headprune.pipeline.plan import Plan
+
+LEAST_SPACE = 64 * 2**20  # bytes that must be free before anything begins: less than any run takes
 
 MOST_CELLS = 25_000  # five times what benchmarks/scale.py measures; Snakemake plans as many for about a minute
 NAME_MAX, PATH_MAX = 255, 4095  # bytes, of Linux' file systems and system calls
@@ -18,10 +27,10 @@ TEMPORARY = "..4194304"  # what `files.replacing` and `files.discard` add to a n
 DEEPEST = "/" + "x" * 99  # more than anything has below the folder of a training
 
 
-def check_size(plan: Plan) -> None:
+def check_size(grid: Grid) -> None:
     """:raises ConfigError: more cells and ablations than can be planned. They are counted, not listed."""
     total = 0
-    for rule, count in _counts(plan):
+    for rule, count in _counts(grid):
         total += count
         if total > MOST_CELLS:
             raise ConfigError(
@@ -30,16 +39,41 @@ def check_size(plan: Plan) -> None:
             )
 
 
-def _counts(plan: Plan) -> Iterator[tuple[str, int]]:
+def _counts(grid: Grid) -> Iterator[tuple[str, int]]:
     """By entry and model its cells; ablations count one for every seed."""
-    for model in plan.config.models:
-        for label in plan.labels_for(model):
-            treatment = plan.treatment(label)
-            draws = plan.method(label).draws * (treatment.draws if treatment else 1)
-            count = len(plan.seeds(label, model)) * len(plan.budgets(label, model)) * draws
+    for model in grid.config.models:
+        for label in grid.labels_for(model):
+            treatment = grid.treatment(label)
+            draws = grid.method(label).draws * (treatment.draws if treatment else 1)
+            count = len(grid.seeds(label, model)) * len(grid.budgets(label, model)) * draws
             yield f"entry {label!r} of model {model!r}", count
-        for ablation in plan.config.ablations:
-            yield f"ablation {ablation.kind!r} of model {model!r}", len(plan.ablated_seeds(model, ablation))
+        for ablation in grid.config.ablations:
+            yield f"ablation {ablation.kind!r} of model {model!r}", len(grid.ablated_seeds(model, ablation))
+
+
+def check_writable(plan: Plan) -> None:
+    """:raises ConfigError: the results folder, or the nearest one that exists, cannot be written or is full, or the
+    names of its files would be too long."""
+    check_names(plan)
+    existing = next(path for path in (plan.folder, *plan.folder.absolute().parents) if os.path.lexists(path))
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"x")
+        if (free := shutil.disk_usage(existing).free) < LEAST_SPACE:
+            room = f"only {free / 2**20:.1f} MiB are free, {LEAST_SPACE / 2**20:.0f} are needed"
+            raise OSError(errno.ENOSPC, room)
+    except OSError as error:
+        raise ConfigError(f"results: {str(plan.folder)!r} cannot be written: {existing}: {error.strerror}") from None
+
+
+def check_data(plan: Plan) -> None:
+    """:raises ConfigError: data that are prepared already do not fit this profile: a sentence is too long."""
+    for name in dict.fromkeys(model.dataset for model in plan.config.models.values()):
+        dataset = plan.config.datasets[name]
+        try:
+            check_prepared(dataset.source(), dataset.recipe(), plan.run.dataset(name), bounds(plan.config, name))
+        except ValueError as error:
+            raise ConfigError(f"datasets.{name}: {error}") from None
 
 
 def check_names(plan: Plan) -> None:

@@ -46,14 +46,14 @@ def tree(plan: Plan) -> Tree:
         heads, dataset = model.architecture.n_heads, config.datasets[model.dataset]
         title = f"{name}: {model.track} on {model.dataset} (corpus {dataset.corpus}), N = {heads}"
         branch = root.add(Text(f"{title}, {model.training.updates} updates"))
-        for label in plan.labels_for(name):
-            seeds = plan.seeds(label, name)
-            cells = sum(len(plan.cells_of(name, label, seed)) for seed in seeds)
-            budgets = " ".join(map(str, plan.budgets(label, name)))
+        for label in plan.grid.labels_for(name):
+            seeds = plan.grid.seeds(label, name)
+            cells = sum(len(plan.grid.cells_of(name, label, seed)) for seed in seeds)
+            budgets = " ".join(map(str, plan.grid.budgets(label, name)))
             where = f"K = {budgets or 'none'}, {_seeds(seeds)}"
-            branch.add(Text(f"{label} ({plan.kind(label)}): {where}: {cells} cells"))
+            branch.add(Text(f"{label} ({plan.grid.kind(label)}): {where}: {cells} cells"))
         for ablation in config.ablations:
-            if seeds := plan.ablated_seeds(name, ablation):
+            if seeds := plan.grid.ablated_seeds(name, ablation):
                 branch.add(Text(f"ablation {ablation.kind}: {_seeds(seeds)}"))
     return root
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from headprune.config.lengths import bounds
 from headprune.pipeline import calls, estimate, timings
-from headprune.pipeline.cells import bounds_path, execution_path, state_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import hint, planned
 from headprune.pipeline.remaining import JobState, Pace, seconds_left
 from headprune.pipeline.store import write_json
+from headprune.results.layout import RunFolder
 
 ONE_TRAINING = ("dense/", "gates/")  # jobs of which an update is the same part of the whole as of the training
 EVERY = 15.0  # seconds between two lines of one job
@@ -46,10 +46,11 @@ class Overview:
 
 def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
     """Writes what a run has to do, and how; called once when it starts. For `logs` and `moved` see `calls.note`."""
-    write_json(execution_path(plan.folder), plan.config.execution.model_dump())
+    run = plan.run
+    write_json(run.execution, plan.config.execution.model_dump())
     asked = {name: bounds(plan.config, name) for name in plan.config.datasets}
-    write_json(bounds_path(plan.folder), {name: {s: vars(b) for s, b in each.items()} for name, each in asked.items()})
-    for path in (plan.folder / "attempts").glob("*/attempt.json"):
+    write_json(run.bounds, {name: {s: vars(b) for s, b in each.items()} for name, each in asked.items()})
+    for path in run.attempt_notes:
         ended = hint(path).get("ended")
         if isinstance(ended, dict) and ended.get("status") == "error":  # of an earlier call
             path.unlink()
@@ -57,32 +58,33 @@ def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False)
         job.receipt: {
             "name": job.name,
             "estimate": estimate.seconds(plan, job),
-            "needs": [need.name for need in estimate.waits_for(plan, job)],
+            "needs": [need.name for need in plan.needs(job)],
             "threads": estimate.threads(plan, job, cores),
         }
         for job in plan.jobs
     }
     about = {"cells": [cell.id for cell in plan.cells], "cores": cores, "earlier": timings.paces_beside(plan.folder)}
-    write_json(plan.folder / "progress" / "plan.json", {"jobs": jobs, **about})
+    write_json(run.plan, {"jobs": jobs, **about})
     calls.note(plan.folder, cores, logs, moved)
 
 
 def overview(folder: Path) -> Overview | None:
     """Where the run in `folder` stands; None if none was started."""
-    plan = planned(folder)
+    run = RunFolder(folder)
+    plan = planned(run)
     if plan is None:
         return None
-    parts = [_part(folder, receipt, job) for receipt, job in plan["jobs"].items()]
+    parts = [_part(run, receipt, job) for receipt, job in plan["jobs"].items()]
     earlier = Pace.of((kind, ratio, 1.0) for kind, values in plan.get("earlier", {}).items() for ratio in values)
     left = seconds_left(parts, plan["cores"], earlier)
-    folders = [folder / "cells" / cell for cell in plan["cells"]]
-    pruned, tested = (sum((path / name).exists() for path in folders) for name in ("pruned.json", "test.json"))
+    folders = [run.cell(cell) for cell in plan["cells"]]
+    pruned, tested = sum(cell.pruned.exists() for cell in folders), sum(cell.test.exists() for cell in folders)
     return Overview(len(folders), pruned, tested, len(parts), sum(part.done for part in parts), left)
 
 
-def _part(folder: Path, receipt: str, job: Mapping[str, Any]) -> JobState:
+def _part(run: RunFolder, receipt: str, job: Mapping[str, Any]) -> JobState:
     """A job of the written plan, and where it stands."""
-    state, done = _state(folder, job["name"]), (folder / receipt).exists()
+    state, done = _state(run.state(job["name"])), (run.path / receipt).exists()
     about = (job["name"], job["estimate"], tuple(job.get("needs", ())), job.get("threads", 1), done)
     if done or state.get("seconds"):  # it took so long, now or before it was forgotten
         return JobState(*about, elapsed=(state.get("seconds") or 0.0) if done else 0.0)
@@ -91,7 +93,7 @@ def _part(folder: Path, receipt: str, job: Mapping[str, Any]) -> JobState:
 
 def recent_overview(folder: Path) -> str:
     """Where the run stands, or stood a moment ago: what it takes to find out is shared by all jobs of a large run."""
-    path = folder / "progress" / "overview.json"
+    path = RunFolder(folder).overview
     with suppress(OSError, ValueError, TypeError, KeyError):
         known = hint(path)
         age = time.time() - path.stat().st_mtime  # below zero: written by a clock that went ahead
@@ -139,7 +141,7 @@ class Reporter:
 
     def _write(self, fraction: float, seconds: float | None) -> None:
         state = {"fraction": fraction, "seconds": seconds, "elapsed": self.before + self.seconds}
-        write_json(state_path(self.folder, self.job), state)
+        write_json(RunFolder(self.folder).state(self.job), state)
 
     def _print(self, text: str) -> None:
         everything = recent_overview(self.folder)
@@ -154,6 +156,6 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _state(folder: Path, job: str) -> dict[str, float]:
-    found = hint(state_path(folder, job))
+def _state(path: Path) -> dict[str, float]:
+    found = hint(path)
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}

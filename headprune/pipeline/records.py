@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.naming import STATUSES
+from headprune.results.layout import RunFolder
 from headprune.results.provenance import file_sha256
 
 Record = dict[str, Any]
@@ -26,7 +27,7 @@ COSTS = (  # of training a model, and of finding its mask
     "prune_updates",
     "peak_memory_mib",
 )
-# What a record that is ok holds, by its kind: the name of the file of a cell, the folder of others.
+# What a record that is ok holds, by its kind: the step of `headprune.results.jobs` that leaves it, or `trials`.
 PROMISED: dict[str, tuple[str, ...]] = {
     "pruned": (
         "signature",
@@ -40,9 +41,9 @@ PROMISED: dict[str, tuple[str, ...]] = {
     ),
     "test": ("signature",),
     "speed": ("latency_ms", "throughput", "batch_size"),
-    "dense": ("seconds", "sha256"),
+    "trained": ("seconds", "sha256"),
     "trials": ("signature", "method", "label", "seed", "coefficient", "heads_kept", "mask", "cost"),
-    "ablations": ("signature", "unpruned", "heads"),
+    "ablated": ("signature", "unpruned", "heads"),
 }
 
 
@@ -113,9 +114,9 @@ def entries(path: Path) -> list[Record]:
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
-def planned(folder: Path) -> Record | None:
+def planned(run: RunFolder) -> Record | None:
     """What a run has to do, as it noted when it started; None if nothing was started, or it cannot be read."""
-    plan = hint(folder / "progress" / "plan.json")
+    plan = hint(run.plan)
     jobs, cells, cores = plan.get("jobs"), plan.get("cells"), plan.get("cores")
     if not isinstance(jobs, dict) or not isinstance(cells, list) or not isinstance(cores, int):
         return None

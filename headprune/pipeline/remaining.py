@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-GROUPS = {"dense": "training", "gates": "training", "search": "training", "retrain": "training", "data": "data"}
-PRIORITIES = {"dense": 20, "score": 15, "search": 12, "gates": 10}  # of the rules; the others have 0
+from headprune.results.jobs import JOBS
+
 TELLING = 0.1  # of a running job: less of it says little about the whole
 
 
@@ -98,7 +98,7 @@ def makespan(parts: Sequence[JobState], seconds: Mapping[str, float], cores: int
     for name, needs in waiting.items():
         for need in needs:
             followers[need].append(name)
-    order = {p.name: (p.elapsed == 0, -PRIORITIES.get(p.kind, 0), i) for i, p in enumerate(parts)}
+    order = {p.name: (p.elapsed == 0, -_priority(p.kind), i) for i, p in enumerate(parts)}
     threads = {part.name: min(part.threads, cores) for part in parts}
     ready = [(order[name], name) for name, needs in waiting.items() if not needs]
     heapq.heapify(ready)
@@ -125,4 +125,8 @@ def makespan(parts: Sequence[JobState], seconds: Mapping[str, float], cores: int
 
 
 def _group(kind: str) -> str:
-    return f"group:{GROUPS.get(kind, 'cells')}"
+    return f"group:{JOBS[kind].pace if kind in JOBS else 'cells'}"  # notes of other versions know other kinds
+
+
+def _priority(kind: str) -> int:
+    return JOBS[kind].priority if kind in JOBS else 0

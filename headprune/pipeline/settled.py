@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from headprune.pipeline import estimate
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.specification import specification
 from headprune.pipeline.store import read_json
+from headprune.results.jobs import JOBS
 from headprune.results.provenance import digest
 
-SHARED = ("score", "test", "speed")
 ELSEWHERE = ("results", "job", "cells", "methods", "directories")  # of a specification: not of every cell, or of none
 
 GRID = {"budgets", "seeds", "models", "draws"}  # keys of a method that say which cells there are
@@ -30,16 +30,18 @@ class Settled:
         self._known: dict[Job, Mapping[str, Any]] = {}
 
     def specification(self, job: Job) -> dict[str, Any]:
-        """What the job is told; of shared jobs with what its receipt is to keep."""
-        told = {"planned": dict(self.planned(job))} if job.kind in SHARED else {}
-        return self.plan.specification(job) | told
+        """What the job is told; shared ones with what its receipt is to keep."""
+        told = {"planned": dict(self.planned(job))} if JOBS[job.kind].shared else {}
+        return specification(self.plan, job) | told
 
     def key(self, job: Job) -> str:
         """Changes when the job has to run again for what it is told, not for what it computes beyond that."""
-        return str(self.planned(job)["key"])
+        return str(self.planned(job)["key"]) if JOBS[job.kind].shared else digest(specification(self.plan, job))
 
     def needs(self, job: Job) -> list[str]:
-        """Receipts that the job waits for, or waited for when it ran."""
+        """Receipts that the job waits for, or a shared one waited for when it ran."""
+        if not JOBS[job.kind].shared:
+            return self._needs(job)
         found = self.planned(job)["needs"]
         mine = set(self._needs(job))
         return [receipt for receipt in found if receipt in mine or (self.plan.folder / receipt).exists()]
@@ -52,7 +54,7 @@ class Settled:
 
     def _planned(self, job: Job) -> Mapping[str, Any]:
         asked, needs = self.asked(job), self._needs(job)
-        path = self.plan.folder / job.receipt
+        path = self.plan.run.receipt(job.name)
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             before = read_json(path)["planned"]
             if asked.items() <= before["asked"].items() and set(needs) <= set(before["needs"]):
@@ -61,18 +63,18 @@ class Settled:
 
     def asked(self, job: Job) -> dict[str, str]:
         """By cell, a digest of all that its part of the job depends on beside the inputs."""
-        spec = self.plan.specification(job)
+        spec, grid = specification(self.plan, job), self.plan.grid
         common = {key: value for key, value in spec.items() if key not in ELSEWHERE}
         found = {}
         for label in self.plan.labels_in(job):
             own: dict[str, Any] = {}
-            if job.kind == "score":  # the others see the method by what it has left
-                entry = self.plan.entry(label)
-                method = self.plan.method(label).model_dump(exclude_defaults=True, exclude=GRID)
+            if JOBS[job.kind].finds_masks:  # the others see the method by what it has left
+                entry = grid.entry(label)
+                method = grid.method(label).model_dump(exclude_defaults=True, exclude=GRID)
                 own = {"method": method, "file_sha256": entry.sha256}
-            for cell in self.plan.cells_of(job.model, label, job.seed or 0):
+            for cell in grid.cells_of(job.model, label, job.seed or 0):
                 found[cell.id] = digest({**common, **own, "cell": vars(cell)})
         return found
 
     def _needs(self, job: Job) -> list[str]:
-        return [need.receipt for need in estimate.waits_for(self.plan, job)]
+        return [need.receipt for need in self.plan.needs(job)]

@@ -1,150 +1,162 @@
-"""Reading a job's specification: the places, settings and cells it names, and the identity of what it computes."""
+"""The specification of a job: plain data, all that the job depends on beside its inputs.
+
+The plan writes it, Snakemake carries it, the job and its supervisor read it. Keys of sections that say no more than
+the defaults are left out, so that a new option with a default changes nothing that exists.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from headprune.config import Evaluation, Execution, LanguageModel, Method, Model, Treatment, model_from
-from headprune.data.lengths import Bound
-from headprune.data.staging import STATISTICS
-from headprune.method import Entry, load_methods
-from headprune.method.registry import BUILT_IN
-from headprune.models.devices import device
-from headprune.pipeline.cells import Cell, bounds_path, execution_path
-from headprune.pipeline.records import DamagedError, find, hint, load
-from headprune.pipeline.store import Record, UpstreamError, require_ok, require_whole, write_json
-from headprune.results.provenance import digest, environment
-from headprune.tasks import TRACKS, Track
+from headprune.naming import unknown
+from headprune.pipeline.cells import Cell, Job
+from headprune.results.jobs import JOBS, Told
 
-Spec = Mapping[str, Any]
+if TYPE_CHECKING:  # the supervisor of a job does without the schema
+    from headprune.pipeline.plan import Plan
 
+Specification = Mapping[str, Any]
 
-def folder_of(spec: Spec) -> Path:
-    return Path(spec["results"])
-
-
-def cell_folder(spec: Spec, cell: Cell) -> Path:
-    return folder_of(spec) / "cells" / cell.id
-
-
-def dense_path(spec: Spec) -> Path:
-    return folder_of(spec) / "dense" / spec["model"] / f"s{spec['seed']}.pt"
+COMMON: dict[str, type] = {"kind": str, "results": str, "job": str, "dataset": str}
+# Keys that each part adds, and the types of their values.
+KEYS: dict[Told, dict[str, type]] = {
+    "recipe": {"recipe": dict},
+    "model": {"model": str, "seed": int, "settings": dict},
+    "evaluation": {"evaluation": dict},
+    "cells": {"cells": list},
+    "methods": {"methods": list, "directories": list},
+    "calibration": {"calibration": dict},
+    "treatment": {"treatment": dict},
+    "ablation": {"ablation": dict},
+    "speed": {"speed": dict},
+    "planned": {},  # what `headprune.pipeline.settled` keeps in the receipt, if it is told
+}
+NAMES = {str: "a text", int: "a whole number", dict: "an object", list: "an array"}
 
 
-def cells_of(spec: Spec) -> list[Cell]:
-    return [Cell(**cell) for cell in spec["cells"]]
+def specification(plan: Plan, job: Job) -> dict[str, Any]:
+    """What a job depends on, and nothing that it does not use."""
+    dataset = job.dataset or plan.config.models[job.model].dataset
+    found: dict[str, Any] = {"kind": job.kind, "results": str(plan.folder), "job": job.name, "dataset": dataset}
+    for part in JOBS[job.kind].told:
+        if part in PARTS:
+            found |= PARTS[part](plan, job)
+    return found
 
 
-def methods_of(spec: Spec) -> list[Method]:
-    return [Method(**method) for method in spec["methods"]]
+def _model(plan: Plan, job: Job) -> dict[str, Any]:
+    settings = plan.config.models[job.model].model_dump(exclude_defaults=True, exclude={"budgets", "seeds"})
+    return {"model": job.model, "seed": job.seed, "settings": settings}
 
 
-def entry_of(spec: Spec, method: Method) -> Entry:
-    return load_methods(BUILT_IN, *spec["directories"])[method.name]
+def _methods(plan: Plan, job: Job) -> dict[str, Any]:
+    labels = plan.labels_in(job)
+    methods = [_plain(plan.grid.method(label)) for label in labels]
+    return {"methods": methods, "directories": plan.grid.directories_of(labels)}
 
 
-def evaluation_of(spec: Spec) -> Evaluation:
-    return Evaluation(**spec["evaluation"])
+def _treatment(plan: Plan, job: Job) -> dict[str, Any]:
+    treatment = plan.grid.treatment(job.label)
+    assert treatment is not None
+    return {"treatment": treatment.model_dump(exclude_defaults=True, exclude={"of"})}
 
 
-def execution_of(spec: Spec) -> Execution:
-    """What the configuration said when the run started; no part of the specification, as no result depends on it."""
-    try:
-        return Execution(**hint(execution_path(folder_of(spec))))
-    except ValueError:  # damaged: the next call of Snakemake writes it anew
-        return Execution()
+def _ablation(plan: Plan, job: Job) -> dict[str, Any]:
+    ablation = next(each for each in plan.config.ablations if each.kind == job.label)
+    return {"ablation": ablation.model_dump(exclude_defaults=True, exclude={"seeds"})}
 
 
-def bounds_of(spec: Spec) -> dict[str, Bound]:
-    """What will be asked of the splits of a dataset; likewise no part of the specification."""
-    asked = hint(bounds_path(folder_of(spec))).get(spec["dataset"], {})
-    return {split: Bound(**values) for split, values in asked.items()}
+PARTS: dict[Told, Callable[[Plan, Job], dict[str, Any]]] = {
+    "recipe": lambda plan, job: {"recipe": _plain(plan.config.datasets[job.dataset])},
+    "model": _model,
+    "evaluation": lambda plan, job: {"evaluation": _plain(plan.config.evaluation)},
+    "cells": lambda plan, job: {"cells": [vars(cell) for cell in plan.cells_in(job)]},
+    "methods": _methods,
+    "calibration": lambda plan, job: {"calibration": _plain(plan.config.calibration)},
+    "treatment": _treatment,
+    "ablation": _ablation,
+    "speed": lambda plan, job: {"speed": _plain(plan.config.speed)},
+}
 
 
-def model_of(spec: Spec) -> Model | LanguageModel:
-    return model_from(spec["settings"])
+def _plain(section: Any) -> dict[str, Any]:
+    return dict(section.model_dump(exclude_defaults=True))
 
 
-def track_of(spec: Spec) -> Track:
-    return TRACKS[model_of(spec).track]
+def needed(kind: str) -> dict[str, type]:
+    """The keys of a specification of a kind of job, and the types of their values."""
+    return COMMON | {key: value for part in JOBS[kind].told for key, value in KEYS[part].items()}
 
 
-def corpus_of(spec: Spec) -> Any:
-    """The prepared dataset, as its track reads it; its test set is sealed but in jobs that test.
+def parsed(text: str, kind: str) -> dict[str, Any]:
+    """The specification of a job of this kind.
 
-    :raises UpstreamError: it is not there, or damaged.
+    :raises ValueError: it is no JSON, of another kind of job, or lacks what a job of this kind needs.
     """
-    folder, sealed = folder_of(spec) / "data" / spec["dataset"], spec["kind"] != "test"
-    try:
-        if not isinstance(load(folder / STATISTICS), dict):
-            raise DamagedError(f"{folder / STATISTICS} holds no JSON object")
-    except DamagedError as error:
-        raise UpstreamError(f"{error}; `headprune retry` has it made again") from None
-    return track_of(spec).corpus(folder, device(), sealed)
+    if kind not in JOBS:
+        raise ValueError(unknown("job", kind, JOBS))
+    spec = json_object(text, "--spec")
+    for key, wanted in needed(kind).items():
+        if key not in spec:
+            raise ValueError(f"--spec lacks {key!r}; a {kind} job needs {', '.join(needed(kind))}")
+        if not isinstance(spec[key], wanted) or isinstance(spec[key], bool):
+            raise ValueError(f"--spec: {key} is {_short(spec[key])}; it must be {NAMES[wanted]}")
+    if spec["kind"] != kind:
+        raise ValueError(f"--spec is of a {spec['kind']!r} job, not of a {kind!r} job")
+    for position, cell in enumerate(spec.get("cells", [])):
+        try:
+            Cell(**cell)
+        except TypeError as error:
+            raise ValueError(f"--spec: cells[{position}] is {_short(cell)}: {_reason(error)}") from None
+    return spec
 
 
-def trained_record(spec: Spec) -> Record:
-    """What is known of the unpruned model that a job starts from.
+def require_meaning(spec: Mapping[str, Any]) -> None:
+    """Reads every section of a specification as the job will; imports the schema, which a supervisor does without.
 
-    :raises UpstreamError: its training failed, or its checkpoint is lost or another one than was trained.
+    :raises ValueError: a section that breaks a rule; names it.
     """
-    path = dense_path(spec).with_suffix(".json")
-    record = find(path, "dense")
-    require_ok(record, "training of the unpruned model")
-    require_whole(path, record)
-    return record
+    from pydantic import ValidationError
 
+    from headprune import config
 
-def dense_identity(spec: Spec) -> Record:
-    """What the unpruned model depends on."""
-    corpus = corpus_of(spec)
-    return {
-        "data": {"sha256": corpus.statistics["sha256"]["train+valid"], "recipe": corpus.statistics["recipe"]},
-        "settings": spec["settings"],
-        "seed": spec["seed"],
-        **environment(),
+    sections: dict[str, Any] = {
+        "recipe": config.dataset_from,
+        "settings": config.model_from,
+        "evaluation": config.Evaluation.model_validate,
+        "calibration": config.Calibration.model_validate,
+        "treatment": config.Treatment.model_validate,
+        "ablation": config.Ablation.model_validate,
+        "speed": config.Speed.model_validate,
     }
+    found = [(key, read, spec[key]) for key, read in sections.items() if key in spec]
+    found += [(f"methods.{i}", config.Method.model_validate, value) for i, value in enumerate(spec.get("methods", []))]
+    for key, read, value in found:
+        try:
+            read(value)
+        except ValidationError as error:
+            item = error.errors()[0]
+            where = ".".join(str(part) for part in (key, *item["loc"]))
+            raise ValueError(f"--spec: {where}: {_short(item['input'])}: {item['msg']}") from None
 
 
-def identity(spec: Spec, entry: Entry, method: Method, cell: Cell) -> Record:
-    """What the results of a cell depend on; its digest is the signature in the tables."""
-    plain = method.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "models", "draws"})
-    return dense_identity(spec) | {
-        "dataset": spec["dataset"],
-        "model": cell.model,
-        "method": {**plain, "file_sha256": entry.sha256},
-        "draw": cell.draw,
-        "budget": cell.budget,
-        "evaluation": spec["evaluation"],
-        "calibration": spec.get("calibration", {}),
-    }
+def json_object(text: str, what: str) -> dict[str, Any]:
+    """:raises ValueError: it is no JSON, or another kind of it than an object."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{what} is {_short(text)}, which is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{what} is {_short(found)}; it takes a JSON object, {{…}}")
+    return found
 
 
-def training_identity(spec: Spec, entry: Entry, method: Method, options: Mapping[str, Any]) -> Record:
-    """What a training that serves all budgets depends on."""
-    keys = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "types", "min_per_module")
-    chosen = {key: getattr(method, key) for key in keys}
-    return dense_identity(spec) | {"training": {**chosen, "options": dict(options), "file_sha256": entry.sha256}}
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def treated_identity(spec: Spec, treatment: Treatment, cell: Cell, base: Record) -> Record:
-    """What the results of a treated cell depend on: the cell whose mask it takes, and what is done with it."""
-    settings = treatment.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "models", "draws", "of"})
-    keys = ("settings", "dataset", "evaluation", "calibration")
-    plain = {key: spec[key] for key in keys} | {"seed": cell.seed, "budget": cell.budget, "draw": cell.treatment_draw}
-    return {"base": base["signature"], "treatment": settings, **plain, **environment()}
-
-
-def signature_of(spec: Spec, entry: Entry, method: Method, cell: Cell) -> str:
-    """Writes the identity of the cell beside its results; returns its digest."""
-    full = identity(spec, entry, method, cell)
-    write_json(cell_folder(spec, cell) / "identity.json", full)
-    return digest(full)
-
-
-def derived_seed(*parts: object) -> int:
-    """A seed that differs for every combination of parts."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
+def _reason(error: TypeError) -> str:
+    return str(error).removeprefix("Cell.__init__() ").removeprefix(f"{__name__.rpartition('.')[0]}.cells.")

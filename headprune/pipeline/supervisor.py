@@ -35,10 +35,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headprune.pipeline.cells import Cell, ablation_path, execution_path
+from headprune.pipeline.attempts import Ending, out_of_memory_kills, record_paths, vanished
 from headprune.pipeline.records import find, hint
-from headprune.pipeline.specified import parsed
+from headprune.pipeline.specification import parsed
 from headprune.pipeline.store import given_up, read_json, write_json
+from headprune.results.jobs import JOBS
+from headprune.results.layout import RunFolder
 from headprune.system import stopping
 from headprune.system.files import alone
 
@@ -47,16 +49,6 @@ PATIENCE = 10.0  # seconds between two notes that the job is alive
 RESERVE = 120.0  # seconds before the time limit at which a job is asked to stop, a fifth of shorter limits
 ATTEMPTS = 2  # where the run has not said how many
 UNFINISHED = "ended with exit status 0 before its work was done: something in it calls sys.exit or os._exit"
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a process of a job ended."""
-
-    status: str  # ok, stopped, timeout, failed, error
-    reason: str = ""
-    code: int = 0
-    final: bool = False  # whether another attempt would end no other way
 
 
 @dataclass
@@ -78,9 +70,9 @@ class Supervisor:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        results = Path(self.spec["results"])
-        self.folder = results / "attempts" / self.spec["job"].replace("/", "-")
-        attempts = hint(execution_path(results)).get("attempts")
+        self.place = RunFolder(Path(self.spec["results"]))
+        self.folder = self.place.attempts(self.spec["job"])
+        attempts = hint(self.place.execution).get("attempts")
         self.attempts = attempts if isinstance(attempts, int) else ATTEMPTS
         self.started = time.monotonic()
         self.stopped = False
@@ -95,7 +87,7 @@ class Supervisor:
         """The exit status for Snakemake."""
         for number in stopping.SIGNALS:
             signal.signal(number, self._pass_on)
-        lock = Path(self.spec["results"]) / "locks" / f"{self.folder.name}.lock"
+        lock = self.place.lock(self.spec["job"])
         waiting = f"an earlier attempt at {self.spec['job']} still runs; {self._whose()}"
         with alone(lock, waiting, _tell, lambda: self.stopped or self._left() == 0) as held:
             return self._attempt() if held and not self.stopped else stopping.EXIT_STATUS
@@ -140,7 +132,7 @@ class Supervisor:
         path, before = self.folder / "attempt.json", None
         if path.exists():
             note = hint(path)
-            ended = note.get("ended", {"status": "failed", "reason": _vanished(note)})
+            ended = note.get("ended", {"status": "failed", "reason": vanished(note)})
             before = None if ended["status"] == "stopped" else Ending(**ended)
         about = {"job": self.spec["job"], "attempt": self.attempt, "host": socket.gethostname(), "pid": os.getpid()}
         write_json(path, about | {"started": time.time()})
@@ -161,7 +153,7 @@ class Supervisor:
         left = [self.folder / name for name in ("underway.json", "settled.txt", "error.json")]
         for path in (*left, self.receipt):
             path.unlink(missing_ok=True)  # what is there afterwards, this process has left
-        killed_before = _out_of_memory_kills()
+        killed_before = out_of_memory_kills()
         environment = {**os.environ, **self.environment, FOLDER: str(self.folder.absolute())}
         with tempfile.TemporaryFile() as file:  # unlike a pipe it takes any length without being read
             file.write(self.given.encode())
@@ -179,14 +171,14 @@ class Supervisor:
         asked = code == stopping.EXIT_STATUS and not self.last  # by others than its parent, or by itself
         if self.stopped or asked:
             return Ending("stopped", "was asked to stop")
-        if self.spec["kind"] == "data" and code >= 0:  # there is nothing to go on with
+        if JOBS[self.spec["kind"]].final and code >= 0:  # there is nothing to go on with
             path = self.folder / "error.json"
             note = hint(path) or {"reason": f"failed with exit status {code}"}
             return Ending("error", code=code or 1, **note)
         if code >= 0:
             return Ending("failed", f"died with exit status {code}" if code else UNFINISHED)
         reason = f"killed by {signal.Signals(-code).name}"
-        if _out_of_memory_kills() > killed_before:
+        if out_of_memory_kills() > killed_before:
             reason += "; the kernel killed processes that needed more memory than there was"
         return Ending("failed", reason)
 
@@ -259,39 +251,8 @@ class Supervisor:
         return {"signature": signature, "status": ending.status, "reason": f"the job {ending.reason}{many}"}
 
 
-def record_paths(spec: Mapping[str, Any]) -> dict[str, Path]:
-    """The records that a job writes, by cell; `""` for one that is of no cell."""
-    folder, kind = Path(spec["results"]), spec["kind"]
-    if kind == "dense":
-        return {"": folder / "dense" / spec["model"] / f"s{spec['seed']}.json"}
-    if kind == "ablate":
-        return {"": ablation_path(folder, spec["model"], spec["ablation"]["kind"], spec["seed"])}
-    if kind in ("data", "speed"):
-        return {}
-    name = "test.json" if kind == "test" else "pruned.json"
-    cells = [Cell(**cell) for cell in spec["cells"]]
-    return {cell.id: folder / "cells" / cell.id / name for cell in cells}
-
-
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _vanished(note: Mapping[str, Any]) -> str:
-    """What is known of an attempt that could not say how it ended."""
-    started = note.get("started", 0.0)
-    minutes = (note.get("alive", started) - started) / 60
-    where = note.get("host", "a machine that is not known")
-    return f"vanished with its parent on {where} after about {minutes:.0f} minutes: killed, or the node failed"
-
-
-def _out_of_memory_kills() -> int:
-    """Processes that the kernel has killed for want of memory since it started; 0 where it does not say."""
-    with suppress(OSError):
-        for line in Path("/proc/vmstat").read_text(encoding="utf-8").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
 
 
 def read_spec(value: str) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headprune.pipeline import estimate
-from headprune.pipeline.cells import state_path
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import hint, planned
 from headprune.pipeline.remaining import Pace
+from headprune.results.layout import RunFolder
 
 MOST = 100  # timings of a kind of job that are kept of earlier runs
 
@@ -39,7 +39,7 @@ def forecast(plan: Plan) -> Forecast:
     counts: dict[str, tuple[int, int]] = {}
     for job in plan.jobs:
         seconds = own.get(job.name) or estimate.seconds(plan, job) * pace.ratio(job.kind)
-        missing = not (plan.folder / job.receipt).exists()
+        missing = not plan.run.receipt(job.name).exists()
         total, waiting = counts.get(job.kind, (0, 0))
         counts[job.kind] = total + 1, waiting + missing
         whole[job.kind] += seconds
@@ -60,9 +60,10 @@ def paces_beside(folder: Path) -> dict[str, list[float]]:
 
 def _finished(folder: Path) -> Iterator[tuple[str, float, float]]:
     """Name, seconds and formula of every finished job of a run; nothing where it cannot be read."""
-    plan = planned(folder)
+    run = RunFolder(folder)
+    plan = planned(run)
     for job in plan["jobs"].values() if plan else ():
         with suppress(ValueError, TypeError):
-            seconds = hint(state_path(folder, job["name"])).get("seconds")
+            seconds = hint(run.state(job["name"])).get("seconds")
             if seconds and job["estimate"] > 0:
                 yield str(job["name"]), float(seconds), float(job["estimate"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from headprune.pipeline.failures import logs_of_cells
 from headprune.report.pool import Pool
+from headprune.results.layout import RunFolder
 
 LINES, BYTES = 25, 2**14  # of the end of a log: the last lines within the last bytes
 LONGEST = 400  # characters of a line
@@ -21,7 +22,7 @@ class Logs:
     def __init__(self, folder: Path, pool: Pool) -> None:
         self.folder, self.pool = folder, pool
         try:
-            self._paths = logs_of_cells(folder)
+            self._paths = logs_of_cells(RunFolder(folder))
         except (OSError, ValueError, KeyError):  # receipts that are no receipts
             self._paths = {}
         self._read: dict[Path, int | None] = {}
@@ -40,9 +41,9 @@ class Logs:
         return self._read[path]
 
     def _trace(self, cell: str) -> list[str]:
-        for name in ("pruned", "test"):
+        for step in ("pruned", "test"):
             try:
-                record = json.loads((self.folder / "cells" / cell / f"{name}.json").read_text(encoding="utf-8"))
+                record = json.loads(RunFolder(self.folder).cell(cell).record(step).read_text(encoding="utf-8"))
                 if record.get("trace"):
                     return [str(line) for line in record["trace"]]
             except (OSError, ValueError, AttributeError, TypeError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headprune.pipeline.manifests import NAME
 from headprune.results import outputs
+from headprune.results.layout import MANIFEST
 from headprune.results.provenance import digest, file_sha256, hardware
 from headprune.verification.base import Report
 
@@ -15,11 +15,11 @@ RECORDS = ("pruned.json", "test.json", "speed.json", "identity.json")
 def check_files(report: Report) -> None:
     """Every file that a manifest names is there and has its sha256; every record is named by a manifest."""
     folder = report.folder
-    run = report.read(folder / NAME)
+    run = report.read(folder / MANIFEST)
     named = set(run.get("files", {}))  # tables, and in merged results what was copied
     for name, sha256 in run.get("files", {}).items():
         _check_file(report, folder / name, sha256)
-    for path in sorted([*folder.glob(f"*/**/{NAME}"), *folder.glob(f"dense/*/*.{NAME}")]):
+    for path in sorted([*folder.glob(f"*/**/{MANIFEST}"), *folder.glob(f"dense/*/*.{MANIFEST}")]):
         for step in report.read(path).get("steps", {}).values():
             for name, sha256 in step.get("files", {}).items():
                 named.add(name)
@@ -41,7 +41,7 @@ def _check_file(report: Report, path: Path, sha256: str) -> None:
 
 def check_machine(report: Report) -> None:
     """Says so where the run was made on other hardware, or where that is not told apart from this."""
-    environment = report.read(report.folder / NAME).get("environment")
+    environment = report.read(report.folder / MANIFEST).get("environment")
     made = environment.get("hardware") if isinstance(environment, dict) else None
     if made and made != hardware():
         report.notes.append(
@@ -53,16 +53,16 @@ def check_machine(report: Report) -> None:
 def check_signatures(report: Report) -> None:
     """A signature is the digest of what it stands for, in the manifest of the run and beside every cell."""
     folder = report.folder
-    for signature, identity in report.read(folder / NAME).get("signatures", {}).items():
+    for signature, identity in report.read(folder / MANIFEST).get("signatures", {}).items():
         plain = {key: value for key, value in identity.items() if key != "cell"}
-        report.compare("signatures", NAME, f"signature of {identity.get('cell')}", signature, digest(plain))
+        report.compare("signatures", MANIFEST, f"signature of {identity.get('cell')}", signature, digest(plain))
     for path in sorted(folder.glob("cells/*/*/*/identity.json")):
         identity, pruned = report.read(path), report.read(path.with_name("pruned.json"))
         if pruned:
             report.compare("signatures", path, "signature", pruned.get("signature"), digest(identity))
-        beside = report.read(path.with_name(NAME)).get("identity")
+        beside = report.read(path.with_name(MANIFEST)).get("identity")
         if beside is not None:
-            report.compare("signatures", path.with_name(NAME), "identity", beside, identity)
+            report.compare("signatures", path.with_name(MANIFEST), "identity", beside, identity)
         _check_test_signature(report, path.parent, identity)
 
 

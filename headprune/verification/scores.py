@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from headprune.naming import cell_id
-from headprune.pipeline.manifests import NAME
 from headprune.results import outputs
+from headprune.results.layout import MANIFEST
 from headprune.results.schema import CELL_KEY
 from headprune.verification.base import Report
 
@@ -57,7 +57,7 @@ def check_published_scores(report: Report, cells: pd.DataFrame) -> None:
 
     :param cells: cells.parquet
     """
-    data = report.read(report.folder / NAME).get("data", {})
+    data = report.read(report.folder / MANIFEST).get("data", {})
     scored = cells[cells["split"].isin(SCORED) & cells["metric"].isin(RECOMPUTED) & cells["value"].notna()]
     readers: dict[str, outputs.Reader] = {}
     left_out = 0

@@ -10,10 +10,10 @@ import pandas as pd
 
 from headprune.config import load
 from headprune.pipeline import collect
-from headprune.pipeline.manifests import NAME
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import MISSING
 from headprune.results import schema
+from headprune.results.layout import MANIFEST
 from headprune.verification.base import Report
 from headprune.verification.scores import check_published_scores
 
@@ -31,9 +31,9 @@ def check_tables(report: Report) -> None:
         compare_rows(report, "cells.csv", csv, cells, schema.ROW_KEY)
     if masks is not None:
         check_counts(report, cells, masks)
-    known = set(report.read(report.folder / NAME).get("signatures", {}))
+    known = set(report.read(report.folder / MANIFEST).get("signatures", {}))
     for signature in sorted(set(cells["signature"].dropna()) - known - {""}):
-        report.compare("tables", NAME, "signatures", "without one of the table", signature)
+        report.compare("tables", MANIFEST, "signatures", "without one of the table", signature)
     if (report.folder / "cells").is_dir():
         check_against_records(report, cells, masks)
     else:
@@ -62,15 +62,13 @@ def check_against_records(report: Report, cells: pd.DataFrame, masks: pd.DataFra
         return
     rows, heads = [], []
     for cell in plan.cells:
-        folder = report.folder / "cells" / cell.id
-        pruned, test, speed = (report.read(folder / f"{name}.json") or MISSING for name in ("pruned", "test", "speed"))
+        folder = plan.run.cell(cell.id)
+        pruned, test, speed = (report.read(folder.record(step)) or MISSING for step in ("pruned", "test", "speed"))
         try:
             rows += list(collect.cell_rows(plan, cell, pruned, test, speed))
             heads += list(collect.mask_rows(plan, cell, pruned))
         except (KeyError, TypeError, ValueError) as error:
-            report.compare(
-                "tables", folder / "pruned.json", "the record", "damaged", f"{type(error).__name__}: {error}"
-            )
+            report.compare("tables", folder.pruned, "the record", "damaged", f"{type(error).__name__}: {error}")
     compare_rows(report, "cells.parquet", cells, schema.cells_table(rows), schema.ROW_KEY)
     if masks is not None:
         compare_rows(report, "masks.parquet", masks, schema.masks_table(heads), MASK_KEY)
@@ -95,19 +93,17 @@ def check_against_records(report: Report, cells: pd.DataFrame, masks: pd.DataFra
 
 def plan_of(report: Report) -> Plan | None:
     """The plan of the run, from the configuration in its manifest; the folder may have been moved since."""
-    config = report.read(report.folder / NAME).get("given")
+    config = report.read(report.folder / MANIFEST).get("given")
     if config is None:
-        report.missing("tables", report.folder / NAME, "the configuration as it was given")
+        report.missing("tables", report.folder / MANIFEST, "the configuration as it was given")
         return None
     try:
-        plan = Plan(load(config))
+        return Plan(load(config), report.folder)
     except ValueError as error:
         report.notes.append(
             f"tables were not compared with the records, the configuration cannot be used here: {error}"
         )
         return None
-    plan.folder = report.folder
-    return plan
 
 
 def compare_rows(report: Report, name: str, found: pd.DataFrame, expected: pd.DataFrame, key: list[str]) -> None:

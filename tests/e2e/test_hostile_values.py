@@ -20,6 +20,7 @@ from smoke_run import ROOT, SMOKE
 from headprune.config import load
 from headprune.pipeline.collect import FILES
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.specification import specification
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +115,7 @@ def test_no_rule_hands_a_value_to_its_shell(tmp_path: Path) -> None:
     specs = [json.loads(value) for name, value in options if name == "--spec"]
     specs = [{key: value for key, value in spec.items() if key != "planned"} for spec in specs]  # what a receipt keeps
     assert sorted(specs, key=lambda spec: str(spec["job"])) == sorted(
-        (json.loads(json.dumps(plan.specification(job))) for job in plan.jobs), key=lambda spec: str(spec["job"])
+        (json.loads(json.dumps(specification(plan, job))) for job in plan.jobs), key=lambda spec: str(spec["job"])
     )
     assert {value for name, value in options if name == "--receipt"} == {
         str(plan.folder / job.receipt) for job in plan.jobs

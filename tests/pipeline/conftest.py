@@ -15,11 +15,13 @@ from headprune.config import load
 from headprune.data import TranslationRecipe, corpus, prepare, read_pairs
 from headprune.evaluation.corpus import TranslationCorpus
 from headprune.heads import HeadMask
-from headprune.pipeline import stages
 from headprune.pipeline.cells import Cell, Job
+from headprune.pipeline.jobs import attempt
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.progress import Reporter
+from headprune.pipeline.specification import specification
 from headprune.pipeline.store import Record, read_json, write_json
+from headprune.results.jobs import JOBS
 from headprune.results.provenance import file_sha256
 from headprune.training.trainer import arguments, configuration
 
@@ -58,10 +60,10 @@ class Run:
         """Runs one job of seed 1; returns its receipt."""
         job = Job(kind, "tiny", label=label, budget=budget, seed=1)
         assert job in self.plan.jobs
-        return getattr(stages, kind)(self.plan.specification(job), Reporter(self.plan.folder, job.name))  # type: ignore[no-any-return]
+        return attempt(JOBS[kind], specification(self.plan, job), Reporter(self.plan.folder, job.name))[1]
 
     def cells(self, label: str) -> list[Cell]:
-        return self.plan.cells_of("tiny", label, 1)
+        return self.plan.grid.cells_of("tiny", label, 1)
 
     def path(self, cell: Cell) -> Path:
         return self.plan.folder / "cells" / cell.id
@@ -120,6 +122,6 @@ def start(small: TranslationCorpus, tmp_path: Path) -> Callable[..., Run]:
 @pytest.fixture
 def mask() -> Callable[[Record], HeadMask]:
     """The mask in a record."""
-    from headprune.pipeline.stages.treating import mask_of
+    from headprune.pipeline.stages.treat import mask_of
 
     return mask_of

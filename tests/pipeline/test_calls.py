@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from headprune.config import ConfigError
-from headprune.pipeline import calls, manifests
+from headprune.pipeline import calls, history
 from headprune.pipeline.store import write_json
+from headprune.results.layout import RunFolder
 from tests.found import Found, rows
 
 SQUEUE = """#!/bin/sh
@@ -58,13 +59,13 @@ def test_without_a_call_there_is_nothing_to_resume(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"arguments": []}', '[{"command": "snakemake"}]'])
 def test_damaged_notes_are_no_calls(content: str, tmp_path: Path) -> None:
     """The next call is noted all the same; none can be given again."""
-    calls.calls_path(tmp_path).parent.mkdir()
-    calls.calls_path(tmp_path).write_text(content)
+    RunFolder(tmp_path).calls.parent.mkdir()
+    RunFolder(tmp_path).calls.write_text(content)
     with pytest.raises(ConfigError, match=r"notes no call of snakemake \(progress/calls\.json\)"):
         calls.resume(tmp_path, False, print)
     calls.note(tmp_path, 3)
     assert [noted["cores"] for noted in calls.calls(tmp_path)] == [3]
-    assert manifests.history(tmp_path)["calls"][-1]["cores"] == 3
+    assert history.history(RunFolder(tmp_path))["calls"][-1]["cores"] == 3
 
 
 @rows(
@@ -101,7 +102,7 @@ def test_a_folder_is_known_by_any_of_its_names(tmp_path: Path) -> None:
 def test_a_call_that_still_runs_is_left_alone(tmp_path: Path) -> None:
     code = "import sys; sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code, "snakemake"], stdin=subprocess.PIPE) as process:
-        write_json(calls.calls_path(tmp_path), [call(pid=process.pid)])
+        write_json(RunFolder(tmp_path).calls, [call(pid=process.pid)])
         with pytest.raises(ConfigError, match=f"still runs, as process {process.pid}"):
             calls.resume(tmp_path, False, print)
         process.communicate()

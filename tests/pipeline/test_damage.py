@@ -18,12 +18,12 @@ from rich.console import Console
 
 from headprune.config import load
 from headprune.data import corpus, read_pairs
-from headprune.pipeline import calls, display, inventory, jobs, progress, timings
-from headprune.pipeline.cells import Job
+from headprune.pipeline import calls, display, forgetting, inventory, jobs, progress, timings
 from headprune.pipeline.collect import collect
 from headprune.pipeline.failures import DAMAGED, failures
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import DamagedError
+from headprune.pipeline.specification import specification
 from headprune.results import schema
 from headprune.results.schema import read_cells, reproducible, to_csv
 from tests.damaging import DAMAGES, HINTS, KINDS, contents, damage, victim
@@ -57,19 +57,6 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def needed(plan: Plan, job: Job) -> list[Job]:
-    """What a job waits for, as the rules say it."""
-    if job.kind == "data":
-        return []
-    if job.kind == "dense":
-        return [Job("data", dataset=plan.config.models[job.model].dataset)]
-    if job.kind == "test":
-        return plan.pruning_jobs(job.model, job.label, job.seed or 0)
-    if job.kind == "speed":
-        return [other for other in plan.jobs if other.kind == "test"]
-    return plan.needs(job)
-
-
 def snakemake(plan: Plan) -> set[str]:
     """Runs what has no receipt and what comes after it, then collects; the names of the jobs that ran."""
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -78,9 +65,9 @@ def snakemake(plan: Plan) -> set[str]:
     ran = set[str]()
     for job in plan.jobs:
         receipt = plan.folder / job.receipt
-        if not receipt.exists() or ran & {other.name for other in needed(plan, job)}:
+        if not receipt.exists() or ran & {other.name for other in plan.needs(job)}:
             receipt.unlink(missing_ok=True)
-            jobs.run(job.kind, plan.specification(job), receipt)
+            jobs.run(job.kind, specification(plan, job), receipt)
             ran.add(job.name)
     torch.use_deterministic_algorithms(deterministic)
     collect(plan, lambda line: pytest.fail(line))
@@ -143,7 +130,7 @@ def test_what_is_damaged_is_told_by_name_and_forgotten(pattern: str, how: str, c
     if pattern not in HINTS or how in ("empty", "cut"):  # others will do as notes of progress, or are no matter
         job = name.removeprefix("jobs/").removesuffix(".json")
         assert told.count(name) + told.count(f"job {job}") == 1, printed
-    gone = {removed.relative_to(folder).as_posix() for removed in jobs.forget_failures(folder)}
+    gone = {removed.relative_to(folder).as_posix() for removed in forgetting.forget_failures(folder)}
     now = contents(folder)
     assert {other: content for other, content in now.items() if before[other] != content} == {}
     lost = {other for other in before if other not in now}
@@ -188,7 +175,7 @@ def test_a_damaged_run_is_mended(number: int, finished: Plan, copied: Plan) -> N
     before = contents(folder)
     for position, pattern in enumerate((*KINDS, *HINTS)):
         damage(folder, pattern, ways[(position + number) % len(ways)])
-    list(jobs.forget_failures(folder))
+    list(forgetting.forget_failures(folder))
     assert (folder / "cells.csv").exists() or ways[(KINDS.index("cells.csv") + number) % len(ways)] == "removed"
     snakemake(copied)
     assert values(copied) == values(finished)
@@ -199,7 +186,7 @@ def test_a_damaged_run_is_mended(number: int, finished: Plan, copied: Plan) -> N
         names = {path.relative_to(folder).as_posix() for path in cell.iterdir()}
         timed = {f"{cell.relative_to(folder)}/{name}" for name in ("speed.json", "manifest.json")}  # all in one round
         assert names - timed <= set(kept), names - timed - set(kept)
-    assert not list(jobs.forget_failures(folder))
+    assert not list(forgetting.forget_failures(folder))
 
 
 OTHERS = ["dense/*/s?.json", "trials/*/*.json", "ablations/*/*.json", "data/*/statistics.json"]
@@ -234,7 +221,7 @@ def test_a_job_that_is_forced_mends_what_it_wrote(
     DAMAGES[how](path, victim(copied.folder, "cells/tiny/l0/*/model.pt"))
     for job in (job for job in copied.jobs if job.kind == kind):
         (copied.folder / job.receipt).unlink()
-        jobs.run(job.kind, copied.specification(job), copied.folder / job.receipt)
+        jobs.run(job.kind, specification(copied, job), copied.folder / job.receipt)
     left = [each for each in inventory.Inventory(copied.folder).damages() if each.job.startswith(f"{kind}/")]
     assert left == []
     if path.name != "manifest.json":
@@ -253,7 +240,7 @@ def test_what_is_whole_keeps_its_bytes(pattern: str, again: set[str], finished: 
     """A replaced file is made again with its record, and nothing else but receipts and tables is written."""
     before = contents(copied.folder)
     damage(copied.folder, pattern, "another's")
-    list(jobs.forget_failures(copied.folder))
+    list(forgetting.forget_failures(copied.folder))
     snakemake(copied)
     assert values(copied) == values(finished)
     now = contents(copied.folder)
@@ -266,7 +253,7 @@ def test_what_is_whole_keeps_its_bytes(pattern: str, again: set[str], finished: 
 def test_a_folder_that_was_removed_is_made_again(what: str, finished: Plan, copied: Plan) -> None:
     """The tables stay until then."""
     shutil.rmtree(copied.folder / what)
-    list(jobs.forget_failures(copied.folder))
+    list(forgetting.forget_failures(copied.folder))
     assert (copied.folder / "cells.csv").read_bytes() == (finished.folder / "cells.csv").read_bytes()
     snakemake(copied)
     assert values(copied) == values(finished)

@@ -17,10 +17,12 @@ from typer.testing import CliRunner
 
 from headprune.cli.commands import app
 from headprune.pipeline import collect
-from headprune.pipeline.cells import Cell, Job, execution_path
+from headprune.pipeline.cells import Cell, Job
 from headprune.pipeline.failures import failures
-from headprune.pipeline.jobs import forget_failures
+from headprune.pipeline.forgetting import forget_failures
+from headprune.pipeline.specification import specification
 from headprune.pipeline.store import read_json, write_json
+from headprune.results.layout import RunFolder
 from headprune.system.stopping import EXIT_STATUS
 
 Start = Callable[..., Any]
@@ -68,7 +70,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def launch(run: Any, label: str, attempt: int, minutes: float = 60) -> int:
     """`headprune job score …`, its log where the rule has it."""
     job = Job("score", "tiny", label=label, seed=1)
-    spec, log = run.plan.specification(job), run.plan.folder / "logs" / f"{job.name}.log"
+    spec, log = specification(run.plan, job), run.plan.folder / "logs" / f"{job.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "headprune", "job", "score", "--spec", json.dumps(spec)]
     command += ["--receipt", str(run.plan.folder / job.receipt), "--attempt", str(attempt), "--minutes", str(minutes)]
@@ -92,7 +94,7 @@ def test_methods_that_go_wrong_are_rows_and_the_others_are_done(start: Start, di
     wrong = [name for name in FAULTS if name != "sleeps"]
     methods = [{"name": name} for name in ("magnitude", *wrong, "random")]
     run = start(methods, methods_directories=[str(directory)], budgets=[8])
-    write_json(execution_path(run.plan.folder), {"attempts": 1})
+    write_json(RunFolder(run.plan.folder).execution, {"attempts": 1})
     assert launch(run, "all-score", 1) == EXIT_STATUS  # killed
     assert launch(run, "all-score", 2) == 0
     found = {label: outcome(run, label) for label in run.plan.labels}
@@ -126,7 +128,7 @@ def test_methods_that_go_wrong_are_rows_and_the_others_are_done(start: Start, di
 
 def test_a_method_that_does_not_end_is_a_timeout(start: Start, directory: Path) -> None:
     run = start([{"name": "sleeps"}], methods_directories=[str(directory)], budgets=[8])
-    write_json(execution_path(run.plan.folder), {"attempts": 1})
+    write_json(RunFolder(run.plan.folder).execution, {"attempts": 1})
     assert launch(run, "all-score", 1, minutes=0.5) == EXIT_STATUS
     assert launch(run, "all-score", 2, minutes=0.5) == 0
     status, reason = outcome(run, "sleeps")

@@ -19,9 +19,7 @@ from headprune.heads import HeadSpace
 from headprune.method import load_methods
 from headprune.method.search import BRACKET
 from headprune.pipeline import collect
-from headprune.pipeline.cells import trial_path
-from headprune.pipeline.specification import dense_path
-from headprune.pipeline.stages import gating
+from headprune.pipeline.stages import search
 from headprune.pipeline.stages.trainings import Cost
 from headprune.pipeline.store import read_json
 from headprune.training.trainer import DivergedError, Trained
@@ -51,13 +49,13 @@ class Trainings:
         self.interrupt_at: int | None = None
         self.diverge_at = set[float]()
 
-    def __call__(self, spec: Any, method: Any, run: Any, signature: str, reporter: Any) -> tuple[Trained, Cost]:
+    def __call__(self, context: Any, arm: Any, run: Any, signature: str, reporter: Any) -> tuple[Trained, Cost]:
         if self.interrupt_at == len(self.penalties):
             raise KeyboardInterrupt
         self.penalties.append(run.options["penalty"])
         if any(math.isclose(run.options["penalty"], c) for c in self.diverge_at):
             raise DivergedError("loss is nan")
-        model = removal.load(dense_path(spec))
+        model = removal.load(context.checkpoint)
         entry = load_methods()[run.method]
         space = run.scope.subspace(HeadSpace.of(model))
         generator = torch.Generator().manual_seed(run.seed)
@@ -71,7 +69,7 @@ class Trainings:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     stand_in = Trainings()
-    monkeypatch.setattr(gating, "train_gates", stand_in)
+    monkeypatch.setattr(search, "train_gates", stand_in)
     return stand_in
 
 
@@ -107,7 +105,7 @@ def test_a_budget_pays_for_the_bracket_and_its_own_trials(start: Start, training
         assert (record["prune_forward_sentences"], record["prune_backward_sentences"]) == (150, 100)
         assert (record["prune_updates"], record["peak_memory_mib"]) == (25, 100.0)
         assert record["train_seconds"] == 7.5  # of the unpruned model
-        known = [read_json(trial_path(run.plan.folder, "tiny", "l0", 1, trial)) for trial in record["trials"]]
+        known = [read_json(run.plan.run.trial("tiny", "l0", 1, trial)) for trial in record["trials"]]
         assert {trial["heads_kept"] for trial in known} == {left(trial["coefficient"]) for trial in known}
 
 
@@ -234,7 +232,7 @@ def test_a_budget_counts_the_heads_outside_the_scope(start: Start, trainings: Tr
             assert abs(len(record["mask"]) - cell.budget) <= (0 if label == "l0.at_k" else 1)
             assert {f"decoder.0.{index}" for index in range(4)} <= set(record["mask"])
             for signature in record["trials"]:
-                trial = read_json(trial_path(run.plan.folder, "tiny", "l0", 1, signature))
+                trial = read_json(run.plan.run.trial("tiny", "l0", 1, signature))
                 assert trial["heads_kept"] == 4 + left(trial["coefficient"], heads=8)
 
 
@@ -243,13 +241,13 @@ def test_a_budget_counts_the_heads_outside_the_scope(start: Start, trainings: Tr
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Signatures of the trainings that are run."""
-    signatures, train_gates = [], gating.train_gates
+    signatures, train_gates = [], search.train_gates
 
-    def counting(spec: Any, method: Any, run: Any, signature: str, reporter: Any) -> Any:
+    def counting(context: Any, arm: Any, run: Any, signature: str, reporter: Any) -> Any:
         signatures.append(signature)
-        return train_gates(spec, method, run, signature, reporter)
+        return train_gates(context, arm, run, signature, reporter)
 
-    monkeypatch.setattr(gating, "train_gates", counting)
+    monkeypatch.setattr(search, "train_gates", counting)
     return signatures
 
 

@@ -17,6 +17,7 @@ from headprune.cli.commands import app
 from headprune.method import load_methods, registry
 from headprune.pipeline import jobs
 from headprune.pipeline.cells import Job
+from headprune.pipeline.specification import specification
 from headprune.pipeline.store import read_json
 from tests.found import Found
 
@@ -116,7 +117,7 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 def run_job(run: Any, kind: str, label: str, budget: int | None = None) -> None:
     """As in its process, with manifests."""
     job = Job(kind, "tiny", label=label, budget=budget, seed=1)
-    jobs.run(kind, run.plan.specification(job), run.plan.folder / job.receipt)
+    jobs.run(kind, specification(run.plan, job), run.plan.folder / job.receipt)
 
 
 def test_misconduct_is_a_failed_row_and_leaves_no_trace(start: Start, tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_misconduct_while_gates_train_is_a_failed_row(start: Start, tmp_path: Pa
     (folder / f"{found.given}.py").write_text(GATES.format(name=found.given, line=found.case))
     method = {"name": found.given, "mode": "pipelined", "updates": 2}
     run = start([method], methods_directories=[str(folder)], budgets=[8])
-    (label,) = run.plan.labels
+    (label,) = run.plan.grid.labels
     run_job(run, "gates", label, 8)
     (cell,) = run.cells(label)
     record = run.record(cell)
@@ -169,7 +170,7 @@ def test_misconduct_while_gates_train_is_a_failed_row(start: Start, tmp_path: Pa
 def test_manifests_and_show_tell_the_terms_of_a_training(start: Start) -> None:
     run = start([{"name": "dsp", "mode": "joint"}, {"name": "ste", "mode": "joint"}], budgets=[8])
     told = {}
-    for label in run.plan.labels:
+    for label in run.plan.grid.labels:
         run_job(run, "gates", label, 8)
         (cell,) = run.cells(label)
         (terms,) = read_json(run.path(cell) / "manifest.json")["steps"]["pruned"]["trainings"]

@@ -15,7 +15,9 @@ from headprune.config import load
 from headprune.pipeline import estimate
 from headprune.pipeline.cells import Job
 from headprune.pipeline.contents import contents
-from headprune.pipeline.plan import PRUNING, Plan
+from headprune.pipeline.plan import Plan
+from headprune.pipeline.specification import specification
+from headprune.results.jobs import JOBS
 
 MODEL = {
     "dataset": "help",
@@ -67,7 +69,7 @@ def entry(name: str, **more: Any) -> dict[str, Any]:
 
 def test_labels_and_kinds() -> None:
     whole = plan()
-    kinds = {label: whole.kind(label) for label in whole.labels}
+    kinds = {label: whole.grid.kind(label) for label in whole.grid.labels}
     assert kinds == {
         "unpruned": "score",
         "magnitude": "score",
@@ -89,11 +91,11 @@ def test_labels_and_kinds() -> None:
         "drophead+scratch": "retrain",
         "magnitude+bc": "treat",
     }
-    assert list(kinds) == whole.labels
+    assert list(kinds) == whole.grid.labels
 
 
 def ids(whole: Plan, label: str, seed: int) -> list[str]:
-    return [cell.id for cell in whole.cells_of("tiny", label, seed)]
+    return [cell.id for cell in whole.grid.cells_of("tiny", label, seed)]
 
 
 def test_cells_by_hand() -> None:
@@ -112,32 +114,35 @@ def test_cells_by_hand() -> None:
         f"tiny/random.draw{draw}+twin-draw{again}/k4-s1" for draw in (1, 2) for again in (1, 2)
     ]
     assert ids(whole, "magnitude+scratch", 1) == ["tiny/magnitude+scratch/k16-s1"]
-    assert (whole.budgets("dsp.joint+ft", "tiny"), whole.seeds("dsp.joint+ft", "tiny")) == ([4], [2])
-    assert (whole.budgets("drophead+distil", "tiny"), whole.seeds("drophead+distil", "tiny")) == ([16, 4], [3])
+    assert (whole.grid.budgets("dsp.joint+ft", "tiny"), whole.grid.seeds("dsp.joint+ft", "tiny")) == ([4], [2])
+    assert (whole.grid.budgets("drophead+distil", "tiny"), whole.grid.seeds("drophead+distil", "tiny")) == (
+        [16, 4],
+        [3],
+    )
 
 
 def test_a_model_may_have_some_of_the_seeds_only() -> None:
     """And its own budgets; neither is anything that a training depends on."""
     both = plan(models={"tiny": MODEL, "other": MODEL | {"seeds": [1], "budgets": [8]}})
-    assert [cell.id for cell in both.cells_of("other", "magnitude", 1)] == ["other/magnitude/k8-s1"]
+    assert [cell.id for cell in both.grid.cells_of("other", "magnitude", 1)] == ["other/magnitude/k8-s1"]
     assert {cell.seed for cell in both.cells if cell.model == "other"} == {1}
     assert {job.seed for job in both.jobs if job.model == "other"} == {1}
     assert [cell for cell in both.cells if cell.model == "tiny"] == [c for c in plan().cells if c.model == "tiny"]
-    settings = [whole.specification(Job("dense", "other", seed=1))["settings"] for whole in (plan(), both)]
+    settings = [specification(whole, Job("dense", "other", seed=1))["settings"] for whole in (plan(), both)]
     assert settings[0] == settings[1]
 
 
 def test_untreated_is_the_cell_whose_mask_is_taken() -> None:
     whole = plan()
     everything = {cell.id for cell in whole.cells}
-    for label in whole.labels:
-        base = whole.method(label).label
-        for seed in whole.seeds(label, "tiny"):
-            bases = whole.cells_of("tiny", base, seed)
-            for cell in whole.cells_of("tiny", label, seed):
+    for label in whole.grid.labels:
+        base = whole.grid.method(label).label
+        for seed in whole.grid.seeds(label, "tiny"):
+            bases = whole.grid.cells_of("tiny", base, seed)
+            for cell in whole.grid.cells_of("tiny", label, seed):
                 assert cell.untreated in bases
                 assert cell.untreated.id in everything
-                assert (cell.untreated == cell) == (whole.treatment(label) is None)
+                assert (cell.untreated == cell) == (whole.grid.treatment(label) is None)
 
 
 def test_ids_are_unique_and_fit_for_files(whole: Plan) -> None:
@@ -152,7 +157,8 @@ def test_ids_are_unique_and_fit_for_files(whole: Plan) -> None:
 
 
 def test_every_cell_is_pruned_once_and_tested_once(whole: Plan) -> None:
-    for kinds in (PRUNING, ("test",), ("speed",)):
+    pruning = tuple(kind.name for kind in JOBS.values() if kind.finds_masks)
+    for kinds in (pruning, ("test",), ("speed",)):
         found = [cell.id for job in whole.jobs if job.kind in kinds for cell in whole.cells_in(job)]
         assert sorted(found) == sorted(cell.id for cell in whole.cells)
 
@@ -160,7 +166,7 @@ def test_every_cell_is_pruned_once_and_tested_once(whole: Plan) -> None:
 def test_jobs_come_after_what_they_need(whole: Plan) -> None:
     done: set[Job] = set()
     for job in whole.jobs:
-        if job.kind in (*PRUNING, "ablate"):
+        if JOBS[job.kind].finds_masks or job.kind == "ablate":
             assert set(whole.needs(job)) <= done, job
         if job.kind == "test":
             assert set(whole.pruning_jobs(job.model, job.label, job.seed or 0)) <= done, job
@@ -253,20 +259,20 @@ def test_unpruned_models_are_trained_where_something_starts_from_them(
     methods: list[Any], treatments: list[Any], expected: list[int]
 ) -> None:
     whole = plan(methods=methods, treatments=treatments, ablations=[])
-    assert whole.dense_seeds("tiny") == expected
+    assert whole.grid.dense_seeds("tiny") == expected
     assert [job.seed for job in whole.jobs if job.kind == "dense" and job.model == "tiny"] == expected
-    assert plan(methods=methods, treatments=treatments).dense_seeds("tiny") == sorted({*expected, 1, 2, 5})
+    assert plan(methods=methods, treatments=treatments).grid.dense_seeds("tiny") == sorted({*expected, 1, 2, 5})
 
 
 def specifications(whole: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
-    return ((job, whole.specification(job)) for job in whole.jobs)
+    return ((job, specification(whole, job)) for job in whole.jobs)
 
 
 def test_specifications_are_plain_data(whole: Plan) -> None:
     """What Snakemake hands over as text comes back as it was; and it names the job's own cells and settings."""
     for job, spec in specifications(whole):
         assert json.loads(json.dumps(spec))["kind"] == job.kind
-        if job.kind in PRUNING:
+        if JOBS[job.kind].finds_masks:
             assert spec["cells"] == [vars(cell) for cell in whole.cells_in(job)]
             assert spec["cells"]
             assert {(cell["method"], cell["arm"]) for cell in spec["cells"]} == {

@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from headprune.config import load
-from headprune.pipeline import estimate, planned, progress
+from headprune.pipeline import estimate, limits, planned, progress
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.store import write_json
 from headprune.pipeline.timings import forecast
+from headprune.results.layout import RunFolder
 from tests.test_config import VALID
 
 
@@ -26,7 +27,7 @@ def took(plan: Plan, seconds: dict[str, float], receipts: bool = True) -> None:
     progress.start(plan, 1)
     for job in plan.jobs:
         if job.name in seconds:
-            write_json(progress.state_path(plan.folder, job.name), {"fraction": 1.0, "seconds": seconds[job.name]})
+            write_json(RunFolder(plan.folder).state(job.name), {"fraction": 1.0, "seconds": seconds[job.name]})
             if receipts:
                 write_json(plan.folder / job.receipt, {"status": "ok"})
 
@@ -99,5 +100,5 @@ def test_what_a_path_holds_is_shown_as_it_is(tmp_path: Path) -> None:
 
 def test_planning_leaves_nothing(plan: Plan) -> None:
     shown(plan)
-    plan.check_writable()
+    limits.check_writable(plan)
     assert not plan.folder.exists()

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from headprune.pipeline import progress, records
-from headprune.pipeline.cells import execution_path
+from headprune.pipeline.context import execution_of
 from headprune.pipeline.records import DamagedError
-from headprune.pipeline.specification import execution_of
 from headprune.pipeline.store import is_kept, kept_or_computed, read_json, write_json
 from headprune.pipeline.supervisor import ATTEMPTS, Supervisor
+from headprune.results.layout import RunFolder
 from tests.found import Found, rows
 
 WHOLE = {"status": "ok", "reason": "", "signature": "0123", "latency_ms": {}, "throughput": {}, "batch_size": 2}
@@ -99,9 +99,9 @@ def test_notes_of_progress_are_done_without(content: bytes, tmp_path: Path) -> N
         (folder / f"{name}.json").write_bytes(content)
     assert progress.overview(tmp_path) is None
     assert progress.recent_overview(tmp_path) == ""
-    assert execution_of({"results": str(tmp_path)}).attempts == ATTEMPTS
+    assert execution_of(RunFolder(tmp_path)).attempts == ATTEMPTS
     assert Supervisor([], {"results": str(tmp_path), "job": "a", "kind": "data"}, tmp_path / "a").attempts == ATTEMPTS
-    assert execution_path(tmp_path).exists()
+    assert RunFolder(tmp_path).execution.exists()
 
 
 @rows(

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from headprune.config import load, read
 from headprune.pipeline import estimate, progress
-from headprune.pipeline.cells import Job, state_path
+from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.remaining import JobState, Pace, makespan, seconds_left
 from headprune.pipeline.store import write_json
+from headprune.results.layout import RunFolder
 from tests.found import Found, rows
 
 QUICK = Path(__file__).parents[2] / "workflows" / "config" / "quick.yaml"
@@ -110,13 +111,13 @@ class Simulated:
             elapsed = self.now - self.began[job]
             done = elapsed >= self.took[job]
             state = {"fraction": min(1.0, elapsed / self.took[job]), "elapsed": elapsed, "seconds": None}
-            write_json(state_path(self.plan.folder, job.name), state | ({"seconds": self.took[job]} if done else {}))
+            write_json(self.plan.run.state(job.name), state | ({"seconds": self.took[job]} if done else {}))
             if done:
                 self._end(job)
         used = sum(estimate.threads(self.plan, job, self.cores) for job in self.began if job not in self.ended)
         for job in sorted(self.plan.jobs, key=lambda job: job.kind not in ("dense", "score", "search", "gates")):
             threads = estimate.threads(self.plan, job, self.cores)
-            ready = job not in self.began and set(estimate.waits_for(self.plan, job)) <= self.ended
+            ready = job not in self.began and set(self.plan.needs(job)) <= self.ended
             if ready and used + threads <= self.cores:
                 self.began[job] = self.now
                 used += threads
@@ -179,9 +180,9 @@ def test_updates_of_one_of_many_trainings_are_no_part_of_the_whole(
     for job, expected in (("dense/tiny/s1", 0.5), ("gates/tiny/dsp/k4/s1", 0.5), ("search/tiny/l0/s1", 0.0)):
         reporter = progress.Reporter(tmp_path, job, before=3.0)
         reporter.update(5, 10, loss=1.0)
-        state = progress._state(tmp_path, job)
+        state = progress._state(RunFolder(tmp_path).state(job))
         assert state["fraction"] == expected
         assert state["elapsed"] >= 3.0
     reporter.update(1, 4, loss=None)  # a cell of the search
     reporter.update(9, 10, loss=1.0)
-    assert progress._state(tmp_path, "search/tiny/l0/s1")["fraction"] == 0.25
+    assert progress._state(RunFolder(tmp_path).state("search/tiny/l0/s1"))["fraction"] == 0.25

@@ -9,7 +9,7 @@ import pytest
 
 from headprune.cost import Timing
 from headprune.pipeline.cells import Cell
-from headprune.pipeline.stages import rounds
+from headprune.pipeline.stages import speed_rounds as rounds
 from headprune.pipeline.store import read_json, write_json
 
 Start = Callable[..., Any]

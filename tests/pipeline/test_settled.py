@@ -11,8 +11,9 @@ import pytest
 from headprune.config import load
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.settled import SHARED, Settled
+from headprune.pipeline.settled import Settled
 from headprune.pipeline.store import write_json
+from headprune.results.jobs import JOBS
 from tests.found import Found, rows
 
 METHODS: list[dict[str, Any]] = [
@@ -56,7 +57,7 @@ def shown(values: dict[str, Any]) -> dict[Job, tuple[str, list[str]]]:
     """By shared job what Snakemake compares: the key and the inputs."""
     plan = Plan(load(values))
     settled = Settled(plan)
-    return {job: (settled.key(job), sorted(settled.needs(job))) for job in plan.jobs if job.kind in SHARED}
+    return {job: (settled.key(job), sorted(settled.needs(job))) for job in plan.jobs if JOBS[job.kind].shared}
 
 
 def without(name: str) -> dict[str, Any]:

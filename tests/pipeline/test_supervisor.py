@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
-from headprune.pipeline.cells import Cell, execution_path
+from headprune.pipeline.attempts import record_paths
+from headprune.pipeline.cells import Cell
 from headprune.pipeline.failures import ended_by_error
 from headprune.pipeline.store import read_json, write_json
-from headprune.pipeline.supervisor import Supervisor, record_paths
+from headprune.pipeline.supervisor import Supervisor
+from headprune.results.layout import RunFolder
 from headprune.system.stopping import EXIT_STATUS
 from tests.found import Found, rows
 
@@ -138,7 +140,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
     """`job(faults, attempts)`"""
 
     def job(faults: dict[str, str], attempts: int = 1, **changes: Any) -> Job:
-        write_json(execution_path(tmp_path), {"attempts": attempts})
+        write_json(RunFolder(tmp_path).execution, {"attempts": attempts})
         return Job(tmp_path, faults, **changes)
 
     return job
@@ -174,7 +176,7 @@ if not before:
     os.kill(os.getpid(), signal.SIGKILL)
 Path(sys.argv[2]).write_text('{"status": "ok", "reason": "", "cells": {}}')
 """
-    write_json(execution_path(tmp_path), {"attempts": 1})
+    write_json(RunFolder(tmp_path).execution, {"attempts": 1})
     spec = {"results": str(tmp_path), "job": "score/tiny/all/s1", "kind": "score", "cells": []}
     command = [sys.executable, "-c", child, str(count), str(tmp_path / "receipt")]
     codes = [Supervisor(command, spec, tmp_path / "receipt", n, 60, given).run() for n in (1, 2)]
@@ -368,7 +370,7 @@ ledger.open(Path(os.environ["HEADPRUNE_SUPERVISED"]))
 ledger.end(ValueError("train.tsv, line 3") if sys.argv[2] == "True" else DownloadError("no address"))
 sys.exit(2)
 """
-    write_json(execution_path(tmp_path), {"attempts": 2})
+    write_json(RunFolder(tmp_path).execution, {"attempts": 2})
     spec = {"results": str(tmp_path), "job": "data/help", "kind": "data"}
     command, told = [sys.executable, "-c", child, str(tmp_path / "tries"), str(found.case)], []
     for number in (1, 2, 3):

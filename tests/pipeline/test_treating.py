@@ -15,10 +15,11 @@ from torch import Tensor
 from headprune.evaluation import likelihood
 from headprune.evaluation.corpus import TranslationCorpus
 from headprune.heads import HeadMask, HeadSpace
-from headprune.pipeline.stages.pruned import calibration
-from headprune.pipeline.stages.treating import matched
+from headprune.pipeline.context import ModelContext
+from headprune.pipeline.specification import specification
 from headprune.pipeline.store import write_json
 from headprune.scoring.reconstruction import compensate_bias, context_moments
+from headprune.treatments.matched_random import matched
 
 Start = Callable[..., Any]
 MaskOf = Callable[[Any], HeadMask]
@@ -91,8 +92,8 @@ def test_biases_make_up_for_removed_heads(start: Start, mask: MaskOf) -> None:
     found, before = run.model(cell).state_dict(), run.model(cell.untreated).state_dict()
     changed = {key for key in found if not torch.equal(found[key], before[key])}
     dense, taken = run.dense, mask(base)
-    spec = run.plan.specification(next(job for job in run.plan.jobs if job.kind == "treat"))
-    batches = calibration(spec)
+    spec = specification(run.plan, next(job for job in run.plan.jobs if job.kind == "treat"))
+    batches = ModelContext.of(spec).batches()
     outputs = compensate_bias(dense, taken, context_moments(dense, batches))
     paths = {"encoder": "encoder.layers.0.self_attn", "cross": "decoder.layers.0.encoder_attn"}
     paths |= {"decoder": "decoder.layers.0.self_attn"}

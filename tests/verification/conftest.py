@@ -15,6 +15,7 @@ from headprune.data import corpus, read_pairs
 from headprune.pipeline import jobs
 from headprune.pipeline.collect import collect
 from headprune.pipeline.plan import Plan
+from headprune.pipeline.specification import specification
 
 LAYERS = {"encoder_layers": 1, "decoder_layers": 1, "heads": 2}
 OPTIMISATION = {"updates": 4, "learning_rate": 0.005, "warmup": 1, "schedule": "linear"}
@@ -69,7 +70,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     plan = Plan(load(CONFIG | {"datasets": datasets, "results": str(folder / "results")}))
     deterministic = torch.are_deterministic_algorithms_enabled()
     for job in plan.jobs:
-        jobs.run(job.kind, plan.specification(job), plan.folder / job.receipt)
+        jobs.run(job.kind, specification(plan, job), plan.folder / job.receipt)
     torch.use_deterministic_algorithms(deterministic)
     assert collect(plan) == {"ok": len(plan.cells)}
     return plan

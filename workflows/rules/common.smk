@@ -8,9 +8,11 @@ from pathlib import Path
 
 import yaml
 from headprune.config import ConfigError, load, read
-from headprune.pipeline import failures, inventory, progress
-from headprune.pipeline.plan import Job, Plan
+from headprune.pipeline import failures, inventory, limits, progress
+from headprune.pipeline.cells import Job
+from headprune.pipeline.plan import Plan
 from headprune.pipeline.settled import Settled
+from headprune.results.jobs import JOBS
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
@@ -29,8 +31,8 @@ try:
     for name in workflow.configfiles:
         read(name)  # finds what Snakemake's reader lets pass, a key that stands twice
     plan = Plan(load(config))
-    plan.check_writable()
-    plan.check_data()
+    limits.check_writable(plan)
+    limits.check_data(plan)
 except ConfigError as error:
     raise WorkflowError(str(error))
 
@@ -48,35 +50,37 @@ def either(names):
 wildcard_constraints:
     dataset=either(plan.config.datasets),
     model=either(plan.config.models),
-    label=either(plan.labels),
-    batch=either({job.label for job in plan.jobs if job.kind == "test"}),
     seed=r"\d+",
     budget=r"\d+",
 
 
+def labels(kind):
+    """Those that jobs of a kind have."""
+    return either({job.label for job in plan.jobs if job.kind == kind.name})
+
+
 def job_of(kind, wildcards):
     values = dict(wildcards)
-    numbers = {key: int(values[key]) for key in ("seed", "budget") if key in values}
-    label = next(
-        (values[key] for key in ("label", "batch", "kind") if key in values), ""
-    )
-    return Job(
-        kind, values.get("model", ""), values.get("dataset", ""), label, **numbers
-    )
+    numbers = {key: int(values.pop(key)) for key in ("seed", "budget") if key in values}
+    return Job(kind.name, **values, **numbers)
 
 
-def specification(kind):
-    """Parameters of a job: all that it depends on beside its inputs, so that nothing else makes it run again."""
+def inputs(kind):
+    """Receipts of what a job waits for, and the file of its method where that alone makes it run again."""
 
     def function(wildcards):
-        return json.dumps(plan.specification(job_of(kind, wildcards)), sort_keys=True)
+        job = job_of(kind, wildcards)
+        method = (
+            {"method": str(plan.grid.file_of(job.label))} if kind.own_file else {}
+        )
+        return {"needs": [f"{RESULTS}/{name}" for name in settled.needs(job)], **method}
 
     return function
 
 
 def told(kind):
-    """What a job is told that computes cells of several entries. As it takes the inputs, too, Snakemake does not compare
-    it with what the job was told before; it compares the key."""
+    """All that a job depends on beside its inputs. As this takes the inputs, too, Snakemake does not compare it with what
+    the job was told before; it compares the key."""
 
     def function(wildcards, input):
         return json.dumps(
@@ -87,16 +91,8 @@ def told(kind):
 
 
 def key(kind):
+    """Changes when a job has to run again."""
     return lambda wildcards: settled.key(job_of(kind, wildcards))
-
-
-def settled_needs(kind):
-    """Receipts of what such a job waits for, or waited for if it has done all that is asked of it."""
-
-    def function(wildcards):
-        return [f"{RESULTS}/{name}" for name in settled.needs(job_of(kind, wildcards))]
-
-    return function
 
 
 def whole_config(wildcards):
@@ -113,13 +109,17 @@ def attempt_number(wildcards, attempt):
     return attempt
 
 
-def minutes(wildcards, attempt, rulename):
-    """A later attempt gets more time, and more memory. The rule of a job has the name of its kind."""
-    return plan.config.execution.minutes_of(rulename, attempt)
+def minutes(kind):
+    """A later attempt gets more time, and more memory."""
+    return lambda wildcards, attempt: plan.config.execution.minutes_of(
+        kind.name, attempt
+    )
 
 
-def memory(wildcards, attempt, rulename):
-    return plan.config.execution.memory_of(rulename, attempt)
+def memory(kind):
+    return lambda wildcards, attempt: plan.config.execution.memory_of(
+        kind.name, attempt
+    )
 
 
 def workers(wildcards):
@@ -127,17 +127,14 @@ def workers(wildcards):
     return plan.config.models[wildcards.model].training.workers
 
 
-def gpus(wildcards, rulename):
+def gpus(kind):
     """What an executor calls `gpu`."""
-    model = plan.config.models.get(wildcards.get("model"))
-    return plan.config.execution.gpus_of(
-        rulename, model.training.workers if model else 1
-    )
 
+    def function(wildcards):
+        training = workers(wildcards) if kind.trains else 1
+        return plan.config.execution.gpus_of(kind.name, training)
 
-def kind_of(wildcards, output):
-    """From where the receipt of a job lies, `jobs/KIND/…`."""
-    return Path(output[0]).relative_to(f"{RESULTS}/jobs").parts[0]
+    return function
 
 
 def all_threads(wildcards, threads):
@@ -147,23 +144,6 @@ def all_threads(wildcards, threads):
 
 def one_thread(wildcards, threads):
     return 1
-
-
-def receipts(jobs):
-    return [f"{RESULTS}/{job.receipt}" for job in jobs]
-
-
-def dataset_receipt(wildcards):
-    return receipts([Job("data", dataset=plan.config.models[wildcards.model].dataset)])
-
-
-def needs(kind):
-    """Receipts of what a job that finds masks waits for."""
-    return lambda wildcards: receipts(plan.needs(job_of(kind, wildcards)))
-
-
-def method_file(wildcards):
-    return str(plan.file_of(wildcards.label))
 
 
 onstart:

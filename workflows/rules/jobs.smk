@@ -1,19 +1,34 @@
-# The command of every job: `use rule job as KIND with:` adds what it waits for, its receipt, its log and what it is told.
-rule job:
-    log:
-        f"{RESULTS}/logs/job.log",
-    retries: RETRIES
-    conda:
-        "../envs/headprune.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory,
-        runtime=minutes,
-        gpu=gpus,
-        attempt=attempt_number,
-    params:
-        kind=kind_of,
-        omp_threads=all_threads,
-    shell:
-        "OMP_NUM_THREADS={params.omp_threads} headprune job {params.kind} --spec - --receipt {output:q} "
-        "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"
+# A rule for every kind of job, from the table in headprune/results/jobs.py: what it waits for, its receipt, its log, what
+# it is told. `headprune job KIND` computes it, headprune/pipeline/stages/KIND.py.
+for kind in JOBS.values():
+
+    rule:
+        name:
+            kind.name
+        input:
+            unpack(inputs(kind)),
+        output:
+            f"{RESULTS}/jobs/{kind.name}/{kind.place}.json",
+        log:
+            f"{RESULTS}/logs/{kind.name}/{kind.place}.log",
+        retries: RETRIES
+        wildcard_constraints:
+            label=labels(kind),
+        conda:
+            "../envs/headprune.yaml"
+        priority: kind.priority
+        # nothing runs beside a measurement of time
+        threads: (workflow.cores or 1) if kind.alone else workers if kind.trains else 1
+        resources:
+            mem_mb=memory(kind),
+            runtime=minutes(kind),
+            gpu=gpus(kind),
+            attempt=attempt_number,
+        params:
+            kind=kind.name,
+            omp_threads=one_thread if kind.alone else all_threads,
+            spec=told(kind),
+            key=key(kind),
+        shell:
+            "OMP_NUM_THREADS={params.omp_threads} headprune job {params.kind} --spec - --receipt {output:q} "
+            "--attempt {resources.attempt} --minutes {resources.runtime} 2>> {log:q} <<< {params.spec:q}"

@@ -1,4 +1,4 @@
-"""Trainings of a job: their arguments, their scratch folder, their cost."""
+"""Trainings of a job: their arguments, their folder, their cost."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from headprune.config import Grid
+from headprune.pipeline.context import ModelContext
 from headprune.pipeline.progress import Reporter
-from headprune.pipeline.specification import Spec, corpus_of, execution_of, folder_of, model_of, track_of
-from headprune.pipeline.store import Record
+from headprune.pipeline.records import Record
 from headprune.system.files import discard
 from headprune.system.memory import peak_memory
 from headprune.training.checkpoints import ResumePoints
@@ -37,8 +37,15 @@ class Cost:
         }
         return Cost(memory=max(self.memory, other.memory), **sums)
 
+    @classmethod
+    def of(cls, record: Record) -> Cost:
+        """What finding the mask of a cell cost, by its record."""
+        keys = {"seconds": "seconds", "forward": "forward_sentences", "backward": "backward_sentences"}
+        values = {name: record[f"prune_{key}"] for name, key in (keys | {"updates": "updates"}).items()}
+        return cls(memory=record["peak_memory_mib"], **values)
+
     def record(self, train_seconds: float) -> Record:
-        """Of a mask whose finding cost this.
+        """What the record of a cell says of a mask whose finding cost this.
 
         :param train_seconds: of the model it was found for
         """
@@ -64,7 +71,7 @@ def costed(updates: int = 0) -> Iterator[Cost]:
 
 
 def arguments_of(
-    spec: Spec, entry: Grid | None = None, updates: int | None = None, update_freq: int | None = None
+    context: ModelContext, entry: Grid | None = None, updates: int | None = None, update_freq: int | None = None
 ) -> list[str]:
     """fairseq's arguments for the model of a job.
 
@@ -72,8 +79,7 @@ def arguments_of(
     :param updates: instead of the model's own; the warm-up shrinks in proportion
     :param update_freq: likewise
     """
-    settings = model_of(spec)
-    training = settings.training
+    training = context.settings.training
     change: dict[str, Any] = {"update_freq": update_freq or training.update_freq}
     if updates is not None:
         change |= {"updates": updates, "warmup": round(training.warmup * updates / training.updates)}
@@ -82,12 +88,7 @@ def arguments_of(
     if entry is not None and entry.schedule is not None:
         change["schedule"] = entry.schedule
     changed = training.model_copy(update=change)
-    return track_of(spec).arguments(corpus_of(spec), settings.architecture, changed)
-
-
-def scratch_of(spec: Spec, signature: str) -> Path:
-    """The folder of a training, named by its signature, so that nothing but the same run resumes from it."""
-    return folder_of(spec) / "training" / f"{spec['job'].replace('/', '-')}-{signature}"
+    return context.track.arguments(context.corpus, context.settings.architecture, changed)
 
 
 def terms_of(trained: Trained) -> list[Record]:
@@ -96,14 +97,18 @@ def terms_of(trained: Trained) -> list[Record]:
 
 
 def run_training(
-    spec: Spec, argv: list[str], signature: str, reporter: Reporter, start: Path | None = None
+    context: ModelContext, argv: list[str], signature: str, reporter: Reporter, start: Path | None = None
 ) -> tuple[Trained, Cost]:
-    """Trains in a folder of its own, which stays until the record of what became of the model is written."""
-    settings, execution = model_of(spec).training, execution_of(spec)
+    """Trains in a folder of its own, which stays until the record of what became of the model is written.
+
+    :param start: model to train on; None: new weights
+    :raises DivergedError: the training has no finite loss
+    """
+    settings, execution = context.settings.training, context.execution
     points = ResumePoints(execution.checkpoint_updates, execution.checkpoint_minutes)
-    scratch = scratch_of(spec, signature)
+    scratch = context.scratch(signature)
     try:
-        trained = train(argv, scratch, spec["seed"], start, settings.checkpoint_every, reporter.update, points)
+        trained = train(argv, scratch, context.seed, start, settings.checkpoint_every, reporter.update, points)
     except DivergedError:
         discard(scratch)  # nothing is to be had from where it stopped
         raise

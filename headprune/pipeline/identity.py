@@ -1,0 +1,74 @@
+"""What results depend on: the identity of a model, a training, a cell. Its digest is the signature in the tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from headprune.pipeline.cells import Cell
+from headprune.pipeline.context import Arm, ModelContext
+from headprune.pipeline.records import Record
+from headprune.pipeline.store import write_json
+from headprune.results.provenance import digest, environment
+
+GRID = {"budgets", "seeds", "models", "draws"}  # keys of an entry that say which cells there are
+TRAINING = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "types", "min_per_module")
+
+
+def dense_identity(context: ModelContext) -> Record:
+    """What the unpruned model depends on."""
+    statistics = context.corpus.statistics
+    return {
+        "data": {"sha256": statistics["sha256"]["train+valid"], "recipe": statistics["recipe"]},
+        "settings": context.told["settings"],
+        "seed": context.seed,
+        **environment(),
+    }
+
+
+def cell_identity(context: ModelContext, arm: Arm, cell: Cell) -> Record:
+    """What the results of a cell depend on."""
+    plain = arm.settings.model_dump(exclude_defaults=True, exclude=GRID)
+    return dense_identity(context) | {
+        "dataset": context.dataset,
+        "model": cell.model,
+        "method": {**plain, "file_sha256": arm.entry.sha256},
+        "draw": cell.draw,
+        "budget": cell.budget,
+        "evaluation": context.told["evaluation"],
+        "calibration": context.told.get("calibration", {}),
+    }
+
+
+def training_identity(context: ModelContext, arm: Arm, options: Mapping[str, Any]) -> Record:
+    """What a training that serves all budgets depends on."""
+    chosen = {key: getattr(arm.settings, key) for key in TRAINING}
+    training = {**chosen, "options": dict(options), "file_sha256": arm.entry.sha256}
+    return dense_identity(context) | {"training": training}
+
+
+def treated_identity(context: ModelContext, cell: Cell, base: Record) -> Record:
+    """What the results of a treated cell depend on: the cell whose mask it takes, and what is done with it."""
+    assert context.treatment is not None
+    settings = context.treatment.model_dump(exclude_defaults=True, exclude={*GRID, "of"})
+    keys = ("settings", "dataset", "evaluation", "calibration")
+    plain = {key: context.told[key] for key in keys}
+    plain |= {"seed": cell.seed, "budget": cell.budget, "draw": cell.treatment_draw}
+    return {"base": base["signature"], "treatment": settings, **plain, **environment()}
+
+
+def ablation_identity(context: ModelContext) -> Record:
+    """What a study of single heads depends on."""
+    return dense_identity(context) | {key: context.told[key] for key in ("ablation", "evaluation")}
+
+
+def sign(context: ModelContext, cell: Cell, identity: Record) -> str:
+    """Writes the identity of a cell beside its results; returns its digest."""
+    write_json(context.folder(cell).identity, identity)
+    return digest(identity)
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed that differs for every combination of parts."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,38 @@
+"""The job that trains a gate method for one budget."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from headprune.models.devices import device
+from headprune.pipeline.cells import Cell
+from headprune.pipeline.context import Arm, ModelContext
+from headprune.pipeline.identity import cell_identity, derived_seed, sign
+from headprune.pipeline.progress import Reporter
+from headprune.pipeline.records import Record
+from headprune.pipeline.stages.gate_trainings import costs, dense_seconds, gate_run, mask_of, train_gates
+from headprune.pipeline.stages.measuring import prune, receipt
+from headprune.pipeline.stages.trainings import terms_of
+from headprune.pipeline.store import kept_or_computed
+
+
+def run(context: ModelContext, reporter: Reporter) -> Record:
+    """Trains, prunes and validates; the job has one method and one cell."""
+    (arm,), (cell,) = context.arms, context.cells
+    signature = sign(context, cell, cell_identity(context, arm, cell))
+    compute = partial(trained, context, arm, cell, signature, reporter)
+    kept_or_computed(context.folder(cell).pruned, signature, compute, scratch=context.scratch(signature))
+    return receipt(context, [cell])
+
+
+def trained(context: ModelContext, arm: Arm, cell: Cell, signature: str, reporter: Reporter) -> Record:
+    """From the training to the record of the cell."""
+    before = dense_seconds(context, arm)
+    seed = derived_seed(cell.seed, arm.name, cell.full_arm, str(cell.budget)) % 2**31
+    run = gate_run(context, arm, cell.budget, arm.settings.options, seed)
+    found, cost = train_gates(context, arm, run, signature, reporter)
+    assert found.gates is not None
+    model = found.model.to(device())
+    pruning = mask_of(context, arm, found.gates, model, cell)
+    told = {"curve": found.curve, "trainings": terms_of(found)}
+    return prune(context, cell, model, pruning) | costs(arm, cost, before) | told

@@ -1,0 +1,110 @@
+"""The job that finds masks by score methods."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+
+from headprune import removal
+from headprune.method import Pruning
+from headprune.method.guards import undisturbed, unread
+from headprune.models.devices import device
+from headprune.pipeline.cells import Cell
+from headprune.pipeline.context import Arm, ModelContext
+from headprune.pipeline.identity import cell_identity, derived_seed, sign
+from headprune.pipeline.progress import Reporter
+from headprune.pipeline.records import Record
+from headprune.pipeline.stages.measuring import prune, receipt
+from headprune.pipeline.stages.trainings import Cost, costed
+from headprune.pipeline.store import is_kept, kept_or_computed, underway
+from headprune.system.stopping import contained
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run of a score method gave.
+
+    :param masks: by budget
+    :param costs: of each cell's record
+    :param error: that ended it
+    """
+
+    model: Any = None
+    masks: Mapping[int, Pruning] = field(default_factory=dict)
+    costs: Record = field(default_factory=dict)
+    error: Exception | None = None
+
+
+def run(context: ModelContext, reporter: Reporter) -> Record:
+    """Ranks the heads of the dense model with every score method of a batch; prunes and validates a cell per budget."""
+    cells, done = context.cells, 0
+    for arm in context.arms:
+        mine = [cell for cell in cells if (cell.method, cell.arm) == (arm.name, arm.settings.arm)]
+        for draw in dict.fromkeys(cell.draw for cell in mine):
+            score_once(context, arm, [cell for cell in mine if cell.draw == draw])
+        done += len(mine)
+        reporter.update(done, len(cells), None)
+    return receipt(context, cells)
+
+
+def score_once(context: ModelContext, arm: Arm, cells: Sequence[Cell]) -> None:
+    """One run of a score method, which serves all its budgets; nothing if all its cells are done."""
+    paths = {cell: context.folder(cell).pruned for cell in cells}
+    signatures = {cell: sign(context, cell, cell_identity(context, arm, cell)) for cell in cells}
+    if all(is_kept(paths[cell], signatures[cell]) for cell in cells):
+        return
+    with underway({paths[cell]: signatures[cell] for cell in cells}):
+        found = attempt(context, arm, cells)
+    for cell in cells:
+        kept_or_computed(paths[cell], signatures[cell], partial(pruned, context, cell, found))
+
+
+def attempt(context: ModelContext, arm: Arm, cells: Sequence[Cell]) -> Found:
+    """Masks of the dense model, or the error that there is instead."""
+    try:
+        with contained():
+            seconds = context.trained()["seconds"]
+            model = removal.load(context.checkpoint).to(device())
+            masks, cost = find_masks(context, arm, model, cells)
+            return Found(model, masks, cost.record(train_seconds=seconds))
+    except Exception as error:
+        traceback.print_exc()
+        return Found(error=error)
+
+
+def pruned(context: ModelContext, cell: Cell, found: Found) -> Record:
+    """The record of one budget.
+
+    :raises Exception: that which ended the run of the method
+    """
+    if found.error is not None:
+        raise found.error
+    return prune(context, cell, found.model, found.masks[cell.budget]) | found.costs
+
+
+def find_masks(context: ModelContext, arm: Arm, model: Any, cells: Sequence[Cell]) -> tuple[dict[int, Pruning], Cost]:
+    """Masks by budget, and what finding them cost.
+
+    :raises ConductError: the method changed the model or the state of the process, or opened files of the run.
+    """
+    batches, budgets = context.batches(), [cell.budget for cell in cells]
+    rng = torch.Generator().manual_seed(derived_seed(context.seed, arm.name, cells[0].full_arm))
+    scores = arm.entry.method(arm.entry.options(arm.settings.options), arm.scope)
+    with undisturbed(arm.name, model), unread(arm.name, context.run.path), costed() as cost:
+        found = {budget: Pruning.of(mask) for budget, mask in scores.masks(model, batches, budgets, rng).items()}
+    for budget in budgets:
+        check_mask(arm, found[budget], budget)
+    return found, cost
+
+
+def check_mask(arm: Arm, pruning: Pruning, budget: int) -> None:
+    """:raises ValueError: the mask misses its budget, or removes what the scope protects."""
+    if pruning.mask.count != budget:
+        raise ValueError(f"{arm.name} keeps {pruning.mask.count} heads, the budget is {budget}")
+    if not arm.scope.allows(pruning.mask):
+        raise ValueError(f"{arm.name} removes heads that `types` and `min_per_module` of {arm.label!r} protect")

@@ -1,0 +1,94 @@
+"""The job that does something with the masks of other methods: other weights, other biases, or other heads."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from headprune import removal
+from headprune.heads import HeadMask, HeadSpace
+from headprune.models.devices import device
+from headprune.pipeline.cells import Cell
+from headprune.pipeline.context import ModelContext
+from headprune.pipeline.identity import derived_seed, sign, treated_identity
+from headprune.pipeline.progress import Reporter
+from headprune.pipeline.records import Record, find
+from headprune.pipeline.stages.measuring import measure, prune, receipt
+from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training, terms_of
+from headprune.pipeline.store import kept_or_computed, require_ok, require_whole
+from headprune.training.trainer import pruned_arguments
+from headprune.treatments import Repruning, Retraining
+
+
+def run(context: ModelContext, reporter: Reporter) -> Record:
+    """Treats every cell of the job whose method has found a mask."""
+    assert context.treatment is not None
+    for position, cell in enumerate(context.cells):
+        base = find(context.folder(cell.untreated).pruned)
+        signature = sign(context, cell, treated_identity(context, cell, base))
+        compute = partial(treated, context, cell, base, signature, reporter)
+        kept_or_computed(context.folder(cell).pruned, signature, compute, scratch=context.scratch(signature))
+        if not context.treatment.kind.trains:
+            reporter.update(position + 1, len(context.cells), None)
+    return receipt(context, context.cells)
+
+
+def treated(context: ModelContext, cell: Cell, base: Record, signature: str, reporter: Reporter) -> Record:
+    """The record of one cell.
+
+    :param base: record of the cell whose mask it takes
+    :raises UpstreamError: its method found no mask.
+    """
+    require_ok(base, "pruning")
+    assert context.treatment is not None
+    kind = context.treatment.kind
+    if isinstance(kind, Repruning):
+        return repruned(context, kind, cell, base)
+    assert isinstance(kind, Retraining)
+    return retrained(context, kind, cell, base, signature, reporter)
+
+
+def repruned(context: ModelContext, kind: Repruning, cell: Cell, base: Record) -> Record:
+    """The unpruned model, pruned in another way."""
+    seconds = context.trained()["seconds"]
+    model = removal.load(context.checkpoint).to(device())
+    rng = torch.Generator().manual_seed(derived_seed(cell.seed, cell.id))
+    with costed() as cost:
+        pruning = kind.prune(model, mask_of(base), context.batches, rng)
+    record = prune(context, cell, model, pruning)
+    if kind.keeps_mask:
+        return record | (cost + Cost.of(base)).record(base["train_seconds"])
+    return record | Cost().record(seconds)
+
+
+def retrained(
+    context: ModelContext, kind: Retraining, cell: Cell, base: Record, signature: str, reporter: Reporter
+) -> Record:
+    """A training of the pruned architecture; its masked twin is grown back for the comparison.
+
+    :raises UpstreamError: the pruned model that it starts from is lost, or another one.
+    """
+    settings, mask, start = context.treatment, mask_of(base), None
+    assert settings is not None
+    argv = arguments_of(context)
+    if kind.starts_pruned:
+        argv = arguments_of(context, settings, settings.updates)
+        start = context.folder(cell.untreated).model
+        require_whole(context.folder(cell.untreated).pruned, base)
+    argv += [*kind.arguments(settings, context.checkpoint), *pruned_arguments(mask)]
+    trained, cost = run_training(context, argv, signature, reporter, start)
+    model: Any = trained.model.to(device())
+    removal.save(model, context.folder(cell).model)
+    record = measure(context, cell, removal.regrown(model), mask)
+    record |= {"curve": trained.curve, "trainings": terms_of(trained)}
+    if start is None:
+        return record | Cost(memory=cost.memory).record(cost.seconds)
+    return record | (Cost.of(base) + cost).record(base["train_seconds"])
+
+
+def mask_of(record: Record) -> HeadMask:
+    """The mask in the record of a cell."""
+    space, kept = HeadSpace.from_names(record["heads"]), set(record["mask"])
+    return HeadMask(space, [int(name in kept) for name in space.names])
