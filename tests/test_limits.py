@@ -200,7 +200,7 @@ def test_a_path_that_is_too_deep_is_refused_before_anything_is_written(tmp_path:
         limits.check_names(plan)
     part = Plan(load(VALID | {"results": "ä" * 128}))  # 256 bytes, 128 characters
     with pytest.raises(ConfigError, match="results: .* has 256 bytes, file systems take 255"):
-        part.check_writable()
+        limits.check_writable(part)
 
 
 def test_counted_cells_are_the_cells() -> None:

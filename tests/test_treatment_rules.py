@@ -38,7 +38,7 @@ TREATED: dict[str, Any] = VALID | {
 def test_the_base_of_the_treatments_is_valid() -> None:
     config = load(TREATED)
     assert [treatment.suffix for treatment in config.treatments] == ["ft", "distil", "twin", "scratch", "bc"]
-    assert [treatment.trains for treatment in config.treatments] == [True, True, False, True, False]
+    assert [treatment.kind.trains for treatment in config.treatments] == [True, True, False, True, False]
 
 
 SCORE, LATE = "score method and trains nothing", "trains the weights as the model's"

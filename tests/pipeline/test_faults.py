@@ -97,7 +97,7 @@ def test_methods_that_go_wrong_are_rows_and_the_others_are_done(start: Start, di
     write_json(RunFolder(run.plan.folder).execution, {"attempts": 1})
     assert launch(run, "all-score", 1) == EXIT_STATUS  # killed
     assert launch(run, "all-score", 2) == 0
-    found = {label: outcome(run, label) for label in run.plan.labels}
+    found = {label: outcome(run, label) for label in run.plan.grid.labels}
     assert [found[name][0] for name in ("magnitude", "random")] == ["ok", "ok"]
     assert {found[name][0] for name in wrong} == {"failed"}
     assert found["raises"][1] == "RuntimeError: no idea"
