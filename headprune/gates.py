@@ -40,12 +40,16 @@ class GatedProjection(nn.Linear):
         return gated
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is copied or saved: of sampled gates the values, without the graph that they hang on; no probes."""
+        """The state that is copied or saved: sampled gates as values, without their graph; no probes."""
         gate = None if self.gate is None else self.gate.detach().clone()
         return self.__dict__ | {"gate": gate, "probes": None}
 
     def forward(self, context: Tensor) -> Tensor:
-        """:param context: concatenated heads [tgt, batch, heads · head_dim]"""
+        """Project the gated heads.
+
+        :param context: concatenated heads [tgt, batch, heads · head_dim]
+        :returns: [tgt, batch, model]
+        """
         if self.gate is None and self.probes is None:
             return super().forward(context)
         split = context.unflatten(-1, (self.num_heads, -1))  # (tgt, batch, heads, head_dim)
@@ -96,7 +100,7 @@ def set_gates(model: nn.Module, gates: Tensor | None) -> None:
 
 
 def set_module_gates(points: Sequence[AttentionPoint], gates: Tensor | None) -> None:
-    """As `set_gates`, of these modules alone, whose path is not changed.
+    """Set the gates of these modules alone, whose path is not changed; otherwise as `set_gates`.
 
     :param gates: of the heads of these modules, one module after the other
     """

@@ -1,4 +1,4 @@
-"""What a method does besides returning masks: model passes it makes, global random numbers it depends on."""
+"""Probes of a method's side effects: model passes it makes, global random numbers it depends on."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class PositionCounts:
 
     @property
     def work(self) -> int:
-        """In positions of a forward pass."""
+        """The work seen so far, in positions of a forward pass."""
         return self.plain + (1 + BACKWARD) * self.differentiable
 
 

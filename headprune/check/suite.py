@@ -55,7 +55,7 @@ def check_here(
     options: Mapping[str, Any] | None = None,
     tell: Tell = lambda news: None,
 ) -> list[Report]:
-    """As `headprune.check.check_file`, in this process: for files that are known not to end it.
+    """Check a file as `headprune.check.check_file` does, in this process: for files that are known not to end it.
 
     :param tell: is told what is checked and what came of it, as it happens
     """
@@ -93,7 +93,11 @@ def load(file: Path) -> list[Entry]:
 def check_method(
     entry: Entry, factor: float, seen: Seen, options: Mapping[str, Any] | None, tell: Tell = lambda news: None
 ) -> Report:
-    """:param seen: what `watching` collects"""
+    """Make all checks of the kind of a method.
+
+    :param seen: what `watching` collects
+    :returns: the outcomes, in the order of CHECKS
+    """
     spec, corpus = bait.Specification(seen.frames), bait.Corpus(seen.frames)  # noqa: F841  for whoever looks for them
     subject = Subject(entry, factor, seen, options)
     tell({"method": entry.name, "kind": entry.kind})

@@ -75,7 +75,7 @@ def load_methods(*directories: str | Path) -> dict[str, Entry]:
 
 
 def load_files(*files: Path) -> dict[str, Entry]:
-    """As `load_methods`, of single files."""
+    """Load the methods of single files, as `load_methods` does those of folders."""
     files = tuple(file.resolve() for file in files)
     new = [file for file in files if _module_name(file) not in sys.modules]
     if (found := rehearse(new, _execute)) is not None:

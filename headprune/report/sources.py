@@ -1,4 +1,4 @@
-"""What a report is made from, and what of it a results folder does not have."""
+"""The sources of a report, and those of them that a results folder does not have."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def disturb(
     """Runs a run to its end while blows fall.
 
     :param steps: that `note` knows of at the end of such a run
-    :return: the blows that found nothing to hit
+    :returns: the blows that found nothing to hit
     """
     left, began = list(blows), time.monotonic()
     for blow in left:
