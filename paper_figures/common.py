@@ -1,4 +1,4 @@
-"""What all figures and tables share; the tables they read are `headprune.analysis.tables`."""
+"""The common ground of figures and tables; the tables they read are `headprune.analysis.tables`."""
 
 from __future__ import annotations
 

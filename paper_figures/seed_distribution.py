@@ -134,7 +134,7 @@ def draw_panel(ax: Axes, row: Row, budget: int) -> None:
 
 
 def log(row: Row, low: float) -> bool:
-    """Whether the axis is logarithmic."""
+    """Return whether the axis of a row is logarithmic."""
     return row.quality.scale == "log" and low > 0
 
 

@@ -1,4 +1,4 @@
-"""How a mean over seeds is printed with what its seeds say of it."""
+"""Printed means over seeds with what their seeds say of them."""
 
 from __future__ import annotations
 

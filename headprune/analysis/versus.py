@@ -9,7 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
-from headprune.analysis.comparisons import COLUMNS, REFERENCE, Pair, Study, family_rows
+from headprune.analysis.comparisons import COLUMNS, family_rows
+from headprune.analysis.study import REFERENCE, Pair, Study
 from headprune.analysis.tables import Line, Quality, Results, ResultsError, label_of, quality_named
 from headprune.naming import unknown
 

@@ -90,10 +90,10 @@ def front_band(
 
 
 def front_membership(cost: ArrayLike, quality: ArrayLike, samples: int = RESAMPLES, seed: int = SEED) -> Array:
-    """Of every point the share of draws of seeds in which it is on the front; NaN with fewer than two seeds.
+    """The share of draws of seeds in which each point is on the front; NaN with fewer than two seeds.
 
     :param cost: (points, seeds), as in `front_band`
-    :return: (points,)
+    :returns: (points,)
     """
 
     def on_front(costs: Array, qualities: Array) -> Array:

@@ -56,5 +56,5 @@ class Family(Generic[Key]):
 
     @property
     def size(self) -> int:
-        """How many tests were made."""
+        """Number of tests that were made."""
         return sum(not np.isnan(p) for p in self.raw.values())
