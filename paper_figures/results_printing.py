@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from common import UNPRUNED, Line, Quality, quality_of
+from common import LEAST, UNPRUNED, Line, Quality, quality_of
 from families import MANY, by_family, line_label, ordered
-from spreads import LEAST
 from tabling import ABSENT, escape, tabular
 
 WIDEST = 5  # columns of budgets that fit a page in normal print

@@ -18,6 +18,7 @@ from captions import caption, count_statuses
 from command import run
 from common import (
     GROUP,
+    LEAST,
     LINE,
     UNPRUNED,
     Quality,
@@ -32,7 +33,6 @@ from common import (
 )
 from families import ordered
 from results_printing import latex, markdown, text_of
-from spreads import LEAST
 from tabling import ABSENT
 
 from headprune.analysis.comparisons import told_apart

@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 from captions import caption
 from command import run
-from common import Line, Results, in_group, read_trials
+from common import LEAST, Line, Results, in_group, read_trials, spread
 from numpy.typing import ArrayLike
-from spreads import LEAST, spread
 from tabling import ABSENT, Column, write
 
 from headprune.analysis.drawings import Table

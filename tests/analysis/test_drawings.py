@@ -23,7 +23,6 @@ SHARED = {
     "masks",
     "pages",
     "results_printing",
-    "spreads",
     "steps",
     "tabling",
 }
