@@ -184,6 +184,7 @@ def in_turn(
     """Times every model once in every round, so that drift hits all alike; the first round warms up.
 
     :param run: latency and throughput of a model
+    :returns: latency and throughput of every model, by its name
     """
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
     for _ in range(repeats + 1):

@@ -33,7 +33,10 @@ class GatedProjection(nn.Linear):
 
     @classmethod
     def of(cls, linear: nn.Linear, num_heads: int) -> GatedProjection:
-        """Takes over the parameters of `linear`, and the hooks and attributes set on it."""
+        """Takes over the parameters of `linear`, and the hooks and attributes set on it.
+
+        :returns: a projection with the very parameters of `linear`, its gate open
+        """
         gated = cls.__new__(cls)
         gated.__dict__.update(linear.__dict__)
         gated.num_heads, gated.gate, gated.probes = num_heads, None, None

@@ -32,7 +32,10 @@ def example_losses(model: Any, batch: Mapping[str, Any]) -> Tensor:
 
 
 def output_losses(model: Any, output: Any, target: Tensor) -> Tensor:
-    """The losses of `example_losses`, of an output that `model` has computed."""
+    """The losses of `example_losses`, of an output that `model` has computed.
+
+    :returns: nats (batch,), summed over positions
+    """
     return token_losses(model, output, target).unsqueeze(-1).flatten(1).sum(1)
 
 
@@ -197,6 +200,7 @@ def normalise_per_module(scores: Tensor, space: HeadSpace, alive: Tensor | None 
 
     :param scores: (N,)
     :param alive: ones for the heads that are left (N,); the others are zeroed before the norm (defect D3)
+    :returns: float64 scores (N,)
     :raises ValueError: a space without heads, or another number of scores.
     """
     if not len(space) or scores.shape != (len(space),):

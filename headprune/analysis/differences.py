@@ -38,6 +38,7 @@ class Differences:
 def differences(first: pd.DataFrame, second: pd.DataFrame) -> Differences:
     """Compares two tables of cells.
 
+    :returns: cells, statuses, signatures and values in which the second differs
     :raises ValueError: a table has a value twice, so that it is not clear which of them is meant.
     """
     tables = [_unique(table, what) for table, what in ((first, "first"), (second, "second"))]

@@ -81,6 +81,7 @@ class Results:
 def read(folder: Path, with_masks: bool = False) -> Results:
     """Read a results folder.
 
+    :returns: the cells, masks where asked for, and hashes of what repeats and of what is measured anew
     :raises ResultsError: a table is absent, unreadable, empty or lacks a column
     """
     cells = _read_table(folder / "cells.parquet")

@@ -40,6 +40,7 @@ def versus(
     :param system: a label such as `dsp.joint`
     :param metric: of quality; None: the one that stands for the track
     :param test: of translations: paired bootstrap or approximate randomisation
+    :returns: one comparison for each model that has both
     :raises ResultsError: an unknown label or metric, one label twice, or no model that has both.
     """
     known = {label_of(line): line for line in results.lines()}

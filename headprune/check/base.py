@@ -84,7 +84,10 @@ class Report:
 
 
 def judge(check: Check, subject: Any) -> Result:
-    """Make one check; whatever the method raises is a failure of it."""
+    """Make one check; whatever the method raises is a failure of it.
+
+    :returns: the outcome, with the remark, or the reason and its remedy
+    """
     try:
         with contained():
             return Result(check.title, "passed", check.run(subject) or "")

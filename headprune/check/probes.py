@@ -63,7 +63,10 @@ class PositionCounts:
 @contextmanager
 def counting(model: nn.Module) -> Iterator[PositionCounts]:
     """Counts what the attention modules of `model`, of its parts and of copies of it compute: a pass over a part of the
-    model, or over copies of an example, counts for what it is."""
+    model, or over copies of an example, counts for what it is.
+
+    :returns: yields the counts, which grow with every pass
+    """
     passes, kinds = PositionCounts(), {type(point.module) for point in attention_points(model)}
 
     def count(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:

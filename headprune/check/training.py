@@ -33,7 +33,10 @@ class Training:
         self.losses: list[float] = []
 
     def train(self, start: int, end: int, randomness: int = 1) -> Training:
-        """Updates `start` to `end`; `randomness` seeds the global generators, which a method has no use for."""
+        """Updates `start` to `end`; `randomness` seeds the global generators, which a method has no use for.
+
+        :returns: this training, for calls in a chain
+        """
         self.model.train()
         self.method.train()
         for update in range(start, end):

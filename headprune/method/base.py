@@ -26,6 +26,7 @@ def option(default: Any, help: str, trains: bool = True, choices: Sequence[Any] 
     :param choices: all values that it may take; empty: any of the type of the default
     :param trains: False for one that only says how masks are read off a finished training of a gate method; trainings
         that differ in nothing else are shared
+    :returns: a field of a dataclass
     """
     return field(default=default, metadata={"help": help, "trains": trains, "choices": tuple(choices)})
 

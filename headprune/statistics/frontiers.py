@@ -79,6 +79,7 @@ def front_band(
     :param cost: (points, seeds); NaN: that seed has no such point
     :param quality: likewise. Seeds are drawn as blocks: all points of a seed together
     :param at: (places,) costs to give the steps at
+    :returns: the steps and their percentile band, (places,) each
     """
     places = np.asarray(at, dtype=np.float64)
     value, drawn, n = _over_seeds(cost, quality, lambda c, q: attained(c, q, places), samples, seed)

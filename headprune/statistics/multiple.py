@@ -47,6 +47,7 @@ class Family(Generic[Key]):
         floors: correcting the floors gives the floors of the corrected.
 
         :param floors: the smallest p of each test before correction; absent: 0
+        :returns: the family with raw and adjusted p-values and their floors, by key
         """
         least = {key: float("nan") if np.isnan(raw[key]) else (floors or {}).get(key, 0.0) for key in raw}
         adjusted, attainable = holm(list(raw.values())), holm(list(least.values()))

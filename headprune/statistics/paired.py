@@ -93,6 +93,7 @@ def paired_bootstrap(
     :param system: likewise, the same seeds in the same order
     :param references: one a segment
     :param metric: `bleu` or `chrf`, sacrebleu's defaults
+    :returns: difference system − baseline with its bootstrap interval and p
     :raises ValueError: numbers of segments or seeds that differ, or an unknown metric.
     """
     return _test_lines("bs", baseline, system, references, metric, samples)
@@ -131,6 +132,7 @@ def compare_statistics(
     """A paired test on sufficient statistics, as `segment_statistics` gives them, one array a seed.
 
     :param test: `bs`: paired bootstrap; `ar`: approximate randomisation
+    :returns: scores are means over seeds, the interval is a bootstrap's whatever the test
     :raises ValueError: arrays of different shapes, or no seed.
     """
     shapes = {array.shape for array in (*baseline, *system)}
@@ -179,6 +181,7 @@ def paired_means(
     :param baseline: (segments,) or (seeds, segments)
     :param system: likewise
     :param sizes: (segments,); absent: 1 each
+    :returns: means per unit of size
     :raises ValueError: shapes that differ, a value that is not finite, or no segments.
     """
     first, second, weights = _paired_values(baseline, system, sizes)

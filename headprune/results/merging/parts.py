@@ -56,6 +56,7 @@ class ResultsFolder:
 def read(folder: Path) -> ResultsFolder:
     """Reads a results folder.
 
+    :returns: the tables and the manifest as they are
     :raises MergeError: it has no cells, an unreadable file, or a table of another schema.
     """
     if not folder.is_dir():
