@@ -1,4 +1,4 @@
-"""What README and docs/ say: links lead somewhere, pictures are linked, numbers and counts are those of files."""
+"""Statements of README and docs/: links lead somewhere, pictures are linked, numbers and counts are those of files."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_adding_a_seed_runs_only_that_seed(smoke, tmp_path):
 
 
 def planned(run: Run, **config: Any) -> dict[str, int]:
-    """How many jobs of every rule would run, of those that compute."""
+    """Number of jobs of every rule that would run, of those that compute."""
     text = run.snakemake("tables", "-n", "--quiet", "rules", config=config)
     counts = dict(re.findall(r"(?m)^(\w+) +(\d+)$", text))
     return {rule: int(counts[rule]) for rule in ("data", "dense", "gates", "score", "test", "speed") if rule in counts}

@@ -143,7 +143,7 @@ def test_training_begins_like_on_the_cpu(
 
 
 def test_translations(prepared: TranslationCorpus, tmp_path: Path, gpu: torch.device) -> None:
-    """Of an untrained model, whose beams are close to ties: nine of ten lines."""
+    """Nine of ten lines of an untrained model agree, whose beams are close to ties."""
     model = run(prepared, tmp_path / "run").model
     settings = Evaluation(beam=2, max_len_a=0, max_len_b=5)
     expected = translation.translate(model, prepared, "valid", settings)

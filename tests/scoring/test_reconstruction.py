@@ -90,7 +90,7 @@ def test_compensation_keeps_the_mean_output(
     random_mask: Callable[..., Any],
     kept: int,
 ) -> None:
-    """On the contexts of the unpruned model, E of every module's output stays; measured on modules whose input no
+    """E of every module's output stays on the contexts of the unpruned model; measured on modules whose input no
     other module changes. Absolute 1e-5."""
     model = build()
     mask = random_mask(HeadSpace.of(model), kept, seed=3)
@@ -141,8 +141,8 @@ def test_rescaling_equals_least_squares_module_by_module(
     random_mask: Callable[..., Any],
     pre_norm: bool,
 ) -> None:
-    """By hand in forward order: what each head writes in the pruned model so far, fitted by numpy.linalg.lstsq to what
-    the module wrote in the unpruned one. Absolute 1e-4; the error of every fit is at most that of scale 1."""
+    """The fit by hand, in forward order: what each head writes in the pruned model so far, fitted by numpy.linalg.lstsq
+    to what the module wrote in the unpruned one. Absolute 1e-4; the error of every fit is at most that of scale 1."""
     model = build(pre_norm=pre_norm)
     space = HeadSpace.of(model)
     mask = random_mask(space, 11, seed=4)

@@ -37,7 +37,6 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
     """Merge results folders into a new one: tables, manifest, and outputs where there are any; of one, copy them.
 
     The new folder is fit to be published: the outputs of each model are one table, `cells.csv` is left out.
-
     A cell with a result in one part and without in others counts with its result. Speed counts where it was measured
     beside the unpruned model of the seed that counts. Parts may be of different profiles and are left as they are.
 
