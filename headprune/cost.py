@@ -1,4 +1,4 @@
-"""What a model costs: exact counts, and measured time."""
+"""The cost of a model: exact counts, and measured time."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _has_memory(model: Any) -> bool:
 
 
 def _sees_source(model: nn.Module, point: AttentionPoint) -> bool:
-    """Whether a decoder's self-attention has the encoder's output among its keys (fairseq's `cross_self_attention`)."""
+    """Return whether the encoder's output is among the keys of self-attention (fairseq's `cross_self_attention`)."""
     return bool(getattr(model.get_submodule(point.path.rpartition(".")[0]), "cross_self_attention", False))
 
 
@@ -127,6 +127,7 @@ class Timing:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Timing:
+        """The median and quartiles of values, in their unit."""
         q25, median, q75 = np.quantile(np.asarray(values), (0.25, 0.5, 0.75))
         return cls(float(median), float(q25), float(q75))
 
@@ -183,6 +184,7 @@ def in_turn(
     """Times every model once in every round, so that drift hits all alike; the first round warms up.
 
     :param run: latency and throughput of a model
+    :returns: latency and throughput of every model, by its name
     """
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
     for _ in range(repeats + 1):

@@ -33,19 +33,26 @@ class GatedProjection(nn.Linear):
 
     @classmethod
     def of(cls, linear: nn.Linear, num_heads: int) -> GatedProjection:
-        """Takes over the parameters of `linear`, and the hooks and attributes set on it."""
+        """Takes over the parameters of `linear`, and the hooks and attributes set on it.
+
+        :returns: a projection with the very parameters of `linear`, its gate open
+        """
         gated = cls.__new__(cls)
         gated.__dict__.update(linear.__dict__)
         gated.num_heads, gated.gate, gated.probes = num_heads, None, None
         return gated
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is copied or saved: of sampled gates the values, without the graph that they hang on; no probes."""
+        """The state that is copied or saved: sampled gates as values, without their graph; no probes."""
         gate = None if self.gate is None else self.gate.detach().clone()
         return self.__dict__ | {"gate": gate, "probes": None}
 
     def forward(self, context: Tensor) -> Tensor:
-        """:param context: concatenated heads [tgt, batch, heads · head_dim]"""
+        """Project the gated heads.
+
+        :param context: concatenated heads [tgt, batch, heads · head_dim]
+        :returns: [tgt, batch, model]
+        """
         if self.gate is None and self.probes is None:
             return super().forward(context)
         split = context.unflatten(-1, (self.num_heads, -1))  # (tgt, batch, heads, head_dim)
@@ -96,7 +103,7 @@ def set_gates(model: nn.Module, gates: Tensor | None) -> None:
 
 
 def set_module_gates(points: Sequence[AttentionPoint], gates: Tensor | None) -> None:
-    """As `set_gates`, of these modules alone, whose path is not changed.
+    """Set the gates of these modules alone, whose path is not changed; otherwise as `set_gates`.
 
     :param gates: of the heads of these modules, one module after the other
     """

@@ -24,6 +24,7 @@ class Head:
 
     @property
     def name(self) -> str:
+        """Name of the head, `type.layer.index`."""
         return f"{self.type}.{self.layer}.{self.index}"
 
     @property
@@ -44,6 +45,7 @@ class AttentionPoint:
 
     @property
     def name(self) -> str:
+        """Name of the module, `type.layer`."""
         return f"{self.type}.{self.layer}"
 
 
@@ -92,7 +94,7 @@ class HeadSpace:
 
     @classmethod
     def prunable(cls, model: Any) -> HeadSpace:
-        """As `of`, for whoever judges heads.
+        """The head space of a model whose heads are to be judged, as `of` gives it.
 
         :raises ValueError: the model has no attention module, or none with a head.
         """
@@ -120,6 +122,7 @@ class HeadSpace:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the heads (`encoder.0.3`, …), in order."""
         return tuple(head.name for head in self.heads)
 
     @property
@@ -129,7 +132,7 @@ class HeadSpace:
 
     @property
     def module_of(self) -> tuple[int, ...]:
-        """For every head, the position of its module in `modules`."""
+        """The position in `modules` of every head's module."""
         position = {name: i for i, name in enumerate(self.modules)}
         return tuple(position[head.module] for head in self.heads)
 
@@ -146,12 +149,12 @@ class HeadSpace:
         return HeadMask(self, tuple(int(i in kept) for i in range(len(self))))
 
     def drop_one(self) -> list[HeadMask]:
-        """For every head, the mask that removes it and nothing else."""
+        """One mask for each head, which removes it and nothing else."""
         everything = set(range(len(self)))
         return [self.keep(everything - {position}) for position in range(len(self))]
 
     def keep_one(self) -> list[HeadMask]:
-        """For every head, the mask that removes the others of its module and nothing else."""
+        """One mask for each head, which removes the others of its module and nothing else."""
         modules = self.module_of
         elsewhere = {own: {i for i, module in enumerate(modules) if module != own} for own in set(modules)}
         return [self.keep(elsewhere[module] | {position}) for position, module in enumerate(modules)]
@@ -179,6 +182,7 @@ class HeadMask:
 
     @property
     def count(self) -> int:
+        """Number of heads that are kept."""
         return sum(self.keep)
 
     def names(self) -> tuple[str, ...]:
@@ -193,7 +197,7 @@ class HeadMask:
         return counts
 
     def kept_indices(self) -> dict[str, tuple[int, ...]]:
-        """For every module the indices of its kept heads."""
+        """The indices of the kept heads of every module, by its name."""
         kept: dict[str, list[int]] = {name: [] for name in self.space.modules}
         for head, keep in zip(self.space, self.keep, strict=True):
             if keep:
@@ -203,7 +207,7 @@ class HeadMask:
 
 @dataclass(frozen=True)
 class Budget:
-    """How many heads of a model are kept.
+    """The number of heads of a model that are kept.
 
     :raises ValueError: `kept` outside 0…`total`.
     """
@@ -220,7 +224,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which heads may be removed: those of some attention types, and never the last `min_per_module` of a module.
+    """The heads that may be removed: those of some attention types, and never the last `min_per_module` of a module.
 
     :raises ValueError: an unknown type, none at all, or a negative minimum.
     """
@@ -248,7 +252,7 @@ class Scope:
         return len(space) - len(self.order(space, range(len(space))))
 
     def order(self, space: HeadSpace, removal: Iterable[int], kept: Iterable[int] | None = None) -> tuple[int, ...]:
-        """Of the heads in an order of removal, those that may go when they are taken in this order.
+        """The heads of an order of removal that may go when they are taken in this order.
 
         :param removal: positions in the space, the first to go first
         :param kept: positions of the heads that are left before; None: all
@@ -270,6 +274,6 @@ class Scope:
         return HeadMask(space, [int(head not in gated or head.name in kept) for head in space])
 
     def allows(self, mask: HeadMask) -> bool:
-        """Whether a mask removes nothing that the scope protects."""
+        """Return whether a mask removes nothing that the scope protects."""
         removed = [i for i, keep in enumerate(mask.keep) if not keep]
         return len(self.order(mask.space, removed)) == len(removed)

@@ -32,7 +32,10 @@ def example_losses(model: Any, batch: Mapping[str, Any]) -> Tensor:
 
 
 def output_losses(model: Any, output: Any, target: Tensor) -> Tensor:
-    """`example_losses` of an output that `model` has computed."""
+    """The losses of `example_losses`, of an output that `model` has computed.
+
+    :returns: nats (batch,), summed over positions
+    """
     return token_losses(model, output, target).unsqueeze(-1).flatten(1).sum(1)
 
 
@@ -77,7 +80,7 @@ def padding_index(model: Any) -> int:
 
 
 def query_positions(model: Any, batch: Mapping[str, Any], point: AttentionPoint) -> Tensor:
-    """Where the queries of a module are not padding (batch, positions).
+    """The positions at which the queries of a module are not padding (batch, positions).
 
     The encoder asks at the source tokens. The decoder asks where it predicts, so its padding is that of the target; a
     decoder whose targets are labels of whole examples asks at the tokens it reads.
@@ -102,8 +105,8 @@ def _token_padding(model: Any) -> int:
 
 
 def goes_on(batch: Mapping[str, Any], model: Any = None) -> bool:
-    """Whether the rows of a batch go on where those of the batch before it ended; in a model with a memory they do
-    unless `start` is True."""
+    """Return whether the rows of a batch go on where those of the batch before it ended; in a model with a memory they
+    do unless `start` is True."""
     remembers = model is not None and any(hasattr(module, "forget") for module in model.modules())
     return not batch["net_input"].get("start", not remembers)
 
@@ -176,7 +179,7 @@ def head_importance(model: nn.Module, batches: Iterable[Mapping[str, Any]], esti
 
 
 def _positions(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
-    """For every head, the unpadded positions of its module's queries (N,)."""
+    """Number of unpadded positions of the queries of every head's module (N,)."""
     points = [point for point in attention_points(model) if point.indices]
     counts = torch.tensor([int(query_positions(model, batch, point).sum()) for point in points])
     return counts.repeat_interleave(torch.tensor([len(point.indices) for point in points]))
@@ -197,6 +200,7 @@ def normalise_per_module(scores: Tensor, space: HeadSpace, alive: Tensor | None 
 
     :param scores: (N,)
     :param alive: ones for the heads that are left (N,); the others are zeroed before the norm (defect D3)
+    :returns: float64 scores (N,)
     :raises ValueError: a space without heads, or another number of scores.
     """
     if not len(space) or scores.shape != (len(space),):

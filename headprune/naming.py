@@ -34,7 +34,7 @@ def cell_name(cell: tuple[object, ...]) -> str:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """`unknown method 'dps'; did you mean 'dsp'? available: …`"""
+    """The error about an unknown name: `unknown method 'dps'; did you mean 'dsp'? available: …`"""
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""

@@ -1,4 +1,4 @@
-"""For every budget, a population of masks that exchange heads: a near-oracle."""
+"""A population of masks that exchange heads, for every budget: a near-oracle."""
 
 from dataclasses import dataclass
 

@@ -68,7 +68,7 @@ class OptimalBrainSurgeon(ScoreMethod):
 
 
 class _Module:
-    """What is left of one attention module: W_O, G⁻¹, and the channels of its heads by position in the space."""
+    """The rest of one attention module: W_O, G⁻¹, and the channels of its heads by position in the space."""
 
     def __init__(self, point, moments, start, options):
         self.weight, self.inverse = output_weight(point), damped_inverse(moments.second, options.damping)

@@ -1,4 +1,4 @@
-"""What single heads are worth: Michel et al.'s tables of heads taken away one by one, and of heads left alone.
+"""The worth of single heads: Michel et al.'s tables of heads taken away one by one, and of heads left alone.
 
 Writes ablations.csv, .md and .tex. * marks p < 0.01 by a paired test on the validation set, uncorrected.
 
@@ -15,7 +15,7 @@ import pandas as pd
 from captions import caption
 from command import run
 from common import Results, write_text
-from results_table import ABSENT, escape, tabular
+from tabling import ABSENT, escape, tabular
 
 from headprune.analysis.drawings import Table
 from headprune.analysis.quality import QUALITY

@@ -53,7 +53,7 @@ def caption(results: Results, opening: str, notes: Sequence[str] = (), with_metr
 
 
 def seeds_sentence(runs: pd.DataFrame) -> str:
-    """How many seeds and draws stand behind the points of each line."""
+    """A sentence on the number of seeds and draws behind the points of each line."""
     counts: dict[str, list[str]] = {}
     by_line = lines_of(runs)
     for line in ordered(by_line):
@@ -67,7 +67,7 @@ def seeds_sentence(runs: pd.DataFrame) -> str:
 
 
 def failures_sentence(runs: pd.DataFrame) -> str:
-    """How many planned cells have no result, and which."""
+    """A sentence on the planned cells that have no result: how many, and which."""
     bad = runs[runs["status"] != "ok"]
     if bad.empty:
         return f"All {len(runs)} cells have a result."
@@ -91,7 +91,7 @@ def count_statuses(statuses: pd.Series) -> str:
 
 
 def metric_sentence(cells: pd.DataFrame, quality: Quality) -> str:
-    """How the quality was computed; empty where the table does not say."""
+    """A sentence on how the quality was computed; empty where the table does not say."""
     if "metric_signature" not in cells:
         return ""
     rows = cells[(cells["metric"] == quality.metric) & (cells["split"] == "test") & (cells["status"] == "ok")]

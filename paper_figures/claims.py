@@ -1,4 +1,4 @@
-"""Which claims of the papers the results bear out, as claims.csv, .md and .tex.
+"""The claims of the papers that the results bear out, as claims.csv, .md and .tex.
 
 python paper_figures/claims.py RESULTS_DIR OUT_DIR
 """
@@ -14,8 +14,7 @@ import pandas as pd
 from captions import caption
 from command import run
 from common import GROUP, Results, ResultsError
-from results_table import ABSENT
-from tabling import Column, write
+from tabling import ABSENT, Column, write
 
 from headprune.analysis.claims import (
     ELSEWHERE,

@@ -1,4 +1,4 @@
-"""What all figures and tables share; the tables they read are `headprune.analysis.tables`."""
+"""The common ground of figures and tables; the tables they read are `headprune.analysis.tables`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from headprune.analysis.trainings import read_curves, read_trial_masks
 __all__ = [
     "CELL",
     "GROUP",
+    "LEAST",
     "LINE",
     "UNPRUNED",
     "EmptyError",
@@ -58,8 +59,11 @@ __all__ = [
     "read_trial_masks",
     "read_trials",
     "split_arm",
+    "spread",
     "write_text",
 ]
+
+LEAST = 3  # seeds that an interval needs: of two, Student's reaches to 12.7 times their distance from the mean
 
 
 class EmptyError(ResultsError):
@@ -96,6 +100,15 @@ def on_lines(table: pd.DataFrame, lines: Collection[Line]) -> pd.DataFrame:
     """The rows of these lines."""
     pairs = zip(table["method"], table["line"], strict=True)
     return table[pd.Series([pair in lines for pair in pairs], index=table.index, dtype=bool)]
+
+
+def spread(values: Sequence[float], quality: Quality) -> str:
+    """The mean with the 95 % t interval, `104.6 [93.1, 117.5]`; with both of two seeds, `6.37 (4.59 to 8.15)`."""
+    found = quality.estimate(values)
+    if len(values) >= LEAST:
+        return f"{quality.text(found.value)} [{quality.text(found.low)}, {quality.text(found.high)}]"
+    ends = f" ({quality.text(min(values))} to {quality.text(max(values))})" if len(values) > 1 else ""
+    return quality.text(found.value) + ends
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,8 +15,7 @@ from captions import caption
 from command import run
 from common import Results, in_group, quality_of
 from families import line_label
-from results_table import ABSENT
-from tabling import Column, write
+from tabling import ABSENT, Column, write
 
 from headprune.analysis.comparisons import compare
 from headprune.analysis.drawings import Table
@@ -72,7 +71,7 @@ def _pairs(table: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
 
 
 def units_of(results: Results) -> str:
-    """Of the improvements, by metric."""
+    """A sentence on the units of the improvements, by metric."""
     found = dict.fromkeys(quality_of(in_group(results.cells, group)) for group in results.groups())
     texts = [f"in {q.unit}" + f", of {q.metric} by its logarithm" * (q.scale == "log") for q in found]
     logarithmic = any(quality.scale == "log" for quality in found)

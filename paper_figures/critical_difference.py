@@ -1,4 +1,4 @@
-"""Which methods rank apart: Friedman's test and Nemenyi's critical difference over (track, dataset, model, budget).
+"""Methods that rank apart: Friedman's test and Nemenyi's critical difference over (track, dataset, model, budget).
 
 One diagram over all models where there are several, and one of each model.
 
@@ -21,8 +21,8 @@ from families import line_label
 from looks import BLACK, DOUBLE, GREY, SINGLE, save, styled
 from matplotlib.axes import Axes
 
-from headprune.analysis.comparisons import Study
 from headprune.analysis.drawings import Drawing
+from headprune.analysis.study import Study
 from headprune.analysis.summary import ranking
 from headprune.statistics.ranks import Ranks
 

@@ -1,4 +1,4 @@
-"""What becomes of gradient importance when the absolute value is taken elsewhere, or not at all.
+"""Gradient importance when the absolute value is taken elsewhere, or not at all.
 
 Writes estimators.csv, .md and .tex: test quality of every arm of the method, agreement of its masks with those of
 the paper's estimator (absolute value per example), and the difference the signed estimator makes, seed by seed.
@@ -19,7 +19,7 @@ from command import run
 from common import GROUP, Quality, Results, group_label, in_group, outcomes, quality_of, write_text
 from families import ARMS, line_label
 from masks import expected_jaccard, usable_masks
-from results_table import ABSENT, escape, tabular
+from tabling import ABSENT, escape, tabular
 
 from headprune.analysis.drawings import Table
 

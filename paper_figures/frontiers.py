@@ -1,4 +1,4 @@
-"""Which methods reach the best quality at each cost, as frontiers.csv, .md and .tex.
+"""The methods that reach the best quality at each cost, as frontiers.csv, .md and .tex.
 
 python paper_figures/frontiers.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """

@@ -38,7 +38,7 @@ Dash = str | tuple[float, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """How a line is drawn: colour, marker and dashes all differ, so that grey print tells lines apart."""
+    """The look of a line: colour, marker and dashes all differ, so that grey print tells lines apart."""
 
     color: str
     marker: str
@@ -154,14 +154,14 @@ def ticks(values: Iterable[float], gap: float = 0.08) -> list[int]:
 
 
 def some_of(values: Sequence[int], most: int) -> list[int]:
-    """At most so many of the sorted values, evenly chosen; of two and more beyond that, neither end."""
+    """The sorted values, or so many of them, evenly chosen; of two and more beyond that, neither end."""
     inner = list(values[1:-1] if len(values) >= most + 2 else values)
     places = np.linspace(0, len(inner) - 1, min(most, len(inner))).round().astype(int)
     return [int(inner[place]) for place in places]
 
 
 def some_budgets(runs: pd.DataFrame, most: int) -> list[int]:
-    """At most so many of the budgets, the one with the most methods among them."""
+    """The budgets, or so many of them, the one with the most methods among them."""
     methods = runs.groupby("budget")["line"].nunique().sort_index(ascending=False)
     chosen, fullest = some_of(list(methods.index), most), int(methods.idxmax())
     if methods[chosen].max() < methods[fullest]:
@@ -207,7 +207,7 @@ def draw_range(ax: Axes, x: pd.Series, low: pd.Series, high: pd.Series, color: s
 
 
 def entries_of(axes: Iterable[Axes]) -> dict[str, Artist]:
-    """What a legend of these panels lists: every label once."""
+    """The entries of a legend of these panels: every label once."""
     entries: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):

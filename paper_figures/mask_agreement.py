@@ -1,4 +1,4 @@
-"""How much masks agree: between the seeds of one method, and between methods, as Jaccard indices.
+"""Agreement of masks: between the seeds of one method, and between methods, as Jaccard indices.
 
 Where there are more methods than fit, the best arm of every family, then the next best (pages.py).
 
@@ -93,7 +93,7 @@ def draw_rows(results: Results, rows: Sequence[Row]) -> None:
 
 
 def middle(pairs: pd.DataFrame) -> int:
-    """Of the budgets that the most methods have, the middle one."""
+    """The middle one of the budgets that the most methods have."""
     methods = pairs.groupby("budget")[["method", "line"]].apply(lambda own: len(own.drop_duplicates()))
     budgets = sorted(methods[methods == methods.max()].index)
     return int(budgets[(len(budgets) - 1) // 2])

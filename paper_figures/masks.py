@@ -38,7 +38,7 @@ def usable_masks(results: Results) -> Iterator[tuple[tuple[str, ...], pd.DataFra
 
 @cache
 def expected_jaccard(n: int, k: int, other: int | None = None) -> float:
-    """Of two independent uniform sets of `k` and `other` of `n` heads: their common heads are hypergeometric."""
+    """The expected index of two independent uniform sets of `k` and `other` of `n` heads (hypergeometric overlap)."""
     other = k if other is None else other
     if k + other == 0:
         return float("nan")

@@ -17,8 +17,8 @@ from common import GROUP, Line, Results, in_group, quality_of
 from families import line_label, ordered
 from tabling import Column, write
 
-from headprune.analysis.comparisons import RANDOM, REFERENCE, Study
 from headprune.analysis.drawings import Table
+from headprune.analysis.study import RANDOM, REFERENCE, Study
 from headprune.statistics.normalised import ABOVE_UNPRUNED, BELOW_RANDOM, UNCERTAIN
 
 NAME = "normalised"
@@ -52,7 +52,7 @@ def draw(results: Results, out_dir: Path) -> None:
 
 
 def scale_note(results: Results) -> str:
-    """What stands for quality where it is not the metric itself."""
+    """A sentence on what stands for quality where it is not the metric itself."""
     found = {quality_of(in_group(results.cells, group)) for group in results.groups()}
     metrics = sorted(quality.metric for quality in found if quality.scale == "log")
     return f" (of {', '.join(metrics)} the logarithm)" if metrics else ""

@@ -24,8 +24,8 @@ from matplotlib.axes import Axes
 from normalised import scale_note
 from quality_vs_heads import family_panels
 
-from headprune.analysis.comparisons import RANDOM, REFERENCE, Point, Study
 from headprune.analysis.drawings import Drawing
+from headprune.analysis.study import RANDOM, REFERENCE, Point, Study
 from headprune.statistics.normalised import ABOVE_UNPRUNED, BELOW_RANDOM, normalised
 
 NAME = "normalised_quality"
@@ -181,7 +181,7 @@ def flagged(results: Results, tables: dict[tuple[str, ...], pd.DataFrame]) -> st
 
 
 def beyond(tables: dict[tuple[str, ...], pd.DataFrame]) -> list[str]:
-    """How many points lie outside of the panels."""
+    """A sentence on the number of points that lie outside of the panels, where there are such."""
     number = sum(int(((table["value"] < LIMITS[0]) | (table["value"] > LIMITS[1])).sum()) for table in tables.values())
     return [f"{number} points lie beyond their panel."] if number else []
 

@@ -198,7 +198,7 @@ def draw_pictures(part: SubFigure, results: Results, row: Row) -> None:
 
 
 def draw_more_pictures(part: SubFigure, results: Results, row: Row) -> None:
-    """What there is room for with one model: measured latency, speed-up, agreement of masks between seeds."""
+    """Draw what there is room for with one model: measured latency, speed-up, agreement of masks between seeds."""
     quality = quality_of(in_group(results.cells, row.group))
     lines = ordered(lines_of(row.runs))
     pruned = [line for line in lines if line != (UNPRUNED, "")]
@@ -266,17 +266,18 @@ def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, heigh
 
 
 def effect(row: Any) -> str:
-    """`0.12 [0.03, 0.21]`"""
+    """The effect of a claim with its interval, `0.12 [0.03, 0.21]`."""
     interval = "" if pd.isna(row.low) else f" [{row.low:.2g}, {row.high:.2g}]"
     return f"{row.effect:.2g}{interval}".replace("-", "−")
 
 
 def shortened(text: str) -> str:
+    """A text of at most TEXT signs, cut between words."""
     return text if len(text) <= TEXT else text[: TEXT - 1].rsplit(" ", 1)[0] + " …"
 
 
 def tally(verdicts: pd.DataFrame) -> str:
-    """`3 held, 1 not held, 5 undecided, 11 without data.`"""
+    """The number of claims by verdict, `3 held, 1 not held, 5 undecided, 11 without data.`"""
     counts = verdicts["verdict"].value_counts()
     names = {HELD: HELD, NOT_HELD: NOT_HELD, UNDECIDED: UNDECIDED, NO_DATA: "without data"}
     return ", ".join(f"{counts.get(verdict, 0)} {name}" for verdict, name in names.items()) + "."

@@ -1,4 +1,4 @@
-"""Which arms get a place on a printed page that has no room for all."""
+"""The arms that get a place on a printed page that has no room for all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULE = (
 
 
 def fitting(results: Results, group: tuple[str, ...], lines: Sequence[Line], room: int) -> list[Line]:
-    """As many of the lines as there is room for: the best of every family first, then the next best overall."""
+    """The lines that there is room for: the best of every family first, then the next best overall."""
     if len(lines) <= room:
         return ordered(lines)
     score = advantage(results, group)

@@ -75,12 +75,12 @@ class Cost:
     inverse: bool = False
 
     def label_of(self, track: str) -> str:
-        """What the axis of a track says: a language model's latency is that of a token, another's of a sentence."""
+        """The label of a track's axis: a language model's latency is that of a token, another's of a sentence."""
         return self.label.format(latency=LATENCY.get(track, "example"))
 
 
 def latency_sentence(results: Results) -> str:
-    """What a latency is the time of, in every track of the results."""
+    """A sentence on what a latency is the time of, in every track of the results."""
     tracks = dict.fromkeys(group[1] for group in results.groups())
     several = {track: f" (track {track})" if len(tracks) > 1 else "" for track in tracks}
     return " and ".join(f"per {LATENCY.get(track, 'example')} at batch size 1{several[track]}" for track in tracks)

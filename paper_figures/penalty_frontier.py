@@ -1,4 +1,4 @@
-"""What a penalty on open gates buys: every training of a search, at the number of heads it ended with.
+"""The effect of a penalty on open gates: every training of a search, at the number of heads it ended with.
 
 python paper_figures/penalty_frontier.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
@@ -81,13 +81,13 @@ def draw(results: Results, out_dir: Path) -> None:
 
 
 def scale(coefficients: pd.Series) -> LogNorm:
-    """From the smallest to the largest penalty; none at all has no place on it, and no colour."""
+    """The colour scale from the smallest to the largest penalty; none at all has no place on it, and no colour."""
     positive = coefficients[coefficients > 0]
     return LogNorm(positive.min(), positive.max() * 1.0001) if len(positive) else LogNorm(0.1, 1)
 
 
 def label(method: str, arm: str) -> str:
-    """As the trials name an arm: `l0.continued`."""
+    """The label of an arm, as the trials name it: `l0.continued`."""
     return f"{method}.{arm}" if arm else method
 
 
@@ -98,7 +98,7 @@ def of_group(trials: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
 
 
 def counts(found: Sequence[tuple[tuple[str, ...], pd.DataFrame]]) -> str:
-    """How many trainings the left panels show."""
+    """A sentence on the number of trainings that the left panels show."""
     rows = pd.concat([rows for _, rows in found])
     return f"{len(rows)} trainings, {rows['seed'].nunique()} seeds, of {', '.join(sorted(rows['label'].unique()))}."
 

@@ -111,7 +111,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """Of the axis; what passes through a model is a sentence of one track and a window of text of another."""
+        """The label of the axis; a model reads a sentence in one track and a window of text in another."""
         return (
             f"forward + backward passes ({EXAMPLES.get(self.group[1], 'examples')})"
             if self.cost == SENTENCES
@@ -120,7 +120,7 @@ class Row:
 
     @property
     def floor(self) -> float:
-        """Where 0 stands on the logarithmic axis: left of everything else."""
+        """The place of 0 on the logarithmic axis: left of everything else."""
         positive = self.points.loc[self.points[self.cost] > 0, self.cost]
         return float(positive.min()) / 30 if len(positive) else 0.1
 

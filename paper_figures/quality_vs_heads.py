@@ -132,6 +132,7 @@ def met_budgets(runs: pd.DataFrame) -> pd.Series:
 
 
 def heads_label(runs: pd.DataFrame) -> str:
+    """The label of the axis of heads, with the number of heads of the models."""
     return f"heads kept (of {', '.join(f'{n:g}' for n in sorted(set(runs['n_heads'])))})"
 
 

@@ -8,11 +8,9 @@ python paper_figures/results_table.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] �
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +18,9 @@ from captions import caption, count_statuses
 from command import run
 from common import (
     GROUP,
+    LEAST,
     LINE,
     UNPRUNED,
-    Line,
     Quality,
     Results,
     group_label,
@@ -33,11 +31,13 @@ from common import (
     split_arm,
     write_text,
 )
-from families import MANY, by_family, line_label, ordered
-from spreads import LEAST
+from families import ordered
+from results_printing import latex, markdown, text_of
+from tabling import ABSENT
 
-from headprune.analysis.comparisons import Point, Study, told_apart
+from headprune.analysis.comparisons import told_apart
 from headprune.analysis.drawings import Table
+from headprune.analysis.study import Point, Study
 from headprune.analysis.tables import by_seed, seed_values
 from headprune.statistics import paired
 from headprune.statistics.seeds import ALPHA
@@ -47,8 +47,6 @@ TABLE = Table(
     "Cells without a result are counted beside the mean and never enter it.",
     name="results",
 )
-WIDEST = 5  # columns of budgets that fit a page in normal print
-ABSENT = "–"  # not planned: neither a result nor a failure
 OPENING = (
     "Test quality by number of heads kept K: mean (n runs){intervals}. Cells without a result are counted beside the "
     "mean and never enter it; – marks what was not planned. Bold: best mean of a pruned model at that K, no test. "
@@ -66,7 +64,6 @@ FLOOR = (
     "put out noise."
 )
 RIVALS = "Bold leaves out treated masks and means over more heads than K."
-SHORT = "{} runs unless given in parentheses."
 
 
 def draw(results: Results, out_dir: Path) -> None:
@@ -78,10 +75,10 @@ def draw(results: Results, out_dir: Path) -> None:
     long = pd.concat([points for _, points in tables]).drop(columns="text")
     write_text(out_dir / "results_long.csv", long.rename(columns={"line": "arm"}).to_csv(index=False))
     write_text(out_dir / "results.csv", wide(pd.concat([p for _, p in tables])).to_csv(index=False))
-    markdown = [_markdown(points, group_label(results, group)) for group, points in tables]
-    write_text(out_dir / "results.md", "\n".join(markdown) + "\n" + text.replace("\n", "  \n"))
-    latex = [_latex(points, group_label(results, group)) for group, points in tables]
-    write_text(out_dir / "results.tex", "\n".join(latex))
+    printed = [markdown(points, group_label(results, group)) for group, points in tables]
+    write_text(out_dir / "results.md", "\n".join(printed) + "\n" + text.replace("\n", "  \n"))
+    printed = [latex(points, group_label(results, group)) for group, points in tables]
+    write_text(out_dir / "results.tex", "\n".join(printed))
     write_text(out_dir / "results_table.txt", text)
 
 
@@ -121,7 +118,7 @@ def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     points["tied"] = _tied(points, Study(results, group))
     said = ~_noise(points, quality)
     points["best"], points["tied"] = points["best"] & said, points["tied"] & said
-    points["text"] = [_text(row, quality) for row in points.itertuples(index=False)]
+    points["text"] = [text_of(row, quality) for row in points.itertuples(index=False)]
     points["metric"] = quality.metric
     for key, value in reversed(list(zip(GROUP, group, strict=True))):
         points.insert(0, key, value)
@@ -170,30 +167,6 @@ def _outside(points: pd.DataFrame) -> pd.Series:
     return points["line"].map(lambda arm: split_arm(arm)[1] != "") | (points["heads"] > points["budget"])
 
 
-def _text(row: Any, quality: Quality) -> str:
-    """`27.31 [27.19, 27.43] (3), 1 failed`; of two seeds `6.37 (2: 4.59 to 8.15)`; one has no spread to show."""
-    parts = []
-    if row.n:
-        parts.append(f"{quality.text(row.mean)}{_interval(row, quality)} ({row.n}{_range(row, quality)})")
-        if row.heads != row.budget:
-            parts.append(f"{row.heads:.1f} heads")
-    return ", ".join([*parts, row.without_result] if row.without_result else parts)
-
-
-def _interval(row: Any, quality: Quality) -> str:
-    """Of three seeds and more."""
-    if row.n_seeds < LEAST:
-        return ""
-    return f" [{quality.text(row.low)}, {quality.text(row.high)}]"
-
-
-def _range(row: Any, quality: Quality) -> str:
-    """Of two seeds."""
-    if row.n_seeds != LEAST - 1:
-        return ""
-    return f": {quality.text(row.low)} to {quality.text(row.high)}"
-
-
 def wide(points: pd.DataFrame) -> pd.DataFrame:
     """Rows method and arm, columns the budgets, largest first."""
     rows = points.drop_duplicates([*GROUP, *LINE])[[*GROUP, *LINE, "metric"]].reset_index(drop=True)
@@ -202,114 +175,6 @@ def wide(points: pd.DataFrame) -> pd.DataFrame:
         keys = rows[[*GROUP, *LINE]].itertuples(index=False, name=None)
         rows[f"{budget:g}"] = [own.get(key, ABSENT) for key in keys]
     return rows.rename(columns={"line": "arm"})
-
-
-Texts = dict[tuple[str, str, int], str]
-
-
-def _texts(points: pd.DataFrame, bold: str, underlined: str) -> Texts:
-    """The printed cells; `bold` and `underlined` are formats with one place."""
-    return {
-        (row.method, row.line, row.budget): (bold if row.best else underlined if row.tied else "{}").format(row.text)
-        for row in points.itertuples(index=False)
-    }
-
-
-def _rows(lines: Sequence[Line], budgets: Sequence[int], texts: Texts) -> tuple[list[str], list[list[str]]]:
-    """Header and body of a printed table."""
-    body = [[line_label(line), *(texts.get((*line, budget), ABSENT) for budget in budgets)] for line in lines]
-    return ["method", *(f"K = {budget:g}" for budget in budgets)], body
-
-
-def _lines(points: pd.DataFrame) -> list[Line]:
-    return ordered(zip(points["method"], points["line"], strict=True))
-
-
-def _budgets(points: pd.DataFrame) -> list[int]:
-    return sorted(points["budget"].unique(), reverse=True)
-
-
-def _is_long(points: pd.DataFrame) -> bool:
-    return sum(method != UNPRUNED for method, _ in _lines(points)) > MANY
-
-
-def _markdown(points: pd.DataFrame, title: str) -> str:
-    """One table, or one for each family."""
-    heading = f"## {title}\n\n" if title else ""
-    texts = _texts(points, "**{}**", "<ins>{}</ins>")
-    if not _is_long(points):
-        return heading + _markdown_table(*_rows(_lines(points), _budgets(points), texts))
-    unpruned = points["method"] == UNPRUNED
-    tables = []
-    for family, lines in by_family(_lines(points)).items():
-        budgets = _budgets(points if (UNPRUNED, "") in lines else points[~unpruned])
-        tables.append(f"### {family}\n\n{_markdown_table(*_rows(lines, budgets, texts))}")
-    return heading + "\n".join(tables)
-
-
-def _markdown_table(header: list[str], body: list[list[str]]) -> str:
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *body]) + "\n"
-
-
-def _latex(points: pd.DataFrame, title: str) -> str:
-    """A booktabs tabular; a longtable in small print, with a heading for each family, for many lines or budgets."""
-    start = f"% {title}\n" if title else ""
-    if _is_long(points) or len(_budgets(points)) > WIDEST:
-        return start + escape(_longtable(points))
-    header, body = _rows(_lines(points), _budgets(points), _texts(points, r"\textbf{{{}}}", r"\underline{{{}}}"))
-    return start + escape(tabular(header, body))
-
-
-def _longtable(points: pd.DataFrame) -> str:
-    """A page of many lines: in small print, the unpruned model in a line of its own instead of a column."""
-    pruned = points[points["method"] != UNPRUNED]
-    quality = quality_of(points)
-    usual = int(pruned["n"].mode().iloc[0])
-    brief = [_brief(row, quality, usual) for row in pruned.itertuples(index=False)]
-    budgets, texts = _budgets(pruned), _texts(pruned.assign(text=brief), r"\textbf{{{}}}", r"\underline{{{}}}")
-    width = len(budgets) + 1
-    lines = [
-        f"% {SHORT.format(usual)}",
-        r"{\scriptsize\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{longtable}}{{l{'r' * len(budgets)}}}",
-        r"\toprule",
-        " & ".join(_rows([], budgets, {})[0]) + r" \\",
-        r"\midrule",
-        r"\endhead",
-        r"\bottomrule",
-        r"\endfoot",
-    ]
-    for row in points[points["method"] == UNPRUNED].itertuples(index=False):
-        lines.append(rf"\multicolumn{{{width}}}{{l}}{{unpruned, K = {row.budget:g}: {row.text}}} \\")
-    for family, members in by_family(_lines(pruned)).items():
-        lines += [r"\addlinespace", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{family}}}}} \\*"]
-        lines += [" & ".join(cells) + r" \\" for cells in _rows(members, budgets, texts)[1]]
-    return "\n".join([*lines, r"\end{longtable}", "}", ""])
-
-
-def _brief(row: Any, quality: Quality, usual: int) -> str:
-    """`27.31 [27.19, 27.43], 13.0 heads`: the number of runs only where it is not the usual one."""
-    if not row.n:
-        return row.without_result
-    spread = _range(row, quality)
-    runs = f" ({row.n}{spread})" if row.n != usual or spread else ""
-    heads = "" if row.heads == row.budget else f", {row.heads:.1f} heads"
-    return f"{quality.text(row.mean)}{_interval(row, quality)}{runs}{heads}"
-
-
-def tabular(header: list[str], body: list[list[str]]) -> str:
-    """A booktabs tabular, not escaped yet."""
-    lines = [" & ".join(cells) + r" \\" for cells in [header, *body]]
-    begin = rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"
-    table = [begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""]
-    return "\n".join(table)
-
-
-def escape(text: str) -> str:
-    """Signs that LaTeX reads otherwise; comments stay comments."""
-    text = text.replace("±", r"$\pm$").replace(ABSENT, "--").replace("−", "$-$").replace("_", r"\_")
-    return re.sub(r"(?<!^)%", r"\%", text, flags=re.MULTILINE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

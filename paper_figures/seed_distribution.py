@@ -17,6 +17,7 @@ import pandas as pd
 from captions import count_statuses, write_caption
 from command import run
 from common import (
+    LEAST,
     UNPRUNED,
     EmptyError,
     Line,
@@ -32,7 +33,6 @@ from families import line_label
 from looks import BLACK, BLUE, DOUBLE, GREY, SKY, VERMILLION, legend_outside, save, some_budgets, styled, value_axis
 from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
-from spreads import LEAST
 
 from headprune.analysis.drawings import Drawing
 from headprune.analysis.tables import by_seed
@@ -134,7 +134,7 @@ def draw_panel(ax: Axes, row: Row, budget: int) -> None:
 
 
 def log(row: Row, low: float) -> bool:
-    """Whether the axis is logarithmic."""
+    """Return whether the axis of a row is logarithmic."""
     return row.quality.scale == "log" and low > 0
 
 

@@ -110,7 +110,7 @@ def draw(results: Results, out_dir: Path) -> None:
 
 
 def opening(results: Results, panels: Sequence[Panel]) -> str:
-    """What the figure shows; what lies at the edge where something does."""
+    """The first sentences of the caption: what the figure shows, and what lies at its edge where something does."""
     edge = any((runs["y"] > edge_of(panel)).any() for panel in panels for runs in panel.models.values())
     return OPENING.format(band=band_sentence(results), edge=EDGE if edge else "")
 

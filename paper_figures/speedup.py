@@ -183,7 +183,7 @@ def name_budgets(ax: Axes, found: pd.DataFrame, means: pd.DataFrame) -> None:
 
 
 def unmeasured(results: Results, panels: Sequence[Panel]) -> list[str]:
-    """How many pruned runs with a result are in no panel."""
+    """Sentences on the pruned runs with a result that are in no panel, one a group that has such."""
     texts = []
     for group, speed, runs in panels:
         cells = in_group(results.cells, group)

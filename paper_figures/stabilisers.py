@@ -1,4 +1,4 @@
-"""What each stabiliser of the layer-wise pruner is worth: the whole method against itself without one of them.
+"""The worth of each stabiliser of the layer-wise pruner: the whole method against itself without one of them.
 
 Writes stabilisers.csv, .md and .tex: at every budget test perplexity and its difference to the whole method, seed by
 seed; along the sweep the heads that a penalty leaves.
@@ -17,15 +17,13 @@ import numpy as np
 import pandas as pd
 from captions import caption
 from command import run
-from common import Line, Results, in_group, read_trials
+from common import LEAST, Line, Results, in_group, read_trials, spread
 from numpy.typing import ArrayLike
-from results_table import ABSENT
-from spreads import LEAST, spread
-from tabling import Column, write
+from tabling import ABSENT, Column, write
 
-from headprune.analysis.comparisons import Pair, Study
 from headprune.analysis.drawings import Table
 from headprune.analysis.quality import Quality, of_track
+from headprune.analysis.study import Pair, Study
 from headprune.statistics.seeds import ALPHA, verdict
 
 NAME = "stabilisers"

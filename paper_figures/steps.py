@@ -14,7 +14,7 @@ NARROW = "; of {} seeds it is much too narrow"
 
 
 def band_sentence(results: Results) -> str:
-    """For a caption; it says what a band of few seeds is worth."""
+    """A sentence for a caption on what a band of few seeds is worth."""
     seeds = results.cells.loc[results.cells["status"] == "ok", "seed"].nunique()
     if seeds < 2:
         return "One seed: no band"

@@ -15,11 +15,10 @@ from captions import caption
 from command import run
 from common import Results, in_group
 from families import line_label, ordered
-from results_table import ABSENT
-from tabling import Column, write
+from tabling import ABSENT, Column, write
 
-from headprune.analysis.comparisons import Study
 from headprune.analysis.drawings import Table
+from headprune.analysis.study import Study
 from headprune.analysis.summary import ranking, summarise
 from headprune.statistics.seeds import ALPHA
 

@@ -1,4 +1,4 @@
-"""Which heads survive: one layer × head map per attention type, one row of maps per method and arm.
+"""The heads that survive: one layer × head map per attention type, one row of maps per method and arm.
 
 At most a page of rows: where there are more, the best arm of every family, then the next best (pages.py).
 

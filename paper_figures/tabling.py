@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from common import write_text
 
+ABSENT = "–"  # not planned: neither a result nor a failure
 SIGNS = {
     "±": r"$\pm$",
     "−": "$-$",
@@ -35,7 +36,10 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Column:
-    """Of a printed table. `width`: of a column of running text, as a share of the line; absent: as wide as it needs."""
+    """A column of a printed table.
+
+    :param width: of a column of running text, as a share of the line; absent: as wide as it needs
+    """
 
     title: str
     right: bool = True
@@ -97,6 +101,20 @@ def latex(columns: Sequence[Column], sections: Mapping[str, Sequence[Sequence[st
         lines += [rf"\multicolumn{{{len(columns)}}}{{l}}{{\emph{{{tex(heading)}}}}} \\*"] if heading else []
         lines += [" & ".join(_styled(text) for text in row) + r" \\" for row in rows]
     return "\n".join([*lines, r"\end{longtable}", "}", ""])
+
+
+def tabular(header: list[str], body: list[list[str]]) -> str:
+    """A booktabs tabular, not escaped yet."""
+    lines = [" & ".join(cells) + r" \\" for cells in [header, *body]]
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"
+    table = [begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join(table)
+
+
+def escape(text: str) -> str:
+    """A table with the signs that LaTeX reads otherwise escaped; comments stay comments."""
+    text = text.replace("±", r"$\pm$").replace(ABSENT, "--").replace("−", "$-$").replace("_", r"\_")
+    return re.sub(r"(?<!^)%", r"\%", text, flags=re.MULTILINE)
 
 
 def _cell(text: str) -> str:

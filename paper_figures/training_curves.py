@@ -138,7 +138,7 @@ def row_of(results: Results, group: tuple[str, ...], curves: pd.DataFrame, trial
 
 
 def nearest_trials(trials: pd.DataFrame, group: tuple[str, ...], budget: int | None) -> set[tuple[str, int, float]]:
-    """Of every arm and seed that searched, the training that kept nearest to `budget` heads."""
+    """The training of every arm and seed that searched which kept nearest to `budget` heads."""
     own = trials[(trials["profile"] == group[0]) & (trials["model"] == group[3])]
     if own.empty or budget is None:
         return set()
@@ -169,7 +169,7 @@ def draw_losses(ax: Axes, row: Row, palette: dict[Line, Look]) -> None:
 
 
 def style_of(look: Look, label: str) -> Line2D:
-    """What the legend shows, whether the training was validated or not."""
+    """The style that the legend shows, whether the training was validated or not."""
     return Line2D([], [], **look.line, label=label)
 
 
@@ -204,7 +204,7 @@ def over_seeds(points: pd.DataFrame, mean: Callable[[pd.Series], float] | str = 
 
 
 def sentence(results: Results, row: Row) -> str:
-    """What the panels of one group show: for how many heads, and updates."""
+    """A sentence on the panels of one group: for how many heads, and updates."""
     where = f"{group_label(results, row.group)}: " if len(results.groups()) > 1 else ""
     at = f"trainings for K = {row.budget}, of a search the one that kept nearest to it" if row.budget else "no gates"
     updates = [

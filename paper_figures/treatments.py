@@ -1,4 +1,4 @@
-"""What is gained by treating the pruned models: fine-tuning, distillation, compensation, twins, training anew.
+"""The gain of treating the pruned models: fine-tuning, distillation, compensation, twins, training anew.
 
 One panel per method and arm, its treated masks beside the untreated ones at the same budgets.
 
@@ -148,7 +148,7 @@ def gains(results: Results, group: tuple[str, ...], runs: pd.DataFrame) -> list[
 
 
 def treatments(found: Iterable[str]) -> list[str]:
-    """In print order; unknown ones last."""
+    """The treatments in print order; unknown ones last."""
     names = set(found)
     return [name for name in TREATMENT_NAMES if name in names] + sorted(names - {"", *TREATMENT_NAMES})
 

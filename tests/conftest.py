@@ -72,7 +72,7 @@ def shake(model: Any, seed: int) -> None:
 
 @pytest.fixture(scope="session")
 def task(dictionary: Dictionary) -> Namespace:
-    """What fairseq's models want of a task."""
+    """The attributes of a task that fairseq's models want."""
     return Namespace(source_dictionary=dictionary, target_dictionary=dictionary)
 
 

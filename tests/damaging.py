@@ -1,4 +1,4 @@
-"""What can happen to a file of a results folder, for every kind of file that is in one."""
+"""Damage to files of a results folder, for every kind of file that is in one."""
 
 from __future__ import annotations
 

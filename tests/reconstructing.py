@@ -1,4 +1,4 @@
-"""What tests of reconstruction share: what modules see and say, and new output projections."""
+"""The common ground of tests of reconstruction: inputs and outputs of modules, and new output projections."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def with_outputs(model: Any, outputs: Mapping[str, OutputProjection]) -> Any:
 
 
 def head_outputs(rows: np.ndarray, weight: np.ndarray, heads: int) -> np.ndarray:
-    """What every head writes (heads, positions, model)."""
+    """The output of every head (heads, positions, model)."""
     width = weight.shape[1] // heads
     blocks = (slice(h * width, (h + 1) * width) for h in range(heads))
     return np.stack([rows[:, block] @ weight[:, block].T for block in blocks])

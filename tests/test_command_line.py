@@ -40,7 +40,7 @@ def headprune(*words: str, given: str = "", **environment: str) -> subprocess.Co
 
 @pytest.fixture(scope="module")
 def specifications() -> dict[str, dict[str, Any]]:
-    """By kind of job one that a plan made."""
+    """One specification that a plan made, by kind of job."""
     plan = Plan(load(TREATED))
     return {job.kind: specification(plan, job) for job in plan.jobs}
 

@@ -94,7 +94,7 @@ def test_macs_found_wrong(build: Build, found: Found) -> None:
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_macs_of_a_language_model_with_adaptive_input_and_softmax(task: Namespace, tied: bool) -> None:
-    """For words of the first band, as torch counts them."""
+    """Words of the first band cost what torch counts."""
     sizes = Namespace(
         decoder_embed_dim=32,
         decoder_input_dim=32,

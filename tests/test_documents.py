@@ -1,4 +1,4 @@
-"""What README and docs/ say: links lead somewhere, pictures are linked, numbers and counts are those of files."""
+"""Statements of README and docs/: links lead somewhere, pictures are linked, numbers and counts are those of files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import yaml
 from found import Found, rows
 
+from headprune.data import CORPORA, STANDARD, TEXT_CORPORA
 from headprune.method import load_methods
 from headprune.results.schema import UNITS
 
@@ -114,3 +115,21 @@ def test_tables_of_the_readme_are_the_published_ones() -> None:
     shown = [table.splitlines() for table in TABLE.findall(text("README.md"))]
     assert len(published) == 2
     assert all(table in shown for table in published)
+
+
+@pytest.mark.parametrize("name", [*CORPORA, *TEXT_CORPORA, *STANDARD])
+def test_every_corpus_with_a_name_is_documented(name: str) -> None:
+    assert f"`{name}`" in text("docs/own-corpora.md")
+
+
+@pytest.mark.parametrize(
+    "word", ["train.tsv", "train.de", "SHA256SUMS", "$HEADPRUNE_MIRROR", "$HEADPRUNE_CACHE", "-de-en"]
+)
+def test_what_a_folder_needs_is_documented(word: str) -> None:
+    assert word in text("docs/own-corpora.md")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/profiles.md"])
+def test_readers_find_the_page(page: str) -> None:
+    assert "own-corpora.md)" in text(page)
+    assert "profile-keys.md)" in text(page)

@@ -228,7 +228,7 @@ def test_state_dict_keeps_its_keys_and_tensors(build: Build, random_mask: Callab
 
 
 def test_gates_go_into_a_stock_model_too(build: Build, batch: Batch, logits: Logits) -> None:
-    """With the same effect, and keeping the very parameters that an optimiser may hold already."""
+    """They have the same effect, and keep the very parameters that an optimiser may hold already."""
     ours, stock = build(), build(stock=True)
     held = list(stock.parameters())
     mask = HeadSpace.of(ours).keep(range(0, 24, 3))

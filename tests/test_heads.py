@@ -23,7 +23,7 @@ SPACE = HeadSpace.from_names(["encoder.0.0", "encoder.0.1", "cross.0.0", "cross.
 
 
 class Attention(nn.Module):
-    """What an attention module looks like to `attention_points`."""
+    """An attention module as `attention_points` sees it."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ masks = st.lists(st.booleans(), min_size=len(UNEVEN), max_size=len(UNEVEN)).map(
 
 
 def permitted(scope: Scope, mask: HeadMask) -> bool:
-    """By the definition: no head of another type is gone, no module is below its minimum, or its size."""
+    """True by the definition: no head of another type is gone, no module is below its minimum, or its size."""
     sizes, kept = UNEVEN.full.per_module(), mask.per_module()
     for module, size in sizes.items():
         least = min(scope.min_per_module, size) if module.split(".")[0] in scope.types else size
@@ -256,7 +256,7 @@ def test_an_order_of_removal_skips_what_a_scope_protects(scope: Scope, removal: 
 
 @given(scopes, orders, st.integers(0, len(UNEVEN)))
 def test_a_ranking_is_cut_to_the_best_mask_that_a_scope_allows(scope: Scope, removal: list[int], budget: int) -> None:
-    """Of all masks with K heads that are allowed, the one whose heads go last, compared from the last one on."""
+    """It is the one whose heads go last, compared from the last one on, of all masks with K heads that are allowed."""
     ranking, place = Ranking(UNEVEN, tuple(removal)), {head: i for i, head in enumerate(removal)}
 
     def worth(mask: HeadMask) -> int:

@@ -88,7 +88,7 @@ def test_example_and_signed_equal_finite_differences(build: Build, batch: Batch,
 def test_under_a_mask_it_is_the_slope_at_the_mask(
     model: Any, batch: Batch, random_mask: Callable[..., HeadMask]
 ) -> None:
-    """Of masked heads too: theirs is the slope of opening them again."""
+    """Masked heads have one, too: the slope of opening them again."""
     mask = random_mask(HeadSpace.of(model), 10, seed=1)
     expected = slopes(model, batch, torch.tensor(mask.keep, dtype=torch.float64)).abs().mean(0)
     set_mask(model, mask)
@@ -259,7 +259,7 @@ def test_score_does_not_depend_on_the_batch_size(model: Any, batch: Batch, rebat
 
 
 def test_batch_estimator_depends_on_the_batch_size(model: Any, batch: Batch, rebatch: Rebatch) -> None:
-    """Of single examples it is `example`; of more, smaller, as positive and negative slopes cancel."""
+    """It is `example` with single examples; smaller with more, as positive and negative slopes cancel."""
     singles = head_importance(model, rebatch(batch, 1), "batch")
     torch.testing.assert_close(singles, head_importance(model, [batch], "example"), rtol=1e-6, atol=1e-9)
     whole = head_importance(model, [batch], "batch")
@@ -314,7 +314,7 @@ def test_model_is_left_as_it_was_after_an_error(build: Build, batch: Batch) -> N
 
 
 def test_batches_need_no_more_than_input_and_target(model: Any, batch: Batch) -> None:
-    """What `example_losses` takes is enough for the estimators that do not count tokens."""
+    """A batch that `example_losses` takes is enough for the estimators that do not count tokens."""
     least = {key: batch[key] for key in ("net_input", "target")}
     assert torch.equal(head_importance(model, [least]), head_importance(model, [batch]))
 
@@ -331,7 +331,7 @@ def test_scores_of_a_pruned_model_are_those_of_its_heads(build: Build, batch: Ba
 
 @pytest.mark.parametrize("seed", range(4))
 def test_modules_that_layer_dropout_leaves_out_have_derivative_zero(build: Build, batch: Batch, seed: int) -> None:
-    """In training; the others' are those of a model without the layers left out, within 1e-9."""
+    """They have it in training; the others' are those of a model without the layers left out, within 1e-9."""
     model = build(encoder_layerdrop=0.5, decoder_layerdrop=0.5, dropout=0.0).double().train()
     called: list[Any] = []
     for point in attention_points(model):

@@ -1,4 +1,4 @@
-"""What is installed, and what the documents tell users to type."""
+"""Installed versions, and the calls that the documents tell users to type."""
 
 from __future__ import annotations
 

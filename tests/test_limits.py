@@ -80,7 +80,7 @@ HUGE = [10**400, -(10**400), 1e300, math.inf, math.nan, "x" * 5000, [10**400], [
 
 @pytest.mark.parametrize("cls", list(classes()), ids=lambda cls: cls.__name__)
 def test_no_field_takes_what_is_huge(cls: type[Section]) -> None:
-    """Of every field and value: an error at this field, whatever else is missing."""
+    """Every field and value give an error at this field, whatever else is missing."""
     for name in cls.model_fields:
         for value in HUGE if f"{cls.__name__}.{name}" not in FREE else []:
             with pytest.raises(ValidationError) as error:
@@ -169,7 +169,7 @@ def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_the_longest_names_that_are_taken_fit_on_disk(tmp_path: Path) -> None:
-    """Of arms and models together: each name that is made of them is one that a file system takes."""
+    """Each name that is made of arms and models together is one that a file system takes."""
     words = "abcdefghijklmnopqrstuvwxyz0123456789" * 3
     taken, refusals = 0, []
     for length in range(10, 101, 3):

@@ -92,7 +92,7 @@ def test_a_masked_model_is_saved_without_its_mask(build: Build, batch: Batch, lo
 
 
 def test_dictionaries_come_back(task: Namespace, batch: Batch, tmp_path: Path) -> None:
-    """Of different languages, in their order, with their counts."""
+    """Dictionaries of different languages come back in their order, with their counts."""
     german = Dictionary()
     for number in range(50):
         german.add_symbol(f"g{number}", n=number)
@@ -259,7 +259,7 @@ class Variety(TransformerModel):
     Found("a variety of the Transformer", "read back as a stock one", "Variety", "clear error", None),
 )
 def test_models_of_other_kinds_are_refused(build: Build, dictionary: Any, tmp_path: Path, found: Found) -> None:
-    """In words that name what can be saved; they can be pruned, as everything with attention can."""
+    """The refusal names what can be saved; they can be pruned, as everything with attention can."""
     model = build(stock=True) if found.case is None else found.case(dictionary)
     if found.case is None:
         model.__class__ = Variety

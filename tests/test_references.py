@@ -34,7 +34,7 @@ HEADING = re.compile(r"^(#{1,6}) (.+)$")
 
 
 def files() -> Iterator[Path]:
-    """What is written by hand; results, environments and caches are not."""
+    """The files written by hand; results, environments and caches are not."""
     for top in sorted(ROOT.iterdir()):
         if top.is_dir() and not top.name.startswith((".", "_")) and top.name not in ("results", "build"):
             yield from sorted(path for path in top.rglob("*") if path.suffix in KINDS)
@@ -43,7 +43,7 @@ def files() -> Iterator[Path]:
 
 
 def prose(path: Path, text: str) -> str:
-    """What a file says in words: of Python comments and the strings with more than one word, of others all."""
+    """The prose of a file: of Python comments and the strings with more than one word, of others all."""
     if path.suffix != ".py":
         return text
     constants = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
@@ -65,7 +65,7 @@ def lines_outside_code(text: str) -> list[str]:
 
 @cache
 def anchors(document: Path) -> frozenset[str]:
-    """What a `#` may name: explicit anchors, and headings as GitHub turns them into one."""
+    """The anchors that a `#` may name: explicit ones, and headings as GitHub turns them into one."""
     text = document.read_text(encoding="utf-8")
     headings = [match[2] for line in lines_outside_code(text) if (match := HEADING.match(line))]
     slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -85,7 +85,7 @@ def found(name: str, beside: Path) -> Path | None:
 
 
 def unresolved(text: str, path: Path) -> list[str]:
-    """What `text`, that of the file at `path`, refers to and is not there.
+    """The references of `text`, that of the file at `path`, to what is not there.
 
     :returns: a sentence for each
     """

@@ -123,7 +123,7 @@ def test_alignments_of_a_pruned_model(build: Build, batch: Batch, dictionary: Di
 
 
 def test_alignments_are_means_over_the_heads_that_are_left(build: Build, batch: Batch) -> None:
-    """Of one head, its attention; largest difference 1e-6."""
+    """The mean of one head is its attention; largest difference 1e-6."""
     model = build()
     space = HeadSpace.of(model)
     mask = space.keep(i for i, head in enumerate(space) if head.module != "cross.1" or head.index == 2)

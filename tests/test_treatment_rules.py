@@ -1,4 +1,4 @@
-"""What gate methods, searches, scopes and treatments may say; what they may not is refused with key, value and rule."""
+"""Rules of gate methods, searches, scopes and treatments; what breaks them is refused with key, value and rule."""
 
 from __future__ import annotations
 

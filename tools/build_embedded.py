@@ -109,7 +109,7 @@ def help_paragraphs(folder: Path) -> dict[tuple[str, str], str]:
 
 
 def is_prose(german: str, english: str) -> bool:
-    """Whether a pair is a translated sentence of 3 to 30 words rather than code, a name or a glued text."""
+    """Return whether a pair is a translated sentence of 3 to 30 words rather than code, a name or a glued text."""
     if german == english or not 3 <= len(english.split()) <= 30 or len(german.split()) > 30:
         return False
     if not 0.4 < len(german) / len(english) < 2.5:
@@ -147,7 +147,7 @@ def verses(database: sqlite3.Connection, version: str) -> dict[Verse, str]:
 
 
 def is_parallel(french: str, english: str) -> bool:
-    """Whether both sides have 1 to 60 words and neither more than 2.2 times the other's."""
+    """Return whether both sides have 1 to 60 words and neither more than 2.2 times the other's."""
     shorter, longer = sorted((len(french.split()), len(english.split())))
     return shorter > 0 and longer <= min(60, 2.2 * shorter)
 
@@ -263,7 +263,7 @@ def compress(text: bytes) -> bytes:
 
 
 def compare(path: Path, committed: Path) -> str:
-    """How a rebuilt file relates to a committed one: identical, same text in other bytes, or DIFFERENT."""
+    """The relation of a rebuilt file to a committed one: identical, same text in other bytes, or DIFFERENT."""
     new, old = path.read_bytes(), committed.read_bytes()
     if new == old:
         return "identical"

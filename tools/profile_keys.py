@@ -124,17 +124,17 @@ def shown(value: Any) -> str:
 
 
 def linked(text: str) -> str:
-    """With links for the pages of docs/ that a text names."""
+    """The text with links for the pages of docs/ that it names."""
     return re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", text)
 
 
 def anchor(heading: str) -> str:
-    """What a heading is linked by."""
+    """The anchor that a heading is linked by."""
     return heading.lower().replace(":", "").replace(" ", "-")
 
 
 def options_of_methods() -> str:
-    """What `options` of a method entry may hold, by method."""
+    """The keys that `options` of a method entry may hold, by method."""
     lines = [
         "## options of methods",
         "",
@@ -157,7 +157,7 @@ def option(field: Any) -> str:
 
 
 def _empty(field: dict[str, Any]) -> Any:
-    """What a field begins with whose default is made anew for every profile."""
+    """The first value of a field whose default is made anew for every profile."""
     return {} if field.get("type") == "object" else []
 
 

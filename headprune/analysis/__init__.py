@@ -1,1 +1,1 @@
-"""From result tables to comparisons and claims. Reads tables and segments, never a model."""
+"""Comparisons and claims made of result tables. Reads tables and segments, never a model."""

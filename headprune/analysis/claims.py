@@ -64,6 +64,7 @@ class Claim(BaseModel):
 def load(path: Path) -> list[Claim]:
     """Reads and checks a file: a list of claims.
 
+    :returns: the claims, in the order of the file
     :raises ClaimsError: whatever is wrong with it, all of it at once.
     """
     try:

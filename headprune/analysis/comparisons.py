@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from headprune.analysis.segments import Run, Segments
-from headprune.analysis.tables import (
-    GROUP,
-    LINE,
-    UNPRUNED,
-    Line,
-    Quality,
-    Results,
-    by_seed,
-    in_group,
-    label_of,
-    outcomes,
-    quality_of,
-    seed_values,
-    split_arm,
-)
-from headprune.statistics import Estimate, Family, PairedComparison
-from headprune.statistics.normalised import flags, normalised_interval
+from headprune.analysis.study import RANDOM, REFERENCE, Pair, Point, Study
+from headprune.analysis.tables import GROUP, Line, Results, label_of
+from headprune.statistics import Family, PairedComparison
 from headprune.statistics.paired import significant
 from headprune.statistics.paired import verdict as verdict_of_outputs
-from headprune.statistics.seeds import ALPHA, Across, across, verdict
+from headprune.statistics.seeds import ALPHA, Across, verdict
 
-REFERENCE: Line = (UNPRUNED, "")
-RANDOM: Line = ("random", "")
-TWIN = "twin"  # treatment: random heads, as many of every module as the mask keeps
 COLUMNS = [
     *GROUP,
     "family",
@@ -75,109 +55,6 @@ COLUMNS = [
     "heads_kept",
     "flags",
 ]
-Point = tuple[Line, int]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A line and what it is compared with, each at its budget."""
-
-    system: Point
-    baseline: Point
-
-
-class Study:
-    """The seeds, outputs and flags of one (profile, track, dataset, model).
-
-    :param quality: absent: the one that stands for the track
-    :param test: of translations, see `Segments`
-    """
-
-    def __init__(
-        self,
-        results: Results,
-        group: tuple[str, ...],
-        quality: Quality | None = None,
-        test: Literal["bs", "ar"] = "bs",
-    ) -> None:
-        cells = in_group(results.cells, group)
-        self.group, self.quality = group, quality or quality_of(cells)
-        self.runs = outcomes(cells, self.quality)
-        raw = seed_values(by_seed(self.runs, self.quality))
-        # On the scale on which the metric is compared, more is better: BLEU itself, minus the logarithm of perplexity.
-        self.values = {
-            at: {seed: float(self.quality.worth(value)) for seed, value in own.items()} for at, own in raw.items()
-        }
-        self.lost: dict[Point, int] = {}
-        self.heads: dict[Point, float] = {}
-        for (method, line, budget), part in self.runs.groupby([*LINE, "budget"]):
-            at: Point = ((str(method), str(line)), int(str(budget)))
-            self.lost[at], self.heads[at] = int(part["value"].isna().sum()), float(part["heads_kept"].mean())
-        self.points = list(self.lost)
-        self.segments = Segments(results.folder, group[1], group[2], group[3], metric=self.quality.metric, test=test)
-        ok = self.runs[self.runs["status"] == "ok"]
-        columns = [*LINE, "budget", "arm", "seed"]
-        self._cells: dict[Point, list[Run]] = {}
-        for method, line, budget, arm, seed in ok[columns].sort_values(columns).to_numpy(dtype=object):
-            self._cells.setdefault(((method, line), int(budget)), []).append((arm, int(budget), int(seed)))
-
-    def at(self, line: Line, budget: int) -> Point | None:
-        """Where a baseline stands that a point of this budget is compared with; the unpruned model has its own."""
-        own = [point for point in self.points if point[0] == line and (line == REFERENCE or point[1] == budget)]
-        return own[0] if own else None
-
-    def against(self, baseline: Line) -> list[Pair]:
-        """Every other pruned line with this baseline."""
-        found = []
-        for system in self.points:
-            other = self.at(baseline, system[1])
-            if system[0] not in (baseline, REFERENCE) and other:
-                found.append(Pair(system, other))
-        return found
-
-    def each_other(self, budget: int) -> list[Pair]:
-        """Every two pruned lines at a budget."""
-        own = [point for point in self.points if point[1] == budget and point[0] != REFERENCE]
-        return [Pair(system, baseline) for baseline, system in combinations(own, 2)]
-
-    def across(self, pair: Pair) -> Across:
-        return across(self.values.get(pair.system, {}), self.values.get(pair.baseline, {}))
-
-    def outputs(self, pair: Pair) -> PairedComparison | None:
-        """The paired test of outputs over all seeds and draws that both have; None without segments."""
-        if not self.segments.exist:
-            return None
-        systems, baselines = (
-            [run for run in self._cells.get(point, []) if self.segments.has(point[0][0], run)]
-            for point in (pair.system, pair.baseline)
-        )
-        runs = [(ours, theirs) for ours in systems for theirs in baselines if ours[2] == theirs[2]]
-        if not runs:
-            return None
-        ours, theirs = zip(*runs, strict=True)
-        found = self.segments.compare(pair.system[0][0], ours, pair.baseline[0][0], theirs)
-        return replace(found, seeds=len({run[2] for run in ours}))
-
-    def flags(self, point: Point) -> tuple[str, ...]:
-        """Of the quality control; a method with random twins of its own masks is held against these."""
-        line, budget = point
-        base, treatment = split_arm(line[1])
-        twin = self.at((line[0], f"{base}+{TWIN}"), budget) if not treatment else None
-        random = twin or self.at(RANDOM, budget)
-        others = [self.values.get(other, {}) if other else {} for other in (random, self.at(REFERENCE, budget))]
-        is_control = line == RANDOM or treatment == TWIN
-        found = flags(self.values.get(point, {}), {} if is_control else others[0], others[1])
-        heads = self.heads[point]
-        missed = () if np.isnan(heads) or heads == budget else (f"keeps {heads:.1f} heads",)
-        return (*found, *missed)
-
-    def normalised(self, point: Point) -> Estimate:
-        """Mean quality with random heads at 0 and the unpruned model at 1, over the seeds that all three have."""
-        points = (point, self.at(REFERENCE, point[1]), self.at(RANDOM, point[1]))
-        three = [self.values.get(at, {}) if at else {} for at in points]
-        seeds = sorted(set.intersection(*(set(values) for values in three)))
-        own, top, bottom = ([values[seed] for seed in seeds] for values in three)
-        return normalised_interval(own, top, bottom)
 
 
 def compare(
@@ -208,7 +85,7 @@ def compare(
 
 
 def told_apart(study: Study, best: Point, others: Sequence[Point], alpha: float = ALPHA) -> dict[Point, bool]:
-    """Whether each differs from the best: across seeds, or where their number cannot decide, on the outputs.
+    """Return whether each differs from the best: across seeds, or where their number cannot decide, on the outputs.
 
     Corrected by Holm, those across seeds and those of outputs apart. Outputs that differ in too few segments are not.
     """
@@ -290,15 +167,18 @@ def _row(study: Study, pair: Pair, seeds: Across, outputs: PairedComparison | No
         "heads_kept": study.heads[pair.system],
         "flags": "; ".join(study.flags(pair.system)),
     }
-    if outputs:
-        row |= {
-            "outputs_improvement": outputs.difference,
-            "outputs_low": outputs.low,
-            "outputs_high": outputs.high,
-            "p_outputs": outputs.p_value,
-            "outputs_test": outputs.test,
-            "outputs_seeds": outputs.seeds,
-            "segments": outputs.segments,
-            "segments_differing": outputs.differing,
-        }
-    return row
+    return row | (_of_outputs(outputs) if outputs else {})
+
+
+def _of_outputs(found: PairedComparison) -> dict[str, Any]:
+    """The columns of a row that tell of the paired test of outputs."""
+    return {
+        "outputs_improvement": found.difference,
+        "outputs_low": found.low,
+        "outputs_high": found.high,
+        "p_outputs": found.p_value,
+        "outputs_test": found.test,
+        "outputs_seeds": found.seeds,
+        "segments": found.segments,
+        "segments_differing": found.differing,
+    }

@@ -18,7 +18,7 @@ PLACE = ["track", "split", "metric"]
 
 @dataclass(frozen=True)
 class Differences:
-    """What tells a second table from a first.
+    """The differences of a second table from a first.
 
     :param both: number of cells that both have
     :param only: cells of the first alone and of the second alone, as names
@@ -38,6 +38,7 @@ class Differences:
 def differences(first: pd.DataFrame, second: pd.DataFrame) -> Differences:
     """Compares two tables of cells.
 
+    :returns: cells, statuses, signatures and values in which the second differs
     :raises ValueError: a table has a value twice, so that it is not clear which of them is meant.
     """
     tables = [_unique(table, what) for table, what in ((first, "first"), (second, "second"))]
@@ -55,7 +56,7 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> Differences:
 
 
 def machines(first: Path, second: Path) -> str:
-    """What to know of differences between two runs that were not made on one kind of processor; empty otherwise.
+    """A caution about differences between two runs that were not made on one kind of processor; empty otherwise.
 
     :param first: a results folder, or cells.parquet in it; likewise the second
     """

@@ -80,7 +80,7 @@ def changes(console: Console, first: Path, second: Path, found: Differences) -> 
 
 
 def _scale(quality: Quality) -> str:
-    """What a reader of differences and means must know where they are not those of the metric itself."""
+    """A remark on the scale of differences and means where it is not that of the metric itself."""
     return f" (geometric means; A − B in {quality.unit})" if quality.scale == "log" else ""
 
 

@@ -1,4 +1,4 @@
-"""What is drawn of result tables: every script of a folder that declares a figure or a table.
+"""The drawings of result tables: every script of a folder that declares a figure or a table.
 
 A script says at its top `FIGURE = Drawing("What it shows.", needs=("trials",))` or `TABLE = Table(…)`. Declarations and
 imports are read from the text of the scripts: nothing is imported or run, so a broken plotting library stops no plan.
@@ -40,7 +40,7 @@ class Drawing:
             check(need)
 
     def fits(self, contents: Contents) -> bool:
-        """Whether results have all that it needs."""
+        """Return whether results have all that the drawing needs."""
         return all(contents.meet(need) for need in self.needs)
 
 
@@ -78,7 +78,7 @@ class Script:
 
     @property
     def is_table(self) -> bool:
-        """Whether it writes a table, not a figure."""
+        """True where the script writes a table, not a figure."""
         return isinstance(self.drawing, Table)
 
     @property

@@ -1,4 +1,4 @@
-"""What claims are decided on: qualities, costs, masks and ablations of one model, by seed."""
+"""The evidence that claims are decided on: qualities, costs, masks and ablations of one model, by seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headprune.analysis.comparisons import REFERENCE, Point, Study
+from headprune.analysis.study import REFERENCE, Point, Study
 from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured, split_arm
 from headprune.results.schema import ABLATION_COLUMNS, LATER
 
@@ -59,14 +59,14 @@ class Evidence:
         return {int(str(seed)): float(heads) for seed, heads in means.items()}
 
     def exact(self, line: Line, kept: tuple[float, float]) -> list[bool]:
-        """Of every cell with a result, whether it keeps as many heads as were asked for."""
+        """Return for every cell with a result whether it keeps as many heads as were asked for."""
         runs = self.study.runs
         own = runs[(runs["method"] == line[0]) & (runs["line"] == line[1]) & (runs["status"] == "ok")]
         own = own[own["budget"].isin(self.budgets(line, kept))]
         return [bool(x) for x in (own["heads_kept"] == own["budget"])]
 
     def trials(self, line: Line) -> int | None:
-        """How many trainings the search of a line for K may add to its first ones, by the manifest; None: not told."""
+        """Number of trainings that the search of a line for K may add, by the manifest; None where it does not tell."""
         method, arm = line[0], split_arm(line[1])[0]
         for entry in self._entries:
             if (entry.get("name"), entry.get("arm") or "") == (method, arm) and entry.get("coefficients") is not None:

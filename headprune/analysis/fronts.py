@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from headprune.analysis.comparisons import REFERENCE, Point
 from headprune.analysis.evidence import BySeed, Evidence
+from headprune.analysis.study import REFERENCE, Point
 from headprune.analysis.tables import GROUP, Results, split_arm
 from headprune.statistics import pareto_front
 from headprune.statistics.base import Array
@@ -53,7 +53,7 @@ class Cloud:
 
     @property
     def reference(self) -> tuple[float, float]:
-        """Of the hypervolume: the unpruned model's cost, or where it has none the highest there is; no quality."""
+        """Reference point of the hypervolume: the unpruned model's cost, or else the highest there is; no quality."""
         return (max(1.0, float(np.nanmax(self.cost))), 0.0)
 
 
@@ -93,7 +93,7 @@ def cloud(evidence: Evidence, cost: str) -> Cloud:
 
 
 def cost_of(evidence: Evidence, cost: str, point: Point) -> BySeed:
-    """By seed, a cost in the unit of COSTS."""
+    """The cost of a point by seed, in the unit of COSTS."""
     line, budget = point
     if cost == "pruning":
         parts = [evidence.spent(metric, line, budget) for metric in PASSES]

@@ -20,7 +20,7 @@ _carried: dict[str, dict[str, str]] = {}  # of the results read last
 
 
 def carry(folder: Path) -> None:
-    """From here on, methods are named as these results say; without a readable manifest, as method files do."""
+    """Name methods from here on as these results say; without a readable manifest, as method files do."""
     _carried.clear()
     try:
         found = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[SECTION]

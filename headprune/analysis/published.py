@@ -44,7 +44,7 @@ def tables(folder: Path) -> list[Path]:
 
 
 def contents(folder: Path) -> Contents:
-    """What the results of a folder are about, for the figures and tables to be drawn of them.
+    """The contents of a results folder, which say what figures and tables can be drawn of it.
 
     :param folder: with cells.parquet
     """

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headprune.analysis.comparisons import RANDOM, REFERENCE, Study
 from headprune.analysis.evidence import Evidence
+from headprune.analysis.study import RANDOM, REFERENCE, Study
 from headprune.analysis.tables import GROUP, Line, Results
 from headprune.statistics import Estimate
 from headprune.statistics.frontiers import area_interval, budget_at_loss_interval, hypervolume_interval

@@ -52,7 +52,7 @@ class Results:
 
     @property
     def data(self) -> str:
-        """What these results are known by, for captions: what shows no times is the same wherever values are equal."""
+        """A name of these results, for captions: what shows no times is the same wherever values are equal."""
         times = f"; of times and speeds {self.measured}" if self.timed and self.measured else ""
         return f"sha256 of the values that repeat {self.digest}{times}"
 
@@ -81,6 +81,7 @@ class Results:
 def read(folder: Path, with_masks: bool = False) -> Results:
     """Read a results folder.
 
+    :returns: the cells, masks where asked for, and hashes of what repeats and of what is measured anew
     :raises ResultsError: a table is absent, unreadable, empty or lacks a column
     """
     cells = _read_table(folder / "cells.parquet")
@@ -235,7 +236,7 @@ def by_seed(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
 
 
 def seed_values(seeds: pd.DataFrame) -> dict[tuple[Line, int], dict[int, float]]:
-    """From the rows of `by_seed`, by line and budget the value of every seed that has one."""
+    """The value of every seed that has one, by line and budget, from the rows of `by_seed`."""
     found: dict[tuple[Line, int], dict[int, float]] = {}
     known = seeds.dropna(subset=["value"])
     for method, line, budget, seed, value in known[[*LINE, "budget", "seed", "value"]].to_numpy(dtype=object):

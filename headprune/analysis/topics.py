@@ -1,4 +1,4 @@
-"""What results are about, and what a figure or table needs of them: one set of questions for plans and for folders."""
+"""The topics of results, and the needs of figures and tables: one set of questions for plans and for folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMED = ("method", "arms")
 
 @dataclass(frozen=True)
 class Contents:
-    """What results hold, or will hold once a profile has run.
+    """The contents of results, or those that they will have once a profile has run.
 
     :param lines: method and arm of all that prunes, without treated masks; the draws of a method are one line
     :param treatments: whether masks were treated
@@ -34,7 +34,7 @@ class Contents:
         return {method for method, _ in self.lines}
 
     def meet(self, need: str) -> bool:
-        """Whether the results have what a figure or table needs.
+        """Return whether the results have what a figure or table needs.
 
         :param need: one of FLAGS; `methods:2` or `lines:3`, so many of them; `method:random`, that method;
             `arms:dsp`, at least two arms of that method

@@ -1,4 +1,4 @@
-"""What a results folder tells of its trainings, beside its cells: masks under every penalty of a search, and curves."""
+"""The trainings of a results folder, beside its cells: masks under every penalty of a search, and curves."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
-from headprune.analysis.comparisons import COLUMNS, REFERENCE, Pair, Study, family_rows
+from headprune.analysis.comparisons import COLUMNS, family_rows
+from headprune.analysis.study import REFERENCE, Pair, Study
 from headprune.analysis.tables import Line, Quality, Results, ResultsError, label_of, quality_named
 from headprune.naming import unknown
 
@@ -39,6 +40,7 @@ def versus(
     :param system: a label such as `dsp.joint`
     :param metric: of quality; None: the one that stands for the track
     :param test: of translations: paired bootstrap or approximate randomisation
+    :returns: one comparison for each model that has both
     :raises ResultsError: an unknown label or metric, one label twice, or no model that has both.
     """
     known = {label_of(line): line for line in results.lines()}

@@ -1,4 +1,4 @@
-"""What a check is: a function of a subject that returns a remark, or fails with a reason and its remedy."""
+"""The contract of checks: functions of a subject that return a remark, or fail with a reason and its remedy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check(title: str, kind: str | None = None) -> Callable[[Callable[[Any], str 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one check on one method. `status` is `passed`, `failed` or `unreached`."""
+    """The outcome of one check on one method. `status` is `passed`, `failed` or `unreached`."""
 
     title: str
     status: str
@@ -54,7 +54,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a report is about: a method, or a file that did not get as far as to register one."""
+    """The subject of a report: a method, or a file that did not get as far as to register one."""
 
     name: str
     kind: str  # "score", "gate" or ""
@@ -63,17 +63,19 @@ class Checked:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of all checks on one method."""
+    """The outcomes of all checks on one method."""
 
     entry: Checked
     results: tuple[Result, ...]
 
     @property
     def failures(self) -> tuple[Result, ...]:
+        """The checks that failed."""
         return tuple(result for result in self.results if result.status == "failed")
 
     @property
     def passed(self) -> bool:
+        """True where every check passed."""
         return all(result.status == "passed" for result in self.results)
 
     def __str__(self) -> str:
@@ -82,7 +84,10 @@ class Report:
 
 
 def judge(check: Check, subject: Any) -> Result:
-    """Makes one check; whatever the method raises is a failure of it."""
+    """Make one check; whatever the method raises is a failure of it.
+
+    :returns: the outcome, with the remark, or the reason and its remedy
+    """
     try:
         with contained():
             return Result(check.title, "passed", check.run(subject) or "")
@@ -95,17 +100,20 @@ def judge(check: Check, subject: Any) -> Result:
 
 
 def last_line(error: BaseException) -> str:
-    """`ValueError: budget 3 is …`, as the last line of a traceback."""
+    """The last line of a traceback, `ValueError: budget 3 is …`."""
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".rstrip(": ")
 
 
 def require(holds: Any, reason: str, remedy: str) -> None:
-    """:raises Failure: it does not hold."""
+    """Let a check fail unless a condition holds.
+
+    :raises Failure: it does not hold.
+    """
     if not holds:
         raise Failure(reason, remedy)
 
 
 def listed(names: Iterable[Any], limit: int = 4) -> str:
-    """`a, b, c, d, …`"""
+    """The first names, `a, b, c, d, …`."""
     names = [str(name) for name in names]
     return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")

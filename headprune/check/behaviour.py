@@ -69,7 +69,7 @@ def undisturbed(subject: Subject) -> str | None:
 
 @check("scoring costs no more than allowed")
 def cost(subject: Subject) -> str | None:
-    """What attention modules compute is counted, not timed; a backward pass counts as two forward passes."""
+    """The work of attention modules is counted, not timed; a backward pass counts as two forward passes."""
     run, family = subject.run(Setting()), Setting().family
     passes = run.passes.work / pass_over(family.model(), family.batches())
     unit = "times one forward and backward pass over the batches"
@@ -95,7 +95,7 @@ def files(subject: Subject) -> str | None:
 
 @check("the frames of the callers are left alone")
 def frames(subject: Subject) -> str | None:
-    """What computes a cell holds its specification and its data; a method that looks for them may find the test set.
+    """The callers of a method hold the specification and data of a cell; whoever looks for them may find the test set.
 
     Around the checks lie a specification and a corpus of no use, see `headprune.check.bait`: whoever reads them is told
     of, however it came there.

@@ -37,7 +37,7 @@ READERS = {
 
 @check("the file imports only what a method may")
 def imports(subject: Subject) -> str | None:
-    """Of the library: gates, heads, the maths and the contracts; nothing that knows data, paths or settings."""
+    """A method may import gates, heads, the maths and the contracts; nothing that knows data, paths or settings."""
     source = subject.entry.file.read_text(encoding="utf-8")
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -83,7 +83,7 @@ def description(subject: Subject) -> str | None:
 
 @check("modes, budgets and learning rate are declared", "gate")
 def training_attributes(subject: Subject) -> str | None:
-    """What the framework plans trainings by."""
+    """The attributes by which the framework plans trainings are of the right kind."""
     cls, names = subject.entry.method, {item.name: item for item in fields(subject.options)}
     modes, coefficient = cls.modes, cls.coefficient  # type: ignore[attr-defined]
     good = isinstance(modes, tuple) and modes and set(modes) <= set(MODES)

@@ -37,13 +37,14 @@ class Classifier(BaseFairseqModel):
         self.encoder, self.head = encoder, nn.Linear(encoder.embed_tokens.embedding_dim, labels)
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Tensor:
-        """:returns: logits (batch, labels)"""
+        """Logits of the labels (batch, labels)."""
         states = self.encoder(src_tokens, src_lengths)["encoder_out"][0]  # (src, batch, model)
         return self.head(states.mean(0))
 
 
 @cache
 def dictionary() -> Dictionary:
+    """A dictionary of made-up words."""
     words = Dictionary()
     for number in range(WORDS):
         words.add_symbol(f"w{number}")

@@ -79,7 +79,7 @@ def _read(told: Path) -> list[dict[str, Any]]:
 
 
 def _reports(news: list[dict[str, Any]], file: Path, ending: tuple[str, str]) -> list[Report]:
-    """What was told, method by method; if it was not all, what ended it is a failure of the check it ended."""
+    """The reports of what was told, method by method; where it was not all, the check that ended it has failed."""
     methods: list[tuple[Checked, list[Result]]] = []
     check = IMPORT
     for item in news:
@@ -97,7 +97,7 @@ def _reports(news: list[dict[str, Any]], file: Path, ending: tuple[str, str]) ->
 
 
 def _ending(code: int | None, seconds: float) -> tuple[str, str]:
-    """How a process ended that was to go on, and what its author can do about it."""
+    """The end of a process that was to go on, in words, and what the author can do about it."""
     returns = "a method returns or raises; it never calls sys.exit or os._exit, nor sends itself a signal"
     if code is None:
         remedy = "look for a loop without an end; a method that needs longer gets it by `--seconds`"

@@ -34,7 +34,7 @@ def scores(subject: Subject) -> str | None:
 
 
 def _faulty_scores(run: Run) -> Failure | None:
-    """What is wrong with the return values of `scores` and `rank`."""
+    """The faults of the return values of `scores` and `rank`."""
     total, found = len(run.space), run.scores
     remedy = f"return one number per head, a tensor ({total},) here, in the order of `HeadSpace.of(model)`"
     if found is not None and not isinstance(found, Tensor):
@@ -86,7 +86,7 @@ def budgets(subject: Subject) -> str | None:
 
 @check("equal heads do not change the count")
 def ties(subject: Subject) -> str | None:
-    """On a model whose heads are clones, or with gate parameters that are all equal, K heads are kept nevertheless."""
+    """K heads are kept also of a model whose heads are clones, and with gate parameters that are all equal."""
     for family in FAMILIES:
         run = _reached(subject, Setting(family=family, clones=True), "break ties by position")
         _count(run)
@@ -148,7 +148,10 @@ def _reached(subject: Subject, setting: Setting, remedy: str) -> Run:
 
 
 def _count(run: Run) -> None:
-    """:raises Failure: an exact method misses a budget."""
+    """Require of an exact method that every mask keeps as many heads as its budget.
+
+    :raises Failure: an exact method misses a budget.
+    """
     if not run.exact:
         _ = run.prunings
         return

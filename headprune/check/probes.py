@@ -1,4 +1,4 @@
-"""What a method does besides returning masks: model passes it makes, global random numbers it depends on."""
+"""Probes of a method's side effects: model passes it makes, global random numbers it depends on."""
 
 from __future__ import annotations
 
@@ -56,14 +56,17 @@ class PositionCounts:
 
     @property
     def work(self) -> int:
-        """In positions of a forward pass."""
+        """The work seen so far, in positions of a forward pass."""
         return self.plain + (1 + BACKWARD) * self.differentiable
 
 
 @contextmanager
 def counting(model: nn.Module) -> Iterator[PositionCounts]:
     """Counts what the attention modules of `model`, of its parts and of copies of it compute: a pass over a part of the
-    model, or over copies of an example, counts for what it is."""
+    model, or over copies of an example, counts for what it is.
+
+    :returns: yields the counts, which grow with every pass
+    """
     passes, kinds = PositionCounts(), {type(point.module) for point in attention_points(model)}
 
     def count(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:

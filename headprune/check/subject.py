@@ -23,6 +23,7 @@ EVERYTHING = Scope()
 
 
 def generator(seed: int) -> torch.Generator:
+    """A generator of random numbers with this seed."""
     return torch.Generator().manual_seed(seed)
 
 
@@ -45,7 +46,7 @@ class Setting:
 
 @dataclass
 class Run:
-    """What a call of `masks` returned, and did besides."""
+    """A call of `masks`: its return value, and what it did besides."""
 
     setting: Setting
     space: HeadSpace  # that the masks are over
@@ -97,6 +98,7 @@ class Subject:
         return made
 
     def run(self, setting: Setting) -> Run:
+        """The call of `masks` in a setting, which is made once."""
         if setting not in self._runs:
             self._runs[setting] = self._run(setting)
         return self._runs[setting]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from headprune.check import bait, behaviour, declarations, gates, masks, training
-from headprune.check.base import Check, Checked, Report, Result, judge
+from headprune.check.base import Check, Checked, Failure, Report, Result, judge, listed
 from headprune.check.isolated import FACTOR, LoadError
 from headprune.check.probes import alone
 from headprune.check.subject import Subject
-from headprune.check.variants import varied
 from headprune.method import Entry, load_files
 from headprune.method.audit import Seen, watching
 from headprune.method.registry import BUILT_IN
@@ -46,6 +45,36 @@ BEHAVIOUR: tuple[Check, ...] = (
     training.resumes,
     training.frozen_model,
 )
+
+
+def varied(checks: Sequence[Check]) -> Check:
+    """The check that all of these hold for every flag and choice, one changed at a time."""
+
+    def run(subject: Subject) -> str | None:
+        """Numbers are left as they are: what they may be is not declared."""
+        names = []
+        for name, value in variations(subject.options):
+            other = Subject(subject.entry, subject.factor, subject.seen, subject.given | {name: value})
+            names.append(f"{name}={value}")
+            for check in checks:
+                if subject.entry.kind not in check.kinds or (found := judge(check, other)).status != "failed":
+                    continue
+                if judge(check, subject).status != "failed":  # else it is told already
+                    raise Failure(f"with {name}={value}, “{check.title}” fails: {found.text}", found.remedy)
+        return listed(names, 12) or "no flags, no choices"
+
+    return Check("flags and choices keep the contract, too", run)
+
+
+def variations(options: Any) -> Iterator[tuple[str, Any]]:
+    """Every flag turned over, and every other choice of an option that declares its choices."""
+    for item in fields(options):
+        value = getattr(options, item.name)
+        if isinstance(value, bool):
+            yield item.name, not value
+        yield from ((item.name, choice) for choice in item.metadata.get("choices", ()) if choice != value)
+
+
 CHECKS = (*DECLARED, *BEHAVIOUR, varied(BEHAVIOUR), behaviour.files, behaviour.frames)  # the last: of all before
 
 
@@ -55,7 +84,7 @@ def check_here(
     options: Mapping[str, Any] | None = None,
     tell: Tell = lambda news: None,
 ) -> list[Report]:
-    """As `headprune.check.check_file`, in this process: for files that are known not to end it.
+    """Check a file as `headprune.check.check_file` does, in this process: for files that are known not to end it.
 
     :param tell: is told what is checked and what came of it, as it happens
     """
@@ -93,7 +122,11 @@ def load(file: Path) -> list[Entry]:
 def check_method(
     entry: Entry, factor: float, seen: Seen, options: Mapping[str, Any] | None, tell: Tell = lambda news: None
 ) -> Report:
-    """:param seen: what `watching` collects"""
+    """Make all checks of the kind of a method.
+
+    :param seen: what `watching` collects
+    :returns: the outcomes, in the order of CHECKS
+    """
     spec, corpus = bait.Specification(seen.frames), bait.Corpus(seen.frames)  # noqa: F841  for whoever looks for them
     subject = Subject(entry, factor, seen, options)
     tell({"method": entry.name, "kind": entry.kind})

@@ -33,7 +33,10 @@ class Training:
         self.losses: list[float] = []
 
     def train(self, start: int, end: int, randomness: int = 1) -> Training:
-        """Updates `start` to `end`; `randomness` seeds the global generators, which a method has no use for."""
+        """Updates `start` to `end`; `randomness` seeds the global generators, which a method has no use for.
+
+        :returns: this training, for calls in a chain
+        """
         self.model.train()
         self.method.train()
         for update in range(start, end):
@@ -53,10 +56,12 @@ class Training:
         return self
 
     def state(self) -> dict[str, Any]:
+        """The states of model, gates and optimiser, by name."""
         parts = {"model": self.model, "gates": self.method, "optimiser": self.optimiser}
         return {name: part.state_dict() for name, part in parts.items()}
 
     def restore(self, state: dict[str, Any]) -> Training:
+        """This training, set to a state that `state` returned."""
         self.model.load_state_dict(state["model"])
         self.method.load_state_dict(state["gates"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -107,7 +112,7 @@ def resumes(subject: Subject) -> str | None:
 
 @check("a frozen model stays as it is", "gate")
 def frozen_model(subject: Subject) -> str | None:
-    """In pipelined mode the gates alone train; the weights of the model stay byte-identical."""
+    """The gates alone train in pipelined mode; the weights of the model stay byte-identical."""
     if "pipelined" not in subject.entry.method.modes:  # type: ignore[attr-defined]
         return "not trained on a frozen model"
     training = Training(subject, TRANSLATION, frozen=True) if _has_parameters(subject) else None

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from headprune import __version__
+from headprune.cli import jobs
 from headprune.naming import unknown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -32,7 +33,7 @@ def common(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
     ] = False,
 ) -> None:
-    """What stands before the name of a command."""
+    """Options that stand before the name of a command."""
 
 
 @app.command()
@@ -274,38 +275,12 @@ def resume(
     calls.resume(folder, elsewhere, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
 
 
-@app.command(hidden=True)
-def job(
-    kind: str,
-    spec: Annotated[str, typer.Option(help="JSON of its specification; -: from the standard input")],
-    receipt: Annotated[Path, typer.Option(help="file to write when done")],
-    attempt: Annotated[int, typer.Option(help="counted from 1; the parent of the job reads it")] = 1,
-    minutes: Annotated[float | None, typer.Option(help="time limit; the parent of the job keeps it")] = None,
-) -> None:
-    """Run one job of the DAG."""
-    from headprune.pipeline.jobs import run
-    from headprune.pipeline.specification import parsed, require_meaning
-    from headprune.pipeline.supervisor import read_spec
-
-    given = parsed(read_spec(spec), kind)
-    require_meaning(given)
-    run(kind, given, receipt)
-
-
-@app.command(hidden=True)
-def collect(config: Annotated[str, typer.Option(help="JSON of the whole configuration")]) -> None:
-    """Gather all cells into the result tables."""
-    from headprune.config import load
-    from headprune.pipeline.collect import collect as gather
-    from headprune.pipeline.plan import Plan
-    from headprune.pipeline.specification import json_object
-
-    counts = gather(Plan(load(json_object(config, "--config"))), lambda line: print(line, flush=True))
-    print("cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()), flush=True)
+app.command(hidden=True)(jobs.job)
+app.command(hidden=True)(jobs.collect)
 
 
 def main() -> Any:
-    """Runs a command: errors of the user are one line, everything else keeps its trace."""
+    """Run a command: errors of the user are one line, everything else keeps its trace."""
     try:
         return app()
     except (OSError, ValueError) as error:

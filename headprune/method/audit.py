@@ -1,4 +1,4 @@
-"""What code reaches for besides what it is given: files, programs, sockets, and the frames of its callers.
+"""Watching what code reaches for besides what it is given: files, programs, sockets, and the frames of its callers.
 
 Python tells of these by audit events. What code written in C++ opens, and what comes by other ways such as memory
 addresses, is not told.
@@ -34,7 +34,7 @@ _FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")  # attributes that le
 
 @dataclass
 class Seen:
-    """What was seen within `watching`."""
+    """The accesses that were seen within `watching`."""
 
     opened: list[str] = field(default_factory=list)  # files that are no code, programs, sockets
     frames: list[str] = field(default_factory=list)  # ways in which foreign code looked for the frames of others
@@ -82,7 +82,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_foreign(frame: FrameType | None) -> bool:
-    """Whether the code that asks is neither Python's, a library's nor ours; `inspect` and `eval` ask for others."""
+    """Return whether the code that asks is neither Python's, a library's nor ours; `inspect`, `eval` ask for others."""
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith("<") and Path(name).name != "inspect.py":
@@ -92,7 +92,7 @@ def _is_foreign(frame: FrameType | None) -> bool:
 
 
 def is_library(path: str) -> bool:
-    """Whether Python or a library may open `path` by itself: code anywhere, data only beside installed libraries."""
+    """Return whether Python or a library may open `path` by itself: code anywhere, data beside installed libraries."""
     full = os.path.realpath(path)
     if full.endswith(_CODE) or f"{os.sep}__pycache__{os.sep}" in full:
         return True
@@ -101,5 +101,5 @@ def is_library(path: str) -> bool:
 
 
 def within(path: str, folder: str) -> bool:
-    """Whether a path without links lies below a folder."""
+    """Return whether a path without links lies below a folder."""
     return path.startswith(os.path.realpath(folder) + os.sep)

@@ -26,13 +26,14 @@ def option(default: Any, help: str, trains: bool = True, choices: Sequence[Any] 
     :param choices: all values that it may take; empty: any of the type of the default
     :param trains: False for one that only says how masks are read off a finished training of a gate method; trainings
         that differ in nothing else are shared
+    :returns: a field of a dataclass
     """
     return field(default=default, metadata={"help": help, "trains": trains, "choices": tuple(choices)})
 
 
 @dataclass(frozen=True)
 class NoOptions:
-    """For methods without hyper-parameters."""
+    """The options of methods without hyper-parameters: none."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class ScoreMethod:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. `generator` yields the random numbers of this draw, the same when a run is resumed."""
+    """Progress of a training. `generator` yields the random numbers of this draw, the same when a run is resumed."""
 
     update: int  # updates done, counted from 0
     total: int  # updates of the whole training
@@ -140,6 +141,7 @@ class Progress:
 
     @property
     def fraction(self) -> float:
+        """Share of the updates that are done, 0…1."""
         return self.update / self.total
 
 
@@ -216,7 +218,7 @@ class GateMethod(nn.Module):
         raise TypeError(f"{type(self).__name__} does not override `keep`")
 
     def gates(self, mask: HeadMask) -> Tensor:
-        """What evaluation during training multiplies the heads of `self.space` with (N,), differentiation aside.
+        """The factors of the heads of `self.space` (N,) in evaluation during training, differentiation aside.
 
         The mask itself, unless the method scales what is left; then `masks` returns a `Pruning` whose output
         projections do the same.
@@ -225,7 +227,7 @@ class GateMethod(nn.Module):
 
     @property
     def exact(self) -> bool:
-        """Whether `keep` hits its budget by construction; if not, the count it achieved is what is reported."""
+        """True where `keep` hits its budget by construction; if not, the count it achieved is what is reported."""
         return True
 
     def masks(

@@ -1,4 +1,4 @@
-"""What method files say of their methods, read without running them, so that profiles can be checked without torch.
+"""Declarations of method files, read without running them, so that profiles can be checked without torch.
 
 Read are classes at the top of a file, under `@register("name")` alone, that derive from a contract and give attributes
 and defaults of options as literals or sums of them, as every method of this repository does. What a file registers when

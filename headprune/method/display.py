@@ -45,6 +45,6 @@ def method(console: Console, entry: Entry) -> None:
 
 
 def card(entry: Entry) -> Path:
-    """Where the fidelity card of a method is: in docs/methods, or beside the file of a method from elsewhere."""
+    """Path of a method's fidelity card: in docs/methods, or beside the file of a method from elsewhere."""
     folder = CARDS if entry.file.parent == BUILT_IN else entry.file.parent
     return folder / f"{entry.name}.md"

@@ -1,4 +1,4 @@
-"""What is known of a method, and its options. Imports no torch: profiles are checked by it before anything heavy is."""
+"""An entry of the registry: a method and its options. Imports no torch: profiles are checked by it before."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Entry:
 
 
 def _serviceable(value: Any) -> bool:
-    """Whether every number in a value is finite and no larger than `LARGEST`."""
+    """Return whether every number in a value is finite and no larger than `LARGEST`."""
     if isinstance(value, Mapping):
         return all(map(_serviceable, value.values()))
     if isinstance(value, list | tuple):

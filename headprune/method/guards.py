@@ -1,4 +1,4 @@
-"""What foreign code must leave as it was: a model, and the state of the process that others compute in.
+"""Guards of what foreign code must leave as it was: a model, and the state of the process that others compute in.
 
 A look at a model hashes all its tensors: about a second per gigabyte, before and after.
 """
@@ -172,5 +172,5 @@ def unread(what: str, folder: Path) -> Iterator[None]:
 
 
 def _is_in(name: str, folder: Path) -> bool:
-    """Whether a name is one of a file in a folder, by itself or by what it links to."""
+    """Return whether a name is one of a file in a folder, by itself or by what it links to."""
     return any(within(path, str(folder)) for path in (os.path.abspath(name), os.path.realpath(name)))

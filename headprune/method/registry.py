@@ -35,6 +35,7 @@ _REGISTRY: dict[str, Entry] = {}
 def register(name: str, paper: str = "") -> Callable[[MethodType], MethodType]:
     """Class decorator: makes a `ScoreMethod` or `GateMethod` known under `name`.
 
+    :returns: the decorator, which returns the class as it is
     :raises DuplicateError: the name is taken by another file.
     :raises ValueError: it cannot be part of a file name.
     :raises TypeError: the class follows neither contract, or has a title or a family that is no text.
@@ -75,7 +76,10 @@ def load_methods(*directories: str | Path) -> dict[str, Entry]:
 
 
 def load_files(*files: Path) -> dict[str, Entry]:
-    """As `load_methods`, of single files."""
+    """Load the methods of single files, as `load_methods` does those of folders.
+
+    :returns: the entries of these files by name, sorted
+    """
     files = tuple(file.resolve() for file in files)
     new = [file for file in files if _module_name(file) not in sys.modules]
     if (found := rehearse(new, _execute)) is not None:

@@ -56,7 +56,7 @@ def rehearse(things: Sequence[T], act: Callable[[T], Any]) -> tuple[T, str] | No
 
 
 def _act(things: Sequence[T], act: Callable[[T], Any], tell: Connection) -> None:
-    """In the copy: nothing that is printed is seen, as it will be printed again."""
+    """Act in the copy: nothing that is printed is seen, as it will be printed again."""
     listen()  # no keyboard speaks to a copy: what interrupts it is its own
     sys.stdout = sys.stderr = nothing = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (1, 2):

@@ -95,7 +95,7 @@ def _between(low: float, high: float) -> float | None:
 
 
 def _ratio(part: tuple[float, float]) -> float:
-    """How many times the one is the other; of nothing, as if it were the lower limit."""
+    """The ratio of one to the other; nothing counts as if it were the lower limit."""
     low, high = part
     return high / max(low, LIMITS[0])
 

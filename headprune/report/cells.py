@@ -25,7 +25,7 @@ MEASUREMENT = ["metric", "split", "batch_size", "unit", "metric_signature"]  # w
 def cells_of(sources: Sources) -> Record:
     """Everything the page shows of cells.
 
-    :return: `groups` (track, dataset, model, their examples and units of their own), `metrics` (columns of values),
+    :returns: `groups` (track, dataset, model, their examples and units of their own), `metrics` (columns of values),
         `spaces` (heads of models), `pool` (what cells share) and `cells`, which point into the others by place
     """
     pool, spaces = Pool(), Pool()
@@ -75,7 +75,7 @@ def _text(value: Any) -> str:
 
 
 def _values(cells: pd.DataFrame, metrics: list[Record]) -> dict[tuple[Any, ...], Record]:
-    """By cell its values in the order of `metrics`, and quartiles by place where there are any."""
+    """The values of every cell in the order of `metrics`, and quartiles by place where there are any."""
     places = {tuple(metric.values()): number for number, metric in enumerate(metrics)}
     table = cells[cells["status"] == "ok"].reindex(columns=[*CELL, *MEASUREMENT, "value", "q25", "q75"])
     found: dict[tuple[Any, ...], Record] = {}
@@ -90,7 +90,7 @@ def _values(cells: pd.DataFrame, metrics: list[Record]) -> dict[tuple[Any, ...],
 
 
 def _masks(masks: pd.DataFrame | None, spaces: Pool) -> dict[tuple[Any, ...], Record]:
-    """By cell the place of its head space, and a digit for every head of it: 1 kept, 0 removed."""
+    """The place of every cell's head space, and a digit for every head of it: 1 kept, 0 removed."""
     if masks is None:
         return {}
     order = masks.assign(rank=masks["type"].map({kind: n for n, kind in enumerate(TYPES)}).fillna(len(TYPES)))
@@ -106,7 +106,7 @@ def _masks(masks: pd.DataFrame | None, spaces: Pool) -> dict[tuple[Any, ...], Re
 
 
 def _configurations(manifest: Mapping[str, Any], pool: Pool) -> dict[str, Record]:
-    """By signature what it stands for: by key the place of the value."""
+    """The configuration that every signature stands for: by key the place of the value."""
     signatures = manifest.get("signatures", {})
     if not isinstance(signatures, dict):
         return {}

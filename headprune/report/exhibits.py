@@ -38,7 +38,7 @@ class Figure:
 
     @property
     def alternative(self) -> str:
-        """What is said in place of the picture."""
+        """The text in place of the picture."""
         return self.caption[0] if self.caption else self.title
 
 

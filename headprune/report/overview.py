@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from headprune.analysis.comparisons import REFERENCE
+from headprune.analysis.study import REFERENCE
 from headprune.analysis.tables import (
     LINE,
     UNPRUNED,
@@ -59,15 +59,20 @@ class Overview:
 
     @property
     def cells(self) -> int:
+        """Number of cells that were planned."""
         return sum(self.statuses.values())
 
     @property
     def without_result(self) -> int:
+        """Number of cells that have no result."""
         return self.cells - self.statuses.get("ok", 0)
 
 
 def overview(results: Results, group: tuple[str, ...]) -> Overview:
-    """Counts and best lines. As in the results table, treated masks and means over more than K heads do not compete."""
+    """Counts and best lines. As in the results table, treated masks and means over more than K heads do not compete.
+
+    :returns: the numbers of one (profile, track, dataset, model)
+    """
     cells = in_group(results.cells, group)
     quality = quality_of(cells)
     runs = outcomes(cells, quality)
@@ -123,7 +128,7 @@ def percent(share: float) -> str:
 
 
 def provenance(sources: Sources) -> dict[str, str]:
-    """By what it is, a text: how the results came about, as far as the manifest tells."""
+    """The origin of the results as far as the manifest tells it: texts by what they tell of."""
     manifest = sources.manifest
     git = _mapping(manifest, "git")
     environment = _mapping(manifest, "environment")

@@ -32,7 +32,7 @@ def write(results: Path, out: Path) -> Path:
 
     :param results: folder with cells.parquet and whatever else the run left; what is not there is said on the page
     :param out: folder of the page, made when absent; its figures/ and tables/ count more than those of `results`
-    :return: the page
+    :returns: the page
     :raises ResultsError: cells.parquet is absent, unreadable, or of another schema
     :raises OSError: the page cannot be written
     """
@@ -78,7 +78,7 @@ def page(sources: Sources, out: Path) -> str:
 
 
 def policy(style: str, script: str) -> str:
-    """What the page may do: run this script, use this style, show pictures that it holds itself."""
+    """The content security policy: the page runs this script, uses this style, shows pictures that it holds itself."""
     own = f"img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
     return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
 

@@ -1,4 +1,4 @@
-"""What a report is made from, and what of it a results folder does not have."""
+"""The sources of a report, and those of them that a results folder does not have."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def read_sources(folder: Path, out: Path) -> Sources:
     """Reads the tables and the manifest of a results folder.
 
     :param out: where the report goes; figures and tables there count more than those of `folder`
+    :returns: what there is, and sentences on what is absent
     :raises ResultsError: there is no cells.parquet, or it is unreadable; all else may be absent.
     """
     absent = []

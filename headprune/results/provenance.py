@@ -1,4 +1,4 @@
-"""Where a number comes from: code, libraries, hardware; and the signature that stands for all of it."""
+"""The origin of a number: code, libraries, hardware; and the signature that stands for all of it."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def digest(value: Any) -> str:
 
 
 def file_sha256(path: str | Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -59,7 +60,7 @@ def code_sha256() -> str:
 
 
 def hash_of_code(package: Path) -> str:
-    """Of a copy of the package, wherever it lies: names and bytes of the files count."""
+    """The hash of a copy of the package, wherever it lies: names and bytes of the files count."""
     total = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).as_posix()
@@ -69,7 +70,7 @@ def hash_of_code(package: Path) -> str:
 
 
 def is_left_out(name: str) -> bool:
-    """Whether a file of the package, `report/page.py`, is no part of the hash."""
+    """Return whether a file of the package, `report/page.py`, is no part of the hash."""
     return any(name == out or name.startswith(f"{out}/") for out in LEFT_OUT)
 
 
@@ -81,7 +82,7 @@ def libraries() -> dict[str, str]:
 
 @cache
 def hardware() -> str:
-    """What computes: processor and GPU with what their kernels are chosen by. Part of every signature.
+    """The hardware that computes: processor and GPU with what kernels are chosen by. Part of every signature.
 
     Two processors may bear one name and round differently, since libraries pick their kernels by family, model and
     instruction sets; all of these are here. Microcode, clock and caches stand beside the signature, in the manifests
@@ -108,7 +109,7 @@ def processor() -> dict[str, Any]:
 
 
 def cpu_of(cpuinfo: str) -> dict[str, Any]:
-    """What /proc/cpuinfo says of the first processor, and how many there are; keys that it lacks are left out."""
+    """The first processor by /proc/cpuinfo, and how many there are; keys that it lacks are left out."""
     blocks = [block for block in cpuinfo.split("\n\n") if block.strip()]
     lines = (line.partition(":") for line in blocks[0].splitlines()) if blocks else ()
     told = {key.strip(): value.strip() for key, _, value in lines}
@@ -138,11 +139,11 @@ def git_commit() -> Mapping[str, Any]:
 
 
 def _git(*words: str) -> str:
-    """What git says of the folder that the package lies in."""
+    """The answer of git about the folder that the package lies in."""
     done = subprocess.run(["git", *words], cwd=PACKAGE.parent, capture_output=True, check=True)
     return os.fsdecode(done.stdout).strip()
 
 
 def environment() -> dict[str, Any]:
-    """What every signature includes beside the cell's own configuration."""
+    """The part of every signature that is not the cell's own configuration."""
     return {"code": code_sha256(), "libraries": libraries(), "hardware": hardware()}

@@ -1,1 +1,1 @@
-"""What a head is worth: attention maps, losses under masks, the outputs that make up for what is removed."""
+"""The worth of a head: attention maps, losses under masks, the outputs that make up for what is removed."""

@@ -1,4 +1,4 @@
-"""What heads attend to: statistics of their attention probabilities, averaged over query positions.
+"""Statistics of the attention probabilities of heads, averaged over query positions.
 
 fairseq's attention passes its probabilities through `dropout_module`, where a hook reads them. Padding is never a
 query, and has probability 0 as a key.
@@ -30,7 +30,7 @@ class AttentionMap:
 
     @property
     def visible(self) -> Tensor:
-        """Whether a query may look at a key: some head gives it a weight (batch, tgt, src)."""
+        """True where a query may look at a key: some head gives it a weight (batch, tgt, src)."""
         return (self.weights > 0).any(1)
 
 
@@ -135,7 +135,7 @@ def head_means(model: nn.Module, batches: Iterable[Mapping[str, Any]], statistic
 
 
 def _sums(map: AttentionMap, statistic: Statistic) -> Tensor:
-    """Of every head the sum of the statistic, and the number of positions it was summed over (2, heads)."""
+    """The sum of the statistic of every head, and the number of positions it was summed over (2, heads)."""
     values, defined = statistic(map)
     valid = (map.queries & defined).unsqueeze(1).expand_as(values)  # (batch, heads, tgt)
     return torch.stack([values.masked_fill(~valid, 0).sum((0, 2)), valid.sum((0, 2)).double()])

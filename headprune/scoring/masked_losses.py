@@ -45,9 +45,7 @@ def masked_losses(
     :returns: nats (M,), float64
     :raises ValueError: a model without heads, masks of another shape, or no target tokens.
     """
-    total_heads = len(HeadSpace.prunable(model))
-    if masks.dim() != 2 or masks.shape[1] != total_heads:
-        raise ValueError(f"masks of shape {tuple(masks.shape)} for {total_heads} heads: expected (M, {total_heads})")
+    _require_shape(masks, len(HeadSpace.prunable(model)))
     masks, training = masks.detach().float().cpu(), model.training
     losses, tokens = torch.zeros(len(masks), dtype=torch.float64), 0
     if not len(masks):
@@ -57,10 +55,8 @@ def masked_losses(
         with torch.no_grad():
             for stream in _streams(model, batches):
                 tokens += sum(int(batch["target"].ne(padding_index(model)).sum()) for batch in stream)
-                layers = layers_of(model, stream[0]) if reuse and len(stream) == 1 else None
-                first = _Whole(model, stream[0]) if layers is None else PrefixTree(model, stream[0], layers)
-                forwards = [first, *(_Whole(model, batch) for batch in stream[1:])]
-                for rows in first.order(masks).split(min(_copies(batch, positions) for batch in stream)):
+                forwards = _forwards(model, stream, reuse)
+                for rows in forwards[0].order(masks).split(min(_copies(batch, positions) for batch in stream)):
                     forget(model)
                     for forward in forwards:
                         losses[rows] += _summed(model, forward(masks[rows]), forward.batch["target"], len(rows))
@@ -71,6 +67,19 @@ def masked_losses(
     if not tokens:
         raise ValueError("a loss needs at least one target token; the batches are empty")
     return losses / tokens
+
+
+def _require_shape(masks: Tensor, heads: int) -> None:
+    """Refuse masks that are not (M, N)."""
+    if masks.dim() != 2 or masks.shape[1] != heads:
+        raise ValueError(f"masks of shape {tuple(masks.shape)} for {heads} heads: expected (M, {heads})")
+
+
+def _forwards(model: nn.Module, stream: Sequence[Batch], reuse: bool) -> list[_Whole | PrefixTree]:
+    """The forward pass of every batch of a stream; with a tree of prefixes where its layers can be reused."""
+    layers = layers_of(model, stream[0]) if reuse and len(stream) == 1 else None
+    first = _Whole(model, stream[0]) if layers is None else PrefixTree(model, stream[0], layers)
+    return [first, *(_Whole(model, batch) for batch in stream[1:])]
 
 
 def _streams(model: nn.Module, batches: Iterable[Batch]) -> Iterator[list[Batch]]:
@@ -98,13 +107,13 @@ class _Whole:
         return torch.arange(len(masks))
 
     def __call__(self, masks: Tensor) -> Any:
-        """:param masks: (M, N)"""
+        """Output of the model under every mask (M, N)."""
         set_gates(self.model, masks.repeat(self.size, 1))
         return self.model(**_stack(self.batch["net_input"], len(masks)))
 
 
 def _copies(batch: Batch, positions: int) -> int:
-    """How many times a batch fits into one forward pass."""
+    """The number of copies of a batch that fit into one forward pass."""
     tensors = [value for value in batch["net_input"].values() if isinstance(value, Tensor)]
     return max(1, positions // max(1, *(tensor.numel() for tensor in [*tensors, batch["target"]])))
 
@@ -121,7 +130,7 @@ def _summed(model: Any, output: Any, target: Tensor, copies: int) -> Tensor:
 
 
 def spread_examples(batches: Sequence[Batch], count: int) -> list[Batch]:
-    """`count` examples at even distances over all batches, which are sorted by length more often than not; 0: all.
+    """So many examples at even distances over all batches, which are sorted by length more often than not; 0: all.
 
     Only `net_input` and `target` of a batch that is cut are kept.
 

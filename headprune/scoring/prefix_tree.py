@@ -115,7 +115,7 @@ class PrefixTree:
         return forward
 
     def _encoded(self, prefixes: Sequence[Prefix], encoded: Tensor | None = None) -> list[Tensor | None]:
-        """What a decoder layer attends to: of the encoder's output, a copy for every prefix."""
+        """The encoder's output that a decoder layer attends to, a copy for every prefix."""
         if encoded is None:
             return [None]
         known = self.wanted[self.encoders - 1]

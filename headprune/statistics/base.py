@@ -1,4 +1,4 @@
-"""What the statistics share: an estimate with its interval, and resampling."""
+"""The common ground of the statistics: an estimate with its interval, and resampling."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Estimate:
 
     @property
     def has_interval(self) -> bool:
+        """True where both bounds are known."""
         return bool(np.isfinite(self.low) and np.isfinite(self.high))
 
 

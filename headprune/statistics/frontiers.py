@@ -79,6 +79,7 @@ def front_band(
     :param cost: (points, seeds); NaN: that seed has no such point
     :param quality: likewise. Seeds are drawn as blocks: all points of a seed together
     :param at: (places,) costs to give the steps at
+    :returns: the steps and their percentile band, (places,) each
     """
     places = np.asarray(at, dtype=np.float64)
     value, drawn, n = _over_seeds(cost, quality, lambda c, q: attained(c, q, places), samples, seed)
@@ -90,10 +91,10 @@ def front_band(
 
 
 def front_membership(cost: ArrayLike, quality: ArrayLike, samples: int = RESAMPLES, seed: int = SEED) -> Array:
-    """Of every point the share of draws of seeds in which it is on the front; NaN with fewer than two seeds.
+    """The share of draws of seeds in which each point is on the front; NaN with fewer than two seeds.
 
     :param cost: (points, seeds), as in `front_band`
-    :return: (points,)
+    :returns: (points,)
     """
 
     def on_front(costs: Array, qualities: Array) -> Array:

@@ -47,6 +47,7 @@ class Family(Generic[Key]):
         floors: correcting the floors gives the floors of the corrected.
 
         :param floors: the smallest p of each test before correction; absent: 0
+        :returns: the family with raw and adjusted p-values and their floors, by key
         """
         least = {key: float("nan") if np.isnan(raw[key]) else (floors or {}).get(key, 0.0) for key in raw}
         adjusted, attainable = holm(list(raw.values())), holm(list(least.values()))
@@ -56,5 +57,5 @@ class Family(Generic[Key]):
 
     @property
     def size(self) -> int:
-        """How many tests were made."""
+        """Number of tests that were made."""
         return sum(not np.isnan(p) for p in self.raw.values())

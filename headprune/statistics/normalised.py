@@ -65,7 +65,7 @@ def flags(
     unpruned: Mapping[Any, float],
     level: float = LEVEL,
 ) -> tuple[str, ...]:
-    """What the quality control has to say of a method at one budget; the values by seed, more is better.
+    """The remarks of the quality control on a method at one budget; the values by seed, more is better.
 
     A method is flagged where it lies below random heads, or above the unpruned model, beyond the interval of the
     difference within seeds. One seed has no interval: it is flagged by its sign, and the flag says so.

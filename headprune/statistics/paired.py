@@ -15,29 +15,30 @@ swapped is that handful, and one segment more or less would turn the verdict (`s
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
-import sacrebleu
 from numpy.typing import ArrayLike, NDArray
-from sacrebleu.metrics.base import Metric, Score
-from sacrebleu.significance import PairedTest, Result, _compute_p_value
+from sacrebleu.significance import _compute_p_value
 from scipy import stats
 
 from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, finite, percentiles
+from headprune.statistics.corpus_scores import (
+    Lines,
+    drawn,
+    knowing,
+    metric_of,
+    randomization_p,
+    resampled_scores,
+    sacrebleu_seed,
+    score,
+)
 
-METRICS: dict[str, Callable[..., Metric]] = {
-    "bleu": partial(sacrebleu.metrics.BLEU, force=True),  # no warning that what pruned models babble looks tokenised
-    "chrf": sacrebleu.metrics.CHRF,
-}
 SAMPLES = {"bs": 1000, "ar": 10_000}  # sacrebleu's own
 LEAST = 10  # segments in which two outputs must differ for a test of them to decide
 EQUAL = 1e-9  # scores that differ by less are equal but for the order of summation
-Lines = Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class PairedComparison:
 
 
 def significant(p_value: float, differing: float, alpha: float) -> bool:
-    """Whether a test of outputs may be called significant.
+    """Return whether a test of outputs may be called significant.
 
     :param p_value: after correction where there is a family; NaN: no test was made
     :param differing: segments in which the outputs differ; NaN: not known, so that nothing may be called significant
@@ -68,7 +69,7 @@ def significant(p_value: float, differing: float, alpha: float) -> bool:
 
 
 def verdict(p_value: float, differing: float, alpha: float) -> str:
-    """`significant`, `not significant`, or `too few differing segments: 3`; empty where no test was made."""
+    """The verdict in words: `significant`, `not significant`, `too few differing segments: 3`; empty without a test."""
     if np.isnan(p_value):
         return ""
     if not differing >= LEAST:
@@ -92,6 +93,7 @@ def paired_bootstrap(
     :param system: likewise, the same seeds in the same order
     :param references: one a segment
     :param metric: `bleu` or `chrf`, sacrebleu's defaults
+    :returns: difference system − baseline with its bootstrap interval and p
     :raises ValueError: numbers of segments or seeds that differ, or an unknown metric.
     """
     return _test_lines("bs", baseline, system, references, metric, samples)
@@ -115,7 +117,7 @@ def segment_statistics(hypotheses: Lines, references: Lines, metric: str = "bleu
     """
     if len(hypotheses) != len(references) or not references:
         raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
-    found = _knowing(metric, tuple(references))._extract_corpus_statistics(list(hypotheses), None)
+    found = knowing(metric, tuple(references))._extract_corpus_statistics(list(hypotheses), None)
     return np.asarray(found, dtype=np.int64)
 
 
@@ -130,26 +132,21 @@ def compare_statistics(
     """A paired test on sufficient statistics, as `segment_statistics` gives them, one array a seed.
 
     :param test: `bs`: paired bootstrap; `ar`: approximate randomisation
+    :returns: scores are means over seeds, the interval is a bootstrap's whatever the test
     :raises ValueError: arrays of different shapes, or no seed.
     """
     shapes = {array.shape for array in (*baseline, *system)}
     if len(baseline) != len(system) or len(shapes) != 1:
         raise ValueError(f"{len(baseline)} and {len(system)} seeds with statistics of shapes {sorted(shapes)}")
     samples = samples or SAMPLES[test]
-    sides = (baseline, system)
-    one, two = (float(np.mean([_score(metric, array.sum(axis=0)) for array in side])) for side in sides)
+    one, two = (_mean_score(metric, side) for side in (baseline, system))
     equal = abs(two - one) < EQUAL
-    draws = (len(baseline[0]), samples if test == "bs" else RESAMPLES, _seed())
-    resampled = [np.mean([_resampled(metric, array.tobytes(), draws) for array in side], axis=0) for side in sides]
-    change = resampled[1] - resampled[0]
+    change = _resampled_change(metric, baseline, system, samples if test == "bs" else RESAMPLES)
     low, high = percentiles(change, level)
     if test == "bs":
         p_value = _compute_p_value(np.abs(change) - np.abs(change).mean(), abs(two - one))
     else:
-        p_value = _randomization(baseline, system, metric, samples)
-    signature = _metric(metric).get_signature()
-    signature.update("seed", str(_seed()).lower())
-    signature.update(test, samples)
+        p_value = randomization_p(baseline, system, metric, samples)
     return PairedComparison(
         baseline=one,
         system=two,
@@ -162,7 +159,7 @@ def compare_statistics(
         seeds=len(baseline),
         resamples=samples,
         test="paired bootstrap" if test == "bs" else "approximate randomisation",
-        signature=str(signature),
+        signature=_signature(metric, test, samples),
     )
 
 
@@ -184,28 +181,13 @@ def paired_means(
     :param baseline: (segments,) or (seeds, segments)
     :param system: likewise
     :param sizes: (segments,); absent: 1 each
+    :returns: means per unit of size
     :raises ValueError: shapes that differ, a value that is not finite, or no segments.
     """
-    first, second = (np.atleast_2d(finite(values, "segment values")) for values in (baseline, system))
-    if first.shape != second.shape or first.size == 0:
-        raise ValueError(f"values of shapes {first.shape} and {second.shape} are not paired")
-    weights = np.ones(first.shape[1]) if sizes is None else finite(sizes, "segment sizes")
-    if weights.shape != first.shape[1:]:
-        raise ValueError(f"{weights.size} segment sizes for {first.shape[1]} segments")
+    first, second, weights = _paired_values(baseline, system, sizes)
     total = weights.sum()
     change = (second - first).mean(axis=0)  # the seeds of a segment move together
-    p_value = 1.0
-    if len(change) > 1 and change.any():
-        found = stats.permutation_test(
-            (change,),
-            lambda x, axis=-1: x.sum(axis=axis) / total,
-            permutation_type="samples",
-            n_resamples=samples,
-            batch=max(1, 4_000_000 // len(change)),
-            rng=np.random.default_rng(seed),
-        )
-        p_value = float(found.pvalue)
-    counts = _draws(len(change), RESAMPLES, seed)
+    counts = drawn(len(change), RESAMPLES, seed)
     low, high = percentiles((counts @ change) / (counts @ weights), level)
     return PairedComparison(
         baseline=float(first.mean(axis=0).sum() / total),
@@ -213,58 +195,13 @@ def paired_means(
         difference=float(change.sum() / total),
         low=low,
         high=high,
-        p_value=p_value,
+        p_value=_permutation_p(change, total, samples, seed),
         segments=len(change),
         differing=int((first != second).any(axis=0).sum()),
         seeds=len(first),
         resamples=samples,
         test="paired permutation",
     )
-
-
-def _randomization(baseline: Sequence[NDArray[Any]], system: Sequence[NDArray[Any]], metric: str, trials: int) -> float:
-    """p of sacrebleu's approximate randomisation."""
-    # The statistics are what sacrebleu would extract from hypotheses; it needs their number and nothing else of them.
-    systems: Any = [(name, np.concatenate(side, axis=1)) for name, side in (("one", baseline), ("two", system))]
-    blocks: Any = {metric: _SeedBlocks(metric, len(baseline))}
-    _, results = PairedTest(systems, blocks, references=None, test_type="ar", n_samples=trials)()
-    found = next(results[name][1] for name in results if name != "System")
-    assert isinstance(found, Result)
-    assert found.p_value is not None
-    return float(found.p_value)
-
-
-class _SeedBlocks(Metric):
-    """The mean over seeds of a sacrebleu metric, from the statistics of all seeds side by side.
-
-    `PairedTest` takes any metric; what it calls the hypotheses are rows of statistics here.
-    """
-
-    def __init__(self, metric: str, seeds: int) -> None:
-        super().__init__()
-        self.metric, self.seeds = metric, seeds
-
-    def get_signature(self) -> Any:
-        return _metric(self.metric).get_signature()
-
-    def _extract_corpus_statistics(self, hypotheses: Any, references: Any) -> Any:
-        return hypotheses
-
-    def _aggregate_and_compute(self, stats: Any) -> Score:
-        return self._compute_score_from_stats(np.asarray(stats).sum(axis=0))
-
-    def _compute_score_from_stats(self, stats: Any) -> Score:
-        parts = np.asarray(stats).reshape(self.seeds, -1)
-        return Score("mean over seeds", float(np.mean([_score(self.metric, part) for part in parts])))
-
-    def _preprocess_segment(self, sent: str) -> str:
-        raise NotImplementedError("statistics are extracted before")
-
-    def _extract_reference_info(self, refs: Any) -> Any:
-        raise NotImplementedError("statistics are extracted before")
-
-    def _compute_segment_statistics(self, hypothesis: str, ref_kwargs: Any) -> Any:
-        raise NotImplementedError("statistics are extracted before")
 
 
 def _test_lines(
@@ -280,52 +217,54 @@ def _test_lines(
     return compare_statistics(test, first, second, metric, samples)
 
 
-@lru_cache
-def _metric(name: str) -> Any:
-    metric = _new_metric(name)
-    metric.num_refs = 1
-    return metric
+def _mean_score(metric: str, side: Sequence[NDArray[np.int64]]) -> float:
+    """The mean over seeds of a system's score."""
+    return float(np.mean([score(metric, array.sum(axis=0)) for array in side]))
 
 
-def _new_metric(name: str, **arguments: Any) -> Any:
-    if name not in METRICS:
-        raise ValueError(f"unknown metric {name!r} of outputs; available: {', '.join(METRICS)}")
-    return METRICS[name](**arguments)
+def _resampled_change(
+    metric: str, baseline: Sequence[NDArray[np.int64]], system: Sequence[NDArray[np.int64]], samples: int
+) -> Array:
+    """The difference of the mean scores in every resample, (samples,)."""
+    draws = (len(baseline[0]), samples, sacrebleu_seed())
+    one, two = (
+        np.mean([resampled_scores(metric, array.tobytes(), draws) for array in side], axis=0)
+        for side in (baseline, system)
+    )
+    return two - one
 
 
-@lru_cache(maxsize=4)
-def _knowing(metric: str, references: Lines) -> Any:
-    """The metric, with the n-grams of these references counted once for all systems."""
-    return _new_metric(metric, references=[list(references)])
+def _signature(metric: str, test: str, samples: int) -> str:
+    """sacrebleu's signature of a metric and a test of it."""
+    signature = metric_of(metric).get_signature()
+    signature.update("seed", str(sacrebleu_seed()).lower())
+    signature.update(test, samples)
+    return str(signature)
 
 
-def _score(metric: str, totals: NDArray[Any]) -> float:
-    """:param totals: statistics summed over segments"""
-    return float(_metric(metric)._compute_score_from_stats(totals).score)
+def _paired_values(
+    baseline: ArrayLike, system: ArrayLike, sizes: ArrayLike | None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Values (seeds, segments) of both systems, and sizes (segments,), as `paired_means` takes them."""
+    first, second = (np.atleast_2d(finite(values, "segment values")) for values in (baseline, system))
+    if first.shape != second.shape or first.size == 0:
+        raise ValueError(f"values of shapes {first.shape} and {second.shape} are not paired")
+    weights = np.ones(first.shape[1]) if sizes is None else finite(sizes, "segment sizes")
+    if weights.shape != first.shape[1:]:
+        raise ValueError(f"{weights.size} segment sizes for {first.shape[1]} segments")
+    return first, second, weights
 
 
-@lru_cache(maxsize=1024)
-def _resampled(metric: str, statistics: bytes, draws: tuple[int, int, int | None]) -> Array:
-    """The score in every resample, (samples,), of sacrebleu's bootstrap: an output is compared with many others.
-
-    :param statistics: of an int64 array (segments, statistics)
-    :param draws: arguments of `_draws`
-    """
-    table = np.frombuffer(statistics, dtype=np.int64).reshape(draws[0], -1)
-    totals = (_draws(*draws) @ table).astype(np.float32)  # whole numbers, in the type in which sacrebleu has them
-    return np.array([_score(metric, row) for row in totals])
-
-
-def _seed() -> int | None:
-    """sacrebleu's."""
-    seed = os.environ.get("SACREBLEU_SEED", "12345")
-    return None if seed.lower() == "none" else int(seed)
-
-
-@lru_cache(maxsize=1)
-def _draws(segments: int, samples: int, seed: int | None) -> Array:
-    """How often every segment is drawn in each resample, (samples, segments): the draws of sacrebleu's bootstrap."""
-    rng = np.random.default_rng(seed)
-    chosen = rng.choice(segments, size=(samples, segments), replace=True)
-    chosen += segments * np.arange(samples)[:, None]
-    return np.bincount(chosen.ravel(), minlength=samples * segments).reshape(samples, segments).astype(np.float64)
+def _permutation_p(change: Array, total: float, samples: int, seed: int) -> float:
+    """The p of scipy's permutation test of Σ change / total; 1 where no swap can change it."""
+    if len(change) < 2 or not change.any():
+        return 1.0
+    found = stats.permutation_test(
+        (change,),
+        lambda x, axis=-1: x.sum(axis=axis) / total,
+        permutation_type="samples",
+        n_resamples=samples,
+        batch=max(1, 4_000_000 // len(change)),
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)

@@ -32,6 +32,7 @@ def friedman(values: ArrayLike, methods: Sequence[Hashable], alpha: float = ALPH
     """Rank methods within blocks and test whether they differ.
 
     :param values: (blocks, methods), more is better, complete; ties get mean ranks
+    :returns: mean ranks, best first, with the test and the critical difference
     :raises ValueError: fewer than three methods or two blocks, a missing value, or names that do not fit.
     """
     table = finite(values, "ranked values")

@@ -145,7 +145,10 @@ class Across:
 
 
 def across(system: Mapping[Any, float], baseline: Mapping[Any, float], level: float = LEVEL) -> Across:
-    """Compares values paired by seed; seeds that one of the two lacks are left out and named."""
+    """Compares values paired by seed; seeds that one of the two lacks are left out and named.
+
+    :returns: the difference system − baseline with its tests, p-values two-sided
+    """
     seeds = tuple(sorted(set(system) & set(baseline), key=str))
     ours, theirs = (np.array([values[seed] for seed in seeds], dtype=np.float64) for values in (system, baseline))
     none = Estimate(float("nan"), float("nan"), float("nan"), 0)

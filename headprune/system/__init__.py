@@ -1,1 +1,1 @@
-"""What the operating system gives: files that appear whole, requests to stop, peak memory, the terminal."""
+"""Services of the operating system: files that appear whole, requests to stop, peak memory, the terminal."""

@@ -1,4 +1,4 @@
-"""Where the files beside the library are: methods, profiles, the workflow, scripts of figures, fidelity cards."""
+"""Paths of the files beside the library: methods, profiles, the workflow, scripts of figures, fidelity cards."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def alone(
     """Holds a lock that the system frees when its holder dies. Says so where it has to wait.
 
     :param give_up: whether to wait no longer; asked every second
-    :return: whether the lock is held
+    :returns: whether the lock is held
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)

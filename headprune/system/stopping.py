@@ -72,7 +72,7 @@ def contained() -> Iterator[None]:
 
 
 def requested() -> bool:
-    """Whether the process has been asked to end."""
+    """Return whether the process has been asked to end."""
     return _requested
 
 

@@ -10,7 +10,7 @@ from headprune.verification.scores import check_scores
 
 
 def check_measurements(report: Report, models: bool) -> None:
-    """Of every cell that was pruned.
+    """Check the measurements of every cell that was pruned.
 
     :param models: load the checkpoints, too, and count heads and parameters in them
     """

@@ -144,5 +144,5 @@ def _cell(key: Any) -> str:
 
 
 def _lines(content: bytes) -> str:
-    """What a difference of two files shows: the number of lines."""
+    """The size of a file in a difference of two: its number of lines."""
     return f"{len(content.splitlines())} lines"

@@ -14,7 +14,8 @@ from made_up_cells import N_HEADS, rows_of, write_hypotheses
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from headprune.analysis.comparisons import COLUMNS, RANDOM, REFERENCE, Study, compare, family_rows, told_apart
+from headprune.analysis.comparisons import COLUMNS, compare, family_rows, told_apart
+from headprune.analysis.study import RANDOM, REFERENCE, Study
 from headprune.analysis.tables import Results, ResultsError, label_of, line_of, read
 from headprune.results.merging import merge
 from headprune.statistics import paired_bootstrap, seeds

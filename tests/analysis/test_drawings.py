@@ -14,7 +14,18 @@ from headprune.analysis.drawings import Drawing, Script, Table, find
 from headprune.analysis.topics import Contents
 
 FOLDER = Path(__file__).parents[2] / "paper_figures"
-SHARED = {"captions", "command", "common", "families", "looks", "masks", "pages", "spreads", "steps", "tabling"}
+SHARED = {
+    "captions",
+    "command",
+    "common",
+    "families",
+    "looks",
+    "masks",
+    "pages",
+    "results_printing",
+    "steps",
+    "tabling",
+}
 TOY = '''"""A toy."""
 
 from quality_vs_heads import draw_panel

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_up_cells import N_HEADS, rows_of
 
-from headprune.analysis.comparisons import Study
+from headprune.analysis.study import Study
 from headprune.analysis.summary import COLUMNS, ranking, summarise
 from headprune.analysis.tables import read
 from headprune.statistics.ranks import friedman

@@ -1,4 +1,4 @@
-"""What a method does besides returning masks: files it opens, passes it makes."""
+"""Side effects of methods: files it opens, passes it makes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.found import Found, rows
 
 
 def test_a_plug_in_that_opens_files_is_refused(check_body: CheckBody, tmp_path: Path) -> None:
-    """Whether it goes by name, by numpy, or hides its traces; a file that is not there counts, too."""
+    """It may go by name, by numpy, or hide its traces; a file that is not there counts, too."""
     secret, absent = tmp_path / "test.fr", tmp_path / "test.de"
     secret.write_text("1 2")
     body = f"""

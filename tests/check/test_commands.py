@@ -107,7 +107,7 @@ def test_a_test_that_a_new_method_comes_with_can_fail(run: Run, tmp_path: Path) 
 
 
 def test_new_methods_of_the_repository_are_tested_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a repository of its own: methods/ and tests/method, where the test finds the file."""
+    """The repository is one of its own, with methods/ and tests/method, where the test finds the file."""
     for folder in ("methods", "tests/method"):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setattr(template, "REPOSITORY", tmp_path)

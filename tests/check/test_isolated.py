@@ -25,7 +25,7 @@ def ending(line: str) -> str:
     Found("an endless loop", "hangs", "stopped after 12 seconds for all checks", "--seconds", "while True: pass"),
 )
 def test_what_ends_or_holds_the_process_of_the_checks_is_refused(write: Write, found: Found) -> None:
-    """By the command, in a folder where a file shadows a module of Python."""
+    """The command refuses it, in a folder where a file shadows a module of Python."""
     file = write(ending(found.case))
     (file.parent / "random.py").write_text("raise RuntimeError('not this one')")
     command = [sys.executable, "-P", "-m", "headprune", "check", file.name, "--seconds"]

@@ -39,7 +39,7 @@ class Process:
 
     @property
     def kind(self) -> str:
-        """Of the job that it computes: `dense`; empty if it computes none."""
+        """The kind of the job that it computes: `dense`; empty if it computes none."""
         return self.words[self.words.index("job") + 1] if "headprune" in self.words else ""
 
     @property
@@ -91,12 +91,12 @@ class Disturbed:
 
     @property
     def complete(self) -> bool:
-        """Whether the last call of Snakemake ended well."""
+        """True where the last call of Snakemake ended well."""
         return self.snakemake is not None and self.snakemake.poll() == 0
 
     @property
     def under_way(self) -> bool:
-        """Whether Snakemake runs, and has noted its call."""
+        """True where Snakemake runs, and has noted its call."""
         path = self.run.results / "progress/calls.json"
         noted = json.loads(path.read_text())[-1]["pid"] if path.exists() else None
         return self.snakemake is not None and self.running and self.snakemake.pid == noted
@@ -135,7 +135,7 @@ class Disturbed:
 
 
 def births(folder: Path, names: list[str]) -> dict[str, str]:
-    """Which file it is that has each of these names, and when it began to exist; of those that do. Every writing makes
+    """The file that has each of these names, and when it began to exist; of those that do. Every writing makes
     a new one; the times of writing say less, for Snakemake touches what jobs on other machines have written."""
     if not names:
         return {}
@@ -226,7 +226,7 @@ def disturb(
     """Runs a run to its end while blows fall.
 
     :param steps: that `note` knows of at the end of such a run
-    :return: the blows that found nothing to hit
+    :returns: the blows that found nothing to hit
     """
     left, began = list(blows), time.monotonic()
     for blow in left:
@@ -250,7 +250,7 @@ def disturb(
 
 
 class Report:
-    """What happened, one JSON line each, on standard output and in a file."""
+    """A report of what happened, one JSON line each, on standard output and in a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

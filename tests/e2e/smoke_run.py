@@ -46,7 +46,7 @@ class Run:
         return pd.read_parquet(self.results / "cells.parquet")
 
     def receipts(self) -> dict[str, float]:
-        """When every job wrote its receipt."""
+        """The time at which every job wrote its receipt."""
         folder = self.results / "jobs"
         return {str(path.relative_to(folder)): path.stat().st_mtime for path in sorted(folder.glob("**/*.json"))}
 

@@ -52,7 +52,7 @@ def test_published_results_are_drawn_without_torch(snakemake, tmp_path: Path) ->
 
 
 def test_all_targets_are_drawings(snakemake, tmp_path: Path) -> None:
-    """Of several results at once: every job draws or tabulates."""
+    """Every job draws or tabulates, with several results at once."""
     plan = snakemake("-n", "all", "statistics", "--config", "published=[quick, small]")
     rules = {line.split()[1].rstrip(":") for line in plan.splitlines() if line.startswith(("rule ", "localrule "))}
     drawing = {"figure", "table", "tables", "claims", "figures", "statistics", "all"}

@@ -56,7 +56,7 @@ def every(tmp_path_factory) -> Run:
 
 @pytest.fixture(scope="module")
 def heads_kept(every: Run) -> pd.Series:
-    """By method, arm and budget."""
+    """Heads kept by method, arm and budget."""
     cells = every.cells()
     assert set(cells["status"]) == {"ok"}, cells.loc[cells["status"] != "ok", ["method", "arm", "reason"]].to_string()
     return cells.groupby(["method", "arm", "budget"])["heads_kept"].first()

@@ -81,7 +81,7 @@ def hostile(folder: Path) -> dict[str, Any]:
 
 
 def run(folder: Path, config: dict[str, Any], *targets: str) -> tuple[subprocess.CompletedProcess[str], list[Any]]:
-    """How Snakemake ended in `folder`/working, and the arguments of every program that it called."""
+    """The end of Snakemake in `folder`/working, and the arguments of every program that it called."""
     working, file = folder / "working", folder / "profile.yaml"
     working.mkdir()
     file.write_text(yaml.safe_dump(config))

@@ -20,6 +20,9 @@ from headprune.heads import HeadSpace
 from headprune.tasks import Translation
 from headprune.training.trainer import arguments, train
 
+REFERENCES = [f"the house number {i} stands near the old river and the bridge" for i in range(30)]
+GOOD = [line.replace("near", "by") if i % 3 == 0 else line for i, line in enumerate(REFERENCES)]
+BAD = [" ".join([*line.split()[:5], "is", "there"]) for line in REFERENCES]
 SETTINGS = Evaluation(beam=3, max_len_a=0.5, max_len_b=6)
 
 
@@ -135,3 +138,22 @@ def test_masked_and_removed_agree(prepared, model, kept):
     assert found.max_abs < 1e-5
     assert found.hypotheses_different == 0
     assert found.hypotheses_compared == SETTINGS.checked_sentences
+
+
+def test_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> None:
+    for name, lines in (("ref", REFERENCES), ("base", REFERENCES[:20] + BAD[20:]), ("good", GOOD)):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "sacrebleu", "ref", "-i", "base", "good", "--paired-bs", "--paired-bs-n", "200"]
+    done = subprocess.run(
+        [*command, "--format", "json"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    found = translation.bleu_against_first({"": REFERENCES[:20] + BAD[20:], "good": GOOD}, REFERENCES, 200)
+    assert f'"p_value": {found["good"].p_value}' in done.stdout
+    assert found["good"].score == pytest.approx(translation.bleu(GOOD, REFERENCES).value)
+
+
+def test_identical_outputs_are_never_significant() -> None:
+    found = translation.bleu_against_first({"": GOOD, "same": list(GOOD), "other": BAD}, REFERENCES, 200)
+    assert found[""].p_value is None
+    assert found["same"].p_value == 1
+    assert found["other"].p_value == pytest.approx(1 / 201)

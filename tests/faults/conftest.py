@@ -1,4 +1,4 @@
-"""What is shared by runs that are killed: an undisturbed one, and Slurm where it was asked for."""
+"""The common ground of runs that are killed: an undisturbed one, and Slurm where it was asked for."""
 
 from __future__ import annotations
 

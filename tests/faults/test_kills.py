@@ -146,5 +146,5 @@ def differences(run: Run, expected: Run) -> list[str]:
 
 
 def stamp(run: Run) -> bytes:
-    """What tables that show times call them by."""
+    """The name by which tables that show times call them."""
     return digest_of_measured(read_cells(run.results)).encode()

@@ -1,8 +1,12 @@
-"""What a GPU computes is what the CPU does, up to rounding, and the same in every run."""
+"""Computations on a GPU are those of the CPU, up to rounding, and the same in every run.
+
+The tests of this file need a GPU; `make test-gpu` runs them, and the end-to-end tests on it.
+"""
 
 from __future__ import annotations
 
 import copy
+import os
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -28,11 +32,21 @@ from headprune.scoring.masked_losses import masked_losses
 from headprune.scoring.reconstruction import context_moments
 from headprune.training.trainer import GateRun, Trained, arguments, gate_arguments, train
 
+ASKED = "HEADPRUNE_TEST_GPU"
 METHODS = load_methods(BUILT_IN)
 SCORES = sorted(name for name, entry in METHODS.items() if entry.kind == "score")
 GATES = sorted(name for name, entry in METHODS.items() if entry.kind == "gate")
 ARCHITECTURE = Architecture(width=32, feed_forward=32, encoder_layers=1, decoder_layers=1, heads=2, dropout=0.1)
 BUDGETS = (0, 3, 12, 24)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def gpu() -> torch.device:
+    if ASKED not in os.environ:
+        pytest.skip(f"computes on a GPU: run `make test-gpu`, or set {ASKED}=1")
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    return torch.device("cuda")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -129,7 +143,7 @@ def test_training_begins_like_on_the_cpu(
 
 
 def test_translations(prepared: TranslationCorpus, tmp_path: Path, gpu: torch.device) -> None:
-    """Of an untrained model, whose beams are close to ties: nine of ten lines."""
+    """Nine of ten lines of an untrained model agree, whose beams are close to ties."""
     model = run(prepared, tmp_path / "run").model
     settings = Evaluation(beam=2, max_len_a=0, max_len_b=5)
     expected = translation.translate(model, prepared, "valid", settings)

@@ -98,7 +98,7 @@ def make(entry: Entry, space: HeadSpace, budget: int, seed: int = 1, **options: 
 @gate_methods
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_gates_keep_exactly_the_budget(entry: Entry, space: HeadSpace, budget: int) -> None:
-    """Of the training, which for a method that trains once for all budgets is N; or say that they do not."""
+    """The budget is that of the training, N for a method that trains once for all; or they say that they do not."""
     method = make(entry, space, budget if entry.method.per_budget else len(space))
     mask = method.keep(method.budget)
     assert mask.count == method.budget or not method.exact
@@ -108,7 +108,7 @@ def test_gates_keep_exactly_the_budget(entry: Entry, space: HeadSpace, budget: i
 @gate_methods
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_gates_are_finite_and_differentiable(entry: Entry, space: HeadSpace, budget: int) -> None:
-    """For every budget, from the first update to the last: a pipelined stage has nothing else to differentiate."""
+    """They are so for every budget, from the first update to the last: pipelined stages differentiate nothing else."""
     method = make(entry, space, budget)
     for update in (0, 10, 50, 100):
         gates = method.sample(Progress(update, 100, rng(update)))

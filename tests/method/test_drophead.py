@@ -58,7 +58,7 @@ def test_the_rate_has_the_shape_of_a_v(valley: float, rates: list[float]) -> Non
 
 @pytest.mark.parametrize("rate", [0.2, 0.7, 1.0])
 def test_heads_are_kept_with_the_probability_of_the_formula(rate: float) -> None:
-    """At the first update: 1 − p + p^H / H, as the last head of a module stays; 4,000 draws, 4 standard errors."""
+    """It is 1 − p + p^H / H at the first update, as the last head of a module stays; 4,000 draws, 4 standard errors."""
     method, draws, generator = make(UNEVEN, rate=rate, rescale=False), 4_000, rng(2)
     gates = torch.stack([method.sample(Progress(0, 100, generator)) for _ in range(draws)])
     assert set(gates.unique().tolist()) <= {0.0, 1.0}
@@ -72,7 +72,7 @@ def test_heads_are_kept_with_the_probability_of_the_formula(rate: float) -> None
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 1.0])
 def test_survivors_make_up_for_the_dropped(rate: float) -> None:
-    """With the scale H / survivors the gates of every module sum to H, and survivors of a module are equal."""
+    """The scale is H / survivors: the gates of every module sum to H, and survivors of a module are equal."""
     method = make(UNEVEN, rate=rate)
     for seed in range(200):
         for module in method.sample(Progress(0, 100, rng(seed))).split([4, 2, 1]):

@@ -103,7 +103,7 @@ def test_swaps_take_heads_that_make_up_for_each_other() -> None:
 
 
 def test_rearrangement_keeps_the_counts_per_module(build: Build, batches: list[Batch]) -> None:
-    """At every budget, and the sum over each module's own block of F never rises; some masks do change."""
+    """The counts stay at every budget, and the sum over each module's own block of F never rises; some masks change."""
     model = build()
     chosen = method(rescale=False)
     space, information = HeadSpace.of(model), chosen._information(model, batches)

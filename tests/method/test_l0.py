@@ -162,7 +162,7 @@ def test_conversions_of_the_scripts_coefficients() -> None:
 def test_the_criterion_weighs_it_alike_for_tokens_and_sentences(
     build: Callable[..., Any], make_batch: Callable[..., Any], task: Namespace, average: bool
 ) -> None:
-    """What fairseq minimises after its division exceeds the stock loss by λ ΣP(open), whatever a sample is; fp32."""
+    """The loss after fairseq's division exceeds the stock loss by λ ΣP(open), whatever a sample is; fp32."""
     model = build(
         gate_method="l0", gate_budget=24, gate_total_updates=100, gate_options='{"penalty": 0.05}', dropout=0.0
     ).train()

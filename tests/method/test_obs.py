@@ -91,7 +91,7 @@ def test_weights_are_those_of_least_squares_at_every_budget(build: Build, batche
 def test_update_brings_the_pruned_outputs_back(
     build: Build, batches: list[Batch], logits: Callable[[Any, Batch], Tensor]
 ) -> None:
-    """In the model, at its calibration data, logits end nearer to the unpruned ones than under the mask alone."""
+    """Logits of the model at its calibration data end nearer to the unpruned ones than under the mask alone."""
     model = build()
     whole = [logits(model, batch) for batch in batches]
     pruning = method().masks(model, batches, [16], RNG)[16]

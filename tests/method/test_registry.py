@@ -28,7 +28,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is forgotten after it."""
+    """Methods that a test registers are forgotten after it."""
     monkeypatch.setattr(registry_module, "_REGISTRY", dict(registry_module._REGISTRY))
 
 
@@ -106,7 +106,7 @@ def test_options_that_exit_are_an_error(write: Write) -> None:
 
 
 def test_in_a_job_a_file_that_calls_exit_is_an_error(write: Write) -> None:
-    """Where no copy of the process tries it before: jobs have a supervisor for what kills them."""
+    """No copy of the process tries it before: jobs have a supervisor for what kills them."""
     folder = write("mine.py", "import sys; sys.exit(0)")
     code = f"from headprune.method import load_methods\nload_methods({str(folder)!r})"
     done = subprocess.run(

@@ -116,7 +116,7 @@ def test_greedy_equals_the_loop(build: Build, batches: list[Batch], step: int, s
 def test_searches_are_never_worse_than_importance(
     build: Build, batches: list[Batch], name: str, options: dict[str, Any]
 ) -> None:
-    """On the selection loss, relative 1e-6 for rounding: both forms of one-shot importance, at every budget."""
+    """The selection loss is no higher than with both forms of one-shot importance, at every budget; relative 1e-6."""
     budgets = (3, 8, 16)
     for seed in (1, 2):
         model = build(seed)
@@ -213,7 +213,7 @@ def test_searches_stay_within_the_scope(
 
 @pytest.mark.parametrize("step", [1, 4])
 def test_greedy_steps_remove_only_what_may_go(build: Build, batches: list[Batch], step: int) -> None:
-    """With one head protected in each of 6 modules, the first 18 steps of the ranking need no correction by the cut."""
+    """The first 18 steps of the ranking need no correction by the cut, with one head protected in each of 6 modules."""
     model, scope = build(), Scope(min_per_module=1)
     removal = make("greedy", {"step": step, "sentences": 2}, scope).rank(model, batches, rng(1)).removal
     assert scope.order(HeadSpace.of(model), removal[:18]) == removal[:18]

@@ -122,7 +122,7 @@ def driven(method: GateMethod, updates: range, total: int) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_frozen_mask_stands_still(variant: str) -> None:
-    """From update 2 of 10 on the mask is one and the same, though momentum moves the logits on and changes their order;
+    """The mask is one and the same from update 2 of 10 on, though momentum moves the logits on and changes their order;
     and it is part of the state."""
     method = make(12, variant=variant, freeze_last=0.8)
     driven(method, range(10), 10)
@@ -154,7 +154,7 @@ def _frozen_after(method: Any, update: int) -> bool:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_training_sees_the_mask_of_a_scope(variant: str) -> None:
-    """With one head per module protected, every sample keeps one in each; without noise it is the final mask."""
+    """Every sample keeps one head in each module where one is protected; without noise it is the final mask."""
     scope = Scope(min_per_module=1)
     method = make(7, scope, variant=variant)
     for update in range(20):

@@ -1,4 +1,4 @@
-"""What the tests of the figures share."""
+"""The common ground of the tests of the figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = (*FIGURES, *AT_TIMES, *TABLES, "estimators")
 
 @dataclass(frozen=True)
 class Drawn:
-    """What all scripts made of the made-up results: their files, and the figures, laid out."""
+    """The products of all scripts from the made-up results: their files, and the figures, laid out."""
 
     folder: Path
     figures: dict[str, Figure]
@@ -33,7 +33,7 @@ class Drawn:
 
 
 def draw(script: Callable, name: str, folder: Path, out: Path, unsaved: list[Figure]) -> Figure:
-    """What a script draws of a folder, laid out."""
+    """The figures that a script draws of a folder, laid out."""
     assert script(name).main([str(folder), str(out)]) == 0
     unsaved[-1].draw_without_rendering()
     return unsaved[-1]

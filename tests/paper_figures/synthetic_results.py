@@ -89,7 +89,7 @@ Cell = tuple[str, str, int, int]  # method, arm, budget, seed
 
 @dataclass(frozen=True)
 class Plan:
-    """Which cells exist and which of them fail."""
+    """The cells that exist, and those of them that fail."""
 
     groups: Sequence[tuple[str, str, str, str]] = (("small", "mt", "toy-de-en", "transformer_small"),)
     arms: Sequence[Arm] = ARMS
@@ -189,7 +189,7 @@ def measured_rows(identity: dict, cell: Cell, metric: str, rng: np.random.Genera
 
 
 def half_life(method: str, arm: str) -> float:
-    """Of a treated mask, that of the mask it was made from, changed by the treatment."""
+    """The half-life of a treated mask is that of the mask it was made from, changed by the treatment."""
     base, _, treatment = arm.partition("+")
     if treatment.startswith("twin"):
         return EVERY_ARM["random", "draw1"] * 0.9

@@ -91,7 +91,7 @@ def test_every_cell_failed(script, tmp_path: Path) -> None:
 
 
 def test_nothing_is_pruned(script, tmp_path: Path) -> None:
-    """As in a part that holds ablations alone, or where all else failed."""
+    """A part may hold ablations alone, or all else may have failed."""
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
     for table in ("cells", "masks"):
         edit(folder, lambda found: found[found["method"] == "unpruned"], table)

@@ -73,7 +73,7 @@ def test_known_arms_are_those_of_the_order(script) -> None:
 
 
 def test_results_name_a_method_that_is_not_installed(script, suite: Path, tmp_path: Path) -> None:
-    """By the manifest beside the cells; a family that no page has a place for is among the others."""
+    """The manifest beside the cells names it; a family that no page has a place for is among the others."""
     families, method = script("families"), ("cluster_merge", "")
     for family, expected in (("Reconstruction", "Reconstruction"), ("Clusters", "Other methods")):
         printed = {"cluster_merge": {"title": "ClusterMerge", "family": family}}

@@ -330,7 +330,7 @@ def pictures(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Found("a desktop", 2.35, 1.0, "the pixels of the pictures", (1280, 800)),
 )
 def test_pictures_keep_their_proportions(found: Found, chromium: Chrome, pictures: Path) -> None:
-    """How many times wider a picture is shown than its height allows; wrong: that of one_page, the worst."""
+    """No picture is shown wider than its height allows; wrong: how many times one_page was, the worst."""
     width, height = found.case
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)

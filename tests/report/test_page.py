@@ -1,4 +1,4 @@
-"""What the page holds: numbers as counted by hand, everything escaped, and a sentence for whatever is not there."""
+"""The content of the page: numbers as counted by hand, everything escaped, and a sentence for whatever is not there."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_examples_are_the_same_segments_for_all(page: Page) -> None:
 
 
 def test_examples_of_packed_results_are_those_of_the_run(run: Path, page: Page, tmp_path: Path) -> None:
-    """Of three tracks, with texts that try to break out of the page."""
+    """The examples are those of three tracks, with texts that try to break out of the page."""
     merge(tmp_path / "unit", [run])
     assert not (tmp_path / "unit" / "segments").exists()
     packed = Page(write(tmp_path / "unit", tmp_path / "out"))
@@ -322,7 +322,7 @@ def test_equal_results_give_equal_bytes(run: Path, report: Path, tmp_path: Path)
 
 
 def test_many_cells_make_no_heavy_page(tmp_path: Path) -> None:
-    """Of 1,000 cells such as these the page takes at most 3 MB."""
+    """The page of 1,000 cells such as these takes at most 3 MB."""
 
     def size(folder: Path, seeds: range) -> int:
         cells = {("unpruned", "", 12, seed): 20.0 + seed for seed in seeds}

@@ -107,7 +107,7 @@ def test_a_copy_has_the_hash_of_the_code(copied: Path) -> None:
     Found("the allocator's variables", "–", False, "jobs begin in it", "__main__.py"),
 )
 def test_what_changes_the_hash(found: Found, copied: Path) -> None:
-    """Whether the hash stays the same."""
+    """The right and wrong values say whether the hash stays the same."""
     file = copied / found.case
     before = file.read_bytes() if file.exists() else None
     file.parent.mkdir(parents=True, exist_ok=True)

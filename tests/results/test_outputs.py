@@ -79,7 +79,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def packed(run: Path, out: Path) -> dict[str, tuple[FilesOfCells, TableOfModel]]:
-    """By model the outputs of a run, and the same packed into another folder."""
+    """The outputs of a run by model, and the same packed into another folder."""
     found = {}
     for folder in sorted((run / "segments").iterdir()):
         cells = [path.relative_to(run / "segments").as_posix() for path in folder.glob("*/*")]

@@ -1,4 +1,4 @@
-"""Where numbers come from: processors of one name are told apart by what their kernels are chosen by."""
+"""The origin of numbers: processors of one name are told apart by what their kernels are chosen by."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def named(**changes: object) -> str:
     Found("new microcode on the same machine", "–", True, "it changes between boots", {"microcode": "0x2"}),
 )
 def test_processors_of_one_name(found: Found) -> None:
-    """Whether the two are one in signatures."""
+    """The right and wrong values say whether the two are one in signatures."""
     assert (named() == named(**found.case)) == found.right
 
 
@@ -47,7 +47,7 @@ def test_the_name_says_what_kernels_are_chosen_by() -> None:
 
 
 def test_manifests_name_the_processor_in_full() -> None:
-    """What does not go into the signature stands beside it."""
+    """Everything that does not go into the signature stands beside it."""
     found = runtime()["processor"]
     assert found == provenance.processor()
     assert {"name", "count", "instructions", "kernels"} <= set(found)

@@ -40,7 +40,7 @@ Row = tuple[int, np.ndarray, np.ndarray]  # head of the model, weights of the vi
 
 
 def rows_by_hand(model: Any, batch: Batch) -> list[Row]:
-    """For every real query of every head: softmax over the keys that are real and, in a decoder, not to come."""
+    """A row for every real query of every head: softmax over the keys that are real and, in a decoder, not to come."""
     rows, start = [], 0
     net = batch["net_input"]
     source, target = net["src_tokens"], net.get("prev_output_tokens", net["src_tokens"])
@@ -139,7 +139,7 @@ def test_confidence_of_uniform_attention(build: Build, batches: list[Batch]) -> 
 
 
 def test_a_head_that_looks_at_one_word_is_certain(build: Build) -> None:
-    """By hand: one query sees three keys and picks the second; another sees one key; a third is padding."""
+    """Counted by hand: one query sees three keys and picks the second; another sees one key; a third is padding."""
     weights = torch.zeros(1, 2, 3, 3, dtype=torch.float64)
     weights[0, 0, 0, 1] = 1
     weights[0, 1, 0] = torch.tensor([0.25, 0.25, 0.5])

@@ -106,7 +106,7 @@ def test_scales_are_those_of_least_squares(data: tuple[np.ndarray, np.ndarray], 
 
 
 def test_scales_of_heads_that_write_the_same_are_shared(data: tuple[np.ndarray, np.ndarray]) -> None:
-    """Of several optima the shortest, as numpy.linalg.lstsq; a head that writes nothing gets 0."""
+    """The shortest of several optima is found, as by numpy.linalg.lstsq; a head that writes nothing gets 0."""
     twin = np.ones((2, 2)) * 3.0
     own = torch.block_diag(torch.tensor(twin), torch.zeros(1, 1, dtype=torch.float64))
     found = least_squares_scales(own, own, [0, 1, 2])

@@ -77,7 +77,7 @@ def test_gates_need_not_be_binary(build: Build, batches: list[Batch], reuse: boo
 
 
 def seen_by(model: Any, batches: list[Batch], masks: Tensor, **options: Any) -> dict[str, list[int]]:
-    """By module with heads, the batch sizes that its attention is called with."""
+    """The batch sizes that the attention of every module with heads is called with."""
     sizes: dict[str, list[int]] = {}
     hooks = []
     for point in attention_points(model):
@@ -91,7 +91,7 @@ def seen_by(model: Any, batches: list[Batch], masks: Tensor, **options: Any) -> 
 
 
 def distinct(masks: Tensor, space: HeadSpace) -> dict[str, int]:
-    """By module, how many masks differ in the heads of its layer and of those that it depends on."""
+    """Number of masks, by module, that differ in the heads of its layer and of those that it depends on."""
     of = {name: [i for i, head in enumerate(space) if head.module == name] for name in space.modules}
     below: list[int] = []
     counts = {}
@@ -107,7 +107,7 @@ def distinct(masks: Tensor, space: HeadSpace) -> dict[str, int]:
 def test_every_layer_runs_once_for_masks_that_agree_up_to_it(
     build: Build, batches: list[Batch], positions: int
 ) -> None:
-    """In one pass or in many; without reuse once per mask."""
+    """It does so in one pass or in many; without reuse it runs once per mask."""
     model, masks = build(), torch.cat([without(range(24), range(24), 24), random_masks(6, 24)[3:]])
     masks[-1, 8:] = masks[-2, 8:] = masks[0, 8:]  # other encoders under one decoder
     expected = distinct(masks, HeadSpace.of(model))

@@ -38,7 +38,7 @@ def assert_same_tables(run: Run, expected: Run, seeds: list[int]) -> None:
 
 
 def jobs(*columns: str) -> list[list[str]]:
-    """What accounting knows of the jobs that were submitted."""
+    """The records that accounting keeps of the jobs that were submitted."""
     command = ["sacct", "-X", "-n", "-P", "-S", "now-1days", "-o", ",".join(columns)]
     return [line.split("|") for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()]
 

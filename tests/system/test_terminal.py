@@ -55,7 +55,7 @@ def printed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def words_of(text: str) -> set[str]:
-    """What stands between spaces, the frames of tables aside."""
+    """The words between spaces, the frames of tables aside."""
     return set(re.sub("[│├└─;,]", " ", text).split())
 
 

@@ -92,7 +92,7 @@ def test_one_run_is_copied(parts: list[Path], tmp_path: Path) -> None:
 
 
 def test_shared_cells_must_be_the_same(parts: list[Path], tmp_path: Path) -> None:
-    """Under one signature, with the same values; seconds may differ."""
+    """They must have one signature and the same values; seconds may differ."""
     other = Path(shutil.copytree(parts[0], tmp_path / "other", ignore=shutil.ignore_patterns("cells", "segments")))
     cells = schema.read_cells(other)
     timed = cells["metric"].isin(schema.MEASURED)

@@ -224,7 +224,7 @@ def test_a_changed_table(copied: Copied, name: str) -> None:
 
 
 def test_rows_that_were_left_out(copied: Copied) -> None:
-    """Of a method that does not look good."""
+    """They are those of a method that does not look good."""
     folder = copied()
     table = schema.read_cells(folder)
     table = table[table["method"] != "dsp"]

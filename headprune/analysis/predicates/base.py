@@ -1,4 +1,4 @@
-"""What a predicate is: it measures an effect by seed, and says where the effect should lie."""
+"""The contract of predicates: each measures an effect by seed, and says where the effect should lie."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def at(budgets: list[int]) -> str:
-    """Of these budgets, ` at K = 16, 8`."""
+    """The budgets in words, ` at K = 16, 8`."""
     return f" at K = {', '.join(map(str, sorted(budgets, reverse=True)))}"
 
 
@@ -66,7 +66,7 @@ class Every(Count):
 
 
 class Predicate(BaseModel):
-    """Where an effect should lie: `above` or `below` the margin."""
+    """An effect that should lie `above` or `below` the margin."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -83,7 +83,7 @@ class Predicate(BaseModel):
         return f"{'≥' if self.direction == 'above' else '≤'} {self.margin:g}"
 
     def decide(self, estimate: Estimate) -> bool | None:
-        """Whether the interval lies on the right side of the margin; None where it holds the margin, or is none.
+        """Return whether the interval lies on the right side of the margin; None where it holds the margin, or is none.
 
         One seed or one cell decides nothing, whatever interval it is given.
         """

@@ -116,9 +116,9 @@ class DropOne(Predicate):
 
 
 def module_losses(evidence: Evidence) -> dict[int, Mapping[tuple[str, int], float]]:
-    """By seed and (type, layer), the share of the unpruned quality lost with the best head alone in the module.
+    """The share of the unpruned quality that is lost with the best head alone in a module, by seed and (type, layer).
 
-    Of a model without quality, BLEU 0, there is no share.
+    A model without quality, BLEU 0, has no share.
     """
     table = evidence.ablations
     table = table[table["kind"] == "keep_one"]

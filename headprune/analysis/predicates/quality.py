@@ -77,7 +77,7 @@ class Saving(OfLines):
 
 
 class Proportional(Saving):
-    """How far savings are from being proportional to the heads removed: 1 − R² of the line through the origin."""
+    """The distance of savings from being proportional to the heads removed: 1 − R² of the line through the origin."""
 
     predicate: Literal["proportional"]  # type: ignore[assignment]
     direction: Literal["above", "below"] = "below"
@@ -107,7 +107,7 @@ class ExactCount(OfLines):
 
     @property
     def without_exception(self) -> bool:
-        """Whether the claim is one about every cell."""
+        """True where the claim is one about every cell."""
         return self.direction == "above" and self.margin == 1
 
     def parts(self, evidence: Evidence) -> Iterator[Comparison]:

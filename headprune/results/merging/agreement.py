@@ -1,4 +1,4 @@
-"""Whether parts were made of the same data, by the same configuration, and none twice."""
+"""The agreement of parts: made of the same data, by the same configuration, and none twice."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ MOST_LISTED = 8
 
 
 def check(parts: Sequence[ResultsFolder], shared: bool = False) -> list[str]:
-    """Returns what is not forbidden but should be known: other code, libraries or hardware, tables that are absent.
+    """Refuse parts that exclude each other.
 
     :param shared: parts may have the same cells
+    :returns: what is not forbidden but should be known: other code, libraries or hardware, tables that are absent
     :raises MergeError: data, configurations or cells that exclude each other; all that was found.
     """
     problems = [text for one, other in combinations(parts, 2) for text in _contradictions(one, other)]
@@ -69,7 +70,7 @@ def _duplicates(parts: Sequence[ResultsFolder], shared: bool) -> Iterator[str]:
 
 
 def _same(one: ResultsFolder, other: ResultsFolder, cell: tuple[Any, ...]) -> bool:
-    """Whether a cell has one signature and the same values, but for those that are measured anew every time."""
+    """Return whether a cell has one signature and the same values, but for those that are measured anew every time."""
     return one.signatures[cell] == other.signatures[cell] and one.values(cell) == other.values(cell)
 
 
@@ -90,7 +91,7 @@ def _notes(parts: Sequence[ResultsFolder]) -> Iterator[str]:
 
 
 def owners(parts: Sequence[ResultsFolder]) -> pd.Series:
-    """By cell the number of the part whose rows count: the one with a result, else the first that has run it."""
+    """The number of the part whose rows count of each cell: the one with a result, else the first that has run it."""
     tables = [part.status.rename("status").reset_index().assign(part=i) for i, part in enumerate(parts)]
     every = pd.concat(tables, ignore_index=True)
     every["rank"] = every["status"].map({"ok": 0, "missing": 2}).fillna(1)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from headprune.naming import cell_id
 from headprune.results import schema
-from headprune.results.merging import agreement, rounds
+from headprune.results.merging import agreement, speeds
 from headprune.results.merging.parts import CELL, MergeError, ResultsFolder, read
 from headprune.results.outputs import pack, raw_texts, reader
 from headprune.results.provenance import file_sha256
@@ -26,7 +26,7 @@ ANEW = ("profile", "seconds", "label")  # columns that may differ for one traini
 
 @dataclass(frozen=True)
 class Merged:
-    """What came of it: cells by status, and what should be known."""
+    """The outcome of a merge: cells by status, and what should be known."""
 
     folder: Path
     cells: Mapping[str, int]
@@ -34,16 +34,16 @@ class Merged:
 
 
 def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: bool = True) -> Merged:
-    """Merges results folders into a new one: tables, manifest, and outputs where there are any; of one, copies them.
+    """Merge results folders into a new one: tables, manifest, and outputs where there are any; of one, copy them.
 
     The new folder is fit to be published: the outputs of each model are one table, `cells.csv` is left out.
-
     A cell with a result in one part and without in others counts with its result. Speed counts where it was measured
     beside the unpruned model of the seed that counts. Parts may be of different profiles and are left as they are.
 
     :param shared: a cell that several parts have under one signature and with the same values counts once, as of the
         first of them; parts of a profile share what their methods start from
     :param outputs: what the paired tests read, too
+    :returns: the outcome, with what should be known of it
     :raises MergeError: no part, one twice, `out` exists, another schema, data or configurations that differ, a cell
         with a result in two parts, damaged outputs; nothing is written.
     """
@@ -55,14 +55,8 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
     notes = agreement.check(parts, shared)
     owners = agreement.owners(parts)
     cells = _of_cells(parts, [part.cells for part in parts], owners, schema.ROW_KEY)
-    cells, without_speed = rounds.of_one_round(cells, parts, owners)
-    tables = {"cells.parquet": cells}
-    for name in (name for name in schema.OTHERS if any(name in part.tables for part in parts)):
-        if name == "masks.parquet":
-            masks = [part.tables.get(name, schema.masks_table([])) for part in parts]
-            tables[name] = _of_cells(parts, masks, owners, [*schema.CELL_KEY, "head"])
-        else:
-            tables[name] = _of_trainings(name, parts)
+    cells, without_speed = speeds.of_one_round(cells, parts, owners)
+    tables = {"cells.parquet": cells, **_others(parts, owners)}
     building = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         building.mkdir(parents=True)
@@ -72,14 +66,31 @@ def merge(out: Path, folders: Sequence[Path], shared: bool = False, outputs: boo
         if outputs:
             _pack_outputs(parts, owners, building)
             _copy_texts(parts, building)
-        files = {path.relative_to(building).as_posix(): path for path in sorted(building.rglob("*")) if path.is_file()}
-        manifest = _manifest(parts) | {"files": {name: file_sha256(path) for name, path in files.items()}}
+        manifest = _manifest(parts) | {"files": _digests(building)}
         (building / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
         os.replace(building, out)
     finally:
         discard(building)
     statuses = pd.concat([part.status[owners[owners == i].index] for i, part in enumerate(parts)])
     return Merged(out, statuses.value_counts().to_dict(), (*notes, *without_speed))
+
+
+def _others(parts: Sequence[ResultsFolder], owners: pd.Series) -> dict[str, pd.DataFrame]:
+    """The tables beside the cells that a part has, by file name."""
+    tables = {}
+    for name in (name for name in schema.OTHERS if any(name in part.tables for part in parts)):
+        if name == "masks.parquet":
+            masks = [part.tables.get(name, schema.masks_table([])) for part in parts]
+            tables[name] = _of_cells(parts, masks, owners, [*schema.CELL_KEY, "head"])
+        else:
+            tables[name] = _of_trainings(name, parts)
+    return tables
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The sha256 of every file of a folder, by its path in it."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
 
 
 def _of_cells(

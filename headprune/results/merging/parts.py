@@ -34,12 +34,12 @@ class ResultsFolder:
 
     @cached_property
     def status(self) -> pd.Series:
-        """Of every cell: ok, or why not; index CELL."""
+        """The status of every cell: ok, or why not; index CELL."""
         order = self.cells.assign(bad=self.cells["status"] != "ok").sort_values("bad", ascending=False, kind="stable")
         return order.drop_duplicates(CELL).set_index(CELL)["status"]
 
     def values(self, cell: tuple[Any, ...]) -> dict[tuple[str, str], float]:
-        """What was measured of a cell and repeats, by split and metric."""
+        """The measurements of a cell that repeat, by split and metric."""
         rows = self._reproducible.loc[[cell]]
         return {(split, metric): value for split, metric, value in rows.itertuples(index=False, name=None)}
 
@@ -49,13 +49,14 @@ class ResultsFolder:
 
     @cached_property
     def signatures(self) -> pd.Series:
-        """Of every cell, index CELL."""
+        """The signature of every cell, index CELL."""
         return self.cells.drop_duplicates(CELL).set_index(CELL)["signature"]
 
 
 def read(folder: Path) -> ResultsFolder:
     """Reads a results folder.
 
+    :returns: the tables and the manifest as they are
     :raises MergeError: it has no cells, an unreadable file, or a table of another schema.
     """
     if not folder.is_dir():
@@ -76,7 +77,7 @@ def read(folder: Path) -> ResultsFolder:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """What is known of a run; empty where it has no manifest."""
+    """The manifest of a run; empty where it has none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:

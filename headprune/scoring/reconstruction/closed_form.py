@@ -39,7 +39,7 @@ def ridge(second: Tensor, damping: float) -> float:
 
 
 def removal_cost(weight: Tensor, inverse: Tensor, channels: Tensor) -> float:
-    """What the best reconstruction without the channels S loses: tr(W_S ((G⁻¹)_SS)⁻¹ W_Sᵀ).
+    """The loss of the best reconstruction without the channels S: tr(W_S ((G⁻¹)_SS)⁻¹ W_Sᵀ).
 
     With G = E[c cᵀ] this is min over ΔW with W + ΔW zero on S of E‖ΔW c‖²; a damping λ adds λ‖ΔW‖².
 

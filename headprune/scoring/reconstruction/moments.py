@@ -25,7 +25,7 @@ class Moments:
 
     @property
     def variance(self) -> Tensor:
-        """Of every channel (channels,)."""
+        """The variance of every channel (channels,)."""
         return (self.second.diagonal() - self.mean**2).clamp(min=0)
 
 

@@ -42,7 +42,7 @@ def of_one_round(
 
 
 def _of_unpruned(cells: pd.DataFrame) -> Mapping[Hashable, Speed]:
-    """By seed of a model the speeds of the unpruned one."""
+    """The speeds of the unpruned model, by seed of a model."""
     rows = cells[_is_unpruned(cells) & cells["metric"].isin(SPEEDS)]
     return {seed: frozenset(zip(own["metric"], own["value"], strict=True)) for seed, own in rows.groupby(SEED)}
 

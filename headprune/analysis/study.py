@@ -1,0 +1,135 @@
+"""One (profile, track, dataset, model) of the results: its points, and the pairs of them that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from headprune.analysis.segments import Run, Segments
+from headprune.analysis.tables import (
+    LINE,
+    UNPRUNED,
+    Line,
+    Quality,
+    Results,
+    by_seed,
+    in_group,
+    outcomes,
+    quality_of,
+    seed_values,
+    split_arm,
+)
+from headprune.statistics import Estimate, PairedComparison
+from headprune.statistics.normalised import flags, normalised_interval
+from headprune.statistics.seeds import Across, across
+
+REFERENCE: Line = (UNPRUNED, "")
+RANDOM: Line = ("random", "")
+TWIN = "twin"  # treatment: random heads, as many of every module as the mask keeps
+Point = tuple[Line, int]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A line and what it is compared with, each at its budget."""
+
+    system: Point
+    baseline: Point
+
+
+class Study:
+    """The seeds, outputs and flags of one (profile, track, dataset, model).
+
+    :param quality: absent: the one that stands for the track
+    :param test: of translations, see `Segments`
+    """
+
+    def __init__(
+        self,
+        results: Results,
+        group: tuple[str, ...],
+        quality: Quality | None = None,
+        test: Literal["bs", "ar"] = "bs",
+    ) -> None:
+        cells = in_group(results.cells, group)
+        self.group, self.quality = group, quality or quality_of(cells)
+        self.runs = outcomes(cells, self.quality)
+        raw = seed_values(by_seed(self.runs, self.quality))
+        # On the scale on which the metric is compared, more is better: BLEU itself, minus the logarithm of perplexity.
+        self.values = {
+            at: {seed: float(self.quality.worth(value)) for seed, value in own.items()} for at, own in raw.items()
+        }
+        self.lost: dict[Point, int] = {}
+        self.heads: dict[Point, float] = {}
+        for (method, line, budget), part in self.runs.groupby([*LINE, "budget"]):
+            at: Point = ((str(method), str(line)), int(str(budget)))
+            self.lost[at], self.heads[at] = int(part["value"].isna().sum()), float(part["heads_kept"].mean())
+        self.points = list(self.lost)
+        self.segments = Segments(results.folder, group[1], group[2], group[3], metric=self.quality.metric, test=test)
+        ok = self.runs[self.runs["status"] == "ok"]
+        columns = [*LINE, "budget", "arm", "seed"]
+        self._cells: dict[Point, list[Run]] = {}
+        for method, line, budget, arm, seed in ok[columns].sort_values(columns).to_numpy(dtype=object):
+            self._cells.setdefault(((method, line), int(budget)), []).append((arm, int(budget), int(seed)))
+
+    def at(self, line: Line, budget: int) -> Point | None:
+        """The point of a baseline that one of this budget is compared with; the unpruned model has its own."""
+        own = [point for point in self.points if point[0] == line and (line == REFERENCE or point[1] == budget)]
+        return own[0] if own else None
+
+    def against(self, baseline: Line) -> list[Pair]:
+        """Every other pruned line with this baseline."""
+        found = []
+        for system in self.points:
+            other = self.at(baseline, system[1])
+            if system[0] not in (baseline, REFERENCE) and other:
+                found.append(Pair(system, other))
+        return found
+
+    def each_other(self, budget: int) -> list[Pair]:
+        """Every two pruned lines at a budget."""
+        own = [point for point in self.points if point[1] == budget and point[0] != REFERENCE]
+        return [Pair(system, baseline) for baseline, system in combinations(own, 2)]
+
+    def across(self, pair: Pair) -> Across:
+        """The difference of a pair across the seeds that both have."""
+        return across(self.values.get(pair.system, {}), self.values.get(pair.baseline, {}))
+
+    def outputs(self, pair: Pair) -> PairedComparison | None:
+        """The paired test of outputs over all seeds and draws that both have; None without segments."""
+        if not self.segments.exist:
+            return None
+        systems, baselines = (
+            [run for run in self._cells.get(point, []) if self.segments.has(point[0][0], run)]
+            for point in (pair.system, pair.baseline)
+        )
+        runs = [(ours, theirs) for ours in systems for theirs in baselines if ours[2] == theirs[2]]
+        if not runs:
+            return None
+        ours, theirs = zip(*runs, strict=True)
+        found = self.segments.compare(pair.system[0][0], ours, pair.baseline[0][0], theirs)
+        return replace(found, seeds=len({run[2] for run in ours}))
+
+    def flags(self, point: Point) -> tuple[str, ...]:
+        """The remarks of the quality control; a method with random twins of its own masks is held against these."""
+        line, budget = point
+        base, treatment = split_arm(line[1])
+        twin = self.at((line[0], f"{base}+{TWIN}"), budget) if not treatment else None
+        random = twin or self.at(RANDOM, budget)
+        others = [self.values.get(other, {}) if other else {} for other in (random, self.at(REFERENCE, budget))]
+        is_control = line == RANDOM or treatment == TWIN
+        found = flags(self.values.get(point, {}), {} if is_control else others[0], others[1])
+        heads = self.heads[point]
+        missed = () if np.isnan(heads) or heads == budget else (f"keeps {heads:.1f} heads",)
+        return (*found, *missed)
+
+    def normalised(self, point: Point) -> Estimate:
+        """Mean quality with random heads at 0 and the unpruned model at 1, over the seeds that all three have."""
+        points = (point, self.at(REFERENCE, point[1]), self.at(RANDOM, point[1]))
+        three = [self.values.get(at, {}) if at else {} for at in points]
+        seeds = sorted(set.intersection(*(set(values) for values in three)))
+        own, top, bottom = ([values[seed] for seed in seeds] for values in three)
+        return normalised_interval(own, top, bottom)
