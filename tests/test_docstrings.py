@@ -15,11 +15,9 @@ FRAGMENTS = {"As", "By", "From", "How", "Of", "What", "When", "Where", "Whether"
 PENDING = (
     "headprune/analysis/quality.py",
     "headprune/analysis/segments.py",
-    "headprune/config",
     "headprune/data",
     "headprune/evaluation",
     "headprune/models",
-    "headprune/pipeline",
     "headprune/relaxations.py",
     "headprune/report/examples.py",
     "headprune/results/outputs.py",

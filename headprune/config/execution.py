@@ -1,4 +1,4 @@
-"""How jobs are run: attempts, limits, GPUs, points to resume from."""
+"""The section on how jobs are run: attempts, limits, GPUs, points to resume from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Mebibytes = Annotated[Whole, WithJsonSchema({"type": "integer", "minimum": 1, "m
 
 
 class Execution(Section):
-    """How jobs are run. None of it changes a result, so nothing runs again when it is changed."""
+    """The way jobs are run. None of it changes a result, so nothing runs again when it is changed."""
 
     attempts: int = Field(
         2, ge=1, le=20, description="how often a job may be killed, or exceed its time, before it fails"

@@ -21,7 +21,7 @@ def part_of(config: Config, label: str) -> str | None:
 
 
 def labels(config: Config, registry: Mapping[str, Entry]) -> list[str]:
-    """Of all entries: methods, treatments of methods, ablations."""
+    """Labels of all entries: methods, treatments of methods, ablations."""
     treated = [_treated(t, base.label) for t in config.treatments for base in treated_by(config, t, registry)]
     return [m.label for m in config.methods] + treated + [_ablation(a.kind) for a in config.ablations]
 

@@ -129,7 +129,7 @@ def treated_by(config: Config, treatment: Treatment, registry: Mapping[str, Entr
 
 
 def prunes(entry: Entry) -> bool:
-    """Whether a method removes heads at all."""
+    """True for a method that removes heads at all."""
     return bool(getattr(entry.method, "prunes", True))
 
 

@@ -16,7 +16,7 @@ from headprune.results.layout import RunFolder
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process of a job ended."""
+    """The end of a process of a job."""
 
     status: str  # ok, stopped, timeout, failed, error
     reason: str = ""
@@ -41,7 +41,7 @@ def record_paths(spec: Specification) -> dict[str, Path]:
 
 
 def vanished(note: Mapping[str, Any]) -> str:
-    """What is known of an attempt that could not say how it ended."""
+    """All that is known of an attempt that could not say how it ended."""
     started = note.get("started", 0.0)
     minutes = (note.get("alive", started) - started) / 60
     where = note.get("host", "a machine that is not known")

@@ -78,7 +78,7 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def statistics_of(plan: Plan, inventory: Inventory) -> Record:
-    """Of every dataset; where the dataset is damaged, as the job said that prepared it."""
+    """Statistics of every dataset; where the dataset is damaged, as the job said that prepared it."""
     found = {}
     for name in sorted({model.dataset for model in plan.config.models.values()}):
         receipt = inventory.receipts.get(f"data/{name}", {})

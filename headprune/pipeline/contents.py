@@ -1,4 +1,4 @@
-"""What the results of a profile will be about once it has run."""
+"""The subjects that the results of a profile will have once it has run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from headprune.pipeline.plan import Plan
 
 
 def contents(plan: Plan) -> Contents:
-    """What a plan's results will hold, for the figures and tables to be drawn of them.
+    """The contents of a plan's results, for the figures and tables to be drawn of them.
 
     Every profile trains, so there are curves to be expected.
 

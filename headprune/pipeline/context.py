@@ -1,4 +1,4 @@
-"""What a job works with, built once from its specification."""
+"""The context that a job works in, built once from its specification."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Arm:
 
     @property
     def joint(self) -> bool:
-        """Whether it trains from new weights, with no unpruned model before it."""
+        """True if it trains from new weights, with no unpruned model before it."""
         return self.settings.mode == "joint"
 
     def protected(self, space: HeadSpace) -> int:
@@ -65,7 +65,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Context:
-    """What every job knows.
+    """The context of every job.
 
     :param told: its specification, which signatures are made of
     :param job: its name
@@ -91,7 +91,7 @@ class Context:
 
 @dataclass(frozen=True)
 class ModelContext(Context):
-    """What a job knows that has to do with a model. Sections that its kind is not told are the defaults, or None.
+    """The context of a job that has to do with a model. Sections that its kind is not told are the defaults, or None.
 
     :param cells: those that it computes, or computes a part of
     :param arms: the methods whose masks it finds, or treats
@@ -171,7 +171,7 @@ class ModelContext(Context):
         return self.dense.with_suffix(".pt")
 
     def trained(self) -> Record:
-        """What is known of the unpruned model that the job starts from.
+        """The record of the unpruned model that the job starts from.
 
         :raises UpstreamError: its training failed, or its checkpoint is lost or another one than was trained.
         """
@@ -190,7 +190,7 @@ class ModelContext(Context):
 
 
 def execution_of(run: RunFolder) -> Execution:
-    """What the profile said when the run started; no part of specifications, as no result depends on it."""
+    """The section `execution` of the profile when the run started; no part of specifications, as no result depends on it."""
     try:
         return Execution(**hint(run.execution))
     except ValueError:  # damaged: the next call of Snakemake writes it anew

@@ -79,7 +79,7 @@ def cell(console: Console, folder: Path) -> None:
 
 
 def samples(console: Console, cell: Path) -> None:
-    """How the language model of a cell, RUN/cells/…, goes on from the beginning of a split."""
+    """Shows how the language model of a cell, RUN/cells/…, goes on from the beginning of a split."""
     run, name = run_of_cell(cell)
     reader = outputs.reader(run.path, name.split("/")[0])
     for split in (split for split in ("valid", "test") if reader.has(name, "sample", split)):

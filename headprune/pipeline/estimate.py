@@ -1,4 +1,4 @@
-"""What jobs will take, roughly, before anything has run: time, cores, and what they wait for."""
+"""Rough estimates of the time and cores that jobs take, before anything has run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went wrong in a run: every failure once, with the end of its trace or log; what of it is lost or damaged."""
+"""The failures of a run: every one once, with the end of its trace or log; what of it is lost or damaged."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Failure:
 
     @property
     def upstream(self) -> bool:
-        """Whether it failed because something it needs had."""
+        """True if it failed because something it needs had."""
         return self.reason.startswith(UPSTREAM)
 
     def last_lines(self, count: int) -> list[str]:
-        """Of the trace, or of the log where there is none: the job was killed."""
+        """The end of the trace, or of the log where there is none: the job was killed."""
         if not count:
             return []
         if self.trace or self.log is None or not self.log.exists():
@@ -54,14 +54,14 @@ def failures(folder: Path) -> list[Failure]:
 
 
 def ended_by_error(folder: Path) -> dict[str, str]:
-    """By name of job, the error that ended it and left nothing to go on with. `progress.start` forgets them."""
+    """The errors that ended jobs and left nothing to go on with, by name of job. `progress.start` forgets them."""
     notes = (hint(path) for path in RunFolder(folder).attempt_notes)
     ended = {note.get("job"): note["ended"] for note in notes if isinstance(note.get("ended"), dict)}
     return {str(job): str(how.get("reason")) for job, how in ended.items() if how.get("status") == "error"}
 
 
 def last_words(folder: Path) -> str:
-    """What a run says last that did not come to its end: why, as far as it is known, and where there is more."""
+    """The last words of a run that did not come to its end: why, as far as it is known, and where there is more."""
     errors = ended_by_error(folder)
     lines = [f"{job} failed: {reason}" for job, reason in errors.items()]
     return "\n".join([*lines, f"what failed or is missing, and the logs: headprune failures {folder}"])

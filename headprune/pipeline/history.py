@@ -1,4 +1,4 @@
-"""What there is to say of a whole run: what ran it, with which packages, by which calls, for how long."""
+"""The history of a whole run: what ran it, with which packages, by which calls, for how long."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def now() -> str:
 
 
 def runtime() -> Record:
-    """What runs the code. The processor is named here in full; `hardware` has of it what signatures depend on."""
+    """The platform that runs the code. The processor is named here in full; `hardware` has of it what signatures depend on."""
     return {"python": platform.python_version(), "platform": platform.platform(), "processor": processor()}
 
 

@@ -1,4 +1,4 @@
-"""What results depend on: the identity of a model, a training, a cell. Its digest is the signature in the tables."""
+"""Identities of models, trainings and cells: all that their results depend on. The digest of one is the signature in the tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRAINING = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq
 
 
 def dense_identity(context: ModelContext) -> Record:
-    """What the unpruned model depends on."""
+    """Identity of an unpruned model."""
     statistics = context.corpus.statistics
     return {
         "data": {"sha256": statistics["sha256"]["train+valid"], "recipe": statistics["recipe"]},
@@ -28,7 +28,7 @@ def dense_identity(context: ModelContext) -> Record:
 
 
 def cell_identity(context: ModelContext, arm: Arm, cell: Cell) -> Record:
-    """What the results of a cell depend on."""
+    """Identity of a cell whose mask a method finds."""
     plain = arm.settings.model_dump(exclude_defaults=True, exclude=GRID)
     return dense_identity(context) | {
         "dataset": context.dataset,
@@ -42,14 +42,14 @@ def cell_identity(context: ModelContext, arm: Arm, cell: Cell) -> Record:
 
 
 def training_identity(context: ModelContext, arm: Arm, options: Mapping[str, Any]) -> Record:
-    """What a training that serves all budgets depends on."""
+    """Identity of a training that serves all budgets."""
     chosen = {key: getattr(arm.settings, key) for key in TRAINING}
     training = {**chosen, "options": dict(options), "file_sha256": arm.entry.sha256}
     return dense_identity(context) | {"training": training}
 
 
 def treated_identity(context: ModelContext, cell: Cell, base: Record) -> Record:
-    """What the results of a treated cell depend on: the cell whose mask it takes, and what is done with it."""
+    """Identity of a treated cell: the cell whose mask it takes, and what is done with it."""
     assert context.treatment is not None
     settings = context.treatment.model_dump(exclude_defaults=True, exclude={*GRID, "of"})
     keys = ("settings", "dataset", "evaluation", "calibration")
@@ -59,7 +59,7 @@ def treated_identity(context: ModelContext, cell: Cell, base: Record) -> Record:
 
 
 def ablation_identity(context: ModelContext) -> Record:
-    """What a study of single heads depends on."""
+    """Identity of a study of single heads."""
     return dense_identity(context) | {key: context.told[key] for key in ("ablation", "evaluation")}
 
 

@@ -1,4 +1,4 @@
-"""What is lost or damaged in a results folder, and which job has to make it again.
+"""An inventory of what is lost or damaged in a results folder, and which job has to make it again.
 
 The receipt of a job vouches for the records it wrote, these for the files that came with them: checkpoints and outputs.
 Tables are vouched for by the manifest of the run, what was drawn of them by a note of the last call of Snakemake.
@@ -156,7 +156,7 @@ def forget_drawn(folder: Path) -> None:
 
 
 def step_of(job: str) -> str:
-    """What a job adds, by its name; empty for one of a kind that is not known."""
+    """The step that a job adds, by its name; empty for one of a kind that is not known."""
     kind = job.partition("/")[0]
     return JOBS[kind].step if kind in JOBS else ""
 
@@ -176,7 +176,7 @@ def _receipt(path: Path, job: str) -> Record:
 
 
 def _row(receipt: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a receipt that is a copy of its record says of it."""
+    """The row of a receipt that is a copy of its record."""
     return {key: receipt[key] for key in ("signature", "status") if key in receipt}
 
 
@@ -193,7 +193,7 @@ def _dataset(folder: Path, job: str, receipt: Mapping[str, Any]) -> Iterator[Dam
 
 
 def _identity(pruned: Path, job: str, record: Mapping[str, Any]) -> Iterator[Damage]:
-    """What the signature of a cell stands for."""
+    """Checks the identity that the signature of a cell stands for."""
     path = pruned.with_name("identity.json")
     try:
         if digest(load(path)) != record["signature"]:
@@ -203,7 +203,7 @@ def _identity(pruned: Path, job: str, record: Mapping[str, Any]) -> Iterator[Dam
 
 
 def _manifest(path: Path, job: str, step: str, record: Path) -> Iterator[Damage]:
-    """How a record came about."""
+    """Checks the account of how a record came about."""
     try:
         steps = load(path)["steps"]
         if file_sha256(record) not in steps[step]["files"].values():

@@ -40,7 +40,7 @@ def check_size(grid: Grid) -> None:
 
 
 def _counts(grid: Grid) -> Iterator[tuple[str, int]]:
-    """By entry and model its cells; ablations count one for every seed."""
+    """Numbers of cells by entry and model; ablations count one for every seed."""
     for model in grid.config.models:
         for label in grid.labels_for(model):
             treatment = grid.treatment(label)

@@ -1,4 +1,4 @@
-"""How every result came about: a `manifest.json` beside each.
+"""Accounts of how every result came about: a `manifest.json` beside each.
 
 A manifest holds one entry for every step that wrote into its folder (`pruned`, `test`, `speed`; `prepared` of data;
 `trained` of models), with the sha256 of every file the step left, and of every training that it took the digests of its

@@ -88,7 +88,7 @@ class Plan:
         return [Job("dense", job.model, seed=job.seed)]
 
     def _start(self, job: Job) -> list[Job]:
-        """What an entry starts from: the unpruned model, or the data."""
+        """The job that an entry starts from: that of the unpruned model, or the data."""
         return self._dense(job) if self.grid.needs_dense(job.label) else self._data(job)
 
     def _shared(self, job: Job) -> list[Job]:
@@ -96,7 +96,7 @@ class Plan:
         return [Job(job.kind, job.model, label=other, seed=job.seed)] if other else []
 
     def _masks(self, job: Job) -> list[Job]:
-        """What finds the masks that a treatment takes."""
+        """The jobs that find the masks which a treatment takes."""
         budgets = None if job.budget is None else [job.budget]
         return self.jobs_of(job.model, self.grid.method(job.label).label, job.seed or 0, budgets)
 

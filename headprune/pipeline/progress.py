@@ -1,4 +1,4 @@
-"""What the user sees while the DAG runs: cells pruned and tested, the current loss, the time it will take.
+"""The display that the user sees while the DAG runs: cells pruned and tested, the current loss, the time it will take.
 
 Every job says where it stands in a file of its own under `progress/` and, now and then, in a line on its standard
 output, which Snakemake passes on. The plan of the run, written when it starts, tells how much there is in all.
@@ -69,7 +69,7 @@ def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False)
 
 
 def overview(folder: Path) -> Overview | None:
-    """Where the run in `folder` stands; None if none was started."""
+    """The state of the run in `folder`; None if none was started."""
     run = RunFolder(folder)
     plan = planned(run)
     if plan is None:
@@ -92,7 +92,7 @@ def _part(run: RunFolder, receipt: str, job: Mapping[str, Any]) -> JobState:
 
 
 def recent_overview(folder: Path) -> str:
-    """Where the run stands, or stood a moment ago: what it takes to find out is shared by all jobs of a large run."""
+    """The state of the run, now or a moment ago: what it takes to find out is shared by all jobs of a large run."""
     path = RunFolder(folder).overview
     with suppress(OSError, ValueError, TypeError, KeyError):
         known = hint(path)

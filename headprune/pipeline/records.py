@@ -115,7 +115,7 @@ def entries(path: Path) -> list[Record]:
 
 
 def planned(run: RunFolder) -> Record | None:
-    """What a run has to do, as it noted when it started; None if nothing was started, or it cannot be read."""
+    """The work that a run has to do, as it noted when it started; None if nothing was started, or it cannot be read."""
     plan = hint(run.plan)
     jobs, cells, cores = plan.get("jobs"), plan.get("cells"), plan.get("cores")
     if not isinstance(jobs, dict) or not isinstance(cells, list) or not isinstance(cores, int):
@@ -125,7 +125,7 @@ def planned(run: RunFolder) -> Record | None:
 
 
 def checksums(record: Path, files: Iterable[Path]) -> dict[str, str]:
-    """What a record says under `files`: the sha256 of each, by its place as seen from the folder of the record."""
+    """The entry `files` of a record: the sha256 of each, by its place as seen from the folder of the record."""
     return {os.path.relpath(file, record.parent): file_sha256(file) for file in sorted(files)}
 
 
@@ -139,7 +139,7 @@ def companions(path: Path, record: Mapping[str, Any]) -> dict[Path, str]:
 
 
 def fault(file: Path, sha256: str) -> str:
-    """What is wrong with a file that came with a record; empty: nothing."""
+    """The fault of a file that came with a record; empty: nothing."""
     try:
         if sha256:
             found = file_sha256(file)

@@ -1,4 +1,4 @@
-"""What is left of a run, in seconds: by what its own jobs took so far, and by the order in which the rest can run.
+"""The time that is left of a run, in seconds: by what its own jobs took so far, and by the order in which the rest can run.
 
 A formula says what a job takes on some machine (`estimate`). The ratio of time to formula is this machine's; it differs
 between kinds of jobs, so that a kind's own jobs tell of it first, running ones included.
@@ -71,7 +71,7 @@ class Pace:
 
 
 def seconds_left(parts: Sequence[JobState], cores: int, earlier: Pace | None = None) -> float:
-    """By the clock, until the last job has ended.
+    """Seconds by the clock until the last job has ended.
 
     :param cores: that the run has
     """

@@ -30,7 +30,7 @@ class Settled:
         self._known: dict[Job, Mapping[str, Any]] = {}
 
     def specification(self, job: Job) -> dict[str, Any]:
-        """What the job is told; shared ones with what its receipt is to keep."""
+        """The specification of a job; shared ones with what its receipt is to keep."""
         told = {"planned": dict(self.planned(job))} if JOBS[job.kind].shared else {}
         return specification(self.plan, job) | told
 
@@ -47,7 +47,7 @@ class Settled:
         return [receipt for receipt in found if receipt in mine or (self.plan.folder / receipt).exists()]
 
     def planned(self, job: Job) -> Mapping[str, Any]:
-        """What is asked of a shared job by cell, the key of all of it, and the receipts that it needs."""
+        """The demands on a shared job by cell, the key of all of it, and the receipts that it needs."""
         if job not in self._known:
             self._known[job] = self._planned(job)
         return self._known[job]
@@ -62,7 +62,7 @@ class Settled:
         return {"key": digest(asked), "asked": asked, "needs": needs}
 
     def asked(self, job: Job) -> dict[str, str]:
-        """By cell, a digest of all that its part of the job depends on beside the inputs."""
+        """Digests by cell of all that its part of the job depends on beside the inputs."""
         spec, grid = specification(self.plan, job), self.plan.grid
         common = {key: value for key, value in spec.items() if key not in ELSEWHERE}
         found = {}

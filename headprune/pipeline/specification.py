@@ -37,7 +37,7 @@ NAMES = {str: "a text", int: "a whole number", dict: "an object", list: "an arra
 
 
 def specification(plan: Plan, job: Job) -> dict[str, Any]:
-    """What a job depends on, and nothing that it does not use."""
+    """The specification of a job: nothing that it does not use."""
     dataset = job.dataset or plan.config.models[job.model].dataset
     found: dict[str, Any] = {"kind": job.kind, "results": str(plan.folder), "job": job.name, "dataset": dataset}
     for part in JOBS[job.kind].told:

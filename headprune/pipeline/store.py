@@ -148,7 +148,7 @@ def kept_or_computed(
 
 
 def is_kept(path: Path, signature: str) -> bool:
-    """Whether the record at `path` is ok, whole and was computed under `signature`, or was given up in this run.
+    """True if the record at `path` is ok, whole and was computed under `signature`, or was given up in this run.
 
     Whole: it can be read, and the files that came with it are there and the same.
     """

@@ -80,7 +80,7 @@ class Supervisor:
 
     @property
     def last(self) -> bool:
-        """Whether Snakemake will not try again."""
+        """True if Snakemake will not try again."""
         return self.attempt > self.attempts
 
     def run(self) -> int:
@@ -118,14 +118,14 @@ class Supervisor:
                 return 0
 
     def _whose(self) -> str:
-        """Where the attempt runs that this one waits for: the Snakemake that called it was killed, it was not."""
+        """The place where the attempt runs that this one waits for: the Snakemake that called it was killed, it was not."""
         with suppress(OSError, ValueError, KeyError):
             note = hint(self.folder / "attempt.json")
             return f"process {note['pid']} on {note['host']}"
         return "process unknown"
 
     def _open(self) -> Ending | None:
-        """How the attempt before ended, if it was at fault; a first attempt knows of none."""
+        """The end of the attempt before, if it was at fault; a first attempt knows of none."""
         if self.attempt <= 1:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ class Supervisor:
         return Ending("failed", reason)
 
     def _is_complete(self) -> bool:
-        """Whether the process has left a receipt of all its cells: exit status 0 alone is anybody's to give."""
+        """True if the process has left a receipt of all its cells: exit status 0 alone is anybody's to give."""
         try:
             receipt = read_json(self.receipt)
             ok, cells = receipt["status"] == "ok", receipt.get("cells", {})

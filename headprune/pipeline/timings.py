@@ -1,4 +1,4 @@
-"""What jobs will take by what others took: earlier timings of the same results folder, or of the ones beside it."""
+"""Forecasts of what jobs take by what others took: earlier timings of the same results folder, or of the ones beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 100  # timings of a kind of job that are kept of earlier runs
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a plan takes, in seconds of one core."""
+    """The time that a plan takes, in seconds of one core."""
 
     all_jobs: Mapping[str, float]  # by kind
     left: Mapping[str, float]  # of jobs that have no receipt yet

@@ -55,12 +55,12 @@ class Kind:
 
     @property
     def finds_masks(self) -> bool:
-        """Whether it leaves pruned models of cells."""
+        """True if it leaves pruned models of cells."""
         return self.step == "pruned"
 
     @property
     def of_cells(self) -> bool:
-        """Whether it computes cells."""
+        """True if it computes cells."""
         return "cells" in self.told
 
 

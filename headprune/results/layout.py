@@ -204,7 +204,7 @@ class RunFolder:
 
     @property
     def overview(self) -> Path:
-        """Where the run stood a moment ago."""
+        """State of the run a moment ago."""
         return self.progress / "overview.json"
 
     @property
@@ -225,7 +225,7 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a run was started here."""
+        """True if a run was started here."""
         return self.jobs.is_dir() or self.progress.is_dir()
 
     def require(self) -> None:

@@ -1,4 +1,4 @@
-"""What is done with masks that methods have found. A treatment is one file of this package; nothing else lists it."""
+"""Treatments of masks that methods have found. A treatment is one file of this package; nothing else lists it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Settings(Protocol):
-    """What a profile says of a treatment, as far as the treatment reads it."""
+    """The settings of a treatment in a profile, as far as the treatment reads it."""
 
     @property
     def updates(self) -> int | None: ...

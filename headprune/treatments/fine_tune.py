@@ -19,7 +19,7 @@ class FineTune(Retraining):
         return settings.distillation > 0
 
     def arguments(self, settings: Settings, dense: Path) -> list[str]:
-        """Of the distillation, if there is any: the unpruned model is the teacher."""
+        """Arguments of the distillation, if there is any: the unpruned model is the teacher."""
         if not settings.distillation:
             return []
         from headprune.training.trainer import distillation_arguments  # imports torch

@@ -28,7 +28,7 @@ def updates_of(context: ModelContext, arm: Arm) -> int:
 
 
 def gate_run(context: ModelContext, arm: Arm, budget: int, options: Mapping[str, Any], seed: int) -> GateRun:
-    """What the trainer must know.
+    """The training of gates as the trainer must know it.
 
     :param budget: over all heads of the model
     """

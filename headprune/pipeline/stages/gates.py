@@ -26,7 +26,7 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
 
 
 def trained(context: ModelContext, arm: Arm, cell: Cell, signature: str, reporter: Reporter) -> Record:
-    """From the training to the record of the cell."""
+    """The record of the cell, from its training on."""
     before = dense_seconds(context, arm)
     seed = derived_seed(cell.seed, arm.name, cell.full_arm, str(cell.budget)) % 2**31
     run = gate_run(context, arm, cell.budget, arm.settings.options, seed)

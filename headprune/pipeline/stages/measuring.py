@@ -1,4 +1,4 @@
-"""From a mask to the record of a cell: heads removed, model saved, measured on the validation set."""
+"""The way from a mask to the record of a cell: heads removed, model saved, measured on the validation set."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def evaluate(context: ModelContext, cell: Cell, model: Any, split: str) -> Recor
 
 
 def files_of(context: ModelContext, cell: Cell, split: str, *others: Path) -> Record:
-    """What the record of a cell says of the files that came with it: its outputs on a split, and others."""
+    """The entry `files` of the record of a cell: its outputs on a split, and others."""
     folder = context.folder(cell)
     return {"files": checksums(folder.pruned, [*folder.outputs_on(split), *others])}
 

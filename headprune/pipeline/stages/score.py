@@ -27,7 +27,7 @@ from headprune.system.stopping import contained
 
 @dataclass(frozen=True)
 class Found:
-    """What a run of a score method gave.
+    """The outcome of a run of a score method.
 
     :param masks: by budget
     :param costs: of each cell's record

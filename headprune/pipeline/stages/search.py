@@ -49,7 +49,7 @@ class Trial:
 
     @property
     def cost(self) -> Cost:
-        """What it took; nothing is known of a training that failed."""
+        """The cost of the training; nothing is known of a training that failed."""
         return Cost(**self.record.get("cost", {}))
 
     @property
@@ -86,7 +86,7 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
 
 
 def trainings_kept(context: ModelContext, cell: Cell) -> bool:
-    """Whether the trainings that a cell looked at are all there: others may need them, at other budgets."""
+    """True if the trainings that a cell looked at are all there: others may need them, at other budgets."""
     for signature in find(context.folder(cell).pruned).get("trials", []):
         path = context.run.trial(cell.model, cell.method, cell.seed, signature)
         if find(path)["status"] in ("ok", "missing") and not is_kept(path, signature):

@@ -35,7 +35,7 @@ def to_measure(cells: Sequence[Cell], kept: Mapping[str, Record]) -> list[Cell]:
 
 
 def in_terms_of(first: Record, again: Mapping[str, Timing], measured: Mapping[str, Timing]) -> dict[str, Any]:
-    """What was measured in a later round, as it would be in the first.
+    """Times of a later round, as they would be in the first.
 
     :param first: what was measured of the unpruned model in the first round
     :param again: of the same model in the later round

@@ -22,7 +22,7 @@ from headprune.training.trainer import DivergedError, Trained, train
 
 @dataclass
 class Cost:
-    """What a training, or the search for a mask, took."""
+    """The cost of a training, or of the search for a mask."""
 
     seconds: float = 0.0
     memory: float = 0.0  # MiB, peak
@@ -39,13 +39,13 @@ class Cost:
 
     @classmethod
     def of(cls, record: Record) -> Cost:
-        """What finding the mask of a cell cost, by its record."""
+        """The cost of finding the mask of a cell, by its record."""
         keys = {"seconds": "seconds", "forward": "forward_sentences", "backward": "backward_sentences"}
         values = {name: record[f"prune_{key}"] for name, key in (keys | {"updates": "updates"}).items()}
         return cls(memory=record["peak_memory_mib"], **values)
 
     def record(self, train_seconds: float) -> Record:
-        """What the record of a cell says of a mask whose finding cost this.
+        """The entries of the record of a cell whose mask cost this.
 
         :param train_seconds: of the model it was found for
         """
@@ -92,7 +92,7 @@ def arguments_of(
 
 
 def terms_of(trained: Trained) -> list[Record]:
-    """What a record says of the terms of its training, for `trainings`; see `headprune.training.digests`."""
+    """The entry `trainings` of a record: the terms of its training; see `headprune.training.digests`."""
     return [{"updates": trained.updates, **vars(trained.terms)}]
 
 
