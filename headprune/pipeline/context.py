@@ -190,7 +190,7 @@ class ModelContext(Context):
 
 
 def execution_of(run: RunFolder) -> Execution:
-    """The section `execution` of the profile when the run started; no part of specifications, as no result depends on it."""
+    """The section `execution` of the profile when the run started; no result depends on it."""
     try:
         return Execution(**hint(run.execution))
     except ValueError:  # damaged: the next call of Snakemake writes it anew

@@ -17,7 +17,7 @@ def now() -> str:
 
 
 def runtime() -> Record:
-    """The platform that runs the code. The processor is named here in full; `hardware` has of it what signatures depend on."""
+    """The platform, the processor in full; `provenance.hardware` has of it what signatures depend on."""
     return {"python": platform.python_version(), "platform": platform.platform(), "processor": processor()}
 
 

@@ -1,4 +1,4 @@
-"""Identities of models, trainings and cells: all that their results depend on. The digest of one is the signature in the tables."""
+"""Identities of models, trainings and cells: all that results depend on. Their digests are the signatures."""
 
 from __future__ import annotations
 

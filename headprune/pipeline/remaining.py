@@ -1,4 +1,4 @@
-"""The time that is left of a run, in seconds: by what its own jobs took so far, and by the order in which the rest can run.
+"""The seconds that are left of a run, by what its jobs took so far and by the order in which the rest can run.
 
 A formula says what a job takes on some machine (`estimate`). The ratio of time to formula is this machine's; it differs
 between kinds of jobs, so that a kind's own jobs tell of it first, running ones included.

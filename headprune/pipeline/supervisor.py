@@ -118,7 +118,7 @@ class Supervisor:
                 return 0
 
     def _whose(self) -> str:
-        """The place where the attempt runs that this one waits for: the Snakemake that called it was killed, it was not."""
+        """The place of the attempt that this one waits for: the Snakemake that called it was killed, it was not."""
         with suppress(OSError, ValueError, KeyError):
             note = hint(self.folder / "attempt.json")
             return f"process {note['pid']} on {note['host']}"

@@ -1,4 +1,4 @@
-"""Forecasts of what jobs take by what others took: earlier timings of the same results folder, or of the ones beside it."""
+"""Forecasts of what jobs take by earlier timings of the same results folder, or of the ones beside it."""
 
 from __future__ import annotations
 
