@@ -29,7 +29,6 @@ from typing import Any
 from headprune.config import Ablation, Config, ConfigError, Method, Treatment
 from headprune.config.lengths import bounds
 from headprune.config.rules import treated_by
-from headprune.data import check_prepared
 from headprune.method import Entry
 from headprune.pipeline import limits
 from headprune.pipeline.cells import PRUNING, Cell, Job
@@ -120,7 +119,7 @@ class Plan:
         for name in dict.fromkeys(model.dataset for model in self.config.models.values()):
             dataset, folder = self.config.datasets[name], self.folder / "data" / name
             try:
-                check_prepared(dataset.source(), dataset.recipe(), folder, bounds(self.config, name))
+                dataset.check_prepared(folder, bounds(self.config, name))
             except ValueError as error:
                 raise ConfigError(f"datasets.{name}: {error}") from None
 

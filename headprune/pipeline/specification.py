@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headprune.config import Evaluation, Execution, LanguageModel, Method, Model, Treatment, model_from
+from headprune.config import Evaluation, Execution, Method, Treatment, model_from
 from headprune.data.lengths import Bound
 from headprune.data.staging import STATISTICS
 from headprune.method import Entry, load_methods
@@ -17,7 +17,9 @@ from headprune.pipeline.cells import Cell, bounds_path, execution_path
 from headprune.pipeline.records import DamagedError, find, hint, load
 from headprune.pipeline.store import Record, UpstreamError, require_ok, require_whole, write_json
 from headprune.results.provenance import digest, environment
-from headprune.tasks import TRACKS, Track
+from headprune.settings import Subject
+from headprune.tasks import TASKS
+from headprune.tasks.work import Work
 
 Spec = Mapping[str, Any]
 
@@ -64,12 +66,12 @@ def bounds_of(spec: Spec) -> dict[str, Bound]:
     return {split: Bound(**values) for split, values in asked.items()}
 
 
-def model_of(spec: Spec) -> Model | LanguageModel:
+def model_of(spec: Spec) -> Subject:
     return model_from(spec["settings"])
 
 
-def track_of(spec: Spec) -> Track:
-    return TRACKS[model_of(spec).track]
+def track_of(spec: Spec) -> Work:
+    return TASKS[model_of(spec).track].work
 
 
 def corpus_of(spec: Spec) -> Any:
@@ -106,6 +108,7 @@ def dense_identity(spec: Spec) -> Record:
         "settings": spec["settings"],
         "seed": spec["seed"],
         **environment(),
+        **TASKS[model_of(spec).track].provenance,
     }
 
 

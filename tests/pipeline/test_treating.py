@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from headprune.evaluation import likelihood
-from headprune.evaluation.corpus import TranslationCorpus
 from headprune.heads import HeadMask, HeadSpace
 from headprune.pipeline.stages.pruned import calibration
 from headprune.pipeline.stages.treating import matched
 from headprune.pipeline.store import write_json
 from headprune.scoring.reconstruction import compensate_bias, context_moments
+from headprune.tasks.translation.corpus import TranslationCorpus
 
 Start = Callable[..., Any]
 MaskOf = Callable[[Any], HeadMask]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from headprune import removal
-from headprune.config import LanguageModel, Method, Model
+from headprune.config import Method
 from headprune.evaluation import likelihood
 from headprune.gates import clear_mask
 from headprune.heads import HeadSpace
@@ -45,6 +45,7 @@ from headprune.pipeline.stages.pruned import calibration, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training, scratch_of, terms_of
 from headprune.pipeline.store import Record, UpstreamError, is_kept, kept_or_computed
 from headprune.results.provenance import digest
+from headprune.settings import Subject
 from headprune.system.stopping import contained
 from headprune.training.digests import model_digest
 from headprune.training.trainer import GateRun, Trained, gate_arguments
@@ -287,7 +288,7 @@ def gate_run(spec: Spec, entry: Entry, method: Method, budget: int, options: Map
     )
 
 
-def updates_of(settings: Model | LanguageModel, method: Method) -> int:
+def updates_of(settings: Subject, method: Method) -> int:
     return settings.training.updates if method.mode == "joint" else method.updates or settings.training.updates
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from headprune import removal
 from headprune.config import dataset_from
-from headprune.data import ensure, prepare
 from headprune.data.staging import STATISTICS
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import checksums
@@ -17,9 +16,8 @@ from headprune.results.provenance import digest, file_sha256
 def data(spec: Spec, reporter: Reporter) -> Record:
     """Fetches a corpus where that is needed, and prepares it."""
     dataset = dataset_from(spec["recipe"])
-    ensure(dataset.corpus)
     folder = folder_of(spec) / "data" / spec["dataset"]
-    statistics = prepare(dataset.source(), dataset.recipe(), folder, bounds_of(spec))
+    statistics = dataset.prepare(folder, bounds_of(spec))
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {"status": "ok", "reason": "", "statistics": statistics, "files": checksums(folder / STATISTICS, files)}
 

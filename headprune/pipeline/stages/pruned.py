@@ -56,7 +56,7 @@ def measure(spec: Spec, cell: Cell, model: Any, mask: HeadMask) -> Record:
     }
     if agreed.hypotheses_compared:
         record["masked_vs_removed_hypotheses"] = agreed.hypotheses_different
-    if settings.translate_valid and track.name == "mt":
+    if track.scores_validation(settings):
         record["valid"] = evaluate(spec, cell, pruned, "valid")
     return record | files_of(spec, cell, "valid", cell_folder(spec, cell) / "model.pt")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headprune.evaluation.translation import bleu, bleu_against_first
+from headprune.tasks.translation.metrics import bleu, bleu_against_first
 
 REFERENCES = [f"the house number {i} stands near the old river and the bridge" for i in range(30)]
 GOOD = [line.replace("near", "by") if i % 3 == 0 else line for i, line in enumerate(REFERENCES)]
