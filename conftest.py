@@ -30,7 +30,7 @@ def nothing_is_left_in_the_repository() -> Iterator[None]:
 def prepared(tmp_path_factory):
     """The embedded German–English corpus with a small vocabulary and its shortest train pairs; valid and test whole."""
     from headprune.data import TranslationRecipe, corpus, prepare
-    from headprune.evaluation.corpus import TranslationCorpus
+    from headprune.tasks.translation.corpus import TranslationCorpus
 
     folder = tmp_path_factory.mktemp("corpus") / "lohelp-de-en"
     prepare(corpus("lohelp-de-en"), TranslationRecipe(vocabulary=400, max_words=3), folder)
@@ -54,6 +54,6 @@ def text_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def language_corpus(text_folder):
     """`text_folder` for evaluation."""
-    from headprune.evaluation.text import LanguageCorpus
+    from headprune.tasks.language_modeling.corpus import LanguageCorpus
 
     return LanguageCorpus(text_folder)

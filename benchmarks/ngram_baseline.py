@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headprune.evaluation.ngram import KneserNey
-from headprune.evaluation.text import LanguageCorpus
+from headprune.tasks.language_modeling.corpus import LanguageCorpus
+from headprune.tasks.language_modeling.ngram import KneserNey
 
 
 def predictable(corpus: LanguageCorpus) -> np.ndarray:

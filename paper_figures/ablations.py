@@ -18,7 +18,7 @@ from common import Results, write_text
 from tabling import ABSENT, escape, tabular
 
 from headprune.analysis.drawings import Table
-from headprune.analysis.quality import QUALITY
+from headprune.analysis.quality import of_metric
 from headprune.results.schema import LATER
 from headprune.statistics.paired import LEAST, significant
 
@@ -76,7 +76,7 @@ def tables(table: pd.DataFrame) -> Iterator[tuple[str, list[str], list[list[str]
         metric = str(part["metric"].iloc[0])
         title = TITLES[str(kind)].format(metric=NAMES.get(metric, metric))
         base = f"{title} ({part['unpruned'].iloc[0]:.2f}; {model}, seed {seed})"
-        quality = next(known for known in QUALITY.values() if known.metric == metric)
+        quality = of_metric(metric)
         worth = [quality.worth(part[column]) for column in ("value", "unpruned")]
         part = part.assign(difference=quality.sign * (worth[0] - worth[1]), digits=quality.difference_digits)
         if kind == "keep_one":

@@ -43,8 +43,8 @@ from steps import band_sentence, draw_band, front_steps
 
 from headprune.analysis.drawings import Drawing
 from headprune.analysis.quality import of_track
-from headprune.results.schema import LATENCY
 from headprune.statistics import pareto_front
+from headprune.tasks import latency_of
 
 NAME = "pareto"
 FIGURE = Drawing("Quality against parameters and measured latency; the steps are what no other model beats.")
@@ -76,14 +76,14 @@ class Cost:
 
     def label_of(self, track: str) -> str:
         """The label of a track's axis: a language model's latency is that of a token, another's of a sentence."""
-        return self.label.format(latency=LATENCY.get(track, "example"))
+        return self.label.format(latency=latency_of(track))
 
 
 def latency_sentence(results: Results) -> str:
     """A sentence on what a latency is the time of, in every track of the results."""
     tracks = dict.fromkeys(group[1] for group in results.groups())
     several = {track: f" (track {track})" if len(tracks) > 1 else "" for track in tracks}
-    return " and ".join(f"per {LATENCY.get(track, 'example')} at batch size 1{several[track]}" for track in tracks)
+    return " and ".join(f"per {latency_of(track)} at batch size 1{several[track]}" for track in tracks)
 
 
 COSTS = (

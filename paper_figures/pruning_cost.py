@@ -53,8 +53,8 @@ from matplotlib.transforms import Bbox
 from steps import band_sentence, draw_band, front_steps
 
 from headprune.analysis.drawings import Drawing
-from headprune.results.schema import EXAMPLES
 from headprune.statistics import pareto_front
+from headprune.tasks import examples_of
 
 NAME = "pruning_cost"
 FIGURE = Drawing("Quality against what it cost to find the heads to remove.")
@@ -112,11 +112,7 @@ class Row:
     @property
     def label(self) -> str:
         """The label of the axis; a model reads a sentence in one track and a window of text in another."""
-        return (
-            f"forward + backward passes ({EXAMPLES.get(self.group[1], 'examples')})"
-            if self.cost == SENTENCES
-            else self.cost
-        )
+        return f"forward + backward passes ({examples_of(self.group[1])})" if self.cost == SENTENCES else self.cost
 
     @property
     def floor(self) -> float:

@@ -35,7 +35,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from headprune.analysis.drawings import Drawing
-from headprune.results.schema import LATENCY
+from headprune.tasks import latency_of
 
 NAME = "speedup"
 FIGURE = Drawing("Measured speed-up against what the multiply-accumulates promise.")
@@ -93,7 +93,7 @@ Panel = tuple[tuple[str, ...], Speed, pd.DataFrame]
 def title(speed: Speed, runs: pd.DataFrame) -> str:
     """`throughput, batch size 32`, `latency per token, batch size 1`"""
     tracks = dict.fromkeys(runs["track"]) if speed.less_is_faster else {}
-    per = "".join(f" per {LATENCY.get(track, 'example')}" for track in tracks)
+    per = "".join(f" per {latency_of(track)}" for track in tracks)
     sizes = sorted(runs["batch_size"].dropna().unique()) if "batch_size" in runs else []
     return speed.title + per + (f", batch size {', '.join(f'{size:g}' for size in sizes)}" if sizes else "")
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from found import Found, rows
 
+import headprune.tasks  # noqa: F401, whose metrics are in the tables
 from headprune.data import CORPORA, STANDARD, TEXT_CORPORA
 from headprune.method import load_methods
 from headprune.results.schema import UNITS

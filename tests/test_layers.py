@@ -29,10 +29,12 @@ ORDER = (
     "removal",
     "cost",
     "data",
-    "config",
+    "settings",
     "training",
     "evaluation",
     "tasks",
+    "treatments",
+    "config",
     "analysis",
     "pipeline",
     "report",
@@ -42,7 +44,7 @@ ORDER = (
     "__main__",
 )
 FOR_METHODS = {"gates", "heads", "importance", "method", "relaxations", "scoring"}
-FOR_FIGURES = {"analysis", "naming", "report", "results", "statistics", "system"}
+FOR_FIGURES = {"analysis", "naming", "report", "results", "statistics", "system", "tasks"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
@@ -125,6 +127,25 @@ def test_heads_and_results_need_no_torch() -> None:
     light = "headprune.heads, headprune.results.schema, headprune.statistics, headprune.results.merging, "
     light += "headprune.config, headprune.method, headprune.pipeline.planned, "
     light += "headprune.cli.commands, headprune.report, headprune.analysis.claims, "
-    light += "headprune.analysis.display, headprune.analysis.summary"
-    code = f"import sys, {light}; assert not {{'torch', 'fairseq'}} & set(sys.modules)"
+    light += "headprune.analysis.display, headprune.analysis.summary, headprune.tasks"
+    outputs = "[task.outputs for task in headprune.tasks.TASKS.values()]"
+    code = f"import sys, {light}; {outputs}; assert not {{'torch', 'fairseq'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_profiles_and_tasks_need_no_tables() -> None:
+    """What a profile is checked with loads in a quarter of a second."""
+    heavy = "{'torch', 'fairseq', 'pandas', 'numpy', 'scipy', 'sacrebleu'}"
+    code = f"import sys, headprune.config, headprune.tasks; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_module_asks_for_a_task_by_its_name() -> None:
+    """What differs from task to task is in their folders; elsewhere nothing is compared with the name of one."""
+    found = []
+    for path in (path for path in MODULES if path.relative_to(PACKAGE).parts[0] != "tasks"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare | ast.Dict):
+                constants = {inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)}
+                found += [f"{short(path)}, line {node.lineno}"] if constants & {"mt", "lm"} else []
+    assert found == []

@@ -16,12 +16,12 @@ from configurations import VALID, changed, refused
 from pydantic import ValidationError
 
 from headprune.config import ConfigError, load
-from headprune.config.models import Section
 from headprune.config.schema import Config
 from headprune.method import Entry, load_methods
 from headprune.method.entry import LARGEST
 from headprune.pipeline import limits
 from headprune.pipeline.plan import Plan
+from headprune.settings import Section
 from tests.found import Found, rows
 
 SCHEMA = Config.model_json_schema()

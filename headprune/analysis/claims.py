@@ -15,14 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from headprune.analysis.evidence import Evidence
 from headprune.analysis.predicates import ALL, Comparison, Predicate
 from headprune.analysis.predicates.base import Count
-from headprune.analysis.quality import QUALITY
 from headprune.analysis.tables import GROUP, Results
 from headprune.naming import unknown
 from headprune.statistics import Estimate
 from headprune.statistics.base import LEVEL
+from headprune.tasks import TASKS
 
 HELD, NOT_HELD, UNDECIDED, NO_DATA = "held", "not held", "undecided", "no data"
 ELSEWHERE = "elsewhere"  # of a track or of methods that the results are not about
+ABSENT = ("nli",)  # tracks that papers claim something of, and that no task of the library is yet
 COLUMNS = [
     "id",
     "source",
@@ -81,8 +82,8 @@ def load(path: Path) -> list[Claim]:
         except ValidationError as error:
             problems += [f"claim {name}: {line}" for line in _explain(error, entry)]
             continue
-        if claim.track not in QUALITY:
-            problems.append(f"claim {name}: track: " + unknown("track", claim.track, QUALITY))
+        if claim.track not in (tracks := {*TASKS, *ABSENT}):
+            problems.append(f"claim {name}: track: " + unknown("track", claim.track, tracks))
         if claim.id in seen:
             problems.append(f"claim {name}: this id is given twice")
         seen.add(claim.id)

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from headprune.analysis import names
-from headprune.analysis.quality import CHRF, Quality, of_track
-from headprune.naming import unknown
+from headprune.analysis.quality import Quality, named, of_track
 from headprune.results import schema
 
 GROUP = ["profile", "track", "dataset", "model"]
@@ -163,7 +162,7 @@ def in_group(table: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
 
 
 def quality_of(cells: pd.DataFrame) -> Quality:
-    """The quality metric of one group's track; an unknown track falls back on BLEU."""
+    """The quality metric of one group's track; an unknown one falls back on that of the default task."""
     return of_track(str(cells["track"].iloc[0]))
 
 
@@ -172,11 +171,10 @@ def quality_named(track: str, metric: str | None) -> Quality:
 
     :raises ResultsError: the track has no such metric whose outputs can be tested in pairs
     """
-    usual = of_track(track)
-    known = {quality.metric: quality for quality in ((usual, CHRF) if track == "mt" else (usual,))}
-    if metric is not None and metric not in known:
-        raise ResultsError(unknown(f"metric of track {track}", metric, known))
-    return known[metric or usual.metric]
+    try:
+        return named(track, metric)
+    except ValueError as error:
+        raise ResultsError(str(error)) from None
 
 
 def lines_of(table: pd.DataFrame) -> dict[Line, pd.DataFrame]:

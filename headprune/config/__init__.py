@@ -1,20 +1,11 @@
 """The configuration of a profile: one schema, checked before anything runs."""
 
 from headprune.config.loading import ConfigError, load, profile_file, read
-from headprune.config.models import (
-    Architecture,
-    Dataset,
-    LanguageArchitecture,
-    LanguageModel,
-    Model,
-    Optimisation,
-    StreamTraining,
-    TextDataset,
-    Training,
-    dataset_from,
-    model_from,
-)
-from headprune.config.schema import Ablation, Calibration, Config, Evaluation, Execution, Grid, Method, Speed, Treatment
+from headprune.config.models import dataset_from, model_from
+from headprune.config.schema import Ablation, Config, Execution, Grid, Method, Treatment
+from headprune.settings import Calibration, Evaluation, Optimisation, Speed
+from headprune.tasks.language_modeling.sections import LanguageArchitecture, LanguageModel, StreamTraining, TextDataset
+from headprune.tasks.translation.sections import Architecture, Dataset, Model, Training
 
 __all__ = [
     "Ablation",

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator
 
-from headprune.config.models import UPDATES, Name, Section, Whole
 from headprune.naming import unknown
 from headprune.results.jobs import JOBS
+from headprune.settings import UPDATES, Name, Section, Whole
 
 YEAR = 525_600  # minutes
 MOST_MEMORY = 10**9  # MiB

@@ -13,13 +13,13 @@ import yaml
 from pydantic import BaseModel, Tag, ValidationError
 
 from headprune.config import parts
-from headprune.config.models import TRACKS, track_of
 from headprune.config.rules import check
 from headprune.config.schema import Config
 from headprune.method import unknown
 from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
 from headprune.system.bundled import bundled
+from headprune.tasks import TASKS, track_of
 
 MOST = 30  # errors that are told at once
 LONGEST = 1000  # characters of a text
@@ -156,7 +156,7 @@ def _explain(error: ValidationError) -> str:
             lines.append(f"{key}: this key is required")
         elif item["type"] == "union_tag_invalid":
             track = track_of(item["input"])
-            lines.append(f"{key}.track: " + unknown("track", track, TRACKS))
+            lines.append(f"{key}.track: " + unknown("track", track, TASKS))
         else:
             message = item["msg"].removeprefix("Value error, ")
             lines.append(f"{key}: {_SHORT.repr(item['input'])}: {message}{_nearest(item)}")

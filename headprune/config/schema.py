@@ -13,21 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
 from headprune.config.execution import Execution
-from headprune.config.models import (
-    EXAMPLES,
-    TOKENS,
-    UPDATES,
-    AnyDataset,
-    AnyModel,
-    Name,
-    Numbers,
-    Section,
-    Text,
-)
+from headprune.config.models import AnyDataset, AnyModel
 from headprune.heads import Scope
 from headprune.method import Entry, unknown
 from headprune.method.entry import BUILT_IN
 from headprune.method.search import BRACKET
+from headprune.settings import UPDATES, Calibration, Evaluation, Name, Numbers, Section, Speed, Text
 from headprune.treatments import TREATMENTS, MaskTreatment
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -187,46 +178,6 @@ class Part(Section):
     entries: list[Label] = Field(
         min_length=1, max_length=1000, description="patterns of labels; an entry is in the first part of which one fits"
     )
-
-
-class Evaluation(Section):
-    """How models are measured: translations are made, text is read."""
-
-    beam: int = Field(5, ge=1, le=1000, description="hypotheses kept side by side in the search for a translation")
-    length_penalty: float = Field(
-        1.0, ge=-100, le=100, description="power of the length that a hypothesis' log-probability is divided by"
-    )
-    max_len_a: float = Field(1.2, ge=0, le=1000, description="hypotheses of at most a · source length + b subwords")
-    max_len_b: int = Field(10, ge=1, le=TOKENS, description="see `max_len_a`")
-    max_tokens: int = Field(4000, ge=1, le=TOKENS, description="tokens of the longer side per batch, padding included")
-    translate_valid: bool = Field(False, description="BLEU on the validation set too (perplexity is always measured)")
-    checked_sentences: int = Field(
-        32, ge=1, le=EXAMPLES, description="validation sentences read and translated masked and removed"
-    )
-    rows: int = Field(64, ge=1, le=TOKENS, description="language models: streams that a split is read in (paper: 64)")
-    checked_segments: int = Field(
-        8, ge=1, le=EXAMPLES, description="language models: validation segments read masked and removed"
-    )
-    one_row: bool = Field(True, description="language models: read the test set as one stream, too")
-    sample: int = Field(
-        60, ge=0, le=10**6, description="language models: tokens of text that every model writes; 0: none"
-    )
-
-
-class Calibration(Section):
-    """The train examples that score methods see: sentences, or windows of text."""
-
-    sentences: int = Field(1000, ge=1, le=EXAMPLES, description="pairs, drawn anew for every seed")
-    windows: int = Field(64, ge=1, le=EXAMPLES, description="language models: each of two segments, T + T tokens")
-    max_tokens: int = Field(4000, ge=1, le=TOKENS, description="tokens of the longer side per batch, padding included")
-
-
-class Speed(Section):
-    """How latency and throughput are measured: pruned models of a seed in turn, one process, nothing beside it."""
-
-    sentences: int = Field(8, ge=1, le=EXAMPLES, description="validation sentences translated one at a time")
-    batch_size: int = Field(64, ge=1, le=TOKENS, description="sentences per batch for throughput")
-    repeats: int = Field(5, ge=1, le=10**6, description="rounds over all models; median and quartiles over rounds")
 
 
 class Config(Section):

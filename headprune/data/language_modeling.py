@@ -7,13 +7,15 @@ learned on the train split alone.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from headprune.data.binarise import binarise_text
 from headprune.data.describe import FAIRSEQ_SPECIAL, identify, read_symbols
-from headprune.data.lengths import Bounds, check_lengths
+from headprune.data.lengths import Bounds, check_sizes
+from headprune.data.recipe import Recipe
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
 from headprune.data.subwords import learn
@@ -24,13 +26,14 @@ MODEL = "subword.model"
 
 
 @dataclass(frozen=True)
-class LanguageModelingRecipe:
+class LanguageModelingRecipe(Recipe[TextCorpus]):
     """How a text corpus becomes training data. Raises ValueError on values outside their rule."""
 
     units: Units = "bpe"  # bpe: SentencePiece byte-pair pieces; words; characters; bytes: of the UTF-8 text
     vocabulary: int | None = 2000  # bpe: pieces; others: the most frequent units are kept, None: no limit
     minimum_count: int = 1  # units that the train split has less often are unknown; 1: none
     split_punctuation: bool = False  # words: make punctuation words of their own, which raw text needs
+    corpora: ClassVar[type[TextCorpus]] = TextCorpus
 
     def __post_init__(self) -> None:
         if self.units not in UNITS:
@@ -43,6 +46,15 @@ class LanguageModelingRecipe:
             raise ValueError(f"minimum_count is {self.minimum_count}: must be at least 1")
         if self.split_punctuation and self.units != "words":
             raise ValueError(f"split_punctuation is for units words, not {self.units}")
+
+    def prepare(self, corpus: TextCorpus, folder: Path | str, bounds: Bounds | None = None) -> dict[str, Any]:
+        return prepare(corpus, self, folder, bounds)
+
+    def text(self, corpus: TextCorpus) -> dict[str, str]:
+        return _joined({split: read_lines(corpus, split) for split in SPLITS})
+
+    def check(self, corpus: TextCorpus, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+        check_sizes(corpus, statistics, bounds)
 
 
 def prepare(
@@ -84,7 +96,7 @@ def prepare(
         binarise_text(work / "pieces", work / "bin", recipe.minimum_count, most)
         shutil.rmtree(work / "pieces")
         description = describe(corpus, lines, pieces, work / "bin")
-        check_lengths(corpus, description, bounds or {})
+        check_sizes(corpus, description, bounds or {})
         return write_statistics(work, recipe=asdict(recipe), **description)
 
 
@@ -103,10 +115,15 @@ def describe(
     """
     symbols = read_symbols(binarised / "dict.txt")
     return {
-        **identify(corpus, ("name", "licence"), {split: "".join(f"{s}\n" for s in lines[split]) for split in SPLITS}),
+        **identify(corpus, ("name", "licence"), _joined(lines)),
         "vocabulary": len(symbols) + FAIRSEQ_SPECIAL,
         "splits": {split: count(lines[split], pieces[split], symbols) for split in SPLITS},
     }
+
+
+def _joined(lines: Mapping[str, list[str]]) -> dict[str, str]:
+    """The text of every split, its newlines included."""
+    return {split: "".join(f"{line}\n" for line in lines[split]) for split in SPLITS}
 
 
 def count(lines: list[str], pieces: list[str], symbols: set[str]) -> dict[str, int]:

@@ -39,23 +39,30 @@ def longest(pieces: Pairs, before: Pairs, after: Pairs, languages: tuple[str, st
     return found
 
 
-def check_lengths(corpus: SplitFiles, statistics: Mapping[str, Any], bounds: Bounds) -> None:
-    """:raises ValueError: a sentence of pairs is too long, or a split of text too short; names file, line and limit.
+def check_sentences(corpus: Corpus, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+    """:raises ValueError: a sentence of pairs is too long; names file, line and limit.
+
+    :param statistics: what `prepare` counted
+    """
+    for split, bound in bounds.items():
+        _check_split(corpus, split, statistics["splits"].get(split, {}).get("longest", {}), bound)
+
+
+def check_sizes(corpus: SplitFiles, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+    """:raises ValueError: a split of text has too few tokens; names file and limit.
 
     :param statistics: what `prepare` counted
     """
     for split, bound in bounds.items():
         counts = statistics["splits"].get(split, {})
-        if isinstance(corpus, Corpus):
-            _check_sentences(corpus, split, counts.get("longest", {}), bound)
-        elif counts.get("tokens", bound.tokens) < bound.tokens:
+        if counts.get("tokens", bound.tokens) < bound.tokens:
             raise ValueError(
                 f"{corpus.path(split)}: {counts['tokens']:,} tokens; at least {bound.tokens:,} are needed: "
                 f"{bound.reason}"
             )
 
 
-def _check_sentences(corpus: Corpus, split: str, found: Mapping[str, Mapping[str, int]], bound: Bound) -> None:
+def _check_split(corpus: Corpus, split: str, found: Mapping[str, Mapping[str, int]], bound: Bound) -> None:
     files = corpus.files(split)
     for side, language in enumerate((corpus.source, corpus.target)):
         tokens = found.get(language, {}).get("tokens", 0)

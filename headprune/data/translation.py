@@ -7,27 +7,30 @@ dictionary are learned on the train split alone, and no filter touches the valid
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from headprune.data.binarise import binarise
 from headprune.data.corpora import Corpus, Pairs, read_pairs
-from headprune.data.describe import describe
-from headprune.data.lengths import Bounds, check_lengths
+from headprune.data.describe import as_text, describe
+from headprune.data.lengths import Bounds, check_sentences
+from headprune.data.recipe import Recipe
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
 from headprune.data.subwords import encode, learn
 
 
 @dataclass(frozen=True)
-class TranslationRecipe:
+class TranslationRecipe(Recipe[Corpus]):
     """How a parallel corpus becomes training data. Raises ValueError on values outside their rule."""
 
     vocabulary: int = 2000  # subword pieces, learned on both sides of the filtered train split together
     max_words: int | None = None  # train pairs with more words on either side are left out; None: keep all
     joined: bool = True  # one dictionary for both sides, which shared embeddings need
     subword: Literal["sentencepiece"] = "sentencepiece"  # byte-pair pieces, no text normalisation
+    corpora: ClassVar[type[Corpus]] = Corpus
 
     def __post_init__(self) -> None:
         if self.vocabulary < 1:
@@ -36,6 +39,15 @@ class TranslationRecipe:
             raise ValueError(f"max_words is {self.max_words}: must be at least 1, or None to keep every pair")
         if self.subword != "sentencepiece":
             raise ValueError(f"unknown subword {self.subword!r}; available: sentencepiece")
+
+    def prepare(self, corpus: Corpus, folder: Path | str, bounds: Bounds | None = None) -> dict[str, Any]:
+        return prepare(corpus, self, folder, bounds)
+
+    def text(self, corpus: Corpus) -> dict[str, str]:
+        return {split: as_text(read_pairs(corpus, split)) for split in SPLITS}
+
+    def check(self, corpus: Corpus, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+        check_sentences(corpus, statistics, bounds)
 
 
 def prepare(
@@ -76,7 +88,7 @@ def prepare(
         shutil.rmtree(work / "pieces")
 
         description = describe(corpus, corpus_splits, splits, pieces, work / "bin")
-        check_lengths(corpus, description, bounds or {})
+        check_sentences(corpus, description, bounds or {})
         return write_statistics(work, recipe=asdict(recipe), **description)
 
 

@@ -26,6 +26,7 @@ from headprune.results.jobs import JOBS
 from headprune.results.layout import MANIFEST
 from headprune.results.provenance import environment, git_commit
 from headprune.system.files import replacing
+from headprune.tasks import TASKS
 
 TABLES = schema.TABLES
 FILES = (*TABLES, MANIFEST)  # all that it writes
@@ -131,7 +132,7 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
     else:
         yield (
             common
-            | row("test", schema.QUALITY[common["track"]], None)
+            | row("test", TASKS[common["track"]].metric, None)
             | {"status": bad["status"], "reason": bad["reason"]}
         )
 
@@ -241,7 +242,7 @@ def ablation_rows(plan: Plan, find: Find = find) -> Iterator[Record]:
             found = record["heads"][head.name]
             values = {"value": found["score"], "p_value": found["p_value"], "unpruned": record["unpruned"]}
             values["segments_differing"] = found.get("differing")
-            yield common | place | values | {"metric": schema.QUALITY[plan.config.models[job.model].track]}
+            yield common | place | values | {"metric": TASKS[plan.config.models[job.model].track].metric}
 
 
 def _common(plan: Plan, cell: Cell) -> dict[str, Any]:

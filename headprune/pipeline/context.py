@@ -7,18 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headprune.config import (
-    Ablation,
-    Calibration,
-    Evaluation,
-    Execution,
-    LanguageModel,
-    Method,
-    Model,
-    Speed,
-    Treatment,
-    model_from,
-)
+from headprune.config import Ablation, Calibration, Evaluation, Execution, Method, Speed, Treatment, model_from
 from headprune.data.lengths import Bound
 from headprune.heads import HeadSpace, Scope
 from headprune.method import Batches, Entry, load_methods
@@ -29,7 +18,9 @@ from headprune.pipeline.records import DamagedError, Record, find, hint, load
 from headprune.pipeline.specification import Specification
 from headprune.pipeline.store import UpstreamError, require_ok, require_whole
 from headprune.results.layout import CellFolder, RunFolder
-from headprune.tasks import TRACKS, Track
+from headprune.settings import Subject
+from headprune.tasks import TASKS
+from headprune.tasks.work import Work
 
 
 @dataclass(frozen=True)
@@ -99,7 +90,7 @@ class ModelContext(Context):
 
     model: str
     seed: int
-    settings: Model | LanguageModel
+    settings: Subject
     cells: tuple[Cell, ...] = ()
     arms: tuple[Arm, ...] = ()
     evaluation: Evaluation = field(default_factory=Evaluation)
@@ -130,8 +121,9 @@ class ModelContext(Context):
         )
 
     @property
-    def track(self) -> Track:
-        return TRACKS[self.settings.track]
+    def work(self) -> Work:
+        """The work of the model's task."""
+        return TASKS[self.settings.track].work
 
     @property
     def space(self) -> HeadSpace:
@@ -154,11 +146,11 @@ class ModelContext(Context):
                 raise DamagedError(f"{path} holds no JSON object")
         except DamagedError as error:
             raise UpstreamError(f"{error}; `headprune retry` has it made again") from None
-        return self.track.corpus(self.run.dataset(self.dataset), device(), self.kind != "test")
+        return self.work.corpus(self.run.dataset(self.dataset), device(), self.kind != "test")
 
     def batches(self) -> Batches:
         """The train examples that methods see: the same for all methods of a seed."""
-        return self.track.calibration(self.corpus, self.settings.architecture, self.calibration, self.seed)
+        return self.work.calibration(self.corpus, self.settings.architecture, self.calibration, self.seed)
 
     @property
     def dense(self) -> Path:

@@ -15,7 +15,7 @@ from headprune.pipeline.progress import overview
 from headprune.pipeline.records import MISSING, find, read
 from headprune.results import outputs
 from headprune.results.layout import RunFolder, run_of_cell
-from headprune.results.schema import UNITS
+from headprune.results.vocabulary import UNITS
 from headprune.system.terminal import Column, say, show
 
 

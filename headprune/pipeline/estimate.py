@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from headprune.config import LanguageModel, Model
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 from headprune.results.jobs import JOBS
+from headprune.tasks import TASKS
 
 # Seconds of one 2.5 GHz core per update, token and parameter of training, and per cell of everything else; measured on
 # a small model, good for an estimate within a factor of two.
@@ -55,21 +55,5 @@ def updates(plan: Plan, job: Job) -> int:
 def update_cost(plan: Plan, model: str) -> float:
     """Seconds of one update."""
     settings = plan.config.models[model]
-    tokens, parameters = _language(settings) if isinstance(settings, LanguageModel) else _translation(plan, settings)
+    tokens, parameters = TASKS[settings.track].update(settings, plan.config.datasets[settings.dataset])
     return TRAINING_COST * settings.training.update_freq * tokens * parameters
-
-
-def _translation(plan: Plan, settings: Model) -> tuple[int, int]:
-    """Tokens of a batch, and parameters that every token goes through, attention included."""
-    a, dataset = settings.architecture, plan.config.datasets[settings.dataset]
-    layer = 4 * a.width**2 + 2 * a.width * a.feed_forward
-    embeddings = (dataset.vocabulary or 0) * a.width
-    parameters = a.encoder_layers * layer + a.decoder_layers * (layer + 4 * a.width**2) + 2 * embeddings
-    return settings.training.max_tokens, parameters
-
-
-def _language(settings: LanguageModel) -> tuple[int, int]:
-    a = settings.architecture
-    seen = (a.segment + a.memory) * a.width * 3  # scores of content and position, and the sum of values
-    layer = 7 * a.width**2 + 2 * a.width * (a.persistent + a.feed_forward) + seen
-    return settings.training.rows * a.segment, a.layers * layer

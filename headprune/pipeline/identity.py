@@ -11,6 +11,7 @@ from headprune.pipeline.context import Arm, ModelContext
 from headprune.pipeline.records import Record
 from headprune.pipeline.store import write_json
 from headprune.results.provenance import digest, environment
+from headprune.tasks import TASKS
 
 GRID = {"budgets", "seeds", "models", "draws"}  # keys of an entry that say which cells there are
 TRAINING = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "types", "min_per_module")
@@ -24,6 +25,7 @@ def dense_identity(context: ModelContext) -> Record:
         "settings": context.told["settings"],
         "seed": context.seed,
         **environment(),
+        **TASKS[context.settings.track].provenance,
     }
 
 

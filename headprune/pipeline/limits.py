@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from headprune.config import ConfigError
 from headprune.config.lengths import bounds
-from headprune.data import check_prepared
 from headprune.pipeline.grid import Grid
 
 if TYPE_CHECKING:
@@ -69,9 +68,8 @@ def check_writable(plan: Plan) -> None:
 def check_data(plan: Plan) -> None:
     """:raises ConfigError: data that are prepared already do not fit this profile: a sentence is too long."""
     for name in dict.fromkeys(model.dataset for model in plan.config.models.values()):
-        dataset = plan.config.datasets[name]
         try:
-            check_prepared(dataset.source(), dataset.recipe(), plan.run.dataset(name), bounds(plan.config, name))
+            plan.config.datasets[name].check_prepared(plan.run.dataset(name), bounds(plan.config, name))
         except ValueError as error:
             raise ConfigError(f"datasets.{name}: {error}") from None
 

@@ -15,7 +15,7 @@ from headprune.report.examples import Outputs
 from headprune.report.logs import Logs
 from headprune.report.pool import Pool, short
 from headprune.report.sources import Sources
-from headprune.results.schema import units_of
+from headprune.tasks import units_of
 
 Record = dict[str, Any]
 OWN = ["method", "arm", "budget", "seed"]
@@ -51,6 +51,7 @@ def cells_of(sources: Sources) -> Record:
             cells.append(cell | logs.of(name, failed=row["status"] != "ok"))
         labels = dict(zip(("profile", "track", "dataset", "model"), group, strict=True))
         groups.append(labels | {"quality": quality.metric, "label": quality.label, "examples": outputs.shared})
+        groups[-1]["layout"] = outputs.layout
         groups[-1]["units"] = units_of(group[1])
     _tell_apart(cells, groups)
     return {"groups": groups, "metrics": metrics, "spaces": spaces.values, "pool": pool.values, "cells": cells}

@@ -24,20 +24,9 @@ from numpy.typing import NDArray
 
 from headprune.naming import OF_CELLS as OF_CELLS
 from headprune.naming import cell_folder as cell_folder
+from headprune.results.vocabulary import KINDS
 
 OF_MODELS = "outputs"  # a folder within one of results
-FILES = {  # by kind, with the split
-    "hypotheses": "hypotheses.{}.txt.gz",
-    "likelihoods": "likelihoods.{}.parquet",
-    "labels": "labels.{}.parquet",
-    "sample": "sample.{}.json",
-}
-COLUMNS = {  # by kind, beside `segment`, which a sample lacks
-    "hypotheses": ("text",),
-    "likelihoods": ("tokens", "log_likelihood"),
-    "labels": ("label", "predicted"),
-    "sample": ("prompt", "continuation"),
-}
 KEY = ("cell", "kind", "split")
 ORDER = ("kind", "split", "segment", "cell")
 TEXT = pa.large_string()  # more than 2 GiB of one model
@@ -49,7 +38,7 @@ Table = Any  # pyarrow.Table, which comes without types
 
 def file_name(kind: str, split: str) -> str:
     """Name of the file that a job writes of a cell."""
-    return FILES[kind].format(split)
+    return KINDS[kind].pattern.format(split)
 
 
 def raw_text(results: Path, dataset: str, split: str, side: str) -> Path:
@@ -108,24 +97,24 @@ class Reader(ABC):
 
     @abstractmethod
     def rows(self, cell: str, kind: str, split: str) -> Table:
-        """Columns `segment` and those of the kind, by segment; of a sample one row without a segment.
+        """Columns `segment` and those of the kind, by segment; of texts about the whole one row without a segment.
 
         :raises FileNotFoundError: there is no such output.
         :raises ValueError: it is damaged.
         """
 
-    def texts(self, cell: str, split: str) -> list[str]:
-        """Hypotheses in the order of the corpus. Raises as `rows`."""
-        found: list[str] = self.rows(cell, "hypotheses", split)["text"].to_pylist()
+    def texts(self, cell: str, split: str, kind: str = "hypotheses") -> list[str]:
+        """Lines of text in the order of the corpus. Raises as `rows`."""
+        found: list[str] = self.rows(cell, kind, split)[KINDS[kind].columns[0]].to_pylist()
         return found
 
     def values(self, cell: str, kind: str, split: str) -> pd.DataFrame:
         """Columns `segment` and those of the kind, by segment. Raises as `rows`."""
         return self.rows(cell, kind, split).to_pandas()
 
-    def sample(self, cell: str, split: str) -> dict[str, str]:
+    def sample(self, cell: str, split: str, kind: str = "sample") -> dict[str, str]:
         """`prompt`, and `continuation` by the model. Raises as `rows`."""
-        (row,) = self.rows(cell, "sample", split).select(COLUMNS["sample"]).to_pylist()
+        (row,) = self.rows(cell, kind, split).select(KINDS[kind].columns).to_pylist()
         return dict(row)
 
 
@@ -158,13 +147,13 @@ class FilesOfCells(Reader):
         return cell_folder(self.results, cell) / file_name(kind, split)
 
     def _kind(self, path: Path) -> tuple[str, str]:
-        for kind, pattern in FILES.items():
-            start, end = pattern.split("{}")
+        for kind, known in KINDS.items():
+            start, end = known.pattern.split("{}")
             split = path.name.removeprefix(start).removesuffix(end)
             if file_name(kind, split) == path.name:
                 return kind, split
-        known = ", ".join(file_name(kind, "SPLIT") for kind in FILES)
-        raise ValueError(f"{path.relative_to(self.results).as_posix()} is no output of a cell; known: {known}")
+        names = ", ".join(file_name(kind, "SPLIT") for kind in KINDS)
+        raise ValueError(f"{path.relative_to(self.results).as_posix()} is no output of a cell; known: {names}")
 
 
 class TableOfModel(Reader):
@@ -191,7 +180,7 @@ class TableOfModel(Reader):
         if not self.has(cell, kind, split):
             raise FileNotFoundError(f"{self.where(cell, kind, split)} is not there")
         try:
-            found = self._table.select(["segment", *COLUMNS[kind]]).take(self._places[cell, kind, split])
+            found = self._table.select(["segment", *KINDS[kind].columns]).take(self._places[cell, kind, split])
         except DAMAGED as error:
             raise ValueError(str(error)) from error
         return found.sort_by("segment")
@@ -234,7 +223,8 @@ def pack(results: Path, model: str, sources: Iterable[tuple[Reader, str]]) -> No
         whole = pa.concat_tables(tables, promote_options="default").sort_by([(name, "ascending") for name in ORDER])
     except DAMAGED as error:
         raise ValueError(f"outputs of {model} are of several types: {error}") from error
-    columns = [name for names in COLUMNS.values() for name in names if name in whole.column_names]
+    known = dict.fromkeys(name for kind in KINDS.values() for name in kind.columns)
+    columns = [name for name in known if name in whole.column_names]
     whole = whole.select([*KEY, "segment", *columns])
     reals = [field.name for field in whole.schema if pa.types.is_floating(field.type)]
     repeated = [name for name in whole.column_names if name not in (*reals, "segment", "text")]
@@ -261,12 +251,13 @@ def _decoded(kind: str, content: bytes) -> Table:
     """The content of a file of a cell as `Reader.rows`."""
     if not content:
         raise EOFError("the file is empty")
-    if kind == "hypotheses":
+    pattern, names = KINDS[kind].pattern, KINDS[kind].columns
+    if pattern.endswith(".txt.gz"):
         text = lines(gzip.decompress(content))
-        return pa.table({"segment": np.arange(len(text)), "text": pa.array(text, TEXT)})
-    if kind == "sample":
+        return pa.table({"segment": np.arange(len(text)), names[0]: pa.array(text, TEXT)})
+    if pattern.endswith(".json"):
         texts = json.loads(content)
-        columns = {name: pa.array([texts[name]], TEXT) for name in COLUMNS[kind]}
+        columns = {name: pa.array([texts[name]], TEXT) for name in names}
         return pa.table({"segment": pa.nulls(1, pa.int64()), **columns})
-    table = pq.read_table(io.BytesIO(content)).select(["segment", *COLUMNS[kind]])
+    table = pq.read_table(io.BytesIO(content)).select(["segment", *names])
     return table.replace_schema_metadata(None).sort_by("segment")

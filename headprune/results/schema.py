@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from headprune.naming import STATUSES
+from headprune.results.vocabulary import COMMON, UNITS
+from headprune.results.vocabulary import LOGARITHMIC as LOGARITHMIC
 
 CELL_COLUMNS = {
     "profile": "string",
@@ -129,33 +131,6 @@ TABLES = (
     "curves.csv",
     "ablations.csv",
 )
-UNITS = {
-    "bleu": "BLEU",
-    "bleu_tokenized_lower": "BLEU",
-    "chrf": "chrF2",
-    "accuracy": "share of examples",
-    "perplexity": "per token",
-    "perplexity_one_row": "per token",
-    "bits_per_byte": "bits",
-    "masked_vs_removed_max_abs": "logit",
-    "masked_vs_removed_hypotheses": "sentences",
-    "parameters": "count",
-    "parameters_non_embedding": "count",
-    "macs_per_token": "MAC",
-    "latency_ms": "ms",
-    "throughput": "tokens/s",
-    "train_seconds": "s",
-    "prune_seconds": "s",
-    "prune_forward_sentences": "sentences",
-    "prune_backward_sentences": "sentences",
-    "prune_updates": "updates",
-    "peak_memory_mib": "MiB",
-}
-LOGARITHMIC = ("perplexity", "perplexity_one_row")  # averaged, compared and drawn by their logarithm
-# By track the metric of the test set that stands for quality, and what `latency_ms` is the time of.
-QUALITY = {"mt": "bleu", "lm": "perplexity", "nli": "accuracy"}
-LATENCY = {"mt": "sentence", "lm": "token", "nli": "pair of sentences"}
-EXAMPLES = {"mt": "sentences", "lm": "windows of text", "nli": "pairs of sentences"}  # that methods see
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 SPEEDS = ("latency_ms", "throughput")  # of the models of a seed in turn, in one round
 MEASURED = (*SPEEDS, "train_seconds", "prune_seconds", "peak_memory_mib")
@@ -175,20 +150,13 @@ OTHERS: dict[str, tuple[dict[str, str], list[str]]] = {
 }
 
 
-def units_of(track: str) -> dict[str, str]:
-    """Units that depend on the track: by metric what `UNITS` leaves open, as the time of a sentence or of a token."""
-    found = {"latency_ms": f"ms per {LATENCY[track]}"} if track in LATENCY else {}
-    sides = ("prune_forward_sentences", "prune_backward_sentences")
-    return found | (dict.fromkeys(sides, EXAMPLES[track]) if track in EXAMPLES else {})
-
-
 def cells_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a table with the columns and types of the schema, sorted.
 
     :raises ValueError: an unknown column, status or metric, or two rows for one (cell, split, metric).
     """
     table = _table(rows, CELL_COLUMNS, ROW_KEY)
-    for column, known in (("status", STATUSES), ("metric", UNITS)):
+    for column, known in (("status", STATUSES), ("metric", sorted(UNITS, key=COMMON.__contains__))):
         strange = set(table[column].dropna()) - set(known)
         if strange:
             raise ValueError(f"column {column!r} holds {sorted(strange)}; known: {', '.join(known)}")

@@ -1,9 +1,70 @@
-"""Tracks: tasks with their model families and metrics. All that the pipeline knows of a task, it asks its track."""
+"""Tasks, by the name that the key `track` of a profile and the column `track` of tables give them.
 
-from headprune.tasks.base import Outcome, Track
-from headprune.tasks.language_modeling import LanguageModeling
-from headprune.tasks.translation import Translation
+A task is a folder. Those of the library are registered below; a package that is installed beside it brings its own by
+an entry point of the group `headprune.tasks`. Importing this package imports no torch.
+"""
 
-TRACKS: dict[str, Track] = {track.name: track for track in (Translation(), LanguageModeling())}
+from __future__ import annotations
 
-__all__ = ["TRACKS", "LanguageModeling", "Outcome", "Track", "Translation"]
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from headprune.naming import unknown
+from headprune.results import vocabulary
+from headprune.tasks.base import Task
+from headprune.tasks.language_modeling import LANGUAGE_MODELING
+from headprune.tasks.translation import TRANSLATION
+
+GROUP = "headprune.tasks"  # of entry points
+DEFAULT = TRANSLATION  # of a section or a table that names no task, or one that nobody knows
+TASKS: dict[str, Task] = {}
+
+
+def register(task: Task) -> None:
+    """Makes a task known, with its metrics and kinds of outputs.
+
+    :raises ValueError: its name, or one of a metric or a kind of outputs, stands for something else already; or the
+        metric that stands for quality has no unit.
+    """
+    if task.name in TASKS:
+        raise ValueError(f"there is a task {task.name!r} already")
+    if task.metric not in {**vocabulary.COMMON, **task.metrics}:
+        raise ValueError(f"the metric of task {task.name!r}: " + unknown("metric", task.metric, task.metrics))
+    vocabulary.extend(task.metrics, task.kinds)
+    TASKS[task.name] = task
+
+
+def track_of(section: Any) -> str:
+    """The task that a section of a profile names."""
+    found = section.get("track", DEFAULT.name) if isinstance(section, Mapping) else getattr(section, "track", "")
+    return str(found or DEFAULT.name)
+
+
+def units_of(track: str) -> dict[str, str]:
+    """Units that depend on the task, by metric; none of a task that nobody knows."""
+    return TASKS[track].units if track in TASKS else {}
+
+
+def latency_of(track: str) -> str:
+    """What a latency is the time of, for the eye: a sentence, a token."""
+    return TASKS[track].latency if track in TASKS else "example"
+
+
+def examples_of(track: str) -> str:
+    """What those are called that methods see."""
+    return TASKS[track].examples if track in TASKS else "examples"
+
+
+def _register_installed() -> None:
+    """:raises ImportError: an entry point leads to nothing that can be registered; the message names it."""
+    for point in entry_points(group=GROUP):
+        try:
+            register(point.load())
+        except Exception as error:
+            raise ImportError(f"the task {point.name!r} of {point.value} cannot be used: {error}") from error
+
+
+for each in (TRANSLATION, LANGUAGE_MODELING):
+    register(each)
+_register_installed()

@@ -1,76 +1,93 @@
-"""What tells one track from another: its corpora, what its models are trained with, and how they are measured."""
+"""What a task says of itself, without torch, fairseq and pandas, so that a profile is checked at once.
+
+What takes them, it imports when it is asked: `outputs` for tables, figures and reports, `work` for jobs.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import nn
+from headprune.data.lengths import Bound
+from headprune.results.vocabulary import Kind
+from headprune.settings import Calibration, Evaluation, Material, Speed, Subject
 
-from headprune.config import Calibration, Evaluation, Speed
-from headprune.cost import Timing
-from headprune.evaluation.likelihood import Agreement
-from headprune.evaluation.translation import Paired, Score
-from headprune.heads import HeadMask
-from headprune.method import Batches
+if TYPE_CHECKING:
+    from headprune.tasks.outputs import Outputs
+    from headprune.tasks.work import Work
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a model does on a split."""
+class Task(ABC):
+    """A task with its model family and its metrics. Stateless.
 
-    scores: Mapping[str, Score]  # by metric, the track's own first
-    segments: Mapping[str, bytes] = field(default_factory=dict)  # files for the paired tests, by name
-
-
-class Track(ABC):
-    """A task with its model family and its metrics. Stateless; a corpus is what `corpus` returns."""
+    :cvar name: the value of `track` in profiles and tables
+    :cvar a_corpus: what a dataset is, with its article, for the headings of documents
+    :cvar a_model: what a model is, likewise
+    :cvar dataset: the kind of section that describes a dataset
+    :cvar model: the kind of section that describes a model
+    :cvar metric: of the test set, the one that stands for quality
+    :cvar metrics: units of the metrics that are the task's own, by name
+    :cvar kinds: of outputs, those that do not come along
+    :cvar latency: what `latency_ms` is the time of
+    :cvar examples: what those are called that methods see
+    """
 
     name: ClassVar[str]
+    a_corpus: ClassVar[str]
+    a_model: ClassVar[str]
+    dataset: ClassVar[type[Material]]
+    model: ClassVar[type[Subject]]
+    metric: ClassVar[str]
+    metrics: ClassVar[Mapping[str, str]]
+    kinds: ClassVar[Mapping[str, Kind]] = {}
+    latency: ClassVar[str]
+    examples: ClassVar[str]
 
     @abstractmethod
-    def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> Any:
-        """The prepared dataset in a folder, whose batches are on a device.
+    def bounds(
+        self, models: Mapping[str, Any], evaluation: Evaluation, calibration: Calibration, speed: Speed
+    ) -> dict[str, Bound]:
+        """What is asked of the splits of a dataset, by split.
 
-        :param sealed: it refuses its test set
+        :param models: the sections of the models that read it, by name
         """
 
     @abstractmethod
-    def arguments(self, corpus: Any, architecture: Any, training: Any) -> list[str]:
-        """The arguments of `fairseq-train` for an unpruned model, without seed and folder."""
+    def update(self, model: Any, dataset: Any) -> tuple[int, int]:
+        """For an estimate of the time: tokens of a batch, and parameters that every token goes through.
 
-    @abstractmethod
-    def calibration(self, corpus: Any, architecture: Any, settings: Calibration, seed: int) -> Batches:
-        """The train examples that methods see: the same for all methods of a seed."""
+        :param model: its section
+        :param dataset: likewise
+        """
 
+    @property
     @abstractmethod
-    def validation(self, corpus: Any, architecture: Any, settings: Evaluation) -> Iterable[Mapping[str, Any]]:
-        """The whole validation set, in an order in which a model can read it."""
+    def outputs(self) -> Outputs:
+        """How the outputs of models are read; imports no torch."""
 
+    @property
     @abstractmethod
-    def agreement(self, model: Any, mask: HeadMask, pruned: Any, corpus: Any, settings: Evaluation) -> Agreement:
-        """Compares `model` under `mask` with `pruned` on the validation set."""
+    def work(self) -> Work:
+        """What jobs do for the task; imports torch and fairseq."""
 
-    @abstractmethod
-    def macs_per_token(self, model: Any, corpus: Any) -> float:
-        """Multiply-accumulates per target token of a typical validation example."""
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of metrics that all tasks have, as this one has them: the time of a sentence, or of a token."""
+        sides = ("prune_forward_sentences", "prune_backward_sentences")
+        return {"latency_ms": f"ms per {self.latency}"} | dict.fromkeys(sides, self.examples)
 
-    @abstractmethod
-    def evaluate(self, model: Any, corpus: Any, split: str, settings: Evaluation) -> Outcome:
-        """Metrics of a split, and what the paired tests read of every segment."""
-
-    @abstractmethod
-    def time(
-        self, models: Mapping[str, nn.Module], corpus: Any, settings: Speed, evaluation: Evaluation
-    ) -> dict[str, tuple[Timing, Timing]]:
-        """By model, latency in milliseconds and throughput in tokens per second; all models in turn in every round."""
-
-    @abstractmethod
-    def compare(
-        self, models: Iterable[tuple[str, Any]], corpus: Any, settings: Evaluation, samples: int
-    ) -> dict[str, Paired]:
-        """Quality of models on the validation set, each with a paired test against the first."""
+    @cached_property
+    def provenance(self) -> dict[str, str]:
+        """What results depend on beyond the library: the sha256 of the code of a task that is not of it."""
+        module = sys.modules[type(self).__module__]
+        if module.__name__.split(".")[0] == __name__.split(".")[0]:
+            return {}
+        total, folder = hashlib.sha256(), Path(str(module.__file__)).parent
+        for path in sorted(folder.rglob("*.py")):
+            total.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+        return {"task": total.hexdigest()}

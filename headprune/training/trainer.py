@@ -23,11 +23,11 @@ import torch
 from fairseq import checkpoint_utils, options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
-from headprune.config import Architecture, Optimisation, Training
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, Scope
 from headprune.method import GateMethod
-from headprune.models.transformer import ARCHITECTURE, HeadpruneTransformer
+from headprune.models.transformer import HeadpruneTransformer
+from headprune.settings import Optimisation
 from headprune.system import stopping
 from headprune.system.memory import peak_memory
 from headprune.training import checkpoints, distributed
@@ -77,29 +77,8 @@ class Trained:
         return self.gates.keep(self.gates.budget) if self.gates is not None else None
 
 
-def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, training: Training) -> list[str]:
-    """The arguments of `fairseq-train` for an unpruned model, without seed and folder.
-
-    :param data: folder of fairseq's binarised data
-    :param pair: source and target language
-    """
-    a, t = architecture, training
-    argv: list[Any] = [str(data), "--task", "translation", "--source-lang", pair[0], "--target-lang", pair[1]]
-    argv += ["--arch", ARCHITECTURE, "--dropout", a.dropout, "--attention-dropout", a.attention_dropout]
-    argv += ["--activation-dropout", a.activation_dropout, "--activation-fn", a.activation]
-    for side, layers in (("encoder", a.encoder_layers), ("decoder", a.decoder_layers)):
-        argv += [f"--{side}-embed-dim", a.width, f"--{side}-ffn-embed-dim", a.feed_forward]
-        argv += [f"--{side}-layers", layers, f"--{side}-attention-heads", a.heads]
-        argv += [f"--{side}-normalize-before"] if a.normalize_before else []
-    argv += ["--share-all-embeddings"] if a.share_embeddings else ["--share-decoder-input-output-embed"]
-    argv += ["--criterion", "gated_label_smoothed_cross_entropy", "--label-smoothing", t.label_smoothing]
-    argv += ["--max-tokens", t.max_tokens]
-    argv += ["--required-batch-size-multiple", 1]  # the default silently drops sentences, of valid and test too
-    return [str(argument) for argument in [*argv, *optimisation_arguments(t)]]
-
-
 def optimisation_arguments(t: Optimisation) -> list[Any]:
-    """The arguments that all tracks share."""
+    """The arguments that all tasks share."""
     argv: list[Any] = ["--optimizer", f"gated_{t.optimiser}", "--weight-decay", t.weight_decay]
     argv += [f"--{t.optimiser}-betas", f"(0.9, {t.beta2})", "--lr", t.learning_rate, "--clip-norm", t.clip_norm]
     argv += [*schedule_arguments(t), "--update-freq", t.update_freq, "--max-update", t.updates]
@@ -119,7 +98,7 @@ def schedule_arguments(t: Optimisation) -> list[Any]:
 
 
 def gate_arguments(gates: GateRun, updates: int) -> list[str]:
-    """What a gate method adds to `arguments`."""
+    """What a gate method adds to the arguments of an unpruned model."""
     argv: list[Any] = ["--gate-method", gates.method, "--gate-options", json.dumps(dict(gates.options))]
     argv += ["--gate-budget", gates.budget, "--gate-total-updates", updates, "--gate-seed", gates.seed]
     argv += ["--gate-lr", gates.learning_rate, "--validate-after-updates", gates.cooldown]
@@ -130,7 +109,7 @@ def gate_arguments(gates: GateRun, updates: int) -> list[str]:
 
 
 def pruned_arguments(mask: HeadMask) -> list[str]:
-    """What makes the model of `arguments` one that has the heads of `mask` only."""
+    """What makes the model of such arguments one that has the heads of `mask` only."""
     return ["--keep-heads", json.dumps(mask.kept_indices())]
 
 
@@ -154,7 +133,7 @@ def train(
     The folder stays, so that a kill before the caller has kept the model costs no training; remove it with
     `files.discard`.
 
-    :param argv: of `arguments` and `gate_arguments`
+    :param argv: of an unpruned model, as its task gives them, and of `gate_arguments`
     :param folder: scratch space for checkpoints; nothing else may use it
     :param start: a model to start from, as `removal.save` writes it
     :param checkpoint_every: updates between validations, each of which may select a checkpoint; None: at the end of

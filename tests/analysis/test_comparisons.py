@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import judging
 import numpy as np
 import pandas as pd
 import pytest
@@ -248,6 +249,14 @@ def test_damaged_outputs_are_named(write: Callable) -> None:
         compare(read(folder))
 
 
+@pytest.fixture
+def judge() -> Iterator[None]:
+    """A third task."""
+    with judging.known():
+        yield
+
+
+@pytest.mark.usefixtures("judge")
 @pytest.mark.parametrize(("track", "metric"), [("lm", "perplexity"), ("nli", "accuracy")])
 def test_other_tracks_pair_their_segments(track: str, metric: str, write: Callable) -> None:
     group = {"profile": "unit", "track": track, "dataset": "text", "model": "tiny"}

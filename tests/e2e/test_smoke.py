@@ -20,8 +20,8 @@ import pytest
 from killing import Blow, Disturbed, disturb, kill_everything, kill_training
 from smoke_run import ROOT, SMOKE, Run
 
-from headprune.evaluation.corpus import TranslationCorpus
 from headprune.results.schema import CELL_COLUMNS, CELL_KEY, read_cells, reproducible, to_csv
+from headprune.tasks.translation.corpus import TranslationCorpus
 
 pytestmark = pytest.mark.slow
 

@@ -17,10 +17,6 @@ import torch
 
 from headprune import removal
 from headprune.config import Architecture, Evaluation, Training
-from headprune.evaluation import translation
-from headprune.evaluation.corpus import TranslationCorpus
-from headprune.evaluation.language_modeling import likelihood
-from headprune.evaluation.text import LanguageCorpus
 from headprune.gates import set_mask
 from headprune.heads import HeadMask, HeadSpace
 from headprune.importance import ESTIMATORS, head_importance
@@ -30,7 +26,12 @@ from headprune.models import AllAttentionLanguageModel
 from headprune.models.devices import placed, repeatable
 from headprune.scoring.masked_losses import masked_losses
 from headprune.scoring.reconstruction import context_moments
-from headprune.training.trainer import GateRun, Trained, arguments, gate_arguments, train
+from headprune.tasks.language_modeling.corpus import LanguageCorpus
+from headprune.tasks.language_modeling.evaluation import likelihood
+from headprune.tasks.translation import evaluation
+from headprune.tasks.translation.arguments import arguments
+from headprune.tasks.translation.corpus import TranslationCorpus
+from headprune.training.trainer import GateRun, Trained, gate_arguments, train
 
 ASKED = "HEADPRUNE_TEST_GPU"
 METHODS = load_methods(BUILT_IN)
@@ -146,8 +147,8 @@ def test_translations(prepared: TranslationCorpus, tmp_path: Path, gpu: torch.de
     """Nine of ten lines of an untrained model agree, whose beams are close to ties."""
     model = run(prepared, tmp_path / "run").model
     settings = Evaluation(beam=2, max_len_a=0, max_len_b=5)
-    expected = translation.translate(model, prepared, "valid", settings)
-    found = translation.translate(model.to(gpu), TranslationCorpus(prepared.folder, gpu), "valid", settings)
+    expected = evaluation.translate(model, prepared, "valid", settings)
+    found = evaluation.translate(model.to(gpu), TranslationCorpus(prepared.folder, gpu), "valid", settings)
     assert sum(a == b for a, b in zip(found, expected, strict=True)) > 0.9 * len(expected)
 
 

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from headprune import removal
 from headprune.config import LanguageArchitecture, StreamTraining
-from headprune.evaluation.text import LanguageCorpus
 from headprune.gates import clear_mask
 from headprune.heads import HeadSpace, Scope
 from headprune.method import Progress, Pruning, load_methods
 from headprune.method.registry import BUILT_IN
 from headprune.models.gate_training import set_hard_gates
-from headprune.tasks import LanguageModeling
+from headprune.tasks.language_modeling.arguments import arguments
+from headprune.tasks.language_modeling.corpus import LanguageCorpus
 from headprune.training.trainer import GateRun, gate_arguments, train
 
 ENTRY = load_methods()["layerwise_l0"]
@@ -122,7 +122,7 @@ TRAINING = StreamTraining(updates=40, rows=8, learning_rate=0.01, warmup=5, sche
 def dense(language_corpus: LanguageCorpus, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A checkpoint of a tiny trained model."""
     folder = tmp_path_factory.mktemp("dense")
-    argv = LanguageModeling().arguments(language_corpus, ARCHITECTURE, TRAINING)
+    argv = arguments(language_corpus.binarised, ARCHITECTURE, TRAINING)
     removal.save(train(argv, folder / "scratch", seed=1).model, folder / "dense.pt")
     return folder / "dense.pt"
 
@@ -131,7 +131,7 @@ def pruned_with(corpus: LanguageCorpus, dense: Any, folder: Any, **options: Any)
     """The training of the gates that starts from `dense`."""
     run = GateRun("layerwise_l0", options, 8, 3, options["learning_rate"], 60, False, directories=(str(BUILT_IN),))
     change = {"updates": 60, "learning_rate": 0.001, "warmup": 0}
-    argv = LanguageModeling().arguments(corpus, ARCHITECTURE, TRAINING.model_copy(update=change))
+    argv = arguments(corpus.binarised, ARCHITECTURE, TRAINING.model_copy(update=change))
     return train([*argv, *gate_arguments(run, 60)], folder, seed=1, start=dense)
 
 

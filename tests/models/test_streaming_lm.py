@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from fairseq import checkpoint_utils
 from recurrent_model import ARCHITECTURE, RecurrentLanguageModel
 
-from headprune.evaluation.text import LanguageCorpus
 from headprune.models.streaming_lm import StreamingTask
 from headprune.models.streams import Segments
+from headprune.tasks.language_modeling.corpus import LanguageCorpus
 from headprune.training.trainer import configuration
 
 ROWS, LENGTH = 6, 16

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 from synthetic_results import Plan, write
 
-from headprune.analysis.quality import QUALITY
+from headprune.analysis.quality import of_track
 
 
 def test_models_of_a_dataset_share_a_panel(script, models: Path, tmp_path: Path, unsaved: list[Figure]) -> None:
@@ -41,7 +41,7 @@ def test_steps_of_the_front_equal_a_loop(script, results: Path) -> None:
     (group,) = read.groups()
     runs = pareto.runs_with(read, group, pareto.COSTS[3])
     runs = runs[runs["method"] != "unpruned"]
-    steps = script("steps").front_steps(runs, QUALITY["mt"], 40.0)
+    steps = script("steps").front_steps(runs, of_track("mt"), 40.0)
     by_seed = runs.groupby(["method", "line", "budget", "seed"])[["x", "y"]].mean()
     means = by_seed.groupby(["method", "line", "budget"]).mean().to_numpy()
     for at, value in zip(steps.at, steps.value, strict=True):
@@ -59,7 +59,7 @@ def test_front_of_what_is_better_when_lower(script, track: str) -> None:
     of = {"mt": lambda value: value, "lm": lambda value: 1000 / value}[track]
     table = [("a", "", k, seed, float(k), of(value)) for (k, seed), value in values.items()]
     runs = pd.DataFrame(table, columns=["method", "line", "budget", "seed", "x", "y"])
-    steps = script("steps").front_steps(runs, QUALITY[track], 4.0)
+    steps = script("steps").front_steps(runs, of_track(track), 4.0)
     expected = 32 if track == "mt" else stats.gmean([1000 / 31, 1000 / 32, 1000 / 33])
     assert steps.value[-1] == pytest.approx(expected, rel=1e-12)
     assert steps.low[-1] <= steps.value[-1] <= steps.high[-1]

@@ -14,7 +14,7 @@ from figure_runs import MAPS
 from matplotlib.figure import Figure
 from synthetic_results import EVERY_ARM, whole_suite, write
 
-from headprune.analysis.quality import QUALITY
+from headprune.analysis.quality import of_track
 
 PLAN = whole_suite(budgets=(24, 16, 8), seeds=(1,))
 
@@ -148,7 +148,7 @@ def test_treatments_are_compared_with_the_same_mask(
 def test_cost_of_pruning(script, suite: Path, tmp_path: Path, unsaved: list[Figure], values) -> None:
     module = script("pruning_cost")
     runs = module.costed_runs(script("common").read(suite).untreated().cells)
-    costs = module.costed(runs, QUALITY["mt"]).set_index(["method", "line", "budget"])
+    costs = module.costed(runs, of_track("mt")).set_index(["method", "line", "budget"])
     joint, score = values["dsp", "joint", 16, 1], values["fisher", "", 16, 1]
     assert costs.loc[("dsp", "joint", 16), module.SECONDS] == joint["train_seconds"]
     assert costs.loc[("fisher", "", 16), module.SECONDS] == score["prune_seconds"]

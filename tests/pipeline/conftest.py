@@ -13,7 +13,6 @@ import torch
 from headprune import removal
 from headprune.config import load
 from headprune.data import TranslationRecipe, corpus, prepare, read_pairs
-from headprune.evaluation.corpus import TranslationCorpus
 from headprune.heads import HeadMask
 from headprune.pipeline.cells import Cell, Job
 from headprune.pipeline.jobs import attempt
@@ -23,7 +22,9 @@ from headprune.pipeline.specification import specification
 from headprune.pipeline.store import Record, read_json, write_json
 from headprune.results.jobs import JOBS
 from headprune.results.provenance import file_sha256
-from headprune.training.trainer import arguments, configuration
+from headprune.tasks.translation.arguments import arguments
+from headprune.tasks.translation.corpus import TranslationCorpus
+from headprune.training.trainer import configuration
 
 # N = 12: an encoder, a cross and a decoder module of four heads
 CONFIG: dict[str, Any] = {

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from headprune.evaluation import likelihood
-from headprune.evaluation.corpus import TranslationCorpus
 from headprune.heads import HeadMask, HeadSpace
 from headprune.pipeline.context import ModelContext
 from headprune.pipeline.specification import specification
 from headprune.pipeline.store import write_json
 from headprune.scoring.reconstruction import compensate_bias, context_moments
+from headprune.tasks.translation.corpus import TranslationCorpus
 from headprune.treatments.matched_random import matched
 
 Start = Callable[..., Any]

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headprune.results.outputs import (
-    FILES,
     OF_MODELS,
     FilesOfCells,
     TableOfModel,
     cell_folder,
     exist,
+    file_name,
     lines,
     pack,
     reader,
@@ -95,7 +95,7 @@ def test_texts_are_the_same_to_the_last_byte(run: Path, tmp_path: Path) -> None:
     for cell, split in (("tiny/good/k4-s1", "test"), ("tiny/dsp.joint+ft/k2-s1", "test"), ("tiny/good/k4-s1", "valid")):
         texts = after.texts(cell, split)
         assert texts == before.texts(cell, split)
-        name = FILES["hypotheses"].format(split)
+        name = file_name("hypotheses", split)
         content = gzip.decompress((cell_folder(run, cell) / name).read_bytes())
         assert "".join(f"{text}\n" for text in texts).encode() == content
     assert after.texts("tiny/dsp.joint+ft/k2-s1", "test") == ODD

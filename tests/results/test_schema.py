@@ -14,6 +14,7 @@ from found import Found, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import headprune.tasks  # noqa: F401, whose metrics are in the tables
 from headprune.results import schema
 from headprune.results.schema import CELL_COLUMNS, MASK_COLUMNS, MEASURED, UNITS, cells_table, masks_table
 

@@ -11,11 +11,11 @@ from headprune import removal
 from headprune.config import Architecture, Training
 from headprune.heads import Scope
 from headprune.models import compat
+from headprune.tasks.translation.arguments import arguments
 from headprune.training.digests import model_digest
 from headprune.training.trainer import (
     DivergedError,
     GateRun,
-    arguments,
     configuration,
     distillation_arguments,
     gate_arguments,

@@ -12,10 +12,10 @@ from headprune.analysis.evidence import BySeed, Evidence
 from headprune.analysis.predicates.base import Comparison, Count, Every, Label, OfLines, at
 from headprune.analysis.tables import line_of
 from headprune.naming import unknown
-from headprune.results.schema import UNITS
+from headprune.results.vocabulary import COMMON
 from headprune.statistics import Estimate
 
-COSTS = tuple(sorted(set(UNITS) - {"bleu", "bleu_tokenized_lower", "chrf", "perplexity", "accuracy"}))
+COSTS = tuple(sorted(set(COMMON) - {"perplexity"}))
 SPEEDS = ("throughput",)  # more is better
 
 

@@ -34,7 +34,7 @@ def study(context: ModelContext, reporter: Reporter) -> Record:
     removed = space.drop_one() if context.ablation.kind == "drop_one" else space.keep_one()
     masks = dict(zip(space.names, removed, strict=True))
     models = each(model, masks, reporter)
-    tests = context.track.compare(models, context.corpus, context.evaluation, context.ablation.samples)
+    tests = context.work.compare(models, context.corpus, context.evaluation, context.ablation.samples)
     return {"unpruned": tests[""].score, "heads": {head: vars(tests[head]) for head in masks}}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from headprune.config import dataset_from
-from headprune.data import ensure, prepare
 from headprune.pipeline.context import Context
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record, checksums
@@ -11,9 +10,8 @@ from headprune.pipeline.records import Record, checksums
 
 def run(context: Context, reporter: Reporter) -> Record:
     """Fetches a corpus where that is needed, and prepares it."""
-    dataset, folder = dataset_from(context.told["recipe"]), context.run.dataset(context.dataset)
-    ensure(dataset.corpus)
-    statistics = prepare(dataset.source(), dataset.recipe(), folder, context.bounds)
+    folder = context.run.dataset(context.dataset)
+    statistics = dataset_from(context.told["recipe"]).prepare(folder, context.bounds)
     files = [path for path in folder.rglob("*") if path.is_file()]
     told = checksums(context.run.statistics(context.dataset), files)
     return {"status": "ok", "reason": "", "statistics": statistics, "files": told}

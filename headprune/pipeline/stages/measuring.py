@@ -27,9 +27,9 @@ def prune(context: ModelContext, cell: Cell, model: Any, pruning: Pruning) -> Re
 
 def measure(context: ModelContext, cell: Cell, model: Any, mask: HeadMask) -> Record:
     """Compares the saved model of a cell with `model` under `mask`, and measures it."""
-    track, corpus, settings = context.track, context.corpus, context.evaluation
+    work, corpus, settings = context.work, context.corpus, context.evaluation
     pruned = load(context, cell)
-    agreed = track.agreement(model, mask, pruned, corpus, settings)
+    agreed = work.agreement(model, mask, pruned, corpus, settings)
     record: Record = {
         "mask": list(mask.names()),
         "heads": list(mask.space.names),
@@ -37,11 +37,11 @@ def measure(context: ModelContext, cell: Cell, model: Any, mask: HeadMask) -> Re
         "masked_vs_removed_max_abs": agreed.max_abs,
         "parameters": cost.parameters(pruned),
         "parameters_non_embedding": cost.parameters(pruned, embeddings=False),
-        "macs_per_token": track.macs_per_token(pruned, corpus),
+        "macs_per_token": work.macs_per_token(pruned, corpus),
     }
     if agreed.hypotheses_compared:
         record["masked_vs_removed_hypotheses"] = agreed.hypotheses_different
-    if settings.translate_valid and track.name == "mt":
+    if work.scores_validation(settings):
         record["valid"] = evaluate(context, cell, pruned, "valid")
     return record | files_of(context, cell, "valid", context.folder(cell).model)
 
@@ -53,7 +53,7 @@ def load(context: ModelContext, cell: Cell) -> Any:
 
 def evaluate(context: ModelContext, cell: Cell, model: Any, split: str) -> Record:
     """The scores of a cell on a split; what the paired tests read is saved."""
-    outcome = context.track.evaluate(model, context.corpus, split, context.evaluation)
+    outcome = context.work.evaluate(model, context.corpus, split, context.evaluation)
     for name, content in outcome.segments.items():
         write_bytes(context.folder(cell).outputs / name, content)
     return {name: [score.value, score.signature] for name, score in outcome.scores.items()}

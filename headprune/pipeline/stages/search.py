@@ -188,7 +188,7 @@ def trained(context: ModelContext, arm: Arm, options: Mapping[str, Any], signatu
 def gated_perplexity(context: ModelContext, arm: Arm, model: Any, gates: GateMethod) -> float:
     """Validation perplexity of a model under the gates' own mask; the model is left without one."""
     set_hard_gates(model, gates, arm.scope)
-    validated = context.track.validation(context.corpus, context.settings.architecture, context.evaluation)
+    validated = context.work.validation(context.corpus, context.settings.architecture, context.evaluation)
     perplexity = likelihood.perplexity(model, validated)
     clear_mask(model)
     return perplexity

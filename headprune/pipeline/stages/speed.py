@@ -41,7 +41,7 @@ def times_of(context: ModelContext, cells: list[Cell]) -> dict[Cell, Mapping[str
     models = {cell.id: load(context, cell) for cell in cells}
     if not models:
         return {}
-    timings = context.track.time(models, context.corpus, context.speed, context.evaluation)
+    timings = context.work.time(models, context.corpus, context.speed, context.evaluation)
     return {cell: dict(zip(speed_rounds.METRICS, timings[cell.id], strict=True)) for cell in cells}
 
 

@@ -88,7 +88,7 @@ def arguments_of(
     if entry is not None and entry.schedule is not None:
         change["schedule"] = entry.schedule
     changed = training.model_copy(update=change)
-    return context.track.arguments(context.corpus, context.settings.architecture, changed)
+    return context.work.arguments(context.corpus, context.settings.architecture, changed)
 
 
 def terms_of(trained: Trained) -> list[Record]:

@@ -35,7 +35,7 @@ function examplesOf(cell) {
   const base = unprunedOf(cell);
   const other = base && base !== cell && !base.outputs.absent ? base.outputs.values : null;
   const why = base === cell ? "This is the unpruned model." : other ? "" : "The unpruned model of this seed has no outputs to compare with.";
-  const drawn = { mt: translations, lm: likelihoods, nli: predictions }[groupOf(cell).track](shared, cell.outputs.values, other);
+  const drawn = { texts: translations, likelihoods, labels: predictions }[groupOf(cell).layout](shared, cell.outputs.values, other);
   const opening = `${shared.numbers.length} of ${number(shared.total)} segments of the test set, evenly spaced, the same for every cell. `;
   const table = [element("p", { class: "caption" }, opening + drawn.note + " " + why), scrolling("Example outputs", drawn.table)];
   return cell.outputs.sample ? [...table, ...sampleOf(cell, base)] : table;

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import headprune.tasks  # noqa: F401, whose metrics are in the tables
 from headprune.cli.commands import app
 from headprune.naming import cell_id
 from headprune.results import schema

@@ -17,12 +17,12 @@ import torch
 from torch import nn
 
 from headprune.evaluation.likelihood import Agreement
-from headprune.evaluation.text import LanguageCorpus
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
 from headprune.importance import padding_index, token_losses
 from headprune.models.all_attention import standing_still
 from headprune.models.devices import placed
+from headprune.tasks.language_modeling.corpus import LanguageCorpus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,13 @@ class Likelihood:
         """Compares between tokenisations, as long as they leave no token unknown. Dropped tokens count as the mean."""
         return self.nats_per_token * (self.tokens + self.dropped) / math.log(2) / self.bytes
 
+    @property
+    def signature(self) -> str:
+        """How it was computed, in the manner of sacrebleu."""
+        parts = {"rows": self.rows, "T": self.length, "tokens": self.tokens, "dropped": self.dropped}
+        parts |= {"unk": self.unknown_tokens, "bytes": self.bytes}
+        return "|".join(f"{name}:{value}" for name, value in parts.items())
+
     def segments(self, tokens: int = SEGMENT) -> pd.DataFrame:
         """What paired tests resample: runs of so many consecutive tokens of the corpus, the last one perhaps shorter.
 
@@ -73,6 +80,11 @@ class Likelihood:
         starts = np.arange(0, self.tokens, tokens)
         counts = np.diff(np.append(starts, self.tokens))
         return pd.DataFrame({"segment": starts // tokens, "tokens": counts, "nats": np.add.reduceat(self.nats, starts)})
+
+
+def length_of(model: Any) -> int:
+    """Tokens of a segment in evaluation: as many as the memory holds."""
+    return int(model.cfg.memory_length) or 64
 
 
 def likelihood(

@@ -1,69 +1,26 @@
-"""Beam-search hypotheses with fairseq's generator, and their scores on raw references."""
+"""Scores of translations on raw references. No model is needed, and no torch."""
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import headprune.models.compat  # noqa: F401
-
 import sacrebleu
-import torch
-from torch import nn
 
-from headprune.config import Evaluation
-from headprune.data import decode
-from headprune.evaluation.corpus import TranslationCorpus
+from headprune.evaluation.scores import Paired, Score
 
 
-@dataclass(frozen=True)
-class Score:
-    """A corpus-level score on the scale 0–100 with the signature of how it was computed."""
+def scores(hypotheses: Sequence[str], references: Sequence[str], language: str) -> dict[str, Score]:
+    """Every metric of translation, by name.
 
-    value: float
-    signature: str
-
-
-def generate(
-    model: nn.Module, corpus: TranslationCorpus, batches: Sequence[Mapping[str, Any]], settings: Evaluation
-) -> dict[int, str]:
-    """Best hypothesis of every sentence in `batches`, detokenised, by its number in the corpus.
-
-    fairseq's generator leaves the beam size in the attention modules, where it would corrupt the next forward pass
-    outside beam search; it is reset here.
-
-    :raises ValueError: a sentence comes out other than once.
+    :param language: of the references
     """
-    arguments = Namespace(
-        beam=settings.beam, lenpen=settings.length_penalty, max_len_a=settings.max_len_a, max_len_b=settings.max_len_b
-    )
-    generator = corpus.task.build_generator([model], arguments)
-    dictionary = corpus.task.target_dictionary
-    hypotheses: dict[int, str] = {}
-    try:
-        for batch in batches:
-            with torch.no_grad():
-                found = corpus.task.inference_step(generator, [model], batch)
-            for number, beams in zip(batch["id"].tolist(), found, strict=True):
-                if number in hypotheses:
-                    raise ValueError(f"sentence {number} was translated twice")
-                hypotheses[number] = decode(dictionary.string(beams[0]["tokens"], escape_unk=True))
-    finally:
-        generator.model.set_decoder_beam_size(1)
-    expected = sum(len(batch["id"]) for batch in batches)
-    if len(hypotheses) != expected:
-        raise ValueError(f"{len(hypotheses)} hypotheses for {expected} sentences")
-    return hypotheses
-
-
-def translate(model: nn.Module, corpus: TranslationCorpus, split: str, settings: Evaluation) -> list[str]:
-    """Hypotheses of a whole split, one a sentence, in corpus order."""
-    model.eval()
-    hypotheses = generate(model, corpus, corpus.batches(split, settings.max_tokens), settings)
-    return [hypotheses[number] for number in range(len(hypotheses))]
+    return {
+        "bleu": bleu(hypotheses, references),
+        "chrf": chrf(hypotheses, references),
+        "bleu_tokenized_lower": bleu_tokenized_lower(hypotheses, references, language),
+    }
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
@@ -109,15 +66,6 @@ def _tokenizer(language: str) -> Any:
     from sacremoses import MosesTokenizer
 
     return MosesTokenizer(lang=language)
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A system beside the baseline: its BLEU, and how likely a difference as large is by chance."""
-
-    score: float
-    p_value: float | None  # None: the baseline itself
-    differing: int | None = None  # segments in which the two differ
 
 
 def bleu_against_first(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from headprune.evaluation.corpus import TranslationCorpus
-from headprune.evaluation.text import LanguageCorpus
+from headprune.tasks.language_modeling.corpus import LanguageCorpus
+from headprune.tasks.translation.corpus import TranslationCorpus
 
 
 def test_a_sealed_corpus_refuses_its_test_set(prepared: TranslationCorpus, text_folder: Path) -> None:

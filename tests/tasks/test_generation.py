@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from headprune.evaluation.generation import generate
 from headprune.heads import HeadSpace
 from headprune.models import AllAttentionLanguageModel
 from headprune.removal import remove_heads
+from headprune.tasks.language_modeling.generation import generate
 
 PREFIX = [2, 7, 9, 30, 8, 8, 12, 5, 41]  # longer than the memory
 

@@ -20,12 +20,12 @@ from fairseq import checkpoint_utils, options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from recurrent_model import ARCHITECTURE
 
-from headprune.evaluation.language_modeling import Likelihood, likelihood
-from headprune.evaluation.text import LanguageCorpus
 from headprune.heads import HeadSpace
 from headprune.importance import example_losses
 from headprune.models import AllAttentionLanguageModel
 from headprune.removal import load, remove_heads, save
+from headprune.tasks.language_modeling.corpus import LanguageCorpus
+from headprune.tasks.language_modeling.evaluation import Likelihood, likelihood
 from headprune.training.trainer import configuration
 
 ALL_ATTENTION = ["--arch", "all_attention_lm", "--layers", 2, "--width", 16, "--heads", 2, "--persistent", 8]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headprune.evaluation.ngram import KneserNey, discounts
+from headprune.tasks.language_modeling.ngram import KneserNey, discounts
 
 
 class ByDictionary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,10 @@ import torch
 from torch import Tensor
 
 from headprune.models.all_attention import standing_still
+from headprune.tasks.language_modeling.corpus import LanguageCorpus
+
+PROMPT = 30  # tokens that a sample of text continues
+TOP_K = 40  # the tail of a small model's distribution is noise, and hides what the pruned ones have lost
 
 
 @torch.no_grad()
@@ -55,6 +60,14 @@ def generate(
         model.decoder.forget()
         model.train(training)
     return tokens[len(prefix) :]
+
+
+def sample(model: Any, corpus: LanguageCorpus, split: str, length: int) -> bytes:
+    """How a model goes on from the beginning of a split; all models draw with the same random numbers."""
+    prompt = corpus.stream(split).tokens[: PROMPT + 1]  # with the end of the line before the first
+    drawn = generate(model, prompt.tolist(), length, top_k=TOP_K, generator=torch.Generator().manual_seed(1))
+    texts = {"prompt": corpus.text(prompt[1:]), "continuation": corpus.text(torch.tensor(drawn))}
+    return json.dumps(texts, ensure_ascii=False, indent=1).encode()
 
 
 def _never(model: Any) -> list[int]:

@@ -15,10 +15,12 @@ import torch
 import headprune
 from headprune import removal
 from headprune.config import Architecture, Evaluation, Training
-from headprune.evaluation import likelihood, translation
+from headprune.evaluation.likelihood import perplexity
 from headprune.heads import HeadSpace
-from headprune.tasks import Translation
-from headprune.training.trainer import arguments, train
+from headprune.tasks import TASKS
+from headprune.tasks.translation import evaluation, metrics
+from headprune.tasks.translation.arguments import arguments
+from headprune.training.trainer import train
 
 REFERENCES = [f"the house number {i} stands near the old river and the bridge" for i in range(30)]
 GOOD = [line.replace("near", "by") if i % 3 == 0 else line for i, line in enumerate(REFERENCES)]
@@ -36,9 +38,9 @@ def model(prepared, tmp_path_factory):
 
 
 def test_every_sentence_is_translated_once_in_corpus_order(prepared, model):
-    hypotheses = translation.translate(model, prepared, "valid", SETTINGS)
+    hypotheses = evaluation.translate(model, prepared, "valid", SETTINGS)
     assert len(hypotheses) == len(prepared.references("valid")) == 463
-    one = translation.generate(model, prepared, prepared.batches("valid", 4000, [17]), SETTINGS)
+    one = evaluation.generate(model, prepared, prepared.batches("valid", 4000, [17]), SETTINGS)
     assert one[17] == hypotheses[17]
 
 
@@ -56,7 +58,7 @@ def test_a_sentence_too_long_for_a_batch_is_an_error(prepared):
 def test_beam_search_leaves_the_model_as_it_was(prepared, model):
     (batch,) = prepared.batches("valid", 4000, range(6))
     before = model(**batch["net_input"])[0]
-    translation.generate(model, prepared, [batch], SETTINGS)
+    evaluation.generate(model, prepared, [batch], SETTINGS)
     assert torch.equal(model(**batch["net_input"])[0], before)
 
 
@@ -65,7 +67,7 @@ def test_fairseq_generate_reads_a_pruned_checkpoint_and_translates_alike(prepare
     kept = [i for i, head in enumerate(space) if head.module not in ("cross.0", "decoder.1") and head.index == 0]
     pruned = removal.remove_heads(model, space.keep(kept))
     removal.save(pruned, tmp_path / "pruned.pt")
-    ours = translation.translate(pruned, prepared, "valid", SETTINGS)
+    ours = evaluation.translate(pruned, prepared, "valid", SETTINGS)
     asked = [sys.executable, "-m", "headprune", "user-dir"]
     package = subprocess.run(asked, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     assert package == str(Path(headprune.__file__).parent)
@@ -96,7 +98,7 @@ def test_fairseq_generate_says_why_there_are_no_alignments(prepared, model, tmp_
 
 
 def test_bleu_is_that_of_the_sacrebleu_command_line(prepared, model, tmp_path):
-    outcome = Translation().evaluate(model, prepared, "test", SETTINGS)
+    outcome = TASKS["mt"].work.evaluate(model, prepared, "test", SETTINGS)
     (tmp_path / "h.txt").write_bytes(gzip.decompress(outcome.segments["hypotheses.test.txt.gz"]))
     reference = prepared.folder / "raw" / "test.tgt"
     command = [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(tmp_path / "h.txt"), "-w", "10"]
@@ -106,7 +108,7 @@ def test_bleu_is_that_of_the_sacrebleu_command_line(prepared, model, tmp_path):
 
 
 def test_tokenised_bleu_says_how_it_was_made():
-    score = translation.bleu_tokenized_lower(["The Cat's here ."], ["the cat's here."], "en")
+    score = metrics.bleu_tokenized_lower(["The Cat's here ."], ["the cat's here."], "en")
     assert score.value == pytest.approx(100)
     assert "tok:moses-en" in score.signature
     assert "case:lc" in score.signature
@@ -114,7 +116,7 @@ def test_tokenised_bleu_says_how_it_was_made():
 
 def test_hypotheses_and_references_must_be_as_many():
     with pytest.raises(ValueError, match="2 hypotheses for 1 references"):
-        translation.bleu(["a", "b"], ["a"])
+        metrics.bleu(["a", "b"], ["a"])
 
 
 def test_perplexity_is_fairseqs(prepared, model):
@@ -124,7 +126,7 @@ def test_perplexity_is_fairseqs(prepared, model):
     batches = prepared.batches("valid", 700)
     losses = [criterion(model.eval(), batch) for batch in batches]
     nats = sum(float(loss) for loss, _, _ in losses) / sum(size for _, size, _ in losses)
-    assert likelihood.perplexity(model, batches) == pytest.approx(np.exp(nats), rel=1e-6)
+    assert perplexity(model, batches) == pytest.approx(np.exp(nats), rel=1e-6)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 5, 11, 12])
@@ -133,8 +135,8 @@ def test_masked_and_removed_agree(prepared, model, kept):
     mask = space.keep(np.random.default_rng(kept).permutation(len(space))[:kept].tolist())
     pruned = removal.remove_heads(model, mask)
     batches = prepared.batches("valid", 4000)
-    found = likelihood.agreement(model, mask, pruned, prepared, batches, SETTINGS)
-    assert found.perplexity == pytest.approx(likelihood.perplexity(pruned, batches), rel=1e-6)
+    found = evaluation.agreement(model, mask, pruned, prepared, batches, SETTINGS)
+    assert found.perplexity == pytest.approx(perplexity(pruned, batches), rel=1e-6)
     assert found.max_abs < 1e-5
     assert found.hypotheses_different == 0
     assert found.hypotheses_compared == SETTINGS.checked_sentences
@@ -147,13 +149,13 @@ def test_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, "--format", "json"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )
-    found = translation.bleu_against_first({"": REFERENCES[:20] + BAD[20:], "good": GOOD}, REFERENCES, 200)
+    found = metrics.bleu_against_first({"": REFERENCES[:20] + BAD[20:], "good": GOOD}, REFERENCES, 200)
     assert f'"p_value": {found["good"].p_value}' in done.stdout
-    assert found["good"].score == pytest.approx(translation.bleu(GOOD, REFERENCES).value)
+    assert found["good"].score == pytest.approx(metrics.bleu(GOOD, REFERENCES).value)
 
 
 def test_identical_outputs_are_never_significant() -> None:
-    found = translation.bleu_against_first({"": GOOD, "same": list(GOOD), "other": BAD}, REFERENCES, 200)
+    found = metrics.bleu_against_first({"": GOOD, "same": list(GOOD), "other": BAD}, REFERENCES, 200)
     assert found[""].p_value is None
     assert found["same"].p_value == 1
     assert found["other"].p_value == pytest.approx(1 / 201)

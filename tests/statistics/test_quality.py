@@ -7,11 +7,13 @@ import pytest
 from found import Found, rows
 from scipy import stats
 
-from headprune.analysis.quality import CHRF, QUALITY, Quality
 from headprune.results import schema
 from headprune.statistics.normalised import normalised
+from headprune.statistics.quality import Quality
+from headprune.tasks import TASKS, units_of
 
-PERPLEXITY, BLEU = QUALITY["lm"], QUALITY["mt"]
+QUALITIES = [quality for task in TASKS.values() for quality in task.outputs.qualities]
+PERPLEXITY, BLEU = (TASKS[track].outputs.qualities[0] for track in ("lm", "mt"))
 
 
 @rows(
@@ -45,7 +47,7 @@ def test_means_of_perplexities(found: Found) -> None:
 
 
 def test_worth_and_value_are_inverse_and_more_is_better() -> None:
-    for quality in (*QUALITY.values(), CHRF):
+    for quality in QUALITIES:
         values = np.array([0.2, 0.5, 0.9])
         np.testing.assert_allclose(quality.value(quality.worth(values)), values, rtol=1e-12)
         assert (np.diff(quality.worth(values)) > 0).all() == quality.higher_is_better
@@ -72,10 +74,10 @@ def test_intervals_end_where_the_metric_does(found: Found) -> None:
 def test_the_scale_of_every_metric_is_known() -> None:
     """Perplexities, and nothing else, have a scale of their own; a quality is one of the metrics of the tables."""
     assert set(schema.LOGARITHMIC) == {metric for metric in schema.UNITS if metric.startswith("perplexity")}
-    assert {quality.metric for quality in (*QUALITY.values(), CHRF)} <= set(schema.UNITS)
-    assert set(schema.LATENCY) == set(schema.EXAMPLES) == set(QUALITY)
-    assert all(set(schema.units_of(track)) <= set(schema.UNITS) for track in QUALITY)
-    assert (schema.units_of("lm")["latency_ms"], schema.units_of("?")) == ("ms per token", {})
+    assert {quality.metric for quality in QUALITIES} <= set(schema.UNITS)
+    assert all(set(units_of(track)) <= set(schema.UNITS) for track in TASKS)
+    assert all(task.metric == task.outputs.qualities[0].metric for task in TASKS.values())
+    assert (units_of("lm")["latency_ms"], units_of("?")) == ("ms per token", {})
     assert Quality("perplexity_one_row", "perplexity").scale == "log"
 
 

@@ -1,4 +1,4 @@
-"""Translation with fairseq's Transformer, measured by BLEU."""
+"""What jobs do for translation."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import torch
 from torch import nn
 
 from headprune import cost
-from headprune.config import Architecture, Calibration, Evaluation, Speed, Training
 from headprune.cost import Timing
-from headprune.evaluation import likelihood, translation
-from headprune.evaluation.corpus import TranslationCorpus
-from headprune.evaluation.translation import Paired
+from headprune.evaluation.likelihood import Agreement
+from headprune.evaluation.scores import Paired
 from headprune.heads import HeadMask
 from headprune.method import Batches
 from headprune.results.outputs import file_name
-from headprune.tasks.base import Outcome, Track
-from headprune.training.trainer import arguments
+from headprune.settings import Calibration, Evaluation, Speed
+from headprune.tasks.translation import evaluation, metrics
+from headprune.tasks.translation.arguments import arguments
+from headprune.tasks.translation.corpus import TranslationCorpus
+from headprune.tasks.translation.sections import Architecture, Training
+from headprune.tasks.work import Outcome, Work
 
 
-class Translation(Track):
+class TranslationWork(Work):
     """Examples are sentence pairs; hypotheses come from beam search."""
-
-    name = "mt"
 
     def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> TranslationCorpus:
         return _corpus(folder, device, sealed)
@@ -45,8 +45,8 @@ class Translation(Track):
 
     def agreement(
         self, model: Any, mask: HeadMask, pruned: Any, corpus: TranslationCorpus, settings: Evaluation
-    ) -> likelihood.Agreement:
-        return likelihood.agreement(model, mask, pruned, corpus, corpus.batches("valid", settings.max_tokens), settings)
+    ) -> Agreement:
+        return evaluation.agreement(model, mask, pruned, corpus, corpus.batches("valid", settings.max_tokens), settings)
 
     def macs_per_token(self, model: Any, corpus: TranslationCorpus) -> float:
         """Of a validation pair of mean length on both sides."""
@@ -56,16 +56,14 @@ class Translation(Track):
 
     def evaluate(self, model: Any, corpus: TranslationCorpus, split: str, settings: Evaluation) -> Outcome:
         """BLEU and chrF of beam-search hypotheses on raw references; one hypothesis a line in corpus order."""
-        hypotheses = translation.translate(model, corpus, split, settings)
-        references = corpus.references(split)
-        scores = {
-            "bleu": translation.bleu(hypotheses, references),
-            "chrf": translation.chrf(hypotheses, references),
-            "bleu_tokenized_lower": translation.bleu_tokenized_lower(hypotheses, references, corpus.pair[1]),
-        }
+        hypotheses = evaluation.translate(model, corpus, split, settings)
+        scores = metrics.scores(hypotheses, corpus.references(split), corpus.pair[1])
         lines = "".join(f"{line}\n" for line in hypotheses).encode()
         # without a time stamp: equal lines give equal bytes
         return Outcome(scores, {file_name("hypotheses", split): gzip.compress(lines, mtime=0)})
+
+    def scores_validation(self, settings: Evaluation) -> bool:
+        return settings.translate_valid
 
     def time(
         self, models: Mapping[str, nn.Module], corpus: TranslationCorpus, settings: Speed, evaluation: Evaluation
@@ -84,8 +82,8 @@ class Translation(Track):
         self, models: Iterable[tuple[str, Any]], corpus: TranslationCorpus, settings: Evaluation, samples: int
     ) -> dict[str, Paired]:
         """BLEU of validation hypotheses."""
-        hypotheses = {name: translation.translate(model, corpus, "valid", settings) for name, model in models}
-        return translation.bleu_against_first(hypotheses, corpus.references("valid"), samples)
+        hypotheses = {name: evaluation.translate(model, corpus, "valid", settings) for name, model in models}
+        return metrics.bleu_against_first(hypotheses, corpus.references("valid"), samples)
 
 
 @cache

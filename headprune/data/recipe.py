@@ -1,0 +1,34 @@
+"""How a corpus becomes training data: what every kind of recipe can do with the kind of corpus that it is for."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from headprune.data.lengths import Bounds
+from headprune.data.splits import SplitFiles
+
+C = TypeVar("C", bound=SplitFiles)
+
+
+class Recipe(Generic[C]):
+    """Base of the recipes, which are frozen dataclasses of plain values."""
+
+    corpora: ClassVar[type[SplitFiles]]  # what it can prepare
+
+    @abstractmethod
+    def prepare(self, corpus: C, folder: Path | str, bounds: Bounds | None = None) -> dict[str, Any]:
+        """Makes training data in a folder, which appears complete or not at all.
+
+        :returns: the content of statistics.json
+        """
+
+    @abstractmethod
+    def text(self, corpus: C) -> dict[str, str]:
+        """The text of every split, by which a corpus is identified."""
+
+    @abstractmethod
+    def check(self, corpus: C, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+        """:raises ValueError: a split is out of its bounds, by what `prepare` counted."""

@@ -1,0 +1,64 @@
+"""The words of results: metrics with their units, and the files of outputs. Every task adds its own.
+
+It is apart from the tables and files themselves, which take pandas: a profile is checked without that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Metrics that every task has, and their units.
+COMMON = {
+    "perplexity": "per token",
+    "masked_vs_removed_max_abs": "logit",
+    "masked_vs_removed_hypotheses": "sentences",
+    "parameters": "count",
+    "parameters_non_embedding": "count",
+    "macs_per_token": "MAC",
+    "latency_ms": "ms",
+    "throughput": "tokens/s",
+    "train_seconds": "s",
+    "prune_seconds": "s",
+    "prune_forward_sentences": "sentences",
+    "prune_backward_sentences": "sentences",
+    "prune_updates": "updates",
+    "peak_memory_mib": "MiB",
+}
+UNITS = dict(COMMON)  # of all metrics that result tables may hold
+LOGARITHMIC = ("perplexity", "perplexity_one_row")  # averaged, compared and drawn by their logarithm
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of files with what a model put out on a split.
+
+    :param pattern: the name of the file, with `{}` for the split; its end says how it is read: `.txt.gz`, a line per
+        segment; `.parquet`, a table with a row per segment; `.json`, an object of texts about the whole split
+    :param columns: what is read of it, beside the number of the segment
+    """
+
+    pattern: str
+    columns: tuple[str, ...]
+
+
+# Of outputs, by name: those that come along, of which a task uses what fits it, and those that tasks add.
+KINDS = {
+    "hypotheses": Kind("hypotheses.{}.txt.gz", ("text",)),
+    "likelihoods": Kind("likelihoods.{}.parquet", ("tokens", "log_likelihood")),
+    "labels": Kind("labels.{}.parquet", ("label", "predicted")),
+    "sample": Kind("sample.{}.json", ("prompt", "continuation")),
+}
+
+
+def extend(units: Mapping[str, str], kinds: Mapping[str, Kind]) -> None:
+    """Adds the metrics and the kinds of outputs of a task; what tasks share, both of them name alike.
+
+    :raises ValueError: a name that stands for something else already; nothing is added then.
+    """
+    for known, new in ((UNITS, units), (KINDS, kinds)):
+        for name, meaning in new.items():
+            if known.get(name, meaning) != meaning:  # type: ignore[attr-defined]
+                raise ValueError(f"{name!r} is {known[name]!r} already, and cannot be {meaning!r}")  # type: ignore[index]
+    UNITS.update(units)
+    KINDS.update(kinds)

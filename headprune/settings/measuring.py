@@ -1,0 +1,47 @@
+"""How models are measured: sections that all tasks share, each of which reads the keys that concern it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from headprune.settings.base import EXAMPLES, TOKENS, Section
+
+
+class Evaluation(Section):
+    """How models are measured: translations are made, text is read."""
+
+    beam: int = Field(5, ge=1, le=1000, description="hypotheses kept side by side in the search for a translation")
+    length_penalty: float = Field(
+        1.0, ge=-100, le=100, description="power of the length that a hypothesis' log-probability is divided by"
+    )
+    max_len_a: float = Field(1.2, ge=0, le=1000, description="hypotheses of at most a · source length + b subwords")
+    max_len_b: int = Field(10, ge=1, le=TOKENS, description="see `max_len_a`")
+    max_tokens: int = Field(4000, ge=1, le=TOKENS, description="tokens of the longer side per batch, padding included")
+    translate_valid: bool = Field(False, description="BLEU on the validation set too (perplexity is always measured)")
+    checked_sentences: int = Field(
+        32, ge=1, le=EXAMPLES, description="validation sentences read and translated masked and removed"
+    )
+    rows: int = Field(64, ge=1, le=TOKENS, description="language models: streams that a split is read in (paper: 64)")
+    checked_segments: int = Field(
+        8, ge=1, le=EXAMPLES, description="language models: validation segments read masked and removed"
+    )
+    one_row: bool = Field(True, description="language models: read the test set as one stream, too")
+    sample: int = Field(
+        60, ge=0, le=10**6, description="language models: tokens of text that every model writes; 0: none"
+    )
+
+
+class Calibration(Section):
+    """The train examples that score methods see: sentences, or windows of text."""
+
+    sentences: int = Field(1000, ge=1, le=EXAMPLES, description="pairs, drawn anew for every seed")
+    windows: int = Field(64, ge=1, le=EXAMPLES, description="language models: each of two segments, T + T tokens")
+    max_tokens: int = Field(4000, ge=1, le=TOKENS, description="tokens of the longer side per batch, padding included")
+
+
+class Speed(Section):
+    """How latency and throughput are measured: pruned models of a seed in turn, one process, nothing beside it."""
+
+    sentences: int = Field(8, ge=1, le=EXAMPLES, description="validation sentences translated one at a time")
+    batch_size: int = Field(64, ge=1, le=TOKENS, description="sentences per batch for throughput")
+    repeats: int = Field(5, ge=1, le=10**6, description="rounds over all models; median and quartiles over rounds")

@@ -1,0 +1,72 @@
+"""What the sections of models have in common, whatever their task: the training, the shape, the part of the grid."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from headprune.heads import HeadSpace
+from headprune.settings.base import UPDATES, Name, Numbers, Section
+
+WIDTH = 2**17  # several times that of the largest Transformers
+MOST_HEADS = 100_000  # of a model; every table has a column or a row for each
+
+
+def check_heads(width: int, heads: int, total: int) -> None:
+    """:raises ValueError: heads that do not divide the width, or more than anybody could look at."""
+    if width % heads:
+        raise ValueError(f"width {width} is not a multiple of heads {heads}")
+    if total > MOST_HEADS:
+        raise ValueError(f"layers and heads {heads}: {total:,} heads in all; at most {MOST_HEADS:,} are supported")
+
+
+class Shape(Section):
+    """The architecture of a model: where its heads are."""
+
+    @property
+    def head_space(self) -> HeadSpace:
+        """Every head of the model, module by module."""
+        raise NotImplementedError
+
+    @property
+    def n_heads(self) -> int:
+        """How many there are, without making them."""
+        raise NotImplementedError
+
+
+class Optimisation(Section):
+    """How an unpruned model is trained; joint gate methods train the same way."""
+
+    updates: int = Field(ge=1, le=UPDATES, description="optimiser updates")
+    update_freq: int = Field(1, ge=1, le=100_000, description="batches accumulated per update")
+    learning_rate: float = Field(5e-4, gt=0, le=1e30, description="peak")
+    warmup: int = Field(4000, ge=0, le=UPDATES, description="updates of linear warm-up")
+    schedule: Literal["inverse_sqrt", "linear", "cosine", "constant"] = Field(
+        "inverse_sqrt", description="after the warm-up"
+    )
+    optimiser: Literal["adam", "lamb"] = Field("adam", description="LAMB scales every tensor's step by its norm")
+    weight_decay: float = Field(0.0, ge=0, le=1e6, description="of the weights themselves; 0: none")
+    clip_norm: float = Field(0.0, ge=0, le=1e6, description="largest norm of a gradient; 0: no clipping")
+    beta2: float = Field(0.98, gt=0, lt=1, description="decay of the optimiser's second moment")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="of weights and activations in training")
+    checkpoint_every: int | None = Field(
+        None,
+        ge=1,
+        le=UPDATES,
+        description="updates between validations, which select the checkpoint; null: every epoch",
+    )
+    workers: int = Field(
+        1, ge=1, le=1024, description="processes that share a training, each with a GPU and batches of its own"
+    )
+
+
+class Subject(Section):
+    """A model to prune: data, architecture and training. Every task has its own kind, which names its `track`."""
+
+    budgets: Numbers | None = Field(None, description="heads kept, K; null: the profile's")
+    seeds: Numbers | None = Field(None, description="those of the profile's that the model has; null: all")
+    track: Name = Field(description="the task")
+    dataset: Name = Field(description="a key of `datasets`")
+    architecture: Shape = Field(description="its shape")
+    training: Optimisation = Field(description="how it is trained")

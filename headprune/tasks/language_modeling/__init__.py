@@ -1,0 +1,54 @@
+"""Language modeling along contiguous rows, measured by perplexity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from headprune.data.lengths import Bound
+from headprune.settings import Calibration, Evaluation, Speed
+from headprune.tasks.base import Task
+from headprune.tasks.language_modeling import planning
+from headprune.tasks.language_modeling.sections import LanguageModel, TextDataset
+
+if TYPE_CHECKING:
+    from headprune.tasks.language_modeling.outputs import Likelihoods
+    from headprune.tasks.language_modeling.work import LanguageModelingWork
+
+
+class LanguageModeling(Task):
+    """Examples are windows of text; models read whole splits, with a memory of what came before."""
+
+    name = "lm"
+    a_corpus = "a text corpus"
+    a_model = "a language model"
+    dataset = TextDataset
+    model = LanguageModel
+    metric = "perplexity"
+    metrics = {"perplexity_one_row": "per token", "bits_per_byte": "bits"}  # noqa: RUF012
+    latency = "token"
+    examples = "windows of text"
+
+    def bounds(
+        self, models: Mapping[str, LanguageModel], evaluation: Evaluation, calibration: Calibration, speed: Speed
+    ) -> dict[str, Bound]:
+        return planning.bounds(models, evaluation, speed)
+
+    def update(self, model: LanguageModel, dataset: TextDataset) -> tuple[int, int]:
+        return planning.update(model)
+
+    @cached_property
+    def outputs(self) -> Likelihoods:
+        from headprune.tasks.language_modeling.outputs import Likelihoods
+
+        return Likelihoods()
+
+    @cached_property
+    def work(self) -> LanguageModelingWork:
+        from headprune.tasks.language_modeling.work import LanguageModelingWork
+
+        return LanguageModelingWork()
+
+
+LANGUAGE_MODELING = LanguageModeling()

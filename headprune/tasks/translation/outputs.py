@@ -1,0 +1,57 @@
+"""How hypotheses are read: for paired tests of BLEU and chrF, for the report, and to compute their scores anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from headprune.evaluation.scores import Score
+from headprune.statistics.paired import PairedComparison, compare_statistics, segment_statistics
+from headprune.statistics.quality import Quality
+from headprune.tasks.outputs import Outputs, Source
+from headprune.tasks.translation import metrics
+
+FLOOR = 2.0  # BLEU that disconnected words and smoothing give
+BLEU = Quality("bleu", "test BLEU", span=(0.0, 100.0), floor=FLOOR)
+CHRF = Quality("chrf", "test chrF", span=(0.0, 100.0))
+
+
+class Hypotheses(Outputs):
+    """A line for every sentence."""
+
+    kind = "hypotheses"
+    qualities = (BLEU, CHRF)
+    recomputed = ("bleu", "chrf", "bleu_tokenized_lower")
+    layout = "texts"
+
+    def complete(self, source: Source) -> bool:
+        return source.text("tgt").is_file()
+
+    def read(self, source: Source, cell: str, metric: str) -> Any:
+        """sacrebleu's sufficient statistics."""
+        references = source.lines("tgt")
+        return segment_statistics(source.reader.texts(cell, source.split), references, metric)
+
+    def compare(
+        self, baseline: Sequence[Any], system: Sequence[Any], metric: str, test: Literal["bs", "ar"]
+    ) -> PairedComparison:
+        return compare_statistics(test, baseline, system, metric)
+
+    def shown(self, source: Source, cell: str) -> list[str]:
+        return source.reader.texts(cell, source.split)
+
+    def about(self, source: Source, cell: str) -> Mapping[str, Sequence[str]]:
+        found = {}
+        for name, side in (("sources", "src"), ("references", "tgt")):
+            try:
+                found[name] = source.lines(side)
+            except (OSError, ValueError):
+                continue
+        return found
+
+    def segments(self, source: Source) -> int:
+        return len(source.lines("tgt"))
+
+    def scores(self, source: Source, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
+        hypotheses, language = source.reader.texts(cell, source.split), statistics["corpus"]["target"]
+        return metrics.scores(hypotheses, source.lines("tgt"), language)

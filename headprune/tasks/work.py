@@ -1,0 +1,78 @@
+"""What jobs do for a task: its corpora, what its models are trained with, and how they are measured."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headprune.cost import Timing
+from headprune.evaluation.likelihood import Agreement
+from headprune.evaluation.scores import Paired, Score
+from headprune.heads import HeadMask
+from headprune.method import Batches
+from headprune.settings import Calibration, Evaluation, Speed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a model does on a split."""
+
+    scores: Mapping[str, Score]  # by metric, the task's own first
+    segments: Mapping[str, bytes] = field(default_factory=dict)  # files for the paired tests, by name
+
+
+class Work(ABC):
+    """Stateless; a corpus is what `corpus` returns. It has `statistics`, the content of statistics.json."""
+
+    @abstractmethod
+    def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> Any:
+        """The prepared dataset in a folder, whose batches are on a device.
+
+        :param sealed: it refuses its test set
+        """
+
+    @abstractmethod
+    def arguments(self, corpus: Any, architecture: Any, training: Any) -> list[str]:
+        """The arguments of `fairseq-train` for an unpruned model, without seed and folder."""
+
+    @abstractmethod
+    def calibration(self, corpus: Any, architecture: Any, settings: Calibration, seed: int) -> Batches:
+        """The train examples that methods see: the same for all methods of a seed."""
+
+    @abstractmethod
+    def validation(self, corpus: Any, architecture: Any, settings: Evaluation) -> Iterable[Mapping[str, Any]]:
+        """The whole validation set, in an order in which a model can read it."""
+
+    @abstractmethod
+    def agreement(self, model: Any, mask: HeadMask, pruned: Any, corpus: Any, settings: Evaluation) -> Agreement:
+        """Compares `model` under `mask` with `pruned` on the validation set."""
+
+    @abstractmethod
+    def macs_per_token(self, model: Any, corpus: Any) -> float:
+        """Multiply-accumulates per target token of a typical validation example."""
+
+    @abstractmethod
+    def evaluate(self, model: Any, corpus: Any, split: str, settings: Evaluation) -> Outcome:
+        """Metrics of a split, and what the paired tests read of every segment."""
+
+    def scores_validation(self, settings: Evaluation) -> bool:
+        """Whether every cell is evaluated on the validation set, too."""
+        return False
+
+    @abstractmethod
+    def time(
+        self, models: Mapping[str, nn.Module], corpus: Any, settings: Speed, evaluation: Evaluation
+    ) -> dict[str, tuple[Timing, Timing]]:
+        """By model, latency in milliseconds and throughput in tokens per second; all models in turn in every round."""
+
+    @abstractmethod
+    def compare(
+        self, models: Iterable[tuple[str, Any]], corpus: Any, settings: Evaluation, samples: int
+    ) -> dict[str, Paired]:
+        """Quality of models on the validation set, each with a paired test against the first."""
