@@ -24,7 +24,7 @@ from headprune.config import Config
 from headprune.pipeline import limits
 from headprune.pipeline.cells import Cell, Job
 from headprune.pipeline.grid import Grid
-from headprune.results.jobs import JOBS, Need
+from headprune.results.jobs import JOBS, Kind, Need
 from headprune.results.layout import RunFolder
 
 
@@ -63,19 +63,26 @@ class Plan:
     def jobs(self) -> list[Job]:
         """All jobs but `collect`, in an order in which they can run."""
         used = dict.fromkeys(model.dataset for model in self.config.models.values())
-        return [Job("data", dataset=name) for name in used] + list(self._model_jobs())
+        found = [Job(kind.name, dataset=name) for kind in JOBS.values() if kind.per == "dataset" for name in used]
+        return found + [job for model in self.config.models for kind in JOBS.values() for job in self._per(kind, model)]
 
-    def _model_jobs(self) -> Iterator[Job]:
-        for model in self.config.models:
-            yield from (Job("dense", model, seed=seed) for seed in self.grid.dense_seeds(model))
-            for seed in self.grid.all_seeds(model):
-                for batch in self.batches(model, seed):
-                    yield from self.pruning_jobs(model, batch, seed)
-                yield from self._tests(speed := Job("speed", model, seed=seed))
-                yield speed
-            for ablation in self.config.ablations:
-                seeds = self.grid.ablated_seeds(model, ablation)
-                yield from (Job("ablate", model, label=ablation.kind, seed=seed) for seed in seeds)
+    def _per(self, kind: Kind, model: str) -> Iterator[Job]:
+        """The jobs of a kind that a model has."""
+        grid = self.grid
+        if kind.per == "unpruned model":
+            yield from (Job(kind.name, model, seed=seed) for seed in grid.dense_seeds(model))
+        elif kind.per == "seed":
+            yield from (Job(kind.name, model, seed=seed) for seed in grid.all_seeds(model))
+        elif kind.per == "ablation":
+            for each in self.config.ablations:
+                yield from (Job(kind.name, model, label=each.kind, seed=s) for s in grid.ablated_seeds(model, each))
+        elif kind.per == "batch":
+            for seed in grid.all_seeds(model):
+                yield from (Job(kind.name, model, label=batch, seed=seed) for batch in self.batches(model, seed))
+        elif kind.per == "entry":
+            labels = ((label, seed) for seed in grid.all_seeds(model) for label in grid.labels_of(model, seed))
+            mine = ((label, seed) for label, seed in labels if grid.kind(label) == kind.name)
+            yield from dict.fromkeys(job for label, seed in mine for job in self.jobs_of(model, label, seed))
 
     def needs(self, job: Job) -> list[Job]:
         """The jobs that a job waits for."""

@@ -6,52 +6,62 @@ results ask it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 # Parts of a specification, of which each kind is told some; see `headprune.pipeline.specification`.
 Told = Literal[
     "recipe", "model", "evaluation", "cells", "methods", "calibration", "treatment", "ablation", "speed", "planned"
 ]
+# There is a job of a kind for each; an entry may have one for every budget, or share one with its batch.
+Per = Literal["dataset", "unpruned model", "entry", "batch", "seed", "ablation"]
 # Receipts that a job waits for; see `headprune.pipeline.plan.Plan.needs`.
 Need = Literal["data", "dense", "start", "shared", "masks", "pruned", "tested"]
+
+_DAY = 1440  # minutes
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of job.
 
+    :param step: the name, in manifests and of records, of what it adds to a cell, a model or a dataset
+    :param per: of which there is one job each
     :param place: of its receipt and its log below the kind, in fields of `headprune.pipeline.cells.Job`
     :param after: what it waits for
     :param told: the parts of its specification
-    :param step: the name, in manifests and of records, of what it adds to a cell, a model or a dataset
     :param stage: the module of `headprune.pipeline.stages` whose `run` computes it; empty: that of its name
-    :param trains: it runs trainings, with the workers of its model and the longest limits
+    :param trains: it runs trainings, with the workers of its model
     :param shared: it computes cells of several entries and is known by what it has done of each
     :param alone: nothing runs beside it
     :param final: its error ends the run, as nothing can go on without it
     :param own_file: it runs again when the file of its one method changes
-    :param pace: kinds whose times tell of each other
     :param priority: of jobs that are ready at the same time, the highest goes first
     :param minutes: of a first attempt, unless the profile says otherwise
     :param memory: likewise, in MB
     """
 
     name: str
-    place: str
-    after: tuple[Need, ...]
-    told: tuple[Told, ...]
     step: str
+    _: KW_ONLY
+    per: Per
+    place: str
+    after: tuple[Need, ...] = ()
+    told: tuple[Told, ...] = ()
     stage: str = ""
     trains: bool = False
     shared: bool = False
     alone: bool = False
     final: bool = False
     own_file: bool = False
-    pace: str = "cells"
     priority: int = 0
-    minutes: int = 720
+    minutes: int = _DAY // 2
     memory: int = 4000
+
+    @property
+    def pace(self) -> str:
+        """The group of kinds whose times tell of each other."""
+        return "training" if self.trains else "data" if self.per == "dataset" else "cells"
 
     @property
     def finds_masks(self) -> bool:
@@ -64,78 +74,89 @@ class Kind:
         return "cells" in self.told
 
 
+_ENTRY, _BUDGET, _SEED = "{model}/{label}/s{seed}", "{model}/{label}/k{budget}/s{seed}", "{model}/s{seed}"
 _MASKS: tuple[Told, ...] = ("model", "evaluation", "cells", "methods", "calibration")
+_CELLS: tuple[Told, ...] = ("model", "evaluation", "cells")
+
 JOBS = {
     kind.name: kind
     for kind in (
-        Kind("data", "{dataset}", (), ("recipe",), "prepared", final=True, pace="data", minutes=60, memory=2000),
-        # most jobs wait for it
+        Kind(
+            "data", "prepared", per="dataset", place="{dataset}", told=("recipe",), final=True, minutes=60, memory=2000
+        ),
         Kind(
             "dense",
-            "{model}/s{seed}",
-            ("data",),
-            ("model",),
             "trained",
+            per="unpruned model",
+            place=_SEED,
+            after=("data",),
+            told=("model",),
             trains=True,
-            pace="training",
+            minutes=2 * _DAY,
             priority=20,
-            minutes=2880,
-        ),
-        # what others treat waits for it
-        Kind("score", "{model}/{label}/s{seed}", ("dense",), (*_MASKS, "planned"), "pruned", shared=True, priority=15),
-        # the long ones first, so that the short ones fill the gaps
+        ),  # most jobs wait for it
+        Kind(
+            "score",
+            "pruned",
+            per="entry",
+            place=_ENTRY,
+            after=("dense",),
+            told=(*_MASKS, "planned"),
+            shared=True,
+            priority=15,
+        ),  # what others treat waits for it
         Kind(
             "gates",
-            "{model}/{label}/k{budget}/s{seed}",
-            ("start",),
-            _MASKS,
             "pruned",
+            per="entry",
+            place=_BUDGET,
+            after=("start",),
+            told=_MASKS,
             trains=True,
             own_file=True,
-            pace="training",
+            minutes=2 * _DAY,
             priority=10,
-            minutes=2880,
-        ),
-        # several trainings, one after the other
+        ),  # the long ones first, so that the short ones fill the gaps
         Kind(
             "search",
-            "{model}/{label}/s{seed}",
-            ("start", "shared"),
-            _MASKS,
             "pruned",
+            per="entry",
+            place=_ENTRY,
+            after=("start", "shared"),
+            told=_MASKS,
             trains=True,
             own_file=True,
-            pace="training",
+            minutes=4 * _DAY,
             priority=12,
-            minutes=5760,
-        ),
-        Kind("treat", "{model}/{label}/s{seed}", ("start", "masks"), (*_MASKS, "treatment"), "pruned"),
+        ),  # several trainings, one after the other
+        Kind("treat", "pruned", per="entry", place=_ENTRY, after=("start", "masks"), told=(*_MASKS, "treatment")),
         Kind(
             "retrain",
-            "{model}/{label}/k{budget}/s{seed}",
-            ("start", "masks"),
-            (*_MASKS, "treatment"),
             "pruned",
+            per="entry",
+            place=_BUDGET,
+            after=("start", "masks"),
+            told=(*_MASKS, "treatment"),
             stage="treat",
             trains=True,
-            pace="training",
-            minutes=2880,
-        ),
-        Kind("ablate", "{model}/{label}/s{seed}", ("dense",), ("model", "evaluation", "ablation"), "ablated"),
-        Kind(
-            "test",
-            "{model}/{label}/s{seed}",
-            ("pruned",),
-            ("model", "evaluation", "cells", "planned"),
-            "test",
-            shared=True,
+            minutes=2 * _DAY,
         ),
         Kind(
+            "ablate",
+            "ablated",
+            per="ablation",
+            place=_ENTRY,
+            after=("dense",),
+            told=("model", "evaluation", "ablation"),
+        ),
+        Kind("test", "test", per="batch", place=_ENTRY, after=("pruned",), told=(*_CELLS, "planned"), shared=True),
+        Kind(
             "speed",
-            "{model}/s{seed}",
-            ("tested",),
-            ("model", "evaluation", "cells", "speed", "planned"),
             "speed",
+            per="seed",
+            place=_SEED,
+            after=("tested",),
+            told=(*_CELLS, "speed", "planned"),
             shared=True,
             alone=True,
         ),
