@@ -27,7 +27,7 @@ MODEL = "subword.model"
 
 @dataclass(frozen=True)
 class LanguageModelingRecipe(Recipe[TextCorpus]):
-    """How a text corpus becomes training data. Raises ValueError on values outside their rule."""
+    """The way from a text corpus to training data. Raises ValueError on values outside their rule."""
 
     units: Units = "bpe"  # bpe: SentencePiece byte-pair pieces; words; characters; bytes: of the UTF-8 text
     vocabulary: int | None = 2000  # bpe: pieces; others: the most frequent units are kept, None: no limit
@@ -72,7 +72,7 @@ def prepare(
     Equal inputs give equal bytes. An earlier result in `folder` is replaced.
 
     :param bounds: what will be asked of the splits
-    :return: the content of statistics.json
+    :returns: the content of statistics.json
     :raises ValueError: a corpus file is damaged or malformed, the train split cannot yield that many pieces, or a
         split has fewer tokens than its bound
     :raises FileNotFoundError: a split of the corpus has no file
@@ -107,7 +107,7 @@ def describe(
 
     :param lines: text by split
     :param pieces: the same as space-separated units
-    :return: a JSON-able dict, of which only `splits.test` and `sha256.test` depend on the test split:
+    :returns: a JSON-able dict, of which only `splits.test` and `sha256.test` depend on the test split:
 
         - `corpus`, `sha256`: see `headprune.data.describe.identify`
         - `vocabulary`: symbols in the dictionary, fairseq's special and padding symbols included
@@ -129,7 +129,7 @@ def _joined(lines: Mapping[str, list[str]]) -> dict[str, str]:
 def count(lines: list[str], pieces: list[str], symbols: set[str]) -> dict[str, int]:
     """Counts of one split.
 
-    :return: `lines`, `words` (between white space), `bytes` (of the text in UTF-8, a newline after every line, as wc
+    :returns: `lines`, `words` (between white space), `bytes` (of the text in UTF-8, a newline after every line, as wc
         counts), `tokens` (units, and the `</s>` that ends every line: what a language model predicts),
         `unknown_tokens` (units that are not in the dictionary)
     """

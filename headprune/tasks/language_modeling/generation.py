@@ -63,7 +63,10 @@ def generate(
 
 
 def sample(model: Any, corpus: LanguageCorpus, split: str, length: int) -> bytes:
-    """How a model goes on from the beginning of a split; all models draw with the same random numbers."""
+    """The text by which a model continues the beginning of a split; all models draw with the same random numbers.
+
+    :returns: JSON in UTF-8: `prompt` and `continuation`
+    """
     prompt = corpus.stream(split).tokens[: PROMPT + 1]  # with the end of the line before the first
     drawn = generate(model, prompt.tolist(), length, top_k=TOP_K, generator=torch.Generator().manual_seed(1))
     texts = {"prompt": corpus.text(prompt[1:]), "continuation": corpus.text(torch.tensor(drawn))}
