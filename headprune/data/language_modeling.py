@@ -84,12 +84,9 @@ def prepare(
         if not any(line.strip() for line in lines["train"]):
             raise ValueError(f"{corpus.path('train')}: nothing but white space")
         write_splits(lines, work / "raw")
-        model = None
-        if recipe.units == "bpe":
-            assert recipe.vocabulary is not None
-            model = work / MODEL
-            model.write_bytes(learn((line for line in lines["train"] if line.strip()), recipe.vocabulary))
-        pieces = {split: _cut(corpus, split, lines[split], recipe, model) for split in SPLITS}
+        if (learned := subword_model(lines["train"], recipe)) is not None:
+            (work / MODEL).write_bytes(learned)
+        pieces = {split: _cut(corpus, split, lines[split], recipe, work / MODEL) for split in SPLITS}
         write_splits(pieces, work / "pieces")
         # Pieces are never dropped from the dictionary: those that the train split uses are fewer than asked for.
         most = None if recipe.units == "bpe" else recipe.vocabulary
@@ -98,6 +95,17 @@ def prepare(
         description = describe(corpus, lines, pieces, work / "bin")
         check_sizes(corpus, description, bounds or {})
         return write_statistics(work, recipe=asdict(recipe), **description)
+
+
+def subword_model(lines: list[str], recipe: LanguageModelingRecipe) -> bytes | None:
+    """The SentencePiece model that is learned from the lines with text; None where units are not pieces.
+
+    :raises ValueError: the lines cannot yield that many pieces
+    """
+    if recipe.units != "bpe":
+        return None
+    assert recipe.vocabulary is not None
+    return learn((line for line in lines if line.strip()), recipe.vocabulary)
 
 
 def describe(
@@ -150,9 +158,7 @@ def write_splits(splits: dict[str, list[str]], folder: Path) -> None:
         (folder / f"{split}.txt").write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8"))
 
 
-def _cut(
-    corpus: TextCorpus, split: str, lines: list[str], recipe: LanguageModelingRecipe, model: Path | None
-) -> list[str]:
+def _cut(corpus: TextCorpus, split: str, lines: list[str], recipe: LanguageModelingRecipe, model: Path) -> list[str]:
     try:
         return cut(lines, recipe.units, model, recipe.split_punctuation)
     except ValueError as error:
