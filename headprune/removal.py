@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import pkgutil
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -25,6 +26,7 @@ from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.method import OutputProjection
 from headprune.models import AllAttentionLanguageModel, HeadpruneTransformer
 from headprune.models.cutting import head_tensors, shrink
+from headprune.results.vocabulary import CHECKPOINTS
 from headprune.system.files import replacing
 
 FORMAT = 1
@@ -52,7 +54,11 @@ TRANSLATION = Kind(
     {"_name": "translation", "left_pad_source": True, "left_pad_target": False},
 )
 LANGUAGE_MODEL = Kind("all_attention_lm", AllAttentionLanguageModel, ("decoder",), {"_name": "streaming_lm"})
-KINDS = (TRANSLATION, LANGUAGE_MODEL)
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Those that tasks bring, and those that come along."""
+    return (*(pkgutil.resolve_name(place) for place in CHECKPOINTS), TRANSLATION, LANGUAGE_MODEL)
 
 
 def kind_of(model: Any) -> Kind:
@@ -63,11 +69,11 @@ def kind_of(model: Any) -> Kind:
     """
     if type(model) in (TransformerModelBase, TransformerModel):
         return TRANSLATION
-    kind = next((kind for kind in KINDS if isinstance(model, kind.model)), None)
+    kind = next((kind for kind in kinds() if isinstance(model, kind.model)), None)
     if kind is None:
         raise ValueError(
             f"no checkpoint format for {type(model).__name__}; there is one for fairseq's TransformerModel and for "
-            + " and ".join(kind.model.__name__ for kind in KINDS)
+            + " and ".join(kind.model.__name__ for kind in kinds())
         )
     return kind
 
@@ -174,9 +180,9 @@ def load(path: str | Path) -> Any:
     if not isinstance(known, dict) or known.get("format") != FORMAT:
         raise ValueError(f"{path} is not a pruned checkpoint of format {FORMAT}; write one with headprune.removal.save")
     arguments = state["cfg"]["model"]
-    kind = next((kind for kind in KINDS if kind.architecture == arguments["arch"]), None)
+    kind = next((kind for kind in kinds() if kind.architecture == arguments["arch"]), None)
     if kind is None:
-        known_names = ", ".join(kind.architecture for kind in KINDS)
+        known_names = ", ".join(kind.architecture for kind in kinds())
         raise ValueError(f"{path} is a checkpoint of architecture {arguments['arch']!r}; available: {known_names}")
     model = kind.build(arguments, [_dictionary(known["dictionaries"][part]) for part in kind.parts])
     model.load_state_dict(state["model"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 from argparse import Namespace
@@ -279,3 +280,22 @@ def test_stock_models_can_be_pruned_and_saved(build: Build, batch: Batch, logits
     pruned = removal.remove_heads(model, HeadSpace.of(model).keep([2, 7, 9, 20]))
     removal.save(pruned, tmp_path / "model.pt")
     assert torch.equal(logits(removal.load(tmp_path / "model.pt"), batch), logits(pruned, batch))
+
+
+class Brought(HeadpruneTransformer):
+    """A model of a class that the library does not know."""
+
+
+OF_A_TASK = dataclasses.replace(removal.TRANSLATION, architecture="brought", model=Brought)
+
+
+def test_tasks_bring_checkpoints_of_their_own(
+    build: Build, batch: Batch, logits: Logits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "CHECKPOINTS", [f"{__name__}:OF_A_TASK"])
+    model = build()
+    model.__class__ = Brought
+    removal.save(model, tmp_path / "model.pt")
+    loaded = removal.load(tmp_path / "model.pt")
+    assert type(loaded) is Brought
+    assert torch.equal(logits(loaded, batch), logits(model, batch))

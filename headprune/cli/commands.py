@@ -186,6 +186,7 @@ def merge(
 
     Different data, configurations or schemas, and cells with a result in two of them, are named and nothing is written.
     """
+    import headprune.tasks  # noqa: F401, whose outputs are packed
     from headprune.results.merging import merge as merge_folders
 
     merged = merge_folders(out, parts, shared, outputs)

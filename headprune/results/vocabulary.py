@@ -1,11 +1,11 @@
-"""The words of results: metrics with their units, and the files of outputs. Every task adds its own.
+"""The words of results: metrics with their units, kinds of outputs and of checkpoints. Every task adds its own.
 
-It is apart from the tables and files themselves, which take pandas: a profile is checked without that.
+It is apart from the tables and files themselves, which take pandas or torch: a profile is checked without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 # Metrics that every task has, and their units.
@@ -51,8 +51,11 @@ KINDS = {
 }
 
 
-def extend(units: Mapping[str, str], kinds: Mapping[str, Kind]) -> None:
-    """Adds the metrics and the kinds of outputs of a task; what tasks share, both of them name alike.
+CHECKPOINTS: list[str] = []  # `module:NAME` of the kinds of checkpoints that tasks bring, for `headprune.removal`
+
+
+def extend(units: Mapping[str, str], kinds: Mapping[str, Kind], checkpoints: Iterable[str] = ()) -> None:
+    """Adds the metrics, kinds of outputs and of checkpoints of a task; what tasks share, both of them name alike.
 
     :raises ValueError: a name that stands for something else already; nothing is added then.
     """
@@ -62,3 +65,4 @@ def extend(units: Mapping[str, str], kinds: Mapping[str, Kind]) -> None:
                 raise ValueError(f"{name!r} is {known[name]!r} already, and cannot be {meaning!r}")  # type: ignore[index]
     UNITS.update(units)
     KINDS.update(kinds)
+    CHECKPOINTS.extend(place for place in checkpoints if place not in CHECKPOINTS)

@@ -1,7 +1,7 @@
 """Tasks, by the name that the key `track` of a profile and the column `track` of tables give them.
 
 A task is a folder. Those of the library are registered below; a package that is installed beside it brings its own by
-an entry point of the group `headprune.tasks`. Importing this package imports no torch.
+an entry point of the group `headprune.tasks`, docs/adding-a-task.md. Importing this package imports no torch.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ def register(task: Task) -> None:
         raise ValueError(f"there is a task {task.name!r} already")
     if task.metric not in {**vocabulary.COMMON, **task.metrics}:
         raise ValueError(f"the metric of task {task.name!r}: " + unknown("metric", task.metric, task.metrics))
-    vocabulary.extend(task.metrics, task.kinds)
+    vocabulary.extend(task.metrics, task.kinds, task.checkpoints)
     TASKS[task.name] = task
 
 
 def track_of(section: Any) -> str:
     """The task that a section of a profile names."""
-    found = section.get("track", DEFAULT.name) if isinstance(section, Mapping) else getattr(section, "track", "")
-    return str(found or DEFAULT.name)
+    if isinstance(section, Mapping):
+        return str(section.get("track", DEFAULT.name))
+    return str(getattr(section, "track", DEFAULT.name))
 
 
 def units_of(track: str) -> dict[str, str]:

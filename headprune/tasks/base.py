@@ -33,6 +33,7 @@ class Task(ABC):
     :cvar metric: of the test set, the one that stands for quality
     :cvar metrics: units of the metrics that are the task's own, by name
     :cvar kinds: of outputs, those that do not come along
+    :cvar checkpoints: of models of classes that the library does not know, `module:NAME` of a `headprune.removal.Kind`
     :cvar latency: what `latency_ms` is the time of
     :cvar examples: what those are called that methods see
     """
@@ -45,6 +46,7 @@ class Task(ABC):
     metric: ClassVar[str]
     metrics: ClassVar[Mapping[str, str]]
     kinds: ClassVar[Mapping[str, Kind]] = {}
+    checkpoints: ClassVar[tuple[str, ...]] = ()
     latency: ClassVar[str]
     examples: ClassVar[str]
 

@@ -1,4 +1,4 @@
-"""Fine-tuning after pruning (Li, Cotterell, Sachan 2021, section 5; docs/theory/treatments.md)."""
+"""Fine-tuning after pruning; with random heads it belongs to every comparison (docs/theory/ablation.md#baselines)."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from headprune.data import LanguageModelingRecipe, TranslationRecipe, corpus, pr
 from headprune.data.corpora import Corpus
 from headprune.data.lengths import Bound
 from headprune.data.subwords import LONGEST, learn, parts
+from headprune.pipeline import limits
 from headprune.pipeline.plan import Plan
 from tests.found import Found, rows
 
@@ -77,15 +78,15 @@ def test_data_that_are_there_are_asked_when_a_profile_is_planned(
     """Only a bound has changed: they are not made again. Where text or recipe has, they are, and are not asked."""
     own = write_corpus(tmp_path / "long-de-en", with_long(splits, "test", 199))
     config = changed("datasets/help", {"corpus": str(own.folder), "vocabulary": 300}) | {"results": str(tmp_path)}
-    Plan(load(config)).check_data()
+    limits.check_data(Plan(load(config)))
     prepare(own, RECIPE, Plan(load(config)).folder / "data" / "help")
-    Plan(load(config)).check_data()
+    limits.check_data(Plan(load(config)))
     narrow = changed("evaluation/max_tokens", 199, config)
     with pytest.raises(ConfigError, match=r"datasets\.help: .*test\.tsv, line 3: 200 de subwords.*at most 199 fit"):
-        Plan(load(narrow)).check_data()
-    Plan(load(changed("datasets/help/max_words", 50, narrow))).check_data()
+        limits.check_data(Plan(load(narrow)))
+    limits.check_data(Plan(load(changed("datasets/help/max_words", 50, narrow))))
     (own.folder / "test.tsv").write_text("kurz\tshort\n")
-    Plan(load(narrow)).check_data()
+    limits.check_data(Plan(load(narrow)))
 
 
 def lm(folder: Path, lines: dict[str, int]) -> Path:

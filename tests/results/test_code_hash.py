@@ -10,6 +10,7 @@ from found import Found, rows
 from test_layers import imported
 
 from headprune.results import provenance
+from headprune.results.jobs import JOBS
 from headprune.results.provenance import LEFT_OUT, hash_of_code, is_left_out
 from headprune.system.bundled import PACKAGE
 
@@ -17,7 +18,8 @@ ROOT = PACKAGE.parent
 # What a job runs and what it keeps around it, what fairseq imports by its --user-dir, and the files of methods.
 STARTS = (
     *("headprune/pipeline/jobs.py", "headprune/pipeline/supervisor.py", "headprune/system/stopping.py"),
-    *("headprune/pipeline/stages/*.py", "headprune/models/**/*.py", "headprune/training/**/*.py", "methods/*.py"),
+    *("headprune/pipeline/stages/*.py", "headprune/treatments/*.py", "headprune/models/**/*.py"),
+    *("headprune/training/**/*.py", "methods/*.py"),
 )
 
 
@@ -59,7 +61,8 @@ def offences(root: Path) -> list[str]:
 
 
 def test_what_computes_imports_nothing_that_the_hash_leaves_out() -> None:
-    found = importers(ROOT, [PACKAGE / "pipeline" / "jobs.py"])
+    stages = [PACKAGE / "pipeline" / "stages" / f"{kind.stage or kind.name}.py" for kind in JOBS.values()]
+    found = importers(ROOT, [PACKAGE / "pipeline" / "jobs.py", *stages])
     reached = {path.relative_to(PACKAGE).parts[0] for path in found}
     assert {"training", "models", "evaluation", "scoring", "removal.py", "tasks", "data"} <= reached
     assert offences(ROOT) == []
