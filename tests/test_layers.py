@@ -134,14 +134,14 @@ def test_heads_and_results_need_no_torch() -> None:
 
 
 def test_profiles_and_tasks_need_no_tables() -> None:
-    """What a profile is checked with loads in a quarter of a second."""
+    """The code that checks a profile loads in a quarter of a second."""
     heavy = "{'torch', 'fairseq', 'pandas', 'numpy', 'scipy', 'sacrebleu'}"
     code = f"import sys, headprune.config, headprune.tasks; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_no_module_asks_for_a_task_by_its_name() -> None:
-    """What differs from task to task is in their folders; elsewhere nothing is compared with the name of one."""
+    """All that differs from task to task is in their folders; elsewhere nothing is compared with the name of one."""
     found = []
     for path in (path for path in MODULES if path.relative_to(PACKAGE).parts[0] != "tasks"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

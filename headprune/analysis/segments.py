@@ -1,4 +1,4 @@
-"""What the models of cells put out for every segment of the test set, and paired tests of it."""
+"""The outputs of the models of cells for every segment of the test set, and paired tests of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Segments:
 
     @property
     def known(self) -> bool:
-        """Whether the task is one whose outputs can be read."""
+        """True if the task is one whose outputs can be read."""
         return self.track in TASKS
 
     @property
@@ -59,11 +59,11 @@ class Segments:
 
     @property
     def exist(self) -> bool:
-        """Whether the folder has outputs of this model at all; published tables may come without."""
+        """True if the folder has outputs of this model at all; published tables may come without."""
         return self.known and self.reader.exist and self.outputs.complete(self.source)
 
     def has(self, method: str, run: Run) -> bool:
-        """Whether a cell has outputs.
+        """True if a cell has outputs.
 
         :raises ResultsError: the outputs of the model are damaged.
         """

@@ -196,7 +196,7 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
 
 
 def _kinds(kind: Any) -> dict[int | str, Any]:
-    """By its tag, every member of a union of sections; nothing for any other type."""
+    """Every member of a union of sections, by its tag; nothing for any other type."""
     union = get_args(kind)[0] if get_origin(kind) is Annotated else None
     members = [get_args(option) for option in get_args(union)]
     return {member[1].tag: member[0] for member in members if len(member) == 2 and isinstance(member[1], Tag)}

@@ -54,7 +54,7 @@ _COEFFICIENT = WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1e6}) 
 
 
 class Grid(Section):
-    """What method entries and treatments share: a variant's name, and the grid it runs on."""
+    """The keys that method entries and treatments share: a variant's name, and the grid it runs on."""
 
     arm: Annotated[Name, AfterValidator(plain_arm)] = Field("", description="tells variants apart")
     draws: int = Field(1, ge=1, le=10_000, description="independent repetitions, each an arm of its own (`draw1`, …)")
@@ -72,7 +72,7 @@ class Grid(Section):
     )
 
     def covers(self, model: str) -> bool:
-        """Whether the entry is for a model."""
+        """True if the entry is for a model."""
         return self.models is None or model in self.models
 
 
@@ -140,7 +140,7 @@ _TREATMENT = WithJsonSchema({"type": "string", "enum": list(TREATMENTS)})
 
 
 class Treatment(Grid):
-    """What is done with the masks of other methods: every cell it applies to has a twin that was treated."""
+    """A treatment of the masks of other methods: every cell it applies to has a twin that was treated."""
 
     name: Annotated[str, AfterValidator(known_treatment), _TREATMENT] = Field(
         max_length=100, description="; ".join(f"`{each.name}`: {each.__doc__}" for each in TREATMENTS.values())

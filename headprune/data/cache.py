@@ -1,4 +1,4 @@
-"""Where fetched corpora are kept, and where they come from first."""
+"""The places where fetched corpora are kept, and where they come from first."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Corpus(SplitFiles):
         return found[0] if found else None
 
     def _instead(self, split: str) -> str:
-        """What lies there under the names that others give a split, for the error message."""
+        """The files that lie there under the names that others give a split, for the error message."""
         stems = {split, *OTHER_NAMES.get(split, ())}
         names = sorted(path.name for path in self.folder.glob("*") if path.name.split(".")[0] in stems)
         return f"; found {', '.join(names[:6])}" if names else ""
@@ -153,7 +153,7 @@ def _pair(corpus: Corpus, split: str) -> str:
 def read_pairs(corpus: Corpus, split: str) -> Pairs:
     """Read and verify the sentence pairs of one split, in the order of the file.
 
-    :return: (source, target) pairs, each side as it stands in the file
+    :returns: (source, target) pairs, each side as it stands in the file
     :raises ValueError: checksum mismatch, undecodable or malformed line (with file, line and rule), no pairs, or two
         files of different length
     :raises FileNotFoundError: the split has no file

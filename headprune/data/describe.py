@@ -1,4 +1,4 @@
-"""What a prepared corpus contains, counted."""
+"""The contents of a prepared corpus, counted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def describe(
     :param after: text by split, after the train filter
     :param pieces: the same as space-separated subword pieces
     :param binarised: folder with the dictionaries
-    :return: a JSON-able dict, of which only `splits.test` and `sha256.test` depend on the test split:
+    :returns: a JSON-able dict, of which only `splits.test` and `sha256.test` depend on the test split:
 
         - `corpus`: name, source, target, licence; `sha256`: see `identify`
         - `vocabulary`: symbols in the dictionary by language, fairseq's special and padding symbols included
@@ -55,7 +55,7 @@ def count(text: Pairs, pieces: Pairs, symbols: Mapping[str, set[str]]) -> dict[s
     """Counts of one split.
 
     :param symbols: known pieces by language, source first
-    :return: `pairs`, and by language `words` (separated by whitespace), `tokens` (subword pieces without the
+    :returns: `pairs`, and by language `words` (separated by whitespace), `tokens` (subword pieces without the
         end of the sentence), `mean_words` and `mean_tokens` (per sentence), `unknown_tokens` (pieces that are
         not in the dictionary)
     """
@@ -82,13 +82,13 @@ def read_symbols(path: Path) -> set[str]:
 
 
 def identify(corpus: SplitFiles, attributes: tuple[str, ...], text: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """What tells one corpus from another.
+    """The marks that tell one corpus from another.
 
     :param attributes: of the corpus, to be told
     :param text: by split
-    :return: `corpus`: the attributes; `sha256`: of each split's file, or of its text where it has several, and under
-        `train+valid` of the text of these
-        two, which is all that a trained model depends on and is independent of compression
+    :returns: `corpus`: the attributes; `sha256`: of each split's file, or of its text where it has several, and under
+        `train+valid` of the text of these two, which is all that a trained model depends on and is independent of
+        compression
     """
     digests = {}
     for split, lines in text.items():

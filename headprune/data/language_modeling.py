@@ -27,7 +27,7 @@ MODEL = "subword.model"
 
 @dataclass(frozen=True)
 class LanguageModelingRecipe(Recipe[TextCorpus]):
-    """How a text corpus becomes training data. Raises ValueError on values outside their rule."""
+    """The way from a text corpus to training data. Raises ValueError on values outside their rule."""
 
     units: Units = "bpe"  # bpe: SentencePiece byte-pair pieces; words; characters; bytes: of the UTF-8 text
     vocabulary: int | None = 2000  # bpe: pieces; others: the most frequent units are kept, None: no limit
@@ -72,7 +72,7 @@ def prepare(
     Equal inputs give equal bytes. An earlier result in `folder` is replaced.
 
     :param bounds: what will be asked of the splits
-    :return: the content of statistics.json
+    :returns: the content of statistics.json
     :raises ValueError: a corpus file is damaged or malformed, the train split cannot yield that many pieces, or a
         split has fewer tokens than its bound
     :raises FileNotFoundError: a split of the corpus has no file
@@ -84,12 +84,9 @@ def prepare(
         if not any(line.strip() for line in lines["train"]):
             raise ValueError(f"{corpus.path('train')}: nothing but white space")
         write_splits(lines, work / "raw")
-        model = None
-        if recipe.units == "bpe":
-            assert recipe.vocabulary is not None
-            model = work / MODEL
-            model.write_bytes(learn((line for line in lines["train"] if line.strip()), recipe.vocabulary))
-        pieces = {split: _cut(corpus, split, lines[split], recipe, model) for split in SPLITS}
+        if (learned := subword_model(lines["train"], recipe)) is not None:
+            (work / MODEL).write_bytes(learned)
+        pieces = {split: _cut(corpus, split, lines[split], recipe, work / MODEL) for split in SPLITS}
         write_splits(pieces, work / "pieces")
         # Pieces are never dropped from the dictionary: those that the train split uses are fewer than asked for.
         most = None if recipe.units == "bpe" else recipe.vocabulary
@@ -100,6 +97,17 @@ def prepare(
         return write_statistics(work, recipe=asdict(recipe), **description)
 
 
+def subword_model(lines: list[str], recipe: LanguageModelingRecipe) -> bytes | None:
+    """The SentencePiece model that is learned from the lines with text; None where units are not pieces.
+
+    :raises ValueError: the lines cannot yield that many pieces
+    """
+    if recipe.units != "bpe":
+        return None
+    assert recipe.vocabulary is not None
+    return learn((line for line in lines if line.strip()), recipe.vocabulary)
+
+
 def describe(
     corpus: TextCorpus, lines: dict[str, list[str]], pieces: dict[str, list[str]], binarised: Path
 ) -> dict[str, Any]:
@@ -107,7 +115,7 @@ def describe(
 
     :param lines: text by split
     :param pieces: the same as space-separated units
-    :return: a JSON-able dict, of which only `splits.test` and `sha256.test` depend on the test split:
+    :returns: a JSON-able dict, of which only `splits.test` and `sha256.test` depend on the test split:
 
         - `corpus`, `sha256`: see `headprune.data.describe.identify`
         - `vocabulary`: symbols in the dictionary, fairseq's special and padding symbols included
@@ -129,7 +137,7 @@ def _joined(lines: Mapping[str, list[str]]) -> dict[str, str]:
 def count(lines: list[str], pieces: list[str], symbols: set[str]) -> dict[str, int]:
     """Counts of one split.
 
-    :return: `lines`, `words` (between white space), `bytes` (of the text in UTF-8, a newline after every line, as wc
+    :returns: `lines`, `words` (between white space), `bytes` (of the text in UTF-8, a newline after every line, as wc
         counts), `tokens` (units, and the `</s>` that ends every line: what a language model predicts),
         `unknown_tokens` (units that are not in the dictionary)
     """
@@ -150,9 +158,7 @@ def write_splits(splits: dict[str, list[str]], folder: Path) -> None:
         (folder / f"{split}.txt").write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8"))
 
 
-def _cut(
-    corpus: TextCorpus, split: str, lines: list[str], recipe: LanguageModelingRecipe, model: Path | None
-) -> list[str]:
+def _cut(corpus: TextCorpus, split: str, lines: list[str], recipe: LanguageModelingRecipe, model: Path) -> list[str]:
     try:
         return cut(lines, recipe.units, model, recipe.split_punctuation)
     except ValueError as error:

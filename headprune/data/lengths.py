@@ -1,6 +1,6 @@
-"""Whether the sentences of a prepared corpus fit what will read them, and whether there is enough of running text.
+"""Checks that the sentences of a prepared corpus fit what will read them, and that there is enough running text.
 
-Found here, it is an error of the data; found by what reads them, hours of training have gone before.
+Found here, a violation is an error of the data; found by what reads them, hours of training have gone before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from headprune.data.splits import SplitFiles
 
 @dataclass(frozen=True)
 class Bound:
-    """What is asked of a split: of pairs, that no side has more tokens than this; of text, that it has as many."""
+    """A demand on a split: of pairs, that no side has more tokens than this; of text, that it has as many."""
 
     tokens: int  # end of the sentence included
     reason: str  # who asks, with the key that changes it
@@ -29,7 +29,7 @@ def longest(pieces: Pairs, before: Pairs, after: Pairs, languages: tuple[str, st
 
     :param pieces: space-separated subword pieces of `after`
     :param before: the pairs of the file, of which a filter left `after`
-    :return: `tokens`, the end of the sentence included, as fairseq counts; `line` of the file, from 1
+    :returns: `tokens`, the end of the sentence included, as fairseq counts; `line` of the file, from 1
     """
     found = {}
     for side, language in enumerate(languages):

@@ -48,7 +48,7 @@ def check_prepared(corpus: SplitFiles, recipe: Any, folder: Path, bounds: Bounds
 
 
 def _sha256(corpus: SplitFiles, recipe: Recipe[Any]) -> dict[str, str] | None:
-    """What statistics.json would identify the text by; None where it cannot be read."""
+    """The digests by which statistics.json would identify the text; None where it cannot be read."""
     try:
         return dict(identify(corpus, (), recipe.text(corpus))["sha256"])
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How a corpus becomes training data: what every kind of recipe can do with the kind of corpus that it is for."""
+"""The contract of recipes, which make training data of a corpus: each is for one kind of corpus."""
 
 from __future__ import annotations
 

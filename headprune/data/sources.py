@@ -41,7 +41,7 @@ class Source:
         return self.size if self.size is not None else self.largest
 
     def problem(self, path: Path) -> str | None:
-        """What is wrong with a file, in words; None if it is the right one as far as that is known."""
+        """The fault of a file, in words; None if it is the right one as far as that is known."""
         found = path.stat().st_size
         if self.size is not None and found != self.size:
             return f"has {found:,} bytes, expected {self.size:,}"

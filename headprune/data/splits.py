@@ -1,4 +1,4 @@
-"""What all corpora have in common: a folder with a file for each split, verified by checksum when it is read."""
+"""The base of all corpora: a folder with a file for each split, verified by checksum when it is read."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def learn(lines: Iterable[str], pieces: int) -> bytes:
 
     :param lines: training text; whitespace is normalised
     :param pieces: pieces in the model, its three control symbols included
-    :return: the content of the model file
+    :returns: the content of the model file
     :raises ValueError: the text has too many distinct characters, or too little text, for that many pieces
     """
     import sentencepiece
@@ -59,7 +59,7 @@ def encode(model_path: Path | str, lines: Iterable[str]) -> list[str]:
     """Cut lines into pieces with a learned model.
 
     :param lines: text; whitespace is normalised first, so no piece contains a space of any kind
-    :return: per line its pieces joined by single spaces; what the model does not know keeps its characters
+    :returns: per line its pieces joined by single spaces; what the model does not know keeps its characters
     """
     import sentencepiece
 

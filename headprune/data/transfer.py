@@ -28,7 +28,7 @@ BLOCK = 1 << 16  # bytes
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient a download is."""
+    """The patience of a download."""
 
     attempts: int = 5  # in a row without a single new byte, before the next address
     pause: float = 1.0  # seconds before the second attempt; doubled each time
@@ -178,7 +178,7 @@ def _resumable(address: str, source: Source, part: Path) -> int:
 
 
 def _validator(response: requests.Response) -> str:
-    """What tells the server whether its file is still the same; weak tags do not."""
+    """The tag or date that tells the server whether its file is still the same; weak tags do not."""
     tag = str(response.headers.get("ETag", ""))
     return tag if tag and not tag.startswith("W/") else str(response.headers.get("Last-Modified", ""))
 

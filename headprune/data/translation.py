@@ -24,7 +24,7 @@ from headprune.data.subwords import encode, learn
 
 @dataclass(frozen=True)
 class TranslationRecipe(Recipe[Corpus]):
-    """How a parallel corpus becomes training data. Raises ValueError on values outside their rule."""
+    """The way from a parallel corpus to training data. Raises ValueError on values outside their rule."""
 
     vocabulary: int = 2000  # subword pieces, learned on both sides of the filtered train split together
     max_words: int | None = None  # train pairs with more words on either side are left out; None: keep all
@@ -65,7 +65,7 @@ def prepare(
     Equal inputs give equal bytes. An earlier result in `folder` is replaced.
 
     :param bounds: what will be asked of the splits
-    :return: the content of statistics.json
+    :returns: the content of statistics.json
     :raises ValueError: a corpus file is damaged or malformed, the filter leaves no pair, the train split
         cannot yield that many subword pieces, or a sentence is longer than its bound
     :raises FileNotFoundError: a split of the corpus has no file

@@ -30,7 +30,7 @@ def unpack(archive: Path, folder: Path, largest: int, files: int = FILES) -> lis
 
     :param largest: bytes of all members together
     :param files: members
-    :return: the files that were written
+    :returns: the files that were written
     :raises ArchiveError: the archive is damaged or of another kind; a member has an absolute name, a name that leads
         out of the folder, or the name of another member; is a link, a device or encrypted; or there is too much
     :raises FileExistsError: the folder holds something
@@ -61,7 +61,7 @@ def unpack(archive: Path, folder: Path, largest: int, files: int = FILES) -> lis
 
 
 def _target(archive: Path, folder: Path, name: str) -> Path:
-    """Where a member goes."""
+    """The path to which a member is unpacked."""
     parts = PurePosixPath(name).parts
     unsafe = not parts or name.startswith("/") or ".." in parts or re.search(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:", name)
     if unsafe:

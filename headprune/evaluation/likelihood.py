@@ -28,7 +28,7 @@ def perplexity(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> float:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a masked and a pruned model are apart, and the likelihood under the pruned one."""
+    """The distance between a masked and a pruned model, and the likelihood under the pruned one."""
 
     max_abs: float  # largest difference of a logit, over unpadded target positions
     hypotheses_compared: int

@@ -1,4 +1,4 @@
-"""What comes of measuring a model."""
+"""The outcomes of measuring a model."""
 
 from __future__ import annotations
 

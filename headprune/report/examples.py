@@ -1,4 +1,4 @@
-"""What the models of cells put out for a few segments of the test set, the same ones for every cell."""
+"""The outputs of the models of cells for a few segments of the test set, the same ones for every cell."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Outputs:
 
     @property
     def layout(self) -> str:
-        """How they are shown."""
+        """The way in which the outputs are shown; empty for a task that nobody knows."""
         return self.segments.outputs.layout if self.segments.known else ""
 
     def of(self, method: str, arm: str, budget: int, seed: int) -> dict[str, Any]:

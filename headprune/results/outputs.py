@@ -1,4 +1,4 @@
-"""What the models of cells put out, which paired tests, reports and verification read: where it lies, read and packed.
+"""The outputs of models, which paired tests, reports and verification read: where they lie, how they are packed.
 
 Jobs write files of every cell, segments/<cell>/hypotheses.test.txt.gz; merged and published results hold one table per
 model, outputs/<model>.parquet, with a row per cell, kind, split and segment. Both are read by the same functions.
@@ -60,7 +60,7 @@ def lines(content: bytes) -> list[str]:
 
 
 def exist(results: Path) -> bool:
-    """Whether a results folder has outputs of any model; published tables may come without."""
+    """True if a results folder has outputs of any model; published tables may come without."""
     return any((results / name).is_dir() for name in (OF_CELLS, OF_MODELS))
 
 
@@ -78,7 +78,7 @@ class Reader(ABC):
     @property
     @abstractmethod
     def exist(self) -> bool:
-        """Whether there are any."""
+        """True if there are outputs of the model."""
 
     @abstractmethod
     def kinds(self, cell: str) -> list[tuple[str, str]]:
@@ -89,7 +89,7 @@ class Reader(ABC):
 
     @abstractmethod
     def has(self, cell: str, kind: str, split: str) -> bool:
-        """Whether there is such an output. Raises ValueError where `kinds` does."""
+        """True if a cell has an output of a kind on a split. Raises ValueError where `kinds` does."""
 
     @abstractmethod
     def where(self, cell: str, kind: str, split: str) -> str:

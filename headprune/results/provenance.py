@@ -98,7 +98,10 @@ def hardware() -> str:
 
 @cache
 def processor() -> dict[str, Any]:
-    """The processor as it and torch tell of it."""
+    """The processor as it and torch tell of it.
+
+    :returns: `name`, `count`, `instructions`, `kernels`, and where /proc/cpuinfo has them the keys of CPUINFO
+    """
     import torch
 
     cpuinfo = Path("/proc/cpuinfo")
@@ -129,7 +132,10 @@ def hardware_name(found: Mapping[str, Any]) -> str:
 
 @cache
 def git_commit() -> Mapping[str, Any]:
-    """Commit of the clone and whether it has changes, when first asked; empty where git does not track the library."""
+    """Commit of the clone and whether it has changes, when first asked; empty where git does not track the library.
+
+    :returns: `commit`, in hexadecimal; `dirty`, true where there are changes
+    """
     try:
         # Installed within a repository of somebody's, it is not tracked there, and the commit says nothing of it.
         _git("ls-files", "--error-unmatch", str(PACKAGE / "__init__.py"))
@@ -145,5 +151,8 @@ def _git(*words: str) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """The part of every signature that is not the cell's own configuration."""
+    """The part of every signature that is not the cell's own configuration.
+
+    :returns: `code`, a digest; `libraries`, versions by name; `hardware`, a name
+    """
     return {"code": code_sha256(), "libraries": libraries(), "hardware": hardware()}

@@ -208,7 +208,7 @@ def digest_of_measured(cells: pd.DataFrame) -> str:
 
 
 def _digest(rows: pd.DataFrame) -> str:
-    """Of a table with all or some of the columns of the schema, whatever their types and the order of the rows."""
+    """The digest of a table with some or all columns of the schema, whatever their types and the order of the rows."""
     columns = [column for column in CELL_COLUMNS if column in rows and column != "signature"]
     kinds = {column: str if CELL_COLUMNS[column] == "string" else float for column in columns}
     plain = {column: rows[column].astype(object).where(rows[column].notna(), None) for column in columns}

@@ -1,4 +1,4 @@
-"""What the sections of datasets have in common, whatever their task."""
+"""The base of the sections of datasets, whatever their task."""
 
 from __future__ import annotations
 

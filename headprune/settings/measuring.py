@@ -1,4 +1,4 @@
-"""How models are measured: sections that all tasks share, each of which reads the keys that concern it."""
+"""The measurement of models: sections that all tasks share, each of which reads the keys that concern it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from headprune.settings.base import EXAMPLES, TOKENS, Section
 
 
 class Evaluation(Section):
-    """How models are measured: translations are made, text is read."""
+    """The measurement of models: translations are made, text is read."""
 
     beam: int = Field(5, ge=1, le=1000, description="hypotheses kept side by side in the search for a translation")
     length_penalty: float = Field(
@@ -40,7 +40,7 @@ class Calibration(Section):
 
 
 class Speed(Section):
-    """How latency and throughput are measured: pruned models of a seed in turn, one process, nothing beside it."""
+    """The measurement of latency and throughput: pruned models of a seed in turn, one process, nothing beside it."""
 
     sentences: int = Field(8, ge=1, le=EXAMPLES, description="validation sentences translated one at a time")
     batch_size: int = Field(64, ge=1, le=TOKENS, description="sentences per batch for throughput")

@@ -1,4 +1,4 @@
-"""What the sections of models have in common, whatever their task: the training, the shape, the part of the grid."""
+"""The base of the sections of models, whatever their task: the training, the shape, the part of the grid."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Shape(Section):
 
     @property
     def n_heads(self) -> int:
-        """How many there are, without making them."""
+        """The number of heads, counted without making them."""
         raise NotImplementedError
 
 
 class Optimisation(Section):
-    """How an unpruned model is trained; joint gate methods train the same way."""
+    """The training of an unpruned model; joint gate methods train the same way."""
 
     updates: int = Field(ge=1, le=UPDATES, description="optimiser updates")
     update_freq: int = Field(1, ge=1, le=100_000, description="batches accumulated per update")

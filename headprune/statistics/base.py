@@ -41,6 +41,7 @@ class Estimate:
 def finite(values: ArrayLike, what: str = "values") -> Array:
     """The values as an array.
 
+    :returns: float64, of the same shape
     :raises ValueError: one of them is NaN or infinite; a missing cell is left out by the caller, who counts it.
     """
     array = np.asarray(values, dtype=np.float64)
@@ -50,7 +51,10 @@ def finite(values: ArrayLike, what: str = "values") -> Array:
 
 
 def percentiles(samples: Array, level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval of bootstrap samples; NaN where there are none. NaN samples are left out."""
+    """The percentile interval of bootstrap samples; NaN where there are none. NaN samples are left out.
+
+    :returns: lower and upper end
+    """
     known = samples[~np.isnan(samples)]
     if known.size == 0:
         return float("nan"), float("nan")

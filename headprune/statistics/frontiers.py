@@ -19,6 +19,7 @@ def pareto_front(cost: ArrayLike, quality: ArrayLike) -> list[int]:
 
     A point dominates another when it costs no more and is no worse, and is better in one of the two.
 
+    :returns: places in the arrays; a point with a NaN is on no front
     :raises ValueError: arrays of different lengths.
     """
     costs, qualities = _points(cost, quality)
@@ -33,7 +34,12 @@ def pareto_front(cost: ArrayLike, quality: ArrayLike) -> list[int]:
 
 
 def attained(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> Array:
-    """The best quality at each cost or below, the front as steps; NaN where nothing is that cheap."""
+    """The best quality at each cost or below, the front as steps; NaN where nothing is that cheap.
+
+    :param cost: (points,), likewise `quality`
+    :param at: costs, of any shape
+    :returns: qualities, of the shape of `at`
+    """
     front = pareto_front(cost, quality)
     costs, qualities = (np.asarray(x, dtype=np.float64)[front] for x in (cost, quality))
     places = np.searchsorted(costs, np.asarray(at, dtype=np.float64), side="right") - 1
@@ -44,6 +50,7 @@ def hypervolume(cost: ArrayLike, quality: ArrayLike, reference: tuple[float, flo
     """Area between the front and a reference point: what is dominated, within the reference.
 
     :param reference: (highest cost, lowest quality) that count; points beyond contribute what lies within, or nothing
+    :returns: in units of cost times quality
     :raises ValueError: a reference that is not finite.
     """
     if not np.isfinite(reference).all():
@@ -124,6 +131,8 @@ def area_under_curve(budgets: ArrayLike, quality: ArrayLike) -> float:
     """Mean height of the piecewise linear curve through the points: trapezoids over the span of the budgets.
 
     Missing points are left out; NaN with fewer than two. Methods are comparable over the same span only.
+
+    :returns: in the unit of the quality
     """
     x, y = _curve(budgets, quality)
     return float(np.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 else float("nan")
@@ -148,6 +157,7 @@ def budget_at_loss(budgets: ArrayLike, relative: ArrayLike, loss: float) -> floa
 
     :param relative: share of the unpruned quality, 1 = all of it
     :param loss: 0.01 for one per cent
+    :returns: heads, interpolated
     """
     x, y = _curve(budgets, relative)
     if len(x) == 0 or y[-1] < 1 - loss:

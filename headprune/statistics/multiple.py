@@ -18,6 +18,7 @@ Key = TypeVar("Key")
 def holm(p_values: ArrayLike) -> Array:
     """Holm's step-down adjusted p-values, by statsmodels. NaN, a test that was not made, stays NaN and is not counted.
 
+    :returns: of the shape of `p_values`, in their order
     :raises ValueError: a p outside 0…1.
     """
     array = np.asarray(p_values, dtype=np.float64)

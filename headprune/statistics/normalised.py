@@ -22,6 +22,7 @@ def normalised(values: ArrayLike, unpruned: ArrayLike, random: ArrayLike) -> Arr
 
     :param values: more is better, as are the others
     :param random: of random heads at the same budget
+    :returns: 0 as random heads, 1 as the unpruned model; of the shape that the arguments broadcast to
     """
     value, top, bottom = (np.asarray(x, dtype=np.float64) for x in (values, unpruned, random))
     span = top - bottom
@@ -52,7 +53,10 @@ def normalised_interval(values: ArrayLike, unpruned: ArrayLike, random: ArrayLik
 
 
 def relative(values: ArrayLike, unpruned: ArrayLike, higher_is_better: bool) -> Array:
-    """The share of the unpruned quality that is left: value / unpruned, or unpruned / value where less is better."""
+    """The share of the unpruned quality that is left: value / unpruned, or unpruned / value where less is better.
+
+    :returns: 1 as the unpruned model; NaN where the ratio is not finite
+    """
     value, top = np.asarray(values, dtype=np.float64), np.asarray(unpruned, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = value / top if higher_is_better else top / value

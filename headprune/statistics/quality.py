@@ -1,4 +1,4 @@
-"""What stands for quality: its name, its direction, and the scale on which values are averaged and told apart.
+"""The metrics that stand for quality: name, direction, and the scale on which values are averaged and told apart.
 
 Nothing else knows that perplexities are averaged by their logarithm, so that means are geometric, differences are nats
 per token and shares are ratios: tables, comparisons, fronts, claims and figures ask here.
@@ -51,7 +51,7 @@ class Quality:
 
     @property
     def unit(self) -> str:
-        """Of differences."""
+        """The unit of differences."""
         return DIFFERENCES[self.scale][0] or schema.UNITS[self.metric]
 
     @property
@@ -62,6 +62,7 @@ class Quality:
     def worth(self, values: ArrayLike) -> Array:
         """Values on the scale on which they are averaged and subtracted; more is better.
 
+        :returns: of the same shape; of perplexities minus the logarithm
         :raises ValueError: a value that has no logarithm where one is taken.
         """
         array = np.asarray(values, dtype=np.float64)
@@ -97,13 +98,13 @@ class Quality:
         return f"{value:.{self.digits}f}"
 
     def is_noise(self, value: float, unpruned: float) -> bool:
-        """Whether a model of this value says nothing: less than a tenth of the unpruned quality, or than the floor."""
+        """True if a model of this value says nothing: less than a tenth of the unpruned quality, or than the floor."""
         below = self.floor is not None and self.sign * value < self.sign * self.floor
         return bool(below or self.share(value, unpruned) < NOISE)
 
     def share(self, value: float, unpruned: float) -> float:
-        """What is left of the unpruned quality: the ratio of the two, less than 1 where the value is worse.
+        """The share that is left of the unpruned quality: the ratio of the two, less than 1 where the value is worse.
 
-        Of perplexities it is that of the probabilities per token.
+        For perplexities it is the ratio of the probabilities per token.
         """
         return float(relative(value, unpruned, self.higher_is_better))

@@ -85,7 +85,11 @@ def critical_difference(methods: int, blocks: int, alpha: float = ALPHA) -> floa
 
 
 def cliques(mean_ranks: ArrayLike, difference: float) -> tuple[tuple[int, int], ...]:
-    """The longest runs of sorted mean ranks that span no more than the difference, of two methods and more."""
+    """The longest runs of sorted mean ranks that span no more than the difference, of two methods and more.
+
+    :param mean_ranks: (methods,), ascending
+    :returns: places of the first and the last rank of each run
+    """
     ranks = np.asarray(mean_ranks, dtype=np.float64)
     found: list[tuple[int, int]] = []
     for first in range(len(ranks)):

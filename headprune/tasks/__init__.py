@@ -48,12 +48,12 @@ def units_of(track: str) -> dict[str, str]:
 
 
 def latency_of(track: str) -> str:
-    """What a latency is the time of, for the eye: a sentence, a token."""
+    """The thing that a latency is the time of, for the eye: a sentence, a token."""
     return TASKS[track].latency if track in TASKS else "example"
 
 
 def examples_of(track: str) -> str:
-    """What those are called that methods see."""
+    """The name of the examples that methods see, in the plural."""
     return TASKS[track].examples if track in TASKS else "examples"
 
 

@@ -1,6 +1,6 @@
-"""What a task says of itself, without torch, fairseq and pandas, so that a profile is checked at once.
+"""The contract of a task: it needs no torch, fairseq or pandas, so that a profile is checked at once.
 
-What takes them, it imports when it is asked: `outputs` for tables, figures and reports, `work` for jobs.
+The parts that need them it imports when asked: `outputs` for tables, figures and reports, `work` for jobs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Task(ABC):
     def bounds(
         self, models: Mapping[str, Any], evaluation: Evaluation, calibration: Calibration, speed: Speed
     ) -> dict[str, Bound]:
-        """What is asked of the splits of a dataset, by split.
+        """The demands on the splits of a dataset, by split.
 
         :param models: the sections of the models that read it, by name
         """
@@ -70,12 +70,12 @@ class Task(ABC):
     @property
     @abstractmethod
     def outputs(self) -> Outputs:
-        """How the outputs of models are read; imports no torch."""
+        """The reader of the outputs of models; imports no torch."""
 
     @property
     @abstractmethod
     def work(self) -> Work:
-        """What jobs do for the task; imports torch and fairseq."""
+        """The work of jobs for the task; imports torch and fairseq."""
 
     @property
     def units(self) -> dict[str, str]:
@@ -85,7 +85,7 @@ class Task(ABC):
 
     @cached_property
     def provenance(self) -> dict[str, str]:
-        """What results depend on beyond the library: the sha256 of the code of a task that is not of it."""
+        """The digest of code beyond the library that results depend on: the sha256 of a task that is not of it."""
         module = sys.modules[type(self).__module__]
         if module.__name__.split(".")[0] == __name__.split(".")[0]:
             return {}

@@ -1,4 +1,4 @@
-"""What the models of a task put out, as paired tests, reports and verification read it. No torch is imported."""
+"""The outputs of the models of a task, as paired tests, reports and verification read them. No torch is imported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEAN_SAMPLES = 1999  # permutations of per-segment values
 
 @dataclass(frozen=True)
 class Source:
-    """Where the outputs of a model on a split are read, and the texts of its dataset."""
+    """The place where the outputs of a model on a split are read, and the texts of its dataset."""
 
     folder: Path  # of results
     dataset: str
@@ -59,30 +59,31 @@ class Outputs(ABC):
     layout: ClassVar[Literal["texts", "likelihoods", "labels"]]
 
     def complete(self, source: Source) -> bool:
-        """Whether what the outputs are compared with is there; published tables may come without."""
+        """True if what the outputs are compared with is there; published tables may come without."""
         return True
 
     @abstractmethod
     def read(self, source: Source, cell: str, metric: str) -> Any:
-        """What `compare` needs of a cell."""
+        """The part of a cell's outputs that `compare` needs."""
 
     @abstractmethod
     def compare(
         self, baseline: Sequence[Any], system: Sequence[Any], metric: str, test: Literal["bs", "ar"]
     ) -> PairedComparison:
-        """A paired test of two systems by what was read of them, once for every seed; more is better.
+        """A paired test of two systems by what was read of them, once for every seed.
 
         :param test: where there is a choice, `bs`: paired bootstrap; `ar`: approximate randomisation
+        :returns: system against baseline; a positive difference is better
         :raises ValueError: they are not of the same segments.
         """
 
     @abstractmethod
     def shown(self, source: Source, cell: str) -> Sequence[str | float]:
-        """What the report shows of every segment of a cell."""
+        """The values that the report shows, one for every segment of a cell."""
 
     @abstractmethod
     def about(self, source: Source, cell: str) -> Mapping[str, Sequence[str | float]]:
-        """What the report shows of every segment beside that, the same for all cells, by the names of the layout:
+        """Further values for every segment that the report shows, the same for all cells, by the names of the layout:
         `sources` and `references` of texts, `tokens` of likelihoods, `labels`. May be less where files are absent.
 
         :param cell: any one
@@ -93,7 +94,7 @@ class Outputs(ABC):
         return None
 
     def segments(self, source: Source) -> int | None:
-        """How many segments there must be, where that is known from something other than the outputs."""
+        """The number of segments that there must be, where it is known from something other than the outputs."""
         return None
 
     @abstractmethod
@@ -101,6 +102,7 @@ class Outputs(ABC):
         """Metrics computed anew from the outputs; with a signature where it may depend on versions of libraries.
 
         :param statistics: of the dataset; empty where they are not known
+        :returns: scores by metric
         """
 
 
@@ -109,7 +111,7 @@ class MeansOfSegments(Outputs):
 
     @abstractmethod
     def read(self, source: Source, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """Values, of which more is better, and sizes of the segments in their order."""
+        """Values, of which more is better, and sizes of the segments in their order: (segments,) each."""
 
     def compare(
         self, baseline: Sequence[Any], system: Sequence[Any], metric: str, test: Literal["bs", "ar"]

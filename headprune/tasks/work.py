@@ -1,4 +1,4 @@
-"""What jobs do for a task: its corpora, what its models are trained with, and how they are measured."""
+"""The work of jobs for a task: its corpora, what its models are trained with, and how they are measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from headprune.settings import Calibration, Evaluation, Speed
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a model does on a split."""
+    """The quality of a model on a split."""
 
     scores: Mapping[str, Score]  # by metric, the task's own first
     segments: Mapping[str, bytes] = field(default_factory=dict)  # files for the paired tests, by name
@@ -59,20 +59,25 @@ class Work(ABC):
 
     @abstractmethod
     def evaluate(self, model: Any, corpus: Any, split: str, settings: Evaluation) -> Outcome:
-        """Metrics of a split, and what the paired tests read of every segment."""
+        """Metrics of a split, and the files that paired tests read, with a value for every segment."""
 
     def scores_validation(self, settings: Evaluation) -> bool:
-        """Whether every cell is evaluated on the validation set, too."""
+        """True if every cell is evaluated on the validation set, too."""
         return False
 
     @abstractmethod
     def time(
         self, models: Mapping[str, nn.Module], corpus: Any, settings: Speed, evaluation: Evaluation
     ) -> dict[str, tuple[Timing, Timing]]:
-        """By model, latency in milliseconds and throughput in tokens per second; all models in turn in every round."""
+        """Latency in milliseconds and throughput in tokens per second, by model; all models in turn in every round."""
 
     @abstractmethod
     def compare(
         self, models: Iterable[tuple[str, Any]], corpus: Any, settings: Evaluation, samples: int
     ) -> dict[str, Paired]:
-        """Quality of models on the validation set, each with a paired test against the first."""
+        """Quality of models on the validation set, each with a paired test against the first.
+
+        :param models: names and models, made when asked for
+        :param samples: resamples or permutations of the test
+        :returns: by name
+        """

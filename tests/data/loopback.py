@@ -15,7 +15,7 @@ Answer = Callable[["Handler"], None]
 
 @dataclass
 class Site:
-    """What is served, and what was asked for."""
+    """The answers that are served, and the requests that came."""
 
     port: int = 0
     answers: dict[str, Answer] = field(default_factory=dict)

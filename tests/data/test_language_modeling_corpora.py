@@ -167,7 +167,7 @@ def test_statistics_identify_the_input(folders: dict[str, Path], tales: TextCorp
 
 
 def test_wikitext_layout_keeps_words_and_unknown_ones(tmp_path: Path) -> None:
-    """As the corpus is distributed: `<unk>` in the text is fairseq's unknown symbol, and no word of the dictionary."""
+    """In WikiText as it is distributed, `<unk>` is fairseq's unknown symbol, and no word of the dictionary."""
     for split in SPLITS:
         (tmp_path / f"wiki.{split}.tokens").write_text(" \n = A <unk> title = \n \n It was <unk> , said A . \n")
     found = prepare(text_corpus(tmp_path), LanguageModelingRecipe("words", None), tmp_path / "prepared")

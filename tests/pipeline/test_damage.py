@@ -216,7 +216,7 @@ FORCED = [
 def test_a_job_that_is_forced_mends_what_it_wrote(
     kind: str, pattern: str, how: str, copied: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As `--forcerun` does, nothing forgotten before."""
+    """The job is run as `--forcerun` does it, nothing forgotten before."""
     path = victim(copied.folder, pattern)
     DAMAGES[how](path, victim(copied.folder, "cells/tiny/l0/*/model.pt"))
     for job in (job for job in copied.jobs if job.kind == kind):
@@ -279,7 +279,7 @@ def test_a_collection_that_fails_leaves_the_tables(copied: Plan, monkeypatch: py
 
 
 def values(plan: Plan) -> dict[str, Any]:
-    """What repeats of a run: its tables without times."""
+    """The part of a run that repeats: its tables without times."""
     found: dict[str, Any] = {"cells": to_csv(reproducible(read_cells(plan.folder))).decode()}
     trials = pd.read_csv(plan.folder / "trials.csv").drop(columns="seconds")
     found["trials"] = trials.to_csv(index=False)

@@ -1,4 +1,4 @@
-"""What the terminal shows of a cell."""
+"""A cell as the terminal shows it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
 
 
 def records(run: Any, label: str) -> dict[int, bytes]:
-    """By budget. Times are among them: those of stand-in trainings are always the same."""
+    """Records by budget. Times are among them: those of stand-in trainings are always the same."""
     return {cell.budget: (run.path(cell) / "pruned.json").read_bytes() for cell in run.cells(label)}
 
 

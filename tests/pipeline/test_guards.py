@@ -110,12 +110,12 @@ GATED = (
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is forgotten after it."""
+    """Methods that a test registers are forgotten after it."""
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
 
 def run_job(run: Any, kind: str, label: str, budget: int | None = None) -> None:
-    """As in its process, with manifests."""
+    """Runs a job as in its process, with manifests."""
     job = Job(kind, "tiny", label=label, budget=budget, seed=1)
     jobs.run(kind, specification(run.plan, job), run.plan.folder / job.receipt)
 

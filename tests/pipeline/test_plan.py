@@ -269,7 +269,7 @@ def specifications(whole: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
 
 
 def test_specifications_are_plain_data(whole: Plan) -> None:
-    """What Snakemake hands over as text comes back as it was; and it names the job's own cells and settings."""
+    """The text of a specification reads back as it was, and names the job's own cells and settings."""
     for job, spec in specifications(whole):
         assert json.loads(json.dumps(spec))["kind"] == job.kind
         if JOBS[job.kind].finds_masks:

@@ -1,4 +1,4 @@
-"""What `headprune plan` says: the grid as a tree, and hours by what earlier jobs took."""
+"""The output of `headprune plan`: the grid as a tree, and hours by what earlier jobs took."""
 
 from __future__ import annotations
 

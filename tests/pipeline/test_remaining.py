@@ -1,4 +1,4 @@
-"""What is left of a run: the schedule against closed forms, and the estimate against a simulated run of known times."""
+"""The rest of a run: the schedule against closed forms, and the estimate against a simulated run of known times."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_a_method_from_elsewhere_has_its_curve(tmp_path: Path) -> None:
 
 
 def test_a_manifest_carries_the_printed_names(tmp_path: Path) -> None:
-    """Of the methods of the profile, as their files declare them."""
+    """The manifest holds titles and families of the methods of the profile, as their files declare them."""
     settings = {"profile": "unit", "seeds": [1], "budgets": [5], "datasets": {"help": {"corpus": "lohelp-de-en"}}}
     settings |= {"methods": [{"name": "unpruned"}, *METHODS[:2]], "results": str(tmp_path)}
     plan = Plan(load(settings | {"models": {"tiny": TINY}}))

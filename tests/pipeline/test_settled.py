@@ -1,4 +1,4 @@
-"""What runs again when a profile changes: what is asked beyond what was done, and nothing else."""
+"""The jobs that run again when a profile changes: what is asked beyond what was done, and nothing else."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def profile(tmp_path: Path) -> dict[str, Any]:
 
 
 def shown(values: dict[str, Any]) -> dict[Job, tuple[str, list[str]]]:
-    """By shared job what Snakemake compares: the key and the inputs."""
+    """The key and the inputs, which Snakemake compares, by shared job."""
     plan = Plan(load(values))
     settled = Settled(plan)
     return {job: (settled.key(job), sorted(settled.needs(job))) for job in plan.jobs if JOBS[job.kind].shared}

@@ -312,7 +312,7 @@ def test_a_request_to_stop_is_passed_on_and_is_nobodys_failure(job: Callable[...
 
 
 def test_a_job_goes_with_its_parent_and_the_next_attempt_knows(job: Callable[..., Job]) -> None:
-    """As when a scheduler kills all processes of a job, or the node fails."""
+    """The parent is killed, as when a scheduler kills all processes of a job or the node fails."""
     run = job({"a": "ok", "bad": "deaf", "c": "ok"})
     parent = run.launch(1)
     child = run.wait_for("bad")

@@ -1,4 +1,4 @@
-"""What is done with the masks of other methods: against the masks, models and records they start from."""
+"""The treatments of masks of other methods, against the masks, models and records they start from."""
 
 from __future__ import annotations
 

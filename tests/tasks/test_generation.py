@@ -46,7 +46,7 @@ def test_the_likeliest_token_is_that_of_one_pass(model: Any) -> None:
 
 
 def test_stepwise_probabilities_are_those_of_one_pass(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of every step, 1e-5."""
+    """The probabilities of every step agree within 1e-5."""
     seen = []
     multinomial = torch.multinomial
 
@@ -63,7 +63,7 @@ def test_stepwise_probabilities_are_those_of_one_pass(model: Any, monkeypatch: p
 
 
 def test_draws_follow_the_distribution(model: Any) -> None:
-    """Of 2,000 next tokens at temperature 2 from the 5 likeliest: each share within 4 standard errors."""
+    """The share of each of 5 likeliest tokens in 2,000 draws at temperature 2 is within 4 standard errors."""
     scores = distribution(model, PREFIX).sqrt()
     likeliest = scores.topk(5).indices.tolist()
     expected = scores[likeliest] / scores[likeliest].sum()

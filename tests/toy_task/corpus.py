@@ -17,7 +17,7 @@ from toy_task.data import SIDES
 
 
 class StringCorpus:
-    """What `toy_task.data.prepare` wrote."""
+    """The strings as `toy_task.data.prepare` wrote them."""
 
     def __init__(self, folder: Path, device: torch.device, sealed: bool = False) -> None:
         self.folder, self.device, self.sealed = folder, device, sealed

@@ -18,8 +18,9 @@ SIDES = {"src": "forth", "tgt": "back"}
 
 
 def prepare(section: Strings, folder: Path, bounds: Bounds) -> dict[str, Any]:
-    """As `Material.prepare` says.
+    """Makes the strings in a folder, as `Material.prepare` says.
 
+    :returns: the content of statistics.json
     :raises ValueError: a split has too few strings.
     """
     splits = {split: strings(section, split) for split in SPLITS}
@@ -46,7 +47,7 @@ def prepare(section: Strings, folder: Path, bounds: Bounds) -> dict[str, Any]:
 
 
 def strings(section: Strings, split: str) -> list[str]:
-    """Those of a split, the same ones every time."""
+    """The strings of a split, the same ones every time."""
     rng = random.Random(split)
     letters = "abcdefghijklmnopqrstuvwxyz"[: section.symbols]
     number = section.strings if split == "train" else max(10, section.strings // 10)

@@ -1,4 +1,4 @@
-"""How answers are read."""
+"""The reader of answers."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Layers(Shape):
 
 
 class Reading(Optimisation):
-    """How a reverser is trained."""
+    """The training of a reverser."""
 
     batch_size: int = Field(20, ge=1, le=10_000, description="strings per batch")
 

@@ -1,4 +1,4 @@
-"""What jobs do for reversing."""
+"""The work of jobs for reversing."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class ReversingWork(Work):
 
 
 def answers(model: Any, corpus: StringCorpus, split: str) -> pd.DataFrame:
-    """What a model says, string by string."""
+    """The answers of a model, a row for every string: segment, expected, answered, symbols, right."""
     model.eval()
     dictionary, rows = corpus.task.target_dictionary, []
     for batch in corpus.batches(split, BATCH):
@@ -117,12 +117,12 @@ def answers(model: Any, corpus: StringCorpus, split: str) -> pd.DataFrame:
 
 
 def share(table: pd.DataFrame) -> float:
-    """Of symbols that are right."""
+    """The share of symbols that are right."""
     return float(table["right"].sum() / table["symbols"].sum())
 
 
 def seconds(model: Any, batch: Mapping[str, Any]) -> float:
-    """Of one forward pass."""
+    """The seconds that one forward pass takes."""
     start = time.perf_counter()
     with torch.no_grad():
         model(**batch["net_input"])

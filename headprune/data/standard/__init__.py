@@ -25,7 +25,7 @@ def ensure(name: str) -> None:
 
 
 def standard_names(kind: str) -> list[str]:
-    """Of the corpora of one kind, `pairs` or `text`."""
+    """The names of the standard corpora of one kind, `pairs` or `text`."""
     return [name for name, each in STANDARD.items() if each.kind == kind]
 
 

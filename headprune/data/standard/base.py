@@ -1,4 +1,4 @@
-"""What a standard corpus is: where its files are, and how they become train, valid and test."""
+"""The description of a standard corpus: where its files are, and how they become train, valid and test."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def write_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def plain(text: str) -> str:
-    """Without byte order marks and control characters; white space of any kind is one space."""
+    """The text without byte order marks and control characters; white space of any kind is one space."""
     text = "".join(" " if ord(c) < 32 or 127 <= ord(c) < 160 else c for c in text.replace("\ufeff", ""))
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""From a standard corpus' name to its folder: fetched, verified, built, counted, and then kept."""
+"""The folder of a standard corpus by its name: fetched, verified, built, counted, and then kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUMS = "SHA256SUMS"
 
 
 def folder_of(standard: Standard) -> Path:
-    """Where the corpus is or will be."""
+    """The folder where the corpus is or will be."""
     return cache_folder() / "corpora" / standard.name
 
 
@@ -76,7 +76,11 @@ def damage(folder: Path) -> str | None:
 
 
 def fetch_any(standard: Standard, policy: Policy | None, tell: Tell) -> tuple[dict[str, Fetched], Route]:
-    """The files of the first route all of whose files can be had."""
+    """The files of the first route all of whose files can be had.
+
+    :returns: files by name, and the route
+    :raises DownloadError: no route has all of its files
+    """
     from headprune.data.download import DownloadError, fetch
 
     failures, downloads = [], cache_folder() / "downloads" / standard.name
@@ -100,8 +104,9 @@ def fetch_any(standard: Standard, policy: Policy | None, tell: Tell) -> tuple[di
 
 
 def describe(standard: Standard, files: Mapping[str, Fetched], work: Path, tell: Tell) -> dict[str, Any]:
-    """What corpus.json says.
+    """The content of corpus.json.
 
+    :returns: a JSON-able dict: what the corpus declares, its counts by split, and where every file came from
     :raises ValueError: the counts are not those of the corpus
     """
     counts = {split: count(work / f"{split}.{standard.suffix}", standard.kind) for split in SPLITS}

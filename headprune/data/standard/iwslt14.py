@@ -66,7 +66,7 @@ def tokenised(lines: Iterator[str], language: str) -> list[str]:
 
 
 def fits(source: str, target: str) -> bool:
-    """What Moses' clean-corpus-n keeps with `-ratio 1.5` and 1 to 175 tokens."""
+    """True for a pair that Moses' clean-corpus-n keeps with `-ratio 1.5` and 1 to 175 tokens."""
     words = source.split(), target.split()
     shorter, longer = sorted(map(len, words))
     if not (shorter >= 1 and longer <= LONGEST and longer <= RATIO * shorter):

@@ -20,7 +20,7 @@ from headprune.models.streams import Segments, TokenStream, windows
 
 
 class LanguageCorpus:
-    """What `headprune.data.prepare` wrote for a `LanguageModelingRecipe`.
+    """A text corpus as `headprune.data.prepare` wrote it for a `LanguageModelingRecipe`.
 
     :param folder: the folder given to `prepare`
     :param device: where its batches are

@@ -63,17 +63,17 @@ class Likelihood:
 
     @property
     def signature(self) -> str:
-        """How it was computed, in the manner of sacrebleu."""
+        """The way in which it was computed, in the manner of sacrebleu."""
         parts = {"rows": self.rows, "T": self.length, "tokens": self.tokens, "dropped": self.dropped}
         parts |= {"unk": self.unknown_tokens, "bytes": self.bytes}
         return "|".join(f"{name}:{value}" for name, value in parts.items())
 
     def segments(self, tokens: int = SEGMENT) -> pd.DataFrame:
-        """What paired tests resample: runs of so many consecutive tokens of the corpus, the last one perhaps shorter.
+        """The units of paired tests: runs of so many consecutive tokens of the corpus, the last one perhaps shorter.
 
         They are places of the corpus, the same for all models with these tokens, whatever their rows and segments.
 
-        :return: `segment` (number), `tokens`, `nats` (sum); exp(Σ nats / Σ tokens) is the perplexity
+        :returns: `segment` (number), `tokens`, `nats` (sum); exp(Σ nats / Σ tokens) is the perplexity
         """
         import pandas as pd  # of no use to jobs that train or translate
 

@@ -34,17 +34,10 @@ def generate(
     :param temperature: of the softmax; 0 takes the likeliest token
     :param top_k: draw from the k likeliest tokens only; None: from all
     :param generator: of the CPU; None: torch's own
+    :returns: ids of the tokens after the prefix (length,)
     :raises ValueError: an empty prefix, a negative temperature, a top_k or a length out of range.
     """
-    words = len(model.decoder.dictionary)
-    if not prefix:
-        raise ValueError("prefix is empty; give at least one token, such as the end-of-sentence symbol")
-    if temperature < 0:
-        raise ValueError(f"temperature is {temperature}; it must not be negative")
-    if top_k is not None and not 1 <= top_k <= words:
-        raise ValueError(f"top_k is {top_k}; it must be within 1…{words}, the vocabulary")
-    if length < 0:
-        raise ValueError(f"length is {length}; it must not be negative")
+    check_request(prefix, length, temperature, top_k, len(model.decoder.dictionary))
     device, training, never = next(model.parameters()).device, model.training, _never(model)
     model.eval()
     tokens, seen = list(prefix), 0
@@ -62,8 +55,23 @@ def generate(
     return tokens[len(prefix) :]
 
 
+def check_request(prefix: Sequence[int], length: int, temperature: float, top_k: int | None, vocabulary: int) -> None:
+    """:raises ValueError: no model with so many words can generate this; names the parameter and its rule."""
+    if not prefix:
+        raise ValueError("prefix is empty; give at least one token, such as the end-of-sentence symbol")
+    if temperature < 0:
+        raise ValueError(f"temperature is {temperature}; it must not be negative")
+    if top_k is not None and not 1 <= top_k <= vocabulary:
+        raise ValueError(f"top_k is {top_k}; it must be within 1…{vocabulary}, the vocabulary")
+    if length < 0:
+        raise ValueError(f"length is {length}; it must not be negative")
+
+
 def sample(model: Any, corpus: LanguageCorpus, split: str, length: int) -> bytes:
-    """How a model goes on from the beginning of a split; all models draw with the same random numbers."""
+    """The text by which a model continues the beginning of a split; all models draw with the same random numbers.
+
+    :returns: JSON in UTF-8: `prompt` and `continuation`
+    """
     prompt = corpus.stream(split).tokens[: PROMPT + 1]  # with the end of the line before the first
     drawn = generate(model, prompt.tolist(), length, top_k=TOP_K, generator=torch.Generator().manual_seed(1))
     texts = {"prompt": corpus.text(prompt[1:]), "continuation": corpus.text(torch.tensor(drawn))}

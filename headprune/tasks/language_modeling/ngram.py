@@ -30,7 +30,11 @@ class Order:
     discounts: np.ndarray  # (4,) by count, 3 standing for 3 and more; 0 for count 0
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """Numbers of k-grams; UNSEEN where there is none."""
+        """Numbers of k-grams; UNSEEN where there is none.
+
+        :param keys: of any shape
+        :returns: of the same shape
+        """
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[places] == keys, places, UNSEEN)
 
@@ -74,6 +78,7 @@ class KneserNey:
         """p(token | all tokens before it) of the tokens from `start` on.
 
         :param tokens: (tokens,), of which those before `start` are history only
+        :returns: (tokens − start,)
         :raises ValueError: tokens outside the vocabulary.
         """
         tokens = np.asarray(tokens, dtype=np.int64)
@@ -107,11 +112,11 @@ def _order(keys: np.ndarray, counts: np.ndarray, vocabulary: int, histories: int
 
 
 def discounts(counts: np.ndarray) -> np.ndarray:
-    """What is taken from counts of 0, 1, 2, and 3 and more, by how many n-grams have counts of 1 to 4.
+    """The discounts of counts of 0, 1, 2, and 3 and more, by how many n-grams have counts of 1 to 4.
 
     Where they are too few for three discounts there is one, n₁ / (n₁ + 2 n₂), or ½ if there is nothing to go by.
 
-    :return: (4,)
+    :returns: (4,)
     """
     n1, n2, n3, n4 = (int((counts == number).sum()) for number in (1, 2, 3, 4))
     one = n1 / (n1 + 2 * n2) if n1 and n2 else 0.5

@@ -1,4 +1,4 @@
-"""How log-likelihoods are read: for paired tests, for the report, and to compute perplexities anew."""
+"""The reader of log-likelihoods: for paired tests, for the report, and to compute perplexities anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be said of language modeling before anything has run."""
+"""The bounds and costs of language modeling that are known before anything has run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headprune.tasks.language_modeling.sections import LanguageModel
 
 
 def bounds(models: Mapping[str, LanguageModel], evaluation: Evaluation, speed: Speed) -> dict[str, Bound]:
-    """By split the fewest tokens: rows are filled with at least a token each, and calibration takes windows of two
+    """The fewest tokens, by split: rows are filled with at least a token each, and calibration takes windows of two
     segments."""
     train, read = [], Bound(evaluation.rows, "evaluation.rows")
     valid = [read, Bound(speed.batch_size, "speed.batch_size")]

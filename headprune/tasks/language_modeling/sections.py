@@ -103,7 +103,7 @@ class LanguageArchitecture(Shape):
 
 
 class StreamTraining(Optimisation):
-    """Of language models: truncated back-propagation through time over contiguous rows."""
+    """The training of language models: truncated back-propagation through time over contiguous rows."""
 
     rows: int = Field(32, ge=1, le=TOKENS, description="streams side by side per batch and device, B")
     roll: bool = Field(True, description="shift every row by a random offset every epoch")

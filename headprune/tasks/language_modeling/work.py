@@ -1,4 +1,4 @@
-"""What jobs do for language modeling."""
+"""The work of jobs for language modeling."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class LanguageModelingWork(Work):
         return reading.agreement(model, mask, pruned, batches, settings.checked_segments)
 
     def macs_per_token(self, model: Any, corpus: LanguageCorpus) -> float:
-        """In segments as long as the memory, keys and values of the memory computed anew, as in training."""
+        """Multiply-accumulates per token of segments as long as the memory, its keys and values computed anew, as in
+        training."""
         length = length_of(model)
         return cost.segment_macs(model, length) / length
 

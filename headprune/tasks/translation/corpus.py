@@ -19,7 +19,7 @@ from headprune.models.devices import placed
 
 
 class TranslationCorpus:
-    """What `headprune.data.prepare` wrote.
+    """A parallel corpus as `headprune.data.prepare` wrote it.
 
     :param folder: the folder given to `prepare`
     :param device: where its batches are

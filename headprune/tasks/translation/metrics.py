@@ -75,6 +75,7 @@ def bleu_against_first(
 
     :param hypotheses: of every system, by name
     :param samples: resamples of the segments
+    :returns: by name; p-values are two-sided
     """
     from headprune import statistics  # half a second of scipy and statsmodels, which most jobs never use
 

@@ -1,4 +1,4 @@
-"""How hypotheses are read: for paired tests of BLEU and chrF, for the report, and to compute their scores anew."""
+"""The reader of hypotheses: for paired tests of BLEU and chrF, for the report, and to compute their scores anew."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Hypotheses(Outputs):
         return source.text("tgt").is_file()
 
     def read(self, source: Source, cell: str, metric: str) -> Any:
-        """sacrebleu's sufficient statistics."""
+        """sacrebleu's sufficient statistics of every segment: (segments, statistics)."""
         references = source.lines("tgt")
         return segment_statistics(source.reader.texts(cell, source.split), references, metric)
 

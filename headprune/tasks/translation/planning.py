@@ -1,4 +1,4 @@
-"""What can be said of translation before anything has run."""
+"""The bounds and costs of translation that are known before anything has run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POSITIONS = 1024  # fairseq leaves longer sentences out of training, and stops a
 
 
 def bounds(models: Mapping[str, Model], evaluation: Evaluation, calibration: Calibration) -> dict[str, Bound]:
-    """By split the most tokens of a sentence."""
+    """The most tokens of a sentence, by split."""
     training = [
         Bound(model.training.max_tokens, f"models.{name}.training.max_tokens") for name, model in models.items()
     ]

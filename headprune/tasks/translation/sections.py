@@ -80,7 +80,7 @@ class Architecture(Shape):
 
 
 class Training(Optimisation):
-    """Of translation."""
+    """The training of translation models."""
 
     max_tokens: int = Field(4096, ge=1, le=TOKENS, description="tokens of the longer side per batch and device")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability spread over the vocabulary")

@@ -1,4 +1,4 @@
-"""What jobs do for translation."""
+"""The work of jobs for translation."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TranslationWork(Work):
         return evaluation.agreement(model, mask, pruned, corpus, corpus.batches("valid", settings.max_tokens), settings)
 
     def macs_per_token(self, model: Any, corpus: TranslationCorpus) -> float:
-        """Of a validation pair of mean length on both sides."""
+        """Multiply-accumulates per target token of a validation pair of mean length on both sides."""
         lengths = corpus.statistics["splits"]["valid"]["mean_tokens"]
         source, target = (round(lengths[language]) + 1 for language in corpus.pair)
         return cost.macs(model, source, target) / target
