@@ -33,7 +33,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Kind:
+class CheckpointKind:
     """Models of one class, as their checkpoints describe them."""
 
     architecture: str  # the name by which fairseq knows it
@@ -47,21 +47,21 @@ class Kind:
         return self.model.build_model(Namespace(**arguments), task)
 
 
-TRANSLATION = Kind(
+TRANSLATION = CheckpointKind(
     "headprune_transformer",
     HeadpruneTransformer,
     ("encoder", "decoder"),
     {"_name": "translation", "left_pad_source": True, "left_pad_target": False},
 )
-LANGUAGE_MODEL = Kind("all_attention_lm", AllAttentionLanguageModel, ("decoder",), {"_name": "streaming_lm"})
+LANGUAGE_MODEL = CheckpointKind("all_attention_lm", AllAttentionLanguageModel, ("decoder",), {"_name": "streaming_lm"})
 
 
-def kinds() -> tuple[Kind, ...]:
+def kinds() -> tuple[CheckpointKind, ...]:
     """Those that tasks bring, and those that come along."""
     return (*(pkgutil.resolve_name(place) for place in CHECKPOINTS), TRANSLATION, LANGUAGE_MODEL)
 
 
-def kind_of(model: Any) -> Kind:
+def kind_of(model: Any) -> CheckpointKind:
     """A fairseq Transformer without gate points is of the kind of those with them.
 
     :raises ValueError: any other model, also a variety of fairseq's Transformer: its checkpoint would be read back as

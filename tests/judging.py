@@ -13,7 +13,7 @@ from headprune.results.vocabulary import UNITS
 from headprune.settings import Material, Subject
 from headprune.statistics.quality import Quality
 from headprune.tasks import TASKS, Task, register
-from headprune.tasks.outputs import MeansOfSegments, Source
+from headprune.tasks.outputs import MeansOfSegments, OutputSource
 
 
 class Labels(MeansOfSegments):
@@ -22,17 +22,17 @@ class Labels(MeansOfSegments):
     recomputed = ("accuracy",)
     layout = "labels"
 
-    def read(self, source: Source, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, source: OutputSource, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         table = source.reader.values(cell, self.kind, source.split)
         return (table["label"] == table["predicted"]).to_numpy(dtype=float), np.ones(len(table))
 
-    def shown(self, source: Source, cell: str) -> list[str]:
+    def shown(self, source: OutputSource, cell: str) -> list[str]:
         return source.reader.values(cell, self.kind, source.split)["predicted"].astype(str).tolist()
 
-    def about(self, source: Source, cell: str) -> dict[str, list[str]]:
+    def about(self, source: OutputSource, cell: str) -> dict[str, list[str]]:
         return {"labels": source.reader.values(cell, self.kind, source.split)["label"].astype(str).tolist()}
 
-    def scores(self, source: Source, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
+    def scores(self, source: OutputSource, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
         return {"accuracy": Score(float(self.read(source, cell, "accuracy")[0].mean()))}
 
 

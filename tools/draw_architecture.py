@@ -1,6 +1,6 @@
 """Draws docs/figures/architecture.png: the way of one gate job from the table of kinds to a row.
 
-    python tools/draw_architecture.py
+python tools/draw_architecture.py
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ from headprune.naming import cell_id
 from headprune.results import outputs
 from headprune.statistics.paired import PairedComparison
 from headprune.tasks import TASKS
-from headprune.tasks.outputs import Outputs, Source
+from headprune.tasks.outputs import Outputs, OutputSource
 
 Run = tuple[str, int, int]  # arm with its draw, budget, seed
 
 
 @dataclass
-class Segments:
+class SegmentOutputs:
     """The outputs of one (track, dataset, model) of a results folder, read when asked for and kept."""
 
     folder: Path
@@ -36,8 +36,8 @@ class Segments:
         return outputs.reader(self.folder, self.model)
 
     @cached_property
-    def source(self) -> Source:
-        return Source(self.folder, self.dataset, self.split, self.reader)
+    def source(self) -> OutputSource:
+        return OutputSource(self.folder, self.dataset, self.split, self.reader)
 
     @property
     def known(self) -> bool:

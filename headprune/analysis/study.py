@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from headprune.analysis.segments import Run, Segments
+from headprune.analysis.segments import Run, SegmentOutputs
 from headprune.analysis.tables import (
     LINE,
     UNPRUNED,
@@ -68,7 +68,9 @@ class Study:
             at: Point = ((str(method), str(line)), int(str(budget)))
             self.lost[at], self.heads[at] = int(part["value"].isna().sum()), float(part["heads_kept"].mean())
         self.points = list(self.lost)
-        self.segments = Segments(results.folder, group[1], group[2], group[3], metric=self.quality.metric, test=test)
+        self.segments = SegmentOutputs(
+            results.folder, group[1], group[2], group[3], metric=self.quality.metric, test=test
+        )
         ok = self.runs[self.runs["status"] == "ok"]
         columns = [*LINE, "budget", "arm", "seed"]
         self._cells: dict[Point, list[Run]] = {}

@@ -51,7 +51,7 @@ class Specification(dict[str, Any]):
         return super().__repr__()
 
 
-class Corpus:
+class BaitCorpus:
     """Notes every attribute that is asked for; has none."""
 
     def __init__(self, looked: list[str]) -> None:

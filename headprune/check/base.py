@@ -12,7 +12,7 @@ from headprune.system.stopping import contained
 KINDS = ("score", "gate")
 
 
-class Failure(Exception):  # noqa: N818
+class CheckFailure(Exception):  # noqa: N818
     """A check that does not hold.
 
     :param reason: what the method does, with names and numbers
@@ -62,7 +62,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """The outcomes of all checks on one method."""
 
     entry: Checked
@@ -93,7 +93,7 @@ def judge(check: Check, subject: Any) -> Result:
             return Result(check.title, "passed", check.run(subject) or "")
     except Unreachable as blocked:
         return Result(check.title, "unreached", str(blocked))
-    except Failure as failure:
+    except CheckFailure as failure:
         return Result(check.title, "failed", failure.reason, failure.remedy)
     except Exception as error:
         return Result(check.title, "failed", f"raises {last_line(error)}", "the trace is that of the call in a REPL")
@@ -110,7 +110,7 @@ def require(holds: Any, reason: str, remedy: str) -> None:
     :raises Failure: it does not hold.
     """
     if not holds:
-        raise Failure(reason, remedy)
+        raise CheckFailure(reason, remedy)
 
 
 def listed(names: Iterable[Any], limit: int = 4) -> str:

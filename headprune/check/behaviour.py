@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from headprune.check.base import Failure, Unreachable, check, last_line, listed, require
+from headprune.check.base import CheckFailure, Unreachable, check, last_line, listed, require
 from headprune.check.families import FAMILIES
 from headprune.check.probes import pass_over
-from headprune.check.subject import Run, Setting, Subject
+from headprune.check.subject import CheckSubject, Run, Setting
 from headprune.method.guards import differences
 
 
 @check("one seed gives one result")
-def determinism(subject: Subject) -> str | None:
+def determinism(subject: CheckSubject) -> str | None:
     """Two calls with equal `rng` agree in masks and weight updates, whatever the global generators hold."""
     for family in FAMILIES[:2]:
         setting = Setting(family=family)
         first, second = subject.run(setting), subject.run(replace(setting, randomness=2))
         if second.error is not None and first.error is None:
-            raise Failure(f"the second of two equal calls raises {last_line(second.error)}", REMEDY)
+            raise CheckFailure(f"the second of two equal calls raises {last_line(second.error)}", REMEDY)
         changed = [f"K = {k}" for k in first.prunings if _differ(first, second, k)]
         require(not changed, f"two calls with the same seed differ at {listed(changed)} ({setting.name})", REMEDY)
     return None
@@ -38,7 +38,7 @@ def _differ(first: Run, second: Run, budget: int) -> bool:
 
 
 @check("the model is left as it was")
-def unchanged(subject: Subject) -> str | None:
+def unchanged(subject: CheckSubject) -> str | None:
     """Weights, buffers, modes, requires_grad, gradients, hooks, gates and batches, byte for byte."""
     for family in FAMILIES:
         run = subject.run(Setting(family=family))
@@ -48,14 +48,14 @@ def unchanged(subject: Subject) -> str | None:
             remedies |= {"path": remedies["gates"], "gradient": "use `torch.autograd.grad`, or `requires_grad_(False)`"}
             remedies |= {"hooks": "remove every hook in a `finally`", "batches:": "do not write into batches"}
             remedy = remedies.get(run.changes[0].split()[0], "put it back before you return")
-            raise Failure(f"changes {listed(run.changes)} of the {family.name}", remedy)
+            raise CheckFailure(f"changes {listed(run.changes)} of the {family.name}", remedy)
         if run.error is not None:
             raise Unreachable(f"masks() raises {last_line(run.error)} ({family.name})")
     return None
 
 
 @check("the process is left as it was")
-def undisturbed(subject: Subject) -> str | None:
+def undisturbed(subject: CheckSubject) -> str | None:
     """Global random numbers, gradient mode, default dtype, number of threads, working directory."""
     for family in FAMILIES:
         run = subject.run(Setting(family=family))
@@ -63,12 +63,12 @@ def undisturbed(subject: Subject) -> str | None:
             reason = f"changes {listed(run.disturbed, 8)} on the {family.name}"
             draws = any("random" in name for name in run.disturbed)
             remedy = REMEDY if draws else "put it back in a `finally`, or use the context manager of torch"
-            raise Failure(reason, remedy)
+            raise CheckFailure(reason, remedy)
     return None
 
 
 @check("scoring costs no more than allowed")
-def cost(subject: Subject) -> str | None:
+def cost(subject: CheckSubject) -> str | None:
     """The work of attention modules is counted, not timed; a backward pass counts as two forward passes."""
     run, family = subject.run(Setting()), Setting().family
     passes = run.passes.work / pass_over(family.model(), family.batches())
@@ -82,7 +82,7 @@ def cost(subject: Subject) -> str | None:
 
 
 @check("no file is opened")
-def files(subject: Subject) -> str | None:
+def files(subject: CheckSubject) -> str | None:
     """A method sees the batches it is given and nothing else, least of all the test set."""
     opened = list(dict.fromkeys(subject.seen.opened))
     require(
@@ -94,7 +94,7 @@ def files(subject: Subject) -> str | None:
 
 
 @check("the frames of the callers are left alone")
-def frames(subject: Subject) -> str | None:
+def frames(subject: CheckSubject) -> str | None:
     """The callers of a method hold the specification and data of a cell; whoever looks for them may find the test set.
 
     Around the checks lie a specification and a corpus of no use, see `headprune.check.bait`: whoever reads them is told

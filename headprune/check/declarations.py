@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from dataclasses import MISSING, fields, is_dataclass
 
-from headprune.check.base import Failure, check, listed, require
+from headprune.check.base import CheckFailure, check, listed, require
 from headprune.check.families import TRANSLATION
-from headprune.check.subject import Subject
+from headprune.check.subject import CheckSubject
 from headprune.method.base import MODES
 
 LONG = 120
@@ -36,7 +36,7 @@ READERS = {
 
 
 @check("the file imports only what a method may")
-def imports(subject: Subject) -> str | None:
+def imports(subject: CheckSubject) -> str | None:
     """A method may import gates, heads, the maths and the contracts; nothing that knows data, paths or settings."""
     source = subject.entry.file.read_text(encoding="utf-8")
     names: set[str] = set()
@@ -50,17 +50,17 @@ def imports(subject: Subject) -> str | None:
         what = "asks for test data, paths or settings" if part in DATA else "reaches into the framework"
         if part not in LIBRARY:
             remedy = "use what the method is given; of headprune it may import " + ", ".join(LIBRARY)
-            raise Failure(f"imports {name}: {what}", remedy)
+            raise CheckFailure(f"imports {name}: {what}", remedy)
     for name in sorted(names):
         if name.split(".")[0] in READERS or ".".join(name.split(".")[:2]) in READERS:
             reason = f"imports {name}, which reaches files, programs or the network"
-            raise Failure(reason, "a method sees only the batches it is given; what it needs besides is an option")
+            raise CheckFailure(reason, "a method sees only the batches it is given; what it needs besides is an option")
     lines = len(source.splitlines())
     return f"note: {lines} lines; most methods fit into 100" if lines > LONG else None
 
 
 @check("every option has a plain default and a help text")
-def options(subject: Subject) -> str | None:
+def options(subject: CheckSubject) -> str | None:
     """Options are a frozen dataclass of numbers, words and flags, for profiles and the command line."""
     cls = subject.entry.method.Options  # type: ignore[attr-defined]
     frozen = is_dataclass(cls) and getattr(cls, "__dataclass_params__").frozen  # noqa: B009
@@ -74,7 +74,7 @@ def options(subject: Subject) -> str | None:
 
 
 @check("the class says what it is")
-def description(subject: Subject) -> str | None:
+def description(subject: CheckSubject) -> str | None:
     """The first line of the docstring is what `headprune methods` shows."""
     own = subject.entry.method.__dict__.get("__doc__")
     require(own and own.strip(), f"{subject.entry.method.__name__} has no docstring", "say in a line what it computes")
@@ -82,7 +82,7 @@ def description(subject: Subject) -> str | None:
 
 
 @check("modes, budgets and learning rate are declared", "gate")
-def training_attributes(subject: Subject) -> str | None:
+def training_attributes(subject: CheckSubject) -> str | None:
     """The attributes by which the framework plans trainings are of the right kind."""
     cls, names = subject.entry.method, {item.name: item for item in fields(subject.options)}
     modes, coefficient = cls.modes, cls.coefficient  # type: ignore[attr-defined]

@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from headprune.check.base import Report
+from headprune.check.base import CheckReport
 
 MARKS = {"passed": "[green]✓[/green]", "failed": "[red]✗[/red]", "unreached": "[yellow]–[/yellow]"}
 
 
-def report(console: Console, report: Report) -> None:
+def report(console: Console, report: CheckReport) -> None:
     """Every check with a mark, and of a failed one the reason and the remedy."""
     kind = f" ({report.entry.kind} method)" if report.entry.kind else ""
     console.print(f"[bold]{escape(report.entry.name)}[/bold]{kind}, {escape(str(report.entry.file))}", soft_wrap=True)

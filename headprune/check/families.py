@@ -80,7 +80,7 @@ def classifier() -> Any:
 
 
 @dataclass(frozen=True)
-class Family:
+class ModelFamily:
     """Models of one shape."""
 
     name: str
@@ -120,17 +120,17 @@ class Family:
         return {"id": ids, "nsentences": len(ids), "ntokens": ntokens, "net_input": inputs, "target": target}
 
 
-TRANSLATION = Family("encoder-decoder", translator)
+TRANSLATION = ModelFamily("encoder-decoder", translator)
 FAMILIES = (
     TRANSLATION,
-    Family("decoder-only", language_model),
-    Family("classifier", classifier),
-    Family("all-attention", streaming_model),
+    ModelFamily("decoder-only", language_model),
+    ModelFamily("classifier", classifier),
+    ModelFamily("all-attention", streaming_model),
 )
 
 
 @cache
-def _prototype(family: Family, seed: int, clones: bool) -> Any:
+def _prototype(family: ModelFamily, seed: int, clones: bool) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = family.build()

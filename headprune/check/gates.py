@@ -13,7 +13,7 @@ from headprune.check.base import check, require
 from headprune.check.behaviour import REMEDY
 from headprune.check.families import TRANSLATION
 from headprune.check.probes import scrambled
-from headprune.check.subject import Subject, generator
+from headprune.check.subject import CheckSubject, generator
 from headprune.heads import HeadMask
 from headprune.method import GateMethod, Progress
 
@@ -22,7 +22,7 @@ SPREADS = (0.0, 1.0, 100.0, 2000.0)  # standard deviations of logits far into tr
 
 
 @check("gates and their gradients are finite", "gate")
-def samples(subject: Subject) -> str | None:
+def samples(subject: CheckSubject) -> str | None:
     """(N,) finite gates that depend on the parameters, from the first update to the last, with logits of any size."""
     drawn = 0
     for method in _methods(subject):
@@ -58,7 +58,7 @@ def _sample(method: GateMethod, progress: Progress) -> None:
 
 
 @check("samples depend on progress and its generator only", "gate")
-def reproducible(subject: Subject) -> str | None:
+def reproducible(subject: CheckSubject) -> str | None:
     """Two instances of one seed draw the same gates, whatever the global generators hold."""
     for first, second in zip(_methods(subject, randomness=1), _methods(subject, randomness=2), strict=True):
         states = [list(method.state_dict().values()) for method in (first, second)]
@@ -75,7 +75,7 @@ def reproducible(subject: Subject) -> str | None:
 
 
 @check("the hard mask has exactly K ones", "gate")
-def hard_masks(subject: Subject) -> str | None:
+def hard_masks(subject: CheckSubject) -> str | None:
     """`keep(budget)`, which validation uses while the gates train, for the budget of the training."""
     for method in _methods(subject):
         mask: Any = method.keep(method.budget)
@@ -90,7 +90,7 @@ def hard_masks(subject: Subject) -> str | None:
 
 
 @check("gates settle before the end", "gate")
-def settling(subject: Subject) -> str | None:
+def settling(subject: CheckSubject) -> str | None:
     """`cooldown(total)` is a whole number of updates, 0…total."""
     method = next(_methods(subject))
     for total in (1, 10, 1000):
@@ -101,7 +101,7 @@ def settling(subject: Subject) -> str | None:
 
 
 @check("the schedule of a curve is a number in every update", "gate")
-def schedule(subject: Subject) -> str | None:
+def schedule(subject: CheckSubject) -> str | None:
     """`quantity` is a word, and with one `scheduled(update, total)` is a finite number or None, also of one update."""
     for method in _methods(subject):
         quantity: Any = method.quantity
@@ -118,7 +118,7 @@ def schedule(subject: Subject) -> str | None:
 
 
 @check("parameters stay in float64 and belong to the gates", "gate")
-def precision(subject: Subject) -> str | None:
+def precision(subject: CheckSubject) -> str | None:
     """A model in half precision must not take the logits along; their optimiser group is their own."""
     method = next(_methods(subject))
     before = {name: parameter.dtype for name, parameter in method.named_parameters()}
@@ -131,7 +131,7 @@ def precision(subject: Subject) -> str | None:
     return f"{sum(parameter.numel() for parameter in method.parameters())} parameters"
 
 
-def _methods(subject: Subject, randomness: int = 1) -> Iterator[GateMethod]:
+def _methods(subject: CheckSubject, randomness: int = 1) -> Iterator[GateMethod]:
     """New instances for no, one, half and all of the heads."""
     total = len(TRANSLATION.space)
     for budget in (0, 1, total // 2, total) if subject.entry.method.per_budget else (total,):  # type: ignore[attr-defined]

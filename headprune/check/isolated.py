@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from headprune.check.base import Checked, Report, Result
+from headprune.check.base import Checked, CheckReport, Result
 from headprune.system.stopping import EXIT_STATUS
 
 FACTOR = 200.0  # on ten heads a ranking by gradients takes 1 pass over the batches, evolutionary search about 50
@@ -31,7 +31,7 @@ class LoadError(ValueError):
 
 def check_file(
     file: str | Path, factor: float = FACTOR, options: Mapping[str, Any] | None = None, seconds: float = SECONDS
-) -> list[Report]:
+) -> list[CheckReport]:
     """Checks every method that `file` registers; one report for each that was begun.
 
     A method that ends the process of the checks, or does not end, fails the check that was being made.
@@ -78,7 +78,7 @@ def _read(told: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _reports(news: list[dict[str, Any]], file: Path, ending: tuple[str, str]) -> list[Report]:
+def _reports(news: list[dict[str, Any]], file: Path, ending: tuple[str, str]) -> list[CheckReport]:
     """The reports of what was told, method by method; where it was not all, the check that ended it has failed."""
     methods: list[tuple[Checked, list[Result]]] = []
     check = IMPORT
@@ -93,7 +93,7 @@ def _reports(news: list[dict[str, Any]], file: Path, ending: tuple[str, str]) ->
         if not methods:
             methods.append((Checked(file.name, "", file), []))
         methods[-1][1].append(Result(check, "failed", *ending))
-    return [Report(entry, tuple(results)) for entry, results in methods]
+    return [CheckReport(entry, tuple(results)) for entry, results in methods]
 
 
 def _ending(code: int | None, seconds: float) -> tuple[str, str]:

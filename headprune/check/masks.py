@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from headprune.check.base import Failure, Unreachable, check, last_line, listed, require
+from headprune.check.base import CheckFailure, Unreachable, check, last_line, listed, require
 from headprune.check.families import FAMILIES, TRANSLATION
-from headprune.check.subject import EVERYTHING, Run, Setting, Subject
+from headprune.check.subject import EVERYTHING, CheckSubject, Run, Setting
 from headprune.heads import Scope, attention_points
 from headprune.method import Ranking
 
@@ -21,7 +21,7 @@ SCOPES = (
 
 
 @check("scores are one finite number per head", "score")
-def scores(subject: Subject) -> str | None:
+def scores(subject: CheckSubject) -> str | None:
     """A tensor (N,), without NaN and infinities; a ranking of all heads where `rank` is overridden."""
     run = subject.run(Setting())
     if run.scores is None and run.ranking is None:
@@ -33,32 +33,32 @@ def scores(subject: Subject) -> str | None:
     return None
 
 
-def _faulty_scores(run: Run) -> Failure | None:
+def _faulty_scores(run: Run) -> CheckFailure | None:
     """The faults of the return values of `scores` and `rank`."""
     total, found = len(run.space), run.scores
     remedy = f"return one number per head, a tensor ({total},) here, in the order of `HeadSpace.of(model)`"
     if found is not None and not isinstance(found, Tensor):
-        return Failure(f"scores() returns a {type(found).__name__}, not a tensor", remedy)
+        return CheckFailure(f"scores() returns a {type(found).__name__}, not a tensor", remedy)
     if isinstance(found, Tensor):
         if found.shape != (total,):
-            return Failure(f"scores() has shape {tuple(found.shape)}, the model {total} heads", remedy)
+            return CheckFailure(f"scores() has shape {tuple(found.shape)}, the model {total} heads", remedy)
         if not torch.isfinite(found).all():
             heads = [name for name, good in zip(run.space.names, torch.isfinite(found), strict=True) if not good]
             values = "NaN" if torch.isnan(found).any() else "infinite"
-            return Failure(
+            return CheckFailure(
                 f"scores() is {values} for {len(heads)} heads: {listed(heads)}",
                 "look for a division by zero, the logarithm of zero, or a mean over nothing",
             )
     if run.ranking is not None and not isinstance(run.ranking, Ranking):
         kind = type(run.ranking).__name__
-        return Failure(
+        return CheckFailure(
             f"rank() returns a {kind}, not a Ranking", "return `Ranking(HeadSpace.of(model), removal_order)`"
         )
     return None
 
 
 @check("runs on encoder-decoder, decoder-only, classifier and all-attention")
-def families(subject: Subject) -> str | None:
+def families(subject: CheckSubject) -> str | None:
     """The method asks the model for its heads, and takes encoder, cross and decoder attention as they come."""
     for family in FAMILIES:
         run = subject.run(Setting(family=family))
@@ -66,15 +66,15 @@ def families(subject: Subject) -> str | None:
             raise Unreachable("the scores are no scores")
         if run.error is not None:
             remedy = "ask `HeadSpace.of(model)`, `attention_points`, `batch['net_input']` and `batch['target']` only"
-            raise Failure(f"raises {last_line(run.error)} on the {family.name} ({len(run.space)} heads)", remedy) from (
-                run.error
-            )
+            raise CheckFailure(
+                f"raises {last_line(run.error)} on the {family.name} ({len(run.space)} heads)", remedy
+            ) from (run.error)
         _ = run.prunings
     return ", ".join(f"{family.name} N = {len(family.space)}" for family in FAMILIES)
 
 
 @check("every budget is met exactly")
-def budgets(subject: Subject) -> str | None:
+def budgets(subject: CheckSubject) -> str | None:
     """K = 0, 1, half, N − 1 and N heads are kept, as many as asked for."""
     for family in FAMILIES:
         _count(subject.run(Setting(family=family)))
@@ -85,7 +85,7 @@ def budgets(subject: Subject) -> str | None:
 
 
 @check("equal heads do not change the count")
-def ties(subject: Subject) -> str | None:
+def ties(subject: CheckSubject) -> str | None:
     """K heads are kept also of a model whose heads are clones, and with gate parameters that are all equal."""
     for family in FAMILIES:
         run = _reached(subject, Setting(family=family, clones=True), "break ties by position")
@@ -94,7 +94,7 @@ def ties(subject: Subject) -> str | None:
 
 
 @check("masks honour a scope")
-def scopes(subject: Subject) -> str | None:
+def scopes(subject: CheckSubject) -> str | None:
     """Types that are not in scope, and the last heads of a module that it protects, stay."""
     for setting in SCOPES:
         remedy = "`self.scope` tells which heads may go: see Scope.order, Scope.smallest and Scope.allows"
@@ -112,7 +112,7 @@ def scopes(subject: Subject) -> str | None:
 
 
 @check("weight updates fit the output projections")
-def weight_updates(subject: Subject) -> str | None:
+def weight_updates(subject: CheckSubject) -> str | None:
     """The outputs of a `Pruning` name modules of the model and have the shapes of their projections."""
     changed: set[str] = set()
     for family in FAMILIES:
@@ -135,14 +135,14 @@ def weight_updates(subject: Subject) -> str | None:
     return f"updates {len(changed)} modules" if changed else "none"
 
 
-def _reached(subject: Subject, setting: Setting, remedy: str) -> Run:
+def _reached(subject: CheckSubject, setting: Setting, remedy: str) -> Run:
     """The run in this setting.
 
     :raises Failure: the method raises here, and not on the plain model.
     """
     run = subject.run(setting)
     if run.error is not None and subject.run(Setting(family=setting.family)).error is None:
-        raise Failure(f"raises {last_line(run.error)} ({setting.name})", remedy)
+        raise CheckFailure(f"raises {last_line(run.error)} ({setting.name})", remedy)
     _ = run.prunings
     return run
 
@@ -161,7 +161,7 @@ def _count(run: Run) -> None:
             remedy = "keep exactly K heads; break ties by position, as `Ranking.by_score` and `top_k` do"
             if run.setting.scope == EVERYTHING and run.setting.family is not TRANSLATION:
                 remedy += "; count heads with `len(HeadSpace.of(model))`"
-            raise Failure(reason, remedy)
+            raise CheckFailure(reason, remedy)
 
 
 def _counts(run: Run) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from headprune.check.base import Unreachable, last_line, listed, require
-from headprune.check.families import FAMILIES, Family
+from headprune.check.families import FAMILIES, ModelFamily
 from headprune.check.probes import PositionCounts, copied, counting, scrambled
 from headprune.heads import HeadMask, HeadSpace, Scope
 from headprune.method import Entry, GateMethod, Pruning, ScoreMethod
@@ -31,7 +31,7 @@ def generator(seed: int) -> torch.Generator:
 class Setting:
     """One way to call a method. `randomness` seeds the global generators, which a method has no use for."""
 
-    family: Family = FAMILIES[0]
+    family: ModelFamily = FAMILIES[0]
     scope: Scope = EVERYTHING
     clones: bool = False
     randomness: int = 1
@@ -81,7 +81,7 @@ class Run:
         return {budget: Pruning.of(self.found[budget]) for budget in self.budgets}
 
 
-class Subject:
+class CheckSubject:
     """A registered method, with its runs; each setting is run once."""
 
     def __init__(self, entry: Entry, factor: float, seen: Seen, options: Mapping[str, Any] | None = None) -> None:

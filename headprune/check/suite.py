@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from headprune.check import bait, behaviour, declarations, gates, masks, training
-from headprune.check.base import Check, Checked, Failure, Report, Result, judge, listed
+from headprune.check.base import Check, Checked, CheckFailure, CheckReport, Result, judge, listed
 from headprune.check.isolated import FACTOR, LoadError
 from headprune.check.probes import alone
-from headprune.check.subject import Subject
+from headprune.check.subject import CheckSubject
 from headprune.method import Entry, load_files
 from headprune.method.audit import Seen, watching
 from headprune.method.registry import BUILT_IN
@@ -50,17 +50,17 @@ BEHAVIOUR: tuple[Check, ...] = (
 def varied(checks: Sequence[Check]) -> Check:
     """The check that all of these hold for every flag and choice, one changed at a time."""
 
-    def run(subject: Subject) -> str | None:
+    def run(subject: CheckSubject) -> str | None:
         """Numbers are left as they are: what they may be is not declared."""
         names = []
         for name, value in variations(subject.options):
-            other = Subject(subject.entry, subject.factor, subject.seen, subject.given | {name: value})
+            other = CheckSubject(subject.entry, subject.factor, subject.seen, subject.given | {name: value})
             names.append(f"{name}={value}")
             for check in checks:
                 if subject.entry.kind not in check.kinds or (found := judge(check, other)).status != "failed":
                     continue
                 if judge(check, subject).status != "failed":  # else it is told already
-                    raise Failure(f"with {name}={value}, “{check.title}” fails: {found.text}", found.remedy)
+                    raise CheckFailure(f"with {name}={value}, “{check.title}” fails: {found.text}", found.remedy)
         return listed(names, 12) or "no flags, no choices"
 
     return Check("flags and choices keep the contract, too", run)
@@ -83,7 +83,7 @@ def check_here(
     factor: float = FACTOR,
     options: Mapping[str, Any] | None = None,
     tell: Tell = lambda news: None,
-) -> list[Report]:
+) -> list[CheckReport]:
     """Check a file as `headprune.check.check_file` does, in this process: for files that are known not to end it.
 
     :param tell: is told what is checked and what came of it, as it happens
@@ -121,14 +121,14 @@ def load(file: Path) -> list[Entry]:
 
 def check_method(
     entry: Entry, factor: float, seen: Seen, options: Mapping[str, Any] | None, tell: Tell = lambda news: None
-) -> Report:
+) -> CheckReport:
     """Make all checks of the kind of a method.
 
     :param seen: what `watching` collects
     :returns: the outcomes, in the order of CHECKS
     """
-    spec, corpus = bait.Specification(seen.frames), bait.Corpus(seen.frames)  # noqa: F841  for whoever looks for them
-    subject = Subject(entry, factor, seen, options)
+    spec, corpus = bait.Specification(seen.frames), bait.BaitCorpus(seen.frames)  # noqa: F841  for whoever looks for them
+    subject = CheckSubject(entry, factor, seen, options)
     tell({"method": entry.name, "kind": entry.kind})
     results: list[Result] = []
     for check in CHECKS:
@@ -136,4 +136,4 @@ def check_method(
             tell({"check": check.title})
             results.append(judge(check, subject))
             tell({"result": asdict(results[-1])})
-    return Report(Checked(entry.name, entry.kind, entry.file), tuple(results))
+    return CheckReport(Checked(entry.name, entry.kind, entry.file), tuple(results))

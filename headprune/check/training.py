@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from headprune.check.base import Failure, check, listed, require
-from headprune.check.families import FAMILIES, TRANSLATION, Family
+from headprune.check.base import CheckFailure, check, listed, require
+from headprune.check.families import FAMILIES, TRANSLATION, ModelFamily
 from headprune.check.probes import copied, scrambled
-from headprune.check.subject import Subject, generator
+from headprune.check.subject import CheckSubject, generator
 from headprune.gates import set_gates
 from headprune.importance import example_losses
 from headprune.method import Progress
@@ -19,10 +19,10 @@ from headprune.method.guards import differences
 UPDATES = 6
 
 
-class Training:
+class CheckTraining:
     """A model and the gates of a method, trained by Adam on the batches of a family."""
 
-    def __init__(self, subject: Subject, family: Family, frozen: bool = False) -> None:
+    def __init__(self, subject: CheckSubject, family: ModelFamily, frozen: bool = False) -> None:
         self.model, self.batches = family.model(), family.batches()
         self.model.requires_grad_(not frozen)
         self.method = subject.gate(family.space, len(family.space) // 2)
@@ -32,7 +32,7 @@ class Training:
         self.optimiser = torch.optim.Adam(groups)
         self.losses: list[float] = []
 
-    def train(self, start: int, end: int, randomness: int = 1) -> Training:
+    def train(self, start: int, end: int, randomness: int = 1) -> CheckTraining:
         """Updates `start` to `end`; `randomness` seeds the global generators, which a method has no use for.
 
         :returns: this training, for calls in a chain
@@ -60,7 +60,7 @@ class Training:
         parts = {"model": self.model, "gates": self.method, "optimiser": self.optimiser}
         return {name: part.state_dict() for name, part in parts.items()}
 
-    def restore(self, state: dict[str, Any]) -> Training:
+    def restore(self, state: dict[str, Any]) -> CheckTraining:
         """This training, set to a state that `state` returned."""
         self.model.load_state_dict(state["model"])
         self.method.load_state_dict(state["gates"])
@@ -69,10 +69,10 @@ class Training:
 
 
 @check("a short training runs on every model family", "gate")
-def trains(subject: Subject) -> str | None:
+def trains(subject: CheckSubject) -> str | None:
     """Adam on model and gates together, or on the gates alone if the method knows no other mode; finite losses."""
     for family in FAMILIES:
-        training = Training(subject, family, frozen=_frozen_only(subject)).train(0, UPDATES)
+        training = CheckTraining(subject, family, frozen=_frozen_only(subject)).train(0, UPDATES)
         finite = all(torch.isfinite(torch.tensor(training.losses)))
         reason = f"the loss is {listed(training.losses, UPDATES)} on the {family.name}"
         require(finite, reason, "bound gates and penalty")
@@ -82,11 +82,11 @@ def trains(subject: Subject) -> str | None:
 
 
 @check("a resumed training equals an uninterrupted one", "gate")
-def resumes(subject: Subject) -> str | None:
+def resumes(subject: CheckSubject) -> str | None:
     """Half the updates, through a checkpoint, then the other half: bit for bit the same."""
     frozen = _frozen_only(subject)
-    whole = Training(subject, TRANSLATION, frozen).train(0, UPDATES)
-    first = Training(subject, TRANSLATION, frozen).train(0, UPDATES // 2)
+    whole = CheckTraining(subject, TRANSLATION, frozen).train(0, UPDATES)
+    first = CheckTraining(subject, TRANSLATION, frozen).train(0, UPDATES // 2)
     file = io.BytesIO()
     torch.save(first.state(), file)
     file.seek(0)
@@ -94,14 +94,14 @@ def resumes(subject: Subject) -> str | None:
         state = torch.load(file, weights_only=True)
     except Exception as error:
         remedy = "keep the state in parameters and buffers"
-        raise Failure("the state of the method does not load with weights_only=True", remedy) from error
-    second = Training(subject, TRANSLATION, frozen).restore(state)
+        raise CheckFailure("the state of the method does not load with weights_only=True", remedy) from error
+    second = CheckTraining(subject, TRANSLATION, frozen).restore(state)
     remedy = "keep all state in parameters and buffers (`register_buffer`); the rest is derived from `progress`"
     draws = [half.method.sample(Progress(UPDATES // 2, UPDATES, generator(3))) for half in (first, second)]
     require(torch.equal(*draws), "after saving and loading, the same generator draws other gates", remedy)
     kept = [half.method.keep(half.method.budget) for half in (first, second)]
     require(kept[0] == kept[1], "after saving and loading, `keep` gives another mask", remedy)
-    second = Training(subject, TRANSLATION, frozen).restore(state).train(UPDATES // 2, UPDATES, randomness=99)
+    second = CheckTraining(subject, TRANSLATION, frozen).restore(state).train(UPDATES // 2, UPDATES, randomness=99)
     changed = differences(whole.state(), second.state())
     reason = f"stopped at update {UPDATES // 2} and resumed, it ends with other values of {listed(changed)}"
     require(not changed, reason, remedy + ", never from the global generators")
@@ -111,13 +111,13 @@ def resumes(subject: Subject) -> str | None:
 
 
 @check("a frozen model stays as it is", "gate")
-def frozen_model(subject: Subject) -> str | None:
+def frozen_model(subject: CheckSubject) -> str | None:
     """The gates alone train in pipelined mode; the weights of the model stay byte-identical."""
     if "pipelined" not in subject.entry.method.modes:  # type: ignore[attr-defined]
         return "not trained on a frozen model"
-    training = Training(subject, TRANSLATION, frozen=True) if _has_parameters(subject) else None
+    training = CheckTraining(subject, TRANSLATION, frozen=True) if _has_parameters(subject) else None
     if training is None:
-        raise Failure("declares the mode `pipelined` but has no parameters to train", "leave it out of `modes`")
+        raise CheckFailure("declares the mode `pipelined` but has no parameters to train", "leave it out of `modes`")
     weights, gates = copied(training.model.state_dict()), copied(training.method.state_dict())
     training.train(0, UPDATES)
     changed = differences(weights, training.model.state_dict())
@@ -127,9 +127,9 @@ def frozen_model(subject: Subject) -> str | None:
     return None
 
 
-def _has_parameters(subject: Subject) -> bool:
+def _has_parameters(subject: CheckSubject) -> bool:
     return any(True for _ in subject.gate(TRANSLATION.space, 1).parameters())
 
 
-def _frozen_only(subject: Subject) -> bool:
+def _frozen_only(subject: CheckSubject) -> bool:
     return set(subject.entry.method.modes) == {"pipelined"}  # type: ignore[attr-defined]

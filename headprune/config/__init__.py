@@ -2,7 +2,7 @@
 
 from headprune.config.loading import ConfigError, load, profile_file, read
 from headprune.config.models import dataset_from, model_from
-from headprune.config.schema import Ablation, Config, Execution, Grid, Method, Treatment
+from headprune.config.schema import Ablation, Config, Execution, GridEntry, Method, Treatment
 from headprune.settings import Calibration, Evaluation, Optimisation, Speed
 from headprune.tasks.language_modeling.sections import LanguageArchitecture, LanguageModel, StreamTraining, TextDataset
 from headprune.tasks.translation.sections import Architecture, Dataset, Model, Training
@@ -16,7 +16,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Execution",
-    "Grid",
+    "GridEntry",
     "LanguageArchitecture",
     "LanguageModel",
     "Method",

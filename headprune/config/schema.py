@@ -53,7 +53,7 @@ Label = Annotated[str, Field(max_length=400)]  # of an entry, or a pattern of la
 _COEFFICIENT = WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1e6})  # `_rising` keeps the minimum
 
 
-class Grid(Section):
+class GridEntry(Section):
     """The keys that method entries and treatments share: a variant's name, and the grid it runs on."""
 
     arm: Annotated[Name, AfterValidator(plain_arm)] = Field("", description="tells variants apart")
@@ -76,7 +76,7 @@ class Grid(Section):
         return self.models is None or model in self.models
 
 
-class Method(Grid):
+class Method(GridEntry):
     """One method, or one arm of it."""
 
     name: Name = Field(description="one that `headprune methods` lists")
@@ -139,7 +139,7 @@ def known_treatment(value: str) -> str:
 _TREATMENT = WithJsonSchema({"type": "string", "enum": list(TREATMENTS)})
 
 
-class Treatment(Grid):
+class Treatment(GridEntry):
     """A treatment of the masks of other methods: every cell it applies to has a twin that was treated."""
 
     name: Annotated[str, AfterValidator(known_treatment), _TREATMENT] = Field(

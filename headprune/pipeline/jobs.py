@@ -21,7 +21,7 @@ from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
 from headprune.pipeline.specification import Specification
 from headprune.pipeline.store import failure, ledger, write_json
-from headprune.results.jobs import JOBS, Kind
+from headprune.results.jobs import JOBS, JobKind
 from headprune.system.stopping import contained
 
 
@@ -49,7 +49,7 @@ def run(kind: str, told: Specification, receipt: Path) -> None:
     reporter.finish()
 
 
-def attempt(kind: Kind, told: Specification, reporter: Reporter) -> tuple[Context, Record]:
+def attempt(kind: JobKind, told: Specification, reporter: Reporter) -> tuple[Context, Record]:
     """Computes what a kind of job computes, `headprune.pipeline.stages`; the record of a failure where that fails.
 
     :raises Exception: that of a job without which nothing can go on.

@@ -24,7 +24,7 @@ from headprune.config import Config
 from headprune.pipeline import limits
 from headprune.pipeline.cells import Cell, Job
 from headprune.pipeline.grid import Grid
-from headprune.results.jobs import JOBS, Kind, Need
+from headprune.results.jobs import JOBS, JobKind, Need
 from headprune.results.layout import RunFolder
 
 
@@ -66,7 +66,7 @@ class Plan:
         found = [Job(kind.name, dataset=name) for kind in JOBS.values() if kind.per == "dataset" for name in used]
         return found + [job for model in self.config.models for kind in JOBS.values() for job in self._per(kind, model)]
 
-    def _per(self, kind: Kind, model: str) -> Iterator[Job]:
+    def _per(self, kind: JobKind, model: str) -> Iterator[Job]:
         """The jobs of a kind that a model has."""
         grid = self.grid
         if kind.per == "unpruned model":

@@ -11,7 +11,7 @@ import pandas as pd
 from headprune.analysis.tables import CELL, in_group, outcomes, quality_of
 from headprune.heads import TYPES
 from headprune.naming import cell_id
-from headprune.report.examples import Outputs
+from headprune.report.examples import ExampleOutputs
 from headprune.report.logs import Logs
 from headprune.report.pool import Pool, short
 from headprune.report.sources import Sources
@@ -37,7 +37,7 @@ def cells_of(sources: Sources) -> Record:
     for number, group in enumerate(sources.results.groups()):
         own = in_group(sources.results.cells, group)
         quality = quality_of(own)
-        outputs = Outputs(sources.folder, group, pool)
+        outputs = ExampleOutputs(sources.folder, group, pool)
         signatures = own.drop_duplicates(CELL).set_index(OWN).get("signature", pd.Series(dtype=object))
         for row in outcomes(own, quality).to_dict("records"):
             key, name = tuple(row[part] for part in CELL), cell_id(group[3], *(row[part] for part in OWN))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headprune.analysis.segments import Segments
+from headprune.analysis.segments import SegmentOutputs
 from headprune.report.pool import Pool, short
 
 COUNT = 10  # segments shown
@@ -19,7 +19,7 @@ def spread(total: int, count: int = COUNT) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, total - 1, min(count, total))}) if total else []
 
 
-class Outputs:
+class ExampleOutputs:
     """The outputs of one (profile, track, dataset, model).
 
     :param pool: takes the texts, of which weak models repeat many
@@ -28,7 +28,7 @@ class Outputs:
 
     def __init__(self, folder: Path, group: tuple[str, ...], pool: Pool) -> None:
         self.track, self.pool = group[1], pool
-        self.segments = Segments(folder, track=group[1], dataset=group[2], model=group[3], split=SPLIT)
+        self.segments = SegmentOutputs(folder, track=group[1], dataset=group[2], model=group[3], split=SPLIT)
         self.shared: dict[str, Any] = {}
         self.total = 0
 

@@ -43,7 +43,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableExhibit:
     """A printed table."""
 
     name: str
@@ -83,11 +83,13 @@ def widths_style(figures: Iterable[Figure]) -> str:
     return "".join(f"img.{width_class(width)} {{ max-width: min(100%, {width}px); }}\n" for width in widths)
 
 
-def tables(sources: Sources) -> list[Table]:
+def tables(sources: Sources) -> list[TableExhibit]:
     """Every table in tables/ but the claims, from its Markdown."""
     paths = sources.products("tables", (".md",))
     names = [name for name in _in_order(paths, TABLES_FIRST) if name != CLAIMS]
-    return [Table(name, title_of(name), markdown(paths[name].read_text(encoding="utf-8"), name)) for name in names]
+    return [
+        TableExhibit(name, title_of(name), markdown(paths[name].read_text(encoding="utf-8"), name)) for name in names
+    ]
 
 
 def claims(sources: Sources) -> tuple[list[dict[str, Any]], tuple[str, ...]]:

@@ -45,7 +45,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Overview:
+class ReportOverview:
     """One (profile, track, dataset, model) in numbers."""
 
     labels: Mapping[str, str]
@@ -68,7 +68,7 @@ class Overview:
         return self.cells - self.statuses.get("ok", 0)
 
 
-def overview(results: Results, group: tuple[str, ...]) -> Overview:
+def overview(results: Results, group: tuple[str, ...]) -> ReportOverview:
     """Counts and best lines. As in the results table, treated masks and means over more than K heads do not compete.
 
     :returns: the numbers of one (profile, track, dataset, model)
@@ -79,7 +79,7 @@ def overview(results: Results, group: tuple[str, ...]) -> Overview:
     statuses = Counter(runs["status"])
     top = runs.loc[runs["method"] == UNPRUNED].groupby("seed")["value"].agg(quality.mean).dropna()
     unpruned = quality.estimate(top.to_numpy(dtype=float))
-    return Overview(
+    return ReportOverview(
         labels=dict(zip(("profile", "track", "dataset", "model"), group, strict=True)),
         quality=quality,
         n_heads=int(runs["n_heads"].max()) if runs["n_heads"].notna().any() else 0,

@@ -22,7 +22,7 @@ _DAY = 1440  # minutes
 
 
 @dataclass(frozen=True)
-class Kind:
+class JobKind:
     """A kind of job.
 
     :param step: the name, in manifests and of records, of what it adds to a cell, a model or a dataset
@@ -81,10 +81,10 @@ _CELLS: tuple[Told, ...] = ("model", "evaluation", "cells")
 JOBS = {
     kind.name: kind
     for kind in (
-        Kind(
+        JobKind(
             "data", "prepared", per="dataset", place="{dataset}", told=("recipe",), final=True, minutes=60, memory=2000
         ),
-        Kind(
+        JobKind(
             "dense",
             "trained",
             per="unpruned model",
@@ -95,7 +95,7 @@ JOBS = {
             minutes=2 * _DAY,
             priority=20,
         ),  # most jobs wait for it
-        Kind(
+        JobKind(
             "score",
             "pruned",
             per="entry",
@@ -105,7 +105,7 @@ JOBS = {
             shared=True,
             priority=15,
         ),  # what others treat waits for it
-        Kind(
+        JobKind(
             "gates",
             "pruned",
             per="entry",
@@ -117,7 +117,7 @@ JOBS = {
             minutes=2 * _DAY,
             priority=10,
         ),  # the long ones first, so that the short ones fill the gaps
-        Kind(
+        JobKind(
             "search",
             "pruned",
             per="entry",
@@ -129,8 +129,8 @@ JOBS = {
             minutes=4 * _DAY,
             priority=12,
         ),  # several trainings, one after the other
-        Kind("treat", "pruned", per="entry", place=_ENTRY, after=("start", "masks"), told=(*_MASKS, "treatment")),
-        Kind(
+        JobKind("treat", "pruned", per="entry", place=_ENTRY, after=("start", "masks"), told=(*_MASKS, "treatment")),
+        JobKind(
             "retrain",
             "pruned",
             per="entry",
@@ -141,7 +141,7 @@ JOBS = {
             trains=True,
             minutes=2 * _DAY,
         ),
-        Kind(
+        JobKind(
             "ablate",
             "ablated",
             per="ablation",
@@ -149,8 +149,8 @@ JOBS = {
             after=("dense",),
             told=("model", "evaluation", "ablation"),
         ),
-        Kind("test", "test", per="batch", place=_ENTRY, after=("pruned",), told=(*_CELLS, "planned"), shared=True),
-        Kind(
+        JobKind("test", "test", per="batch", place=_ENTRY, after=("pruned",), told=(*_CELLS, "planned"), shared=True),
+        JobKind(
             "speed",
             "speed",
             per="seed",

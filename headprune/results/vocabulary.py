@@ -30,7 +30,7 @@ LOGARITHMIC = ("perplexity", "perplexity_one_row")  # averaged, compared and dra
 
 
 @dataclass(frozen=True)
-class Kind:
+class OutputKind:
     """One kind of files with what a model put out on a split.
 
     :param pattern: the name of the file, with `{}` for the split; its end says how it is read: `.txt.gz`, a line per
@@ -44,17 +44,17 @@ class Kind:
 
 # Of outputs, by name: those that come along, of which a task uses what fits it, and those that tasks add.
 KINDS = {
-    "hypotheses": Kind("hypotheses.{}.txt.gz", ("text",)),
-    "likelihoods": Kind("likelihoods.{}.parquet", ("tokens", "log_likelihood")),
-    "labels": Kind("labels.{}.parquet", ("label", "predicted")),
-    "sample": Kind("sample.{}.json", ("prompt", "continuation")),
+    "hypotheses": OutputKind("hypotheses.{}.txt.gz", ("text",)),
+    "likelihoods": OutputKind("likelihoods.{}.parquet", ("tokens", "log_likelihood")),
+    "labels": OutputKind("labels.{}.parquet", ("label", "predicted")),
+    "sample": OutputKind("sample.{}.json", ("prompt", "continuation")),
 }
 
 
 CHECKPOINTS: list[str] = []  # `module:NAME` of the kinds of checkpoints that tasks bring, for `headprune.removal`
 
 
-def extend(units: Mapping[str, str], kinds: Mapping[str, Kind], checkpoints: Iterable[str] = ()) -> None:
+def extend(units: Mapping[str, str], kinds: Mapping[str, OutputKind], checkpoints: Iterable[str] = ()) -> None:
     """Adds the metrics, kinds of outputs and of checkpoints of a task; what tasks share, both of them name alike.
 
     :raises ValueError: a name that stands for something else already; nothing is added then.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headprune.data.lengths import Bound
-from headprune.results.vocabulary import Kind
+from headprune.results.vocabulary import OutputKind
 from headprune.settings import Calibration, Evaluation, Material, Speed, Subject
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Task(ABC):
     :cvar metric: of the test set, the one that stands for quality
     :cvar metrics: units of the metrics that are the task's own, by name
     :cvar kinds: of outputs, those that do not come along
-    :cvar checkpoints: of models of classes that the library does not know, `module:NAME` of a `headprune.removal.Kind`
+    :cvar checkpoints: `module:NAME` of a `headprune.removal.CheckpointKind`, for models of classes that the library lacks
     :cvar latency: what `latency_ms` is the time of
     :cvar examples: what those are called that methods see
     """
@@ -45,7 +45,7 @@ class Task(ABC):
     model: ClassVar[type[Subject]]
     metric: ClassVar[str]
     metrics: ClassVar[Mapping[str, str]]
-    kinds: ClassVar[Mapping[str, Kind]] = {}
+    kinds: ClassVar[Mapping[str, OutputKind]] = {}
     checkpoints: ClassVar[tuple[str, ...]] = ()
     latency: ClassVar[str]
     examples: ClassVar[str]

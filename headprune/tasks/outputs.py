@@ -19,7 +19,7 @@ MEAN_SAMPLES = 1999  # permutations of per-segment values
 
 
 @dataclass(frozen=True)
-class Source:
+class OutputSource:
     """The place where the outputs of a model on a split are read, and the texts of its dataset."""
 
     folder: Path  # of results
@@ -58,12 +58,12 @@ class Outputs(ABC):
     later: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[Literal["texts", "likelihoods", "labels"]]
 
-    def complete(self, source: Source) -> bool:
+    def complete(self, source: OutputSource) -> bool:
         """True if what the outputs are compared with is there; published tables may come without."""
         return True
 
     @abstractmethod
-    def read(self, source: Source, cell: str, metric: str) -> Any:
+    def read(self, source: OutputSource, cell: str, metric: str) -> Any:
         """The part of a cell's outputs that `compare` needs."""
 
     @abstractmethod
@@ -78,27 +78,27 @@ class Outputs(ABC):
         """
 
     @abstractmethod
-    def shown(self, source: Source, cell: str) -> Sequence[str | float]:
+    def shown(self, source: OutputSource, cell: str) -> Sequence[str | float]:
         """The values that the report shows, one for every segment of a cell."""
 
     @abstractmethod
-    def about(self, source: Source, cell: str) -> Mapping[str, Sequence[str | float]]:
+    def about(self, source: OutputSource, cell: str) -> Mapping[str, Sequence[str | float]]:
         """Further values for every segment that the report shows, the same for all cells, by the names of the layout:
         `sources` and `references` of texts, `tokens` of likelihoods, `labels`. May be less where files are absent.
 
         :param cell: any one
         """
 
-    def sample(self, source: Source, cell: str) -> tuple[str, str] | None:
+    def sample(self, source: OutputSource, cell: str) -> tuple[str, str] | None:
         """A prompt, and how the model goes on from it; None where the task has no such thing."""
         return None
 
-    def segments(self, source: Source) -> int | None:
+    def segments(self, source: OutputSource) -> int | None:
         """The number of segments that there must be, where it is known from something other than the outputs."""
         return None
 
     @abstractmethod
-    def scores(self, source: Source, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
+    def scores(self, source: OutputSource, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
         """Metrics computed anew from the outputs; with a signature where it may depend on versions of libraries.
 
         :param statistics: of the dataset; empty where they are not known
@@ -110,7 +110,7 @@ class MeansOfSegments(Outputs):
     """Outputs whose metric is, or is the exponential of, a mean: a sum of values over a sum of sizes."""
 
     @abstractmethod
-    def read(self, source: Source, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, source: OutputSource, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Values, of which more is better, and sizes of the segments in their order: (segments,) each."""
 
     def compare(

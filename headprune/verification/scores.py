@@ -14,7 +14,7 @@ from headprune.results import outputs
 from headprune.results.layout import MANIFEST
 from headprune.results.schema import CELL_KEY
 from headprune.tasks import TASKS, track_of
-from headprune.tasks.outputs import Source
+from headprune.tasks.outputs import OutputSource
 from headprune.verification.base import Report
 
 SCORED = {"test": "test.json", "valid": "pruned.json"}  # the record that holds the scores of a split
@@ -73,7 +73,7 @@ def check_published_scores(report: Report, cells: pd.DataFrame) -> None:
         scores = {str(row["metric"]): [row["value"], row["metric_signature"]] for row in records}
         where, track = f"cells.parquet: {name}", str(cell["track"])
         recorded = Recorded(where, name, track, dataset, split, scores, data.get(dataset, {}))
-        source = Source(report.folder, dataset, split, reader)
+        source = OutputSource(report.folder, dataset, split, reader)
         complete = track in TASKS and TASKS[track].outputs.complete(source)
         done = complete and recompute(report, recorded, reader)
         left_out += split == "test" and not done  # validation: of most models no outputs are kept
@@ -98,7 +98,7 @@ def recompute(report: Report, recorded: Recorded, reader: outputs.Reader) -> boo
 def check_outputs(report: Report, recorded: Recorded, reader: outputs.Reader) -> None:
     """Every metric that the task computes from its outputs, and their number where it is known."""
     own, split = TASKS[recorded.track].outputs, recorded.split
-    source = Source(report.folder, recorded.dataset, split, reader)
+    source = OutputSource(report.folder, recorded.dataset, split, reader)
     expected = own.segments(source)
     if expected is not None:
         place, found = reader.where(recorded.cell, own.kind, split), len(own.shown(source, recorded.cell))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headprune.check import Report
+from headprune.check import CheckReport
 from headprune.check.suite import check_here
 from headprune.method import load_methods, registry
 
@@ -24,7 +24,7 @@ from headprune.relaxations import straight_through, top_k
 """
 
 Write = Callable[..., Path]
-CheckBody = Callable[[str], Report]
+CheckBody = Callable[[str], CheckReport]
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def write(tmp_path: Path) -> Write:
 def check_body(write: Write) -> CheckBody:
     """The report on the one method of a file with this body."""
 
-    def check_body(body: str) -> Report:
+    def check_body(body: str) -> CheckReport:
         (report,) = check_here(write(body))
         return report
 

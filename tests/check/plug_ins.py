@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-from headprune.check import Report, Result
+from headprune.check import CheckReport, Result
 
 SCORER = """
 @register("mine", paper="Someone 2026")
@@ -32,7 +32,7 @@ class Mine(GateMethod):
         return self.largest(self.logits, budget)
 """
 
-CheckBody = Callable[[str], Report]
+CheckBody = Callable[[str], CheckReport]
 Write = Callable[..., Path]
 
 
@@ -44,7 +44,7 @@ def gates(methods: str) -> str:
     return GATES + textwrap.indent(textwrap.dedent(methods), "    ")
 
 
-def failure(report: Report, title: str) -> Result:
+def failure(report: CheckReport, title: str) -> Result:
     """The one failed check whose title contains these words."""
     (found,) = [result for result in report.failures if title in result.title]
     return found

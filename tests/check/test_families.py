@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from headprune.check.families import FAMILIES, Family
+from headprune.check.families import FAMILIES, ModelFamily
 from headprune.gates import clear_mask, set_gates, set_mask
 from headprune.heads import HeadSpace, attention_points
 from headprune.importance import example_losses, head_importance
@@ -39,7 +39,7 @@ def cross_entropies(model: Any, batch: dict[str, Any]) -> torch.Tensor:
 
 
 @families
-def test_losses_are_cross_entropies(family: Family) -> None:
+def test_losses_are_cross_entropies(family: ModelFamily) -> None:
     """Tolerance 1e-5."""
     model = family.model()
     for batch in family.batches():
@@ -57,7 +57,7 @@ def test_classifiers_have_no_padding_among_the_labels() -> None:
 
 
 @families
-def test_importance_is_the_derivative_in_the_gate(family: Family, exact_softmax: None) -> None:
+def test_importance_is_the_derivative_in_the_gate(family: ModelFamily, exact_softmax: None) -> None:
     """The `signed` estimator against central differences of gates set by hand, in float64; relative 1e-4."""
     model, total = family.model().double(), len(family.space)
     batch = family.batches()[0]
@@ -76,7 +76,7 @@ def test_importance_is_the_derivative_in_the_gate(family: Family, exact_softmax:
 
 
 @families
-def test_masks_equal_zeroed_output_columns(family: Family) -> None:
+def test_masks_equal_zeroed_output_columns(family: ModelFamily) -> None:
     """Removing every second head by mask, or by zeros in W_O: the same losses, to 1e-5."""
     model = family.model()
     kept = range(0, len(family.space), 2)
@@ -97,7 +97,7 @@ def test_masks_equal_zeroed_output_columns(family: Family) -> None:
 
 
 @families
-def test_heads_of_clones_are_interchangeable(family: Family) -> None:
+def test_heads_of_clones_are_interchangeable(family: ModelFamily) -> None:
     """Gradient importance is equal within every module, to 1e-6 relative."""
     model, space = family.model(clones=True), family.space
     scores = head_importance(model, family.batches())
@@ -107,7 +107,7 @@ def test_heads_of_clones_are_interchangeable(family: Family) -> None:
 
 
 @families
-def test_models_of_a_family_are_copies(family: Family) -> None:
+def test_models_of_a_family_are_copies(family: ModelFamily) -> None:
     first, second = family.model(), family.model()
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     next(first.parameters()).data.zero_()

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from headprune.check import display as check_display
-from headprune.check.base import Report, Result
+from headprune.check.base import CheckReport, Result
 from headprune.cli import commands
 from headprune.config.schema import KINDS
 from headprune.data import CORPORA, STANDARD, TEXT_CORPORA
@@ -138,7 +138,7 @@ def test_a_report_of_checks(width: int) -> None:
         Result("weights stay", "failed", "encoder.0.self_attn.out_proj.weight has changed", "work on a copy " * 5),
     )
     output = io.StringIO()
-    check_display.report(Console(width=width, file=output), Report(METHODS["gradient_importance"], found))
+    check_display.report(Console(width=width, file=output), CheckReport(METHODS["gradient_importance"], found))
     assert {"gradient_importance", "encoder.0.self_attn.out_proj.weight", "tries"} <= words_of(output.getvalue())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import judging
 import pytest
 
-from headprune.results.vocabulary import KINDS, UNITS, Kind
+from headprune.results.vocabulary import KINDS, UNITS, OutputKind
 from headprune.tasks import DEFAULT, TASKS, register, track_of, units_of
 from headprune.tasks.base import Task
 
@@ -39,7 +39,7 @@ def changed(**values: object) -> Task:
             changed(metric="accurate"),
             "of task 'changed': unknown metric 'accurate'; did you mean 'accuracy'",
         ),
-        (changed(kinds={"sample": Kind("sample.{}.txt.gz", ("text",))}), "'sample' is Kind"),
+        (changed(kinds={"sample": OutputKind("sample.{}.txt.gz", ("text",))}), "'sample' is OutputKind"),
     ],
     ids=["name", "unit", "metric", "kind"],
 )

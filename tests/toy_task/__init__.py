@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headprune.data.lengths import Bound
-from headprune.results.vocabulary import Kind
+from headprune.results.vocabulary import OutputKind
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.base import Task
 from toy_task.sections import Reverser, Strings
@@ -27,7 +27,7 @@ class Reversing(Task):
     model = Reverser
     metric = "right_symbols"
     metrics = {"right_symbols": "share of symbols"}  # noqa: RUF012
-    kinds = {"answers": Kind("answers.{}.parquet", ("expected", "answered", "symbols", "right"))}  # noqa: RUF012
+    kinds = {"answers": OutputKind("answers.{}.parquet", ("expected", "answered", "symbols", "right"))}  # noqa: RUF012
     latency = "string"
     examples = "strings"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from headprune.evaluation.scores import Score
 from headprune.statistics.quality import Quality
-from headprune.tasks.outputs import MeansOfSegments, Source
+from headprune.tasks.outputs import MeansOfSegments, OutputSource
 
 RIGHT = Quality("right_symbols", "symbols that are right", digits=3, span=(0.0, 1.0))
 
@@ -22,16 +22,16 @@ class Answers(MeansOfSegments):
     recomputed = ("right_symbols",)
     layout = "labels"
 
-    def read(self, source: Source, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, source: OutputSource, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         table = source.reader.values(cell, self.kind, source.split)
         return table["right"].to_numpy(dtype=float), table["symbols"].to_numpy(dtype=float)
 
-    def shown(self, source: Source, cell: str) -> Sequence[str]:
+    def shown(self, source: OutputSource, cell: str) -> Sequence[str]:
         return source.reader.values(cell, self.kind, source.split)["answered"].tolist()
 
-    def about(self, source: Source, cell: str) -> Mapping[str, Sequence[str]]:
+    def about(self, source: OutputSource, cell: str) -> Mapping[str, Sequence[str]]:
         return {"labels": source.reader.values(cell, self.kind, source.split)["expected"].tolist()}
 
-    def scores(self, source: Source, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
+    def scores(self, source: OutputSource, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
         right, symbols = self.read(source, cell, "right_symbols")
         return {"right_symbols": Score(float(right.sum() / symbols.sum()))}

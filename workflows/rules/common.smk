@@ -70,9 +70,7 @@ def inputs(kind):
 
     def function(wildcards):
         job = job_of(kind, wildcards)
-        method = (
-            {"method": str(plan.grid.file_of(job.label))} if kind.own_file else {}
-        )
+        method = {"method": str(plan.grid.file_of(job.label))} if kind.own_file else {}
         return {"needs": [f"{RESULTS}/{name}" for name in settled.needs(job)], **method}
 
     return function

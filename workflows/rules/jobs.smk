@@ -11,12 +11,12 @@ for kind in JOBS.values():
             f"{RESULTS}/jobs/{kind.name}/{kind.place}.json",
         log:
             f"{RESULTS}/logs/{kind.name}/{kind.place}.log",
-        retries: RETRIES
         wildcard_constraints:
             label=labels(kind),
+        priority: kind.priority
+        retries: RETRIES
         conda:
             "../envs/headprune.yaml"
-        priority: kind.priority
         # nothing runs beside a measurement of time
         threads: (workflow.cores or 1) if kind.alone else workers if kind.trains else 1
         resources:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headprune.config import Grid
+from headprune.config import GridEntry
 from headprune.pipeline.context import ModelContext
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
@@ -71,7 +71,7 @@ def costed(updates: int = 0) -> Iterator[Cost]:
 
 
 def arguments_of(
-    context: ModelContext, entry: Grid | None = None, updates: int | None = None, update_freq: int | None = None
+    context: ModelContext, entry: GridEntry | None = None, updates: int | None = None, update_freq: int | None = None
 ) -> list[str]:
     """fairseq's arguments for the model of a job.
 

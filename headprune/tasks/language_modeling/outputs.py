@@ -10,7 +10,7 @@ import numpy as np
 
 from headprune.evaluation.scores import Score
 from headprune.statistics.quality import HIGHEST, Quality
-from headprune.tasks.outputs import MeansOfSegments, Source
+from headprune.tasks.outputs import MeansOfSegments, OutputSource
 
 PERPLEXITY = Quality("perplexity", "test perplexity", higher_is_better=False, span=(1.0, HIGHEST))
 
@@ -24,24 +24,24 @@ class Likelihoods(MeansOfSegments):
     later = ("bits_per_byte",)
     layout = "likelihoods"
 
-    def read(self, source: Source, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, source: OutputSource, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         table = source.reader.values(cell, self.kind, source.split)
         return table["log_likelihood"].to_numpy(dtype=float), table["tokens"].to_numpy(dtype=float)
 
-    def shown(self, source: Source, cell: str) -> list[float]:
+    def shown(self, source: OutputSource, cell: str) -> list[float]:
         return self._column(source, cell, "log_likelihood")
 
-    def about(self, source: Source, cell: str) -> Mapping[str, Sequence[float]]:
+    def about(self, source: OutputSource, cell: str) -> Mapping[str, Sequence[float]]:
         return {"tokens": self._column(source, cell, "tokens")}
 
-    def sample(self, source: Source, cell: str) -> tuple[str, str] | None:
+    def sample(self, source: OutputSource, cell: str) -> tuple[str, str] | None:
         try:
             texts = source.reader.sample(cell, source.split)
         except (OSError, ValueError):
             return None
         return texts["prompt"], texts["continuation"]
 
-    def scores(self, source: Source, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
+    def scores(self, source: OutputSource, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
         """Perplexity, and bits per byte of the whole split."""
         table = source.reader.values(cell, self.kind, source.split)
         nats = -math.fsum(table["log_likelihood"]) / int(table["tokens"].sum())
@@ -51,6 +51,6 @@ class Likelihoods(MeansOfSegments):
             found["bits_per_byte"] = Score(nats * counts["tokens"] / math.log(2) / counts["bytes"])
         return found
 
-    def _column(self, source: Source, cell: str, name: str) -> list[float]:
+    def _column(self, source: OutputSource, cell: str, name: str) -> list[float]:
         found: list[float] = source.reader.values(cell, self.kind, source.split)[name].tolist()
         return found

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from headprune.evaluation.scores import Score
 from headprune.statistics.paired import PairedComparison, compare_statistics, segment_statistics
 from headprune.statistics.quality import Quality
-from headprune.tasks.outputs import Outputs, Source
+from headprune.tasks.outputs import Outputs, OutputSource
 from headprune.tasks.translation import metrics
 
 FLOOR = 2.0  # BLEU that disconnected words and smoothing give
@@ -24,10 +24,10 @@ class Hypotheses(Outputs):
     recomputed = ("bleu", "chrf", "bleu_tokenized_lower")
     layout = "texts"
 
-    def complete(self, source: Source) -> bool:
+    def complete(self, source: OutputSource) -> bool:
         return source.text("tgt").is_file()
 
-    def read(self, source: Source, cell: str, metric: str) -> Any:
+    def read(self, source: OutputSource, cell: str, metric: str) -> Any:
         """sacrebleu's sufficient statistics of every segment: (segments, statistics)."""
         references = source.lines("tgt")
         return segment_statistics(source.reader.texts(cell, source.split), references, metric)
@@ -37,10 +37,10 @@ class Hypotheses(Outputs):
     ) -> PairedComparison:
         return compare_statistics(test, baseline, system, metric)
 
-    def shown(self, source: Source, cell: str) -> list[str]:
+    def shown(self, source: OutputSource, cell: str) -> list[str]:
         return source.reader.texts(cell, source.split)
 
-    def about(self, source: Source, cell: str) -> Mapping[str, Sequence[str]]:
+    def about(self, source: OutputSource, cell: str) -> Mapping[str, Sequence[str]]:
         found = {}
         for name, side in (("sources", "src"), ("references", "tgt")):
             try:
@@ -49,9 +49,9 @@ class Hypotheses(Outputs):
                 continue
         return found
 
-    def segments(self, source: Source) -> int:
+    def segments(self, source: OutputSource) -> int:
         return len(source.lines("tgt"))
 
-    def scores(self, source: Source, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
+    def scores(self, source: OutputSource, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
         hypotheses, language = source.reader.texts(cell, source.split), statistics["corpus"]["target"]
         return metrics.scores(hypotheses, source.lines("tgt"), language)
