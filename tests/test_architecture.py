@@ -22,7 +22,7 @@ from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.jobs import run
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.specification import specification
-from headprune.results.jobs import JOBS, Kind
+from headprune.results.jobs import JOBS, JobKind
 from tools import draw_architecture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -117,7 +117,9 @@ def test_a_treatment_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def weigh(monkeypatch: pytest.MonkeyPatch) -> str:
     """A kind of job that is nowhere in the library: it counts the cells of a seed once they are tested."""
-    kind = Kind("weigh", "weight", per="seed", place="{model}/s{seed}", after=("tested",), told=("model",), minutes=7)
+    kind = JobKind(
+        "weigh", "weight", per="seed", place="{model}/s{seed}", after=("tested",), told=("model",), minutes=7
+    )
     stage: Any = ModuleType("headprune.pipeline.stages.weigh")
     stage.run = lambda context, reporter: {"status": "ok", "reason": "", "cells": {}, "seed": context.seed}
     monkeypatch.setitem(JOBS, kind.name, kind)

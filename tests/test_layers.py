@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -149,3 +150,10 @@ def test_no_module_asks_for_a_task_by_its_name() -> None:
                 constants = {inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)}
                 found += [f"{short(path)}, line {node.lineno}"] if constants & {"mt", "lm"} else []
     assert found == []
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    """No name stands for two things, so that a reader knows which one is meant without its import."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+    classes = Counter(node.name for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef))
+    assert [name for name, count in classes.items() if count > 1] == []

@@ -33,7 +33,7 @@ class Task(ABC):
     :cvar metric: of the test set, the one that stands for quality
     :cvar metrics: units of the metrics that are the task's own, by name
     :cvar kinds: of outputs, those that do not come along
-    :cvar checkpoints: `module:NAME` of a `headprune.removal.CheckpointKind`, for models of classes that the library lacks
+    :cvar checkpoints: `module:NAME` of a `headprune.removal.CheckpointKind`, for classes that the library lacks
     :cvar latency: what `latency_ms` is the time of
     :cvar examples: what those are called that methods see
     """
