@@ -16,10 +16,10 @@ from headprune.analysis import names
 from headprune.heads import HeadSpace
 from headprune.pipeline import history
 from headprune.pipeline.cells import Cell
+from headprune.pipeline.curves import curve_rows
 from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import COSTS, Record, find, hint
-from headprune.pipeline.schedules import schedule
 from headprune.pipeline.store import json_bytes
 from headprune.results import schema
 from headprune.results.jobs import JOBS
@@ -183,49 +183,6 @@ def trial_mask_rows(plan: Plan, trials: Trials) -> Iterator[Record]:
         for head in plan.config.models[cell.model].architecture.head_space:
             place = {"head": head.name, "type": head.type, "layer": head.layer, "index": head.index}
             yield common | place | {"kept": head.name in kept}
-
-
-def curve_rows(plan: Plan, trials: Trials, find: Find = find) -> Iterator[Record]:
-    """The losses that the trainings of a profile logged: of unpruned models, of cells, of trainings they share."""
-    grid = plan.grid
-    for model in plan.config.models:
-        for seed in grid.dense_seeds(model):
-            record = find(plan.run.dense(model, seed), "trained")
-            place = {"method": "unpruned", "arm": "", "label": "unpruned", "seed": seed}
-            yield from _curve(plan, model, record, place | {"updates": record.get("updates")}, None)
-        for label in grid.labels_for(model):
-            for cell in (cell for seed in grid.seeds(label, model) for cell in grid.cells_of(model, label, seed)):
-                record = find(plan.run.cell(cell.id).pruned, "pruned")
-                place = {"method": cell.method, "arm": cell.full_arm, "label": label, "seed": cell.seed}
-                options = grid.method(label).options if grid.kind(label) == "gates" else None
-                yield from _curve(plan, model, record, place | {"budget": cell.budget}, options)
-    for cell, record in trials:
-        if record["status"] != "ok":
-            continue
-        label = record["label"]
-        place = {"method": cell.method, "arm": label.partition(".")[2], "label": label, "seed": cell.seed}
-        known = label in grid.labels and record.get("options") is not None
-        options = record["options"] if known else None
-        yield from _curve(plan, cell.model, record, place | {"coefficient": record["coefficient"]}, options)
-
-
-def _curve(
-    plan: Plan, model: str, record: Record, place: Record, options: Mapping[str, Any] | None
-) -> Iterator[Record]:
-    """The rows of one training.
-
-    :param options: of its gate method; None: it has none
-    """
-    common = {"profile": plan.config.profile, "model": model, "signature": record.get("signature", "")} | place
-    course = None
-    if options is not None and record.get("curve"):
-        label = place["label"]
-        budget = place.get("budget", plan.config.models[model].architecture.n_heads)
-        course = schedule(plan.config, plan.grid.entry(label), plan.grid.method(label), model, budget, options)
-        common |= {"updates": course.updates, "cooldown": course.cooldown, "scheduled": course.quantity}
-    for point in record.get("curve", []):
-        level = course.at(point["update"] - 1) if course else None  # the update that was just done
-        yield common | {key: point[key] for key in ("split", "update", "loss", "nll_loss")} | {"level": level}
 
 
 def ablation_rows(plan: Plan, find: Find = find) -> Iterator[Record]:

@@ -14,8 +14,8 @@ from headprune.heads import HeadSpace
 from headprune.method import GateMethod, load_methods
 from headprune.method.base import Progress
 from headprune.pipeline.collect import manifest
+from headprune.pipeline.curves import Schedule, schedule
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.schedules import Schedule, schedule
 from headprune.relaxations import open_probability
 
 UPDATES = 20
