@@ -21,6 +21,7 @@ ORDER = (
     "statistics",
     "heads",
     "gates",
+    "subsets",
     "relaxations",
     "importance",
     "method",
