@@ -17,7 +17,7 @@ from fairseq.data import Dictionary, LanguagePairDataset, data_utils
 from fairseq.tasks.translation import TranslationTask
 from fairseq.trainer import Trainer
 
-from headprune.training.trainer import configuration
+from headprune.training.trainer import configuration, fast_arguments
 
 VOCABULARY, WIDTH, FEED_FORWARD, LAYERS, HEADS = 2000, 128, 256, 2, 4
 MAX_TOKENS = 1000
@@ -25,10 +25,11 @@ N_HEADS = HEADS * LAYERS * 3
 Batch = dict[str, Any]
 
 STOCK = ("--arch", "transformer", "--criterion", "label_smoothed_cross_entropy", "--optimizer", "adam")
-OURS = (
+PLAIN = (
     *("--arch", "headprune_transformer", "--criterion", "gated_label_smoothed_cross_entropy"),
     *("--optimizer", "gated_adam"),
 )
+OURS = (*PLAIN, *fast_arguments("adam"))
 
 
 def dictionary() -> Dictionary:
@@ -68,7 +69,8 @@ def batches(
 
 
 def arguments(*kind: str, dropout: float = 0.0) -> list[str]:
-    """Of `fairseq-train`: the recipe of `quick`, of stock fairseq (`STOCK`) or of this library (`OURS`)."""
+    """Of `fairseq-train`: the recipe of `quick`, of stock fairseq (`STOCK`) or of this library,
+    fast (`OURS`) or not (`PLAIN`)."""
     argv: list[Any] = ["none", "--task", "translation", "--source-lang", "de", "--target-lang", "en", *kind]
     for side in ("encoder", "decoder"):
         argv += [f"--{side}-embed-dim", WIDTH, f"--{side}-ffn-embed-dim", FEED_FORWARD, f"--{side}-layers", LAYERS]

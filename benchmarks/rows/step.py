@@ -22,6 +22,7 @@ def gated(method: str, *more: str) -> list[str]:
 KINDS = {
     "stock": synthetic.arguments(*synthetic.STOCK),
     "ungated": synthetic.arguments(*synthetic.OURS),
+    "ungated, plain": synthetic.arguments(*synthetic.PLAIN),
     "dsp, joint": gated("dsp"),
     "ste, joint": gated("ste"),
     "l0, joint": gated("l0"),
