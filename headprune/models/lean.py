@@ -50,7 +50,7 @@ class LeanEncoder(TransformerEncoderBase):
             x = encoder_layer(layer, x, shape[1], mask)
             states.append(x)
         if self.layer_norm is not None:
-            x = self.layer_norm(x)
+            x = normalised(self.layer_norm, x)
         return {
             "encoder_out": [x.view(shape)],
             "encoder_padding_mask": [padding],
@@ -104,7 +104,7 @@ class LeanDecoder(TransformerDecoderBase):
             x = decoder_layer(layer, x, shape[1], memory.flatten(0, 1), own, cross)
             states.append(x)
         if self.layer_norm is not None:
-            x = self.layer_norm(x)
+            x = normalised(self.layer_norm, x)
         features = x.view(shape).transpose(0, 1)
         return features, {"attn": [None], "inner_states": [state.view(shape) for state in states]}
 
@@ -183,8 +183,20 @@ def decoder_layer(
 def _around(layer: Any, norm: nn.Module, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
     """A sublayer with layer norm, dropout and residual."""
     before = layer.normalize_before
-    y = layer.dropout_module(sublayer(norm(x) if before else x)).add_(x)
-    return y if before else norm(y)
+    y = dropped(layer.dropout_module, sublayer(normalised(norm, x) if before else x)).add_(x)
+    return y if before else normalised(norm, y)
+
+
+def normalised(norm: nn.Module, x: Tensor) -> Tensor:
+    """What a layer norm computes; torch's own without the way through its module."""
+    if type(norm) is nn.LayerNorm:
+        return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    return norm(x)  # type: ignore[no-any-return]
+
+
+def dropped(module: Any, x: Tensor) -> Tensor:
+    """What fairseq's dropout computes in training."""
+    return module(x) if module.p > 0 else x
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -196,7 +208,7 @@ def feed_forward(layer: Any, x: Tensor) -> Tensor:
     """:param x: (positions, model)"""
     inner = linear(x, layer.fc1.weight, layer.fc1.bias)
     inner = inner.relu_() if layer.activation_fn is F.relu else layer.activation_fn(inner)
-    return linear(layer.activation_dropout_module(inner), layer.fc2.weight, layer.fc2.bias)
+    return linear(dropped(layer.activation_dropout_module, inner), layer.fc2.weight, layer.fc2.bias)
 
 
 def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, mask: Tensor | None) -> Tensor:
@@ -218,7 +230,7 @@ def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, mask: Tensor |
     scores = torch.bmm(q, k.transpose(1, 2))  # (batch · heads, tgt, keys)
     if mask is not None:
         scores.view(batch, heads, *scores.shape[1:]).add_(mask)
-    weights = attention.dropout_module(torch.softmax(scores, -1))
+    weights = dropped(attention.dropout_module, torch.softmax(scores, -1))
     context = torch.bmm(weights, v).transpose(0, 1).reshape(len(x), -1)  # (tgt · batch, heads · head_dim)
     gate = getattr(out, "gate", None)
     if gate is None:

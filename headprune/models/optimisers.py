@@ -44,16 +44,14 @@ class GateGroup(FairseqOptimizer):
 
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Tensor:
         """Clips both groups, each at its own norm; returns the weights' norm (the gates' if alone)."""
+        gate_norm = self.clip_gates()
+        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm.float()
+
+    def clip_gates(self) -> Tensor:
         for gate in self.gates:
             if gate.grad is not None:
                 torch.nan_to_num_(gate.grad, nan=0.0, posinf=0.0, neginf=0.0)
-        gate_norm = torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
-        if not self.weights:
-            return gate_norm.float()
-        single = all(p.dtype == torch.float32 for p in self.weights)
-        if getattr(self.cfg, "fused", False) and single and aggregate_norm_fn is None:
-            return clip_together(self.weights, max_norm)
-        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn)
+        return torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
 
 
 class FusedAdam(Adam):
@@ -108,20 +106,6 @@ class FusedAdam(Adam):
             state["step"] = done
 
 
-def clip_together(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
-    """What `fairseq.utils.clip_grad_norm_` does, to the last bit, with one call for all tensors.
-
-    :param parameters: in single precision, none of an expert
-    """
-    gradients = [p.grad.detach() for p in parameters if p.grad is not None]
-    if not gradients:
-        return torch.zeros(())
-    norm = torch.norm(torch.stack(torch._foreach_norm(gradients)))
-    if max_norm > 0:
-        torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp_(max=1))
-    return norm
-
-
 @dataclass
 class GatedAdamConfig(FairseqAdamConfig):
     gate_lr: float = GATE_LR
@@ -131,21 +115,50 @@ class GatedAdamConfig(FairseqAdamConfig):
 
 @register_optimizer("gated_adam", dataclass=GatedAdamConfig)
 class GatedAdam(GateGroup, FairseqAdam):
-    """fairseq's Adam; with `fused`, `FusedAdam`, whose gradients are scaled and clipped in few calls, too."""
+    """fairseq's Adam; with `fused`, `FusedAdam`.
+
+    fairseq's trainer scales all gradients, and then clips them. What is fused does both at once, and nothing where the
+    factor of both is 1.
+    """
 
     def __init__(self, cfg: GatedAdamConfig, params: Any) -> None:
         super().__init__(cfg, self.split(cfg, params))
-        if getattr(cfg, "fused", False):
+        self.fused = bool(getattr(cfg, "fused", False))
+        self.factor = 1.0  # of the gradients, still to be applied
+        if self.fused:
             self._optimizer = FusedAdam(self.param_groups, **self.optimizer_config)
 
     def multiply_grads(self, c: Any) -> None:
-        """As fairseq's, without a table of types and devices, of which there is one for each group."""
-        if not getattr(self.cfg, "fused", False) or isinstance(c, Tensor):
+        if self.fused and not isinstance(c, Tensor):
+            self.factor *= c
+        else:
             super().multiply_grads(c)
-            return
-        for members in (self.weights, self.gates):
-            if gradients := [p.grad for p in members if p.grad is not None]:
-                torch._foreach_mul_(gradients, c)
+
+    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Tensor:
+        gradients = [p.grad for p in self.weights if p.grad is not None]
+        single = all(gradient.dtype == torch.float32 for gradient in gradients)
+        if not (self.fused and gradients and single) or aggregate_norm_fn is not None:
+            self.apply_factor(self.weights + self.gates)
+            return super().clip_grad_norm(max_norm, aggregate_norm_fn)
+        norm = self.factor * torch.norm(torch.stack(torch._foreach_norm(gradients)))
+        scale(gradients, self.factor * (min(1.0, max_norm / (float(norm) + 1e-6)) if max_norm > 0 else 1.0))
+        self.apply_factor(self.gates)
+        self.clip_gates()
+        return norm
+
+    def step(self, *args: Any, **kwargs: Any) -> None:
+        self.apply_factor(self.weights + self.gates)
+        super().step(*args, **kwargs)
+
+    def apply_factor(self, parameters: Iterable[Tensor]) -> None:
+        """Scales the gradients of these, and those of no others any more."""
+        scale([p.grad for p in parameters if p.grad is not None], self.factor)
+        self.factor = 1.0
+
+
+def scale(gradients: list[Tensor], factor: float) -> None:
+    if factor != 1 and gradients:
+        torch._foreach_mul_(gradients, factor)
 
 
 @dataclass

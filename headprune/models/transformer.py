@@ -52,7 +52,7 @@ class HeadpruneTransformer(GateTraining, TransformerModel):
 
     def sampled_gates(self) -> Tensor:
         gates = super().sampled_gates()
-        return ordinary_numbers(gates).to(next(self.decoder.parameters()).dtype) if self.lean else gates
+        return ordinary_numbers(gates).to(next(self.parameters()).dtype) if self.lean else gates
 
     @classmethod
     def build_encoder(cls, args: Namespace, src_dict: Any, embed_tokens: Any) -> LeanEncoder:
