@@ -237,7 +237,7 @@ def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, mask: Tensor |
         return linear(context, out.weight, out.bias)
     gate = gate.to(device=x.device, dtype=x.dtype)
     if gate.dim() == 1:  # as a factor of the weights it costs nothing but their size
-        columns = gate.repeat_interleave(attention.head_dim)
+        columns = gate.unsqueeze(1).expand(-1, attention.head_dim).flatten()
         return linear(context, out.weight * columns, out.bias)
     split = context.view(-1, batch, heads, attention.head_dim)
     return linear((split * gate.unsqueeze(-1)).view_as(context), out.weight, out.bias)
