@@ -4,8 +4,9 @@
     python benchmarks/run.py [--rows sampler,step] [--rounds 30] [--threads 1] [--output results/benchmark]
 
 What a row compares takes turns in every round, forwards and backwards, so that a busy machine slows all alike; ratios
-are medians over rounds with quartiles. Writes OUTPUT.json and OUTPUT.md, with the hardware in both. `headprune` gives
-its jobs an allocator that keeps large tensors; so does this to all that it compares, stock fairseq too.
+are medians over rounds with quartiles. Writes OUTPUT.json and OUTPUT.md, with the hardware in both. `headprune` tells
+the allocator of its jobs to keep large tensors; all that is compared here has that, stock fairseq too, unless
+`--allocator default` leaves it as it is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--allocator", choices=["headprune", "default"], default="headprune")
     parser.add_argument("--output", type=Path, default=Path("results/benchmark"), help="without suffix")
     arguments = parser.parse_args()
     arguments.rows = arguments.rows.split(",")
@@ -38,14 +40,16 @@ def parsed() -> argparse.Namespace:
     return arguments
 
 
-def with_allocator(threads: int) -> None:
-    """Starts this program again with what must be set before it is read."""
+def with_environment(threads: int, allocator: str) -> None:
+    """Starts this program again with what is read before it is."""
     from headprune.__main__ import ALLOCATOR
 
-    wanted = ALLOCATOR | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    wanted: dict[str, str | None] = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    wanted |= {name: value if allocator == "headprune" else None for name, value in ALLOCATOR.items()}
     if any(os.environ.get(name) != value for name, value in wanted.items()):
-        os.environ.update(wanted)
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+        kept = {name: value for name, value in os.environ.items() if name not in wanted}
+        kept |= {name: value for name, value in wanted.items() if value is not None}
+        os.execve(sys.executable, [sys.executable, *sys.argv], kept)
 
 
 def machine(threads: int) -> dict[str, Any]:
@@ -65,7 +69,9 @@ def table(results: dict[str, Any]) -> str:
     """As Markdown."""
     found = results["machine"]
     name, threads = found["processor"]["name"], found["threads"]
-    lines = [f"{name}, {found['cores']} cores, {threads} threads, torch {found['libraries']['torch']}", ""]
+    told = f"{name} ({found['processor']['kernels']}), {found['cores']} cores, threads: {threads}"
+    told += f", torch {found['libraries']['torch']}, allocator: {results['settings']['allocator']}"
+    lines = [told, ""]
     lines += ["| row | what | ms | ms of processor time | ratio | ratio of processor time | target | note |"]
     lines += ["|" + " --- |" * 8]
     for line in results["lines"]:
@@ -79,14 +85,15 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     arguments = parsed()
-    with_allocator(arguments.threads)
+    with_environment(arguments.threads, arguments.allocator)
     warnings.simplefilter("ignore")
     import torch
     from rows.base import Settings
 
     torch.set_num_threads(arguments.threads)
     settings = Settings(arguments.rounds, arguments.threads, arguments.seed)
-    results: dict[str, Any] = {"machine": machine(arguments.threads), "settings": vars(settings), "lines": []}
+    results: dict[str, Any] = {"machine": machine(arguments.threads), "settings": dict(vars(settings)), "lines": []}
+    results["settings"] |= {"allocator": arguments.allocator}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     for row in arguments.rows:
         measured = importlib.import_module(f"rows.{row}").measure(settings)

@@ -16,7 +16,7 @@ PROFILED = ("stock", "ungated", "dsp, pipelined")
 PARTS = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::addmm_"),
     "attention": ("attention_for_cpu", "aten::bmm", "aten::baddbmm", "aten::_softmax"),
-    "loss": ("log_softmax", "nll_loss", "aten::gather", "aten::scatter", "aten::logsumexp"),
+    "loss": ("log_softmax", "CrossEntropy", "aten::gather", "aten::scatter", "aten::logsumexp"),
     "layer norms": ("native_layer_norm",),
     "optimiser": ("Optimizer.step", "adam", "addcdiv", "addcmul", "aten::sqrt", "foreach", "vector_norm"),
     "copies and fills": ("aten::copy_", "aten::fill_", "aten::cat", "aten::index", "embedding"),

@@ -39,8 +39,8 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         needs = ctx.needs_input_grad
         whole = weight.sum(0)  # Σ_v z_v of all targets is a product with it
         loss, nll = features.new_zeros(()), features.new_zeros(())
-        gradients = [torch.empty_like(features) if needs[0] else None, torch.zeros_like(weight) if needs[1] else None]
-        for start in range(0, len(features), ROWS):
+        gradients = [torch.empty_like(features) if needs[0] else None, torch.empty_like(weight) if needs[1] else None]
+        for start in range(0, max(len(features), 1), ROWS):
             x, y = features[start : start + ROWS], target[start : start + ROWS].unsqueeze(1)
             logits = x @ weight.t()  # (targets, vocabulary)
             chosen = logits.gather(1, y)
@@ -56,7 +56,7 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
             if gradients[0] is not None:
                 torch.mm(p, weight, out=gradients[0][start : start + ROWS]).sub_(whole, alpha=other)
             if gradients[1] is not None:
-                gradients[1].addmm_(p.t(), x).sub_(x.sum(0), alpha=other)
+                gradients[1].addmm_(p.t(), x, beta=float(start > 0)).sub_(x.sum(0), alpha=other)
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(nll)
         return loss, nll

@@ -150,6 +150,11 @@ class GatedAdam(GateGroup, FairseqAdam):
         self.apply_factor(self.weights + self.gates)
         super().step(*args, **kwargs)
 
+    def zero_grad(self) -> None:
+        """As fairseq's, which looks at every parameter twice."""
+        for parameter in self.weights + self.gates:
+            parameter.grad = None
+
     def apply_factor(self, parameters: Iterable[Tensor]) -> None:
         """Scales the gradients of these, and those of no others any more."""
         scale([p.grad for p in parameters if p.grad is not None], self.factor)
