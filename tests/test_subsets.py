@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from headprune import subsets
+from headprune.method.audit import watching
 from headprune.relaxations import gumbel, plain_subset_sample, subset_sample
 from headprune.system import compiled
 
@@ -111,6 +112,19 @@ def test_processes_that_compile_at_the_same_time_all_succeed(fresh: Path) -> Non
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert [path.suffix for path in fresh.iterdir()] == [".so"]
+
+
+@needs_compiler
+def test_a_method_may_be_the_first_to_need_it(fresh: Path) -> None:
+    """What is watched for files and programs that it reaches for is blamed for none of the library's own."""
+    subsets._functions.cache_clear()
+    with watching() as seen:
+        subset_sample(torch.zeros(3), 1, 1.0)
+    assert list(fresh.iterdir())
+    assert seen.opened == []
+    with watching() as seen, fresh.parent.joinpath("file").open("w", encoding="utf-8"):
+        assert not compiled.compiling()
+    assert len(seen.opened) == 1
 
 
 @needs_compiler

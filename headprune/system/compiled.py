@@ -22,6 +22,13 @@ COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-fno-math-errno", "-fPIC", "-shared")
 PATIENCE = 60  # seconds
 
+_compiling = False
+
+
+def compiling() -> bool:
+    """Whether this process is compiling: what it opens and starts now is the library's, not that of its caller."""
+    return _compiling
+
 
 @cache
 def library(source: str) -> ctypes.CDLL | None:
@@ -56,9 +63,14 @@ def _compile(compiler: str, source: str, path: Path) -> None:
     """:raises OSError: the folder cannot be written.
     :raises subprocess.SubprocessError: the compiler fails, or takes too long.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as work:
-        made = Path(work) / "library.so"
-        command = [compiler, *FLAGS, "-x", "c", "-", "-o", str(made), "-lm"]
-        subprocess.run(command, input=source.encode(), check=True, capture_output=True, timeout=PATIENCE)
-        made.replace(path)
+    global _compiling
+    _compiling = True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as work:
+            made = Path(work) / "library.so"
+            command = [compiler, *FLAGS, "-x", "c", "-", "-o", str(made), "-lm"]
+            subprocess.run(command, input=source.encode(), check=True, capture_output=True, timeout=PATIENCE)
+            made.replace(path)
+    finally:
+        _compiling = False
