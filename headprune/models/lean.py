@@ -236,9 +236,13 @@ def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, mask: Tensor |
     if gate is None:
         return linear(context, out.weight, out.bias)
     gate = gate.to(device=x.device, dtype=x.dtype)
-    if gate.dim() == 1:  # as a factor of the weights it costs nothing but their size
+    if gate.dim() == 1:
         columns = gate.unsqueeze(1).expand(-1, attention.head_dim).flatten()
-        return linear(context, out.weight * columns, out.bias)
+        if (
+            out.weight.requires_grad
+        ):  # as a factor of the weights, whose gradient is computed anyway, it is the cheapest
+            return linear(context, out.weight * columns, out.bias)
+        return linear(context * columns, out.weight, out.bias)
     split = context.view(-1, batch, heads, attention.head_dim)
     return linear((split * gate.unsqueeze(-1)).view_as(context), out.weight, out.bias)
 
