@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor
 
+from headprune import subsets
+
 SELECTED = 1e-12  # a head whose probability is within this of 1 counts as drawn
 HARD = 1e-3  # below this temperature the chain of softmaxes passes no gradient from pass to pass
 STRETCH = (-0.1, 1.1)  # limits of the stretched hard-concrete distribution
@@ -41,19 +43,47 @@ def subset_sample(
     (else a gap of more than 708 takes it twice), and below τ = 1e-3 no gradient flows from pass to pass (else up to K
     factors of 1/τ multiply and overflow). Computed in float64, returned in the dtype of `logits`.
 
-    :param logits: importance logits w (N,)
+    On the CPU of a machine with a C compiler all passes are one call (`headprune.subsets`), with a first derivative
+    only; elsewhere it is `plain_subset_sample`.
+
+    :param logits: importance logits w (N,), or of several draws (…, N)
     :param budget: K, heads to keep
     :param temperature: τ > 0
-    :param noise: the Gumbel noise to add (N,); zeros for none; drawn from `generator` when None
-    :returns: gates (N,)
+    :param noise: the Gumbel noise to add (N,) or (…, N); zeros for none; drawn from `generator` when None
+    :returns: gates (N,) or (…, N)
     :raises ValueError: K outside 0…N, or τ ≤ 0.
     """
-    _check_budget(budget, logits.numel())
+    scores = _perturbed(logits, budget, temperature, noise, generator)
+    if not subsets.available(scores):
+        return _plain_gates(scores, budget, temperature).to(logits.dtype)
+    rule = subsets.Rule(budget, float(temperature), SELECTED, bool(temperature < HARD))
+    return subsets.subset_gates(scores, rule).to(logits.dtype)
+
+
+def plain_subset_sample(
+    logits: Tensor,
+    budget: int,
+    temperature: float,
+    noise: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """`subset_sample` pass by pass in torch, on any device: what it is tested against."""
+    scores = _perturbed(logits, budget, temperature, noise, generator)
+    return _plain_gates(scores, budget, temperature).to(logits.dtype)
+
+
+def _perturbed(
+    logits: Tensor, budget: int, temperature: float, noise: Tensor | None, generator: torch.Generator | None
+) -> Tensor:
+    _check_budget(budget, logits.shape[-1])
     if not temperature > 0:
         raise ValueError(f"temperature {temperature} is not positive")
     if noise is None:
         noise = gumbel(logits.shape, generator).to(logits.device)
-    scores = logits.double() + noise.double()
+    return logits.double() + noise.double()
+
+
+def _plain_gates(scores: Tensor, budget: int, temperature: float) -> Tensor:
     gates = 0 * scores.nan_to_num()  # at K = 0, too, the gates depend on the logits
     for _ in range(budget):
         probabilities = torch.softmax(scores / temperature, dim=-1)
@@ -62,7 +92,7 @@ def subset_sample(
         certain = 1 - taken < SELECTED
         left = torch.where(certain, torch.ones_like(taken), 1 - taken)  # keeps log and its gradient finite
         scores = (scores + torch.log(left)).masked_fill(certain, -math.inf)
-    return gates.to(logits.dtype)
+    return gates
 
 
 def top_k(logits: Tensor, budget: int) -> Tensor:

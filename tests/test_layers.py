@@ -22,6 +22,7 @@ ORDER = (
     "statistics",
     "heads",
     "gates",
+    "subsets",
     "relaxations",
     "importance",
     "method",

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import headprune
+from headprune.system.compiled import compiling
 
 PACKAGE = Path(headprune.__file__).resolve().parent
 
@@ -65,7 +66,7 @@ def _install_audit() -> None:
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     global _looking
-    if _seen is None or _looking:
+    if _seen is None or _looking or compiling():
         return
     if event in _OPENING:
         if event != "open":

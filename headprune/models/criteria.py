@@ -21,6 +21,13 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from headprune.importance import token_losses
+from headprune.models.lean import applies
+from headprune.models.losses import smoothed_cross_entropy
+
+
+def is_lean(model: Any) -> bool:
+    """Whether a model itself, not a wrapper of several workers around it, takes the lean way now."""
+    return bool(vars(model).get("lean")) and applies(model.decoder)
 
 
 @register_criterion("gated_label_smoothed_cross_entropy", dataclass=LabelSmoothedCrossEntropyCriterionConfig)
@@ -33,10 +40,26 @@ class GatedLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
     """
 
     def forward(self, model: Any, sample: Mapping[str, Any], reduce: bool = True) -> Any:
-        loss, sample_size, logging_output = super().forward(model, sample, reduce)
+        plain = not reduce or self.report_accuracy or self.ignore_prefix_size
+        if not plain and is_lean(model):
+            loss, sample_size, logging_output = self.lean_forward(model, sample)
+        else:
+            loss, sample_size, logging_output = super().forward(model, sample, reduce)
         if model.training and hasattr(model, "gate_penalty"):
             loss = loss + sample_size * model.gate_penalty()
         return loss, sample_size, logging_output
+
+    def lean_forward(self, model: Any, sample: Mapping[str, Any]) -> tuple[Tensor, int, dict[str, Any]]:
+        """The same loss from hidden states, of padding none; see `smoothed_cross_entropy`."""
+        features = model(**sample["net_input"], features_only=True)[0]  # (batch, tgt, model)
+        target = sample["target"].t().flatten()
+        real = target.ne(self.padding_idx).nonzero().squeeze(1)
+        features = features.transpose(0, 1).flatten(0, 1).index_select(0, real)
+        weight = model.decoder.output_projection.weight
+        loss, nll_loss = smoothed_cross_entropy(features, weight, target.index_select(0, real), self.eps)
+        sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
+        counts = {"ntokens": sample["ntokens"], "nsentences": sample["target"].size(0), "sample_size": sample_size}
+        return loss, sample_size, {"loss": loss.data, "nll_loss": nll_loss.data, **counts}
 
 
 @register_criterion("gated_cross_entropy", dataclass=CrossEntropyCriterionConfig)

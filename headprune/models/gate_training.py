@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headprune.gates import install, set_gates
-from headprune.heads import TYPES, HeadMask, HeadSpace, Scope
+from headprune.gates import call_projections, install, set_gates, set_module_gates
+from headprune.heads import TYPES, HeadMask, HeadSpace, Scope, attention_points
 from headprune.method import GateMethod, Progress, load_methods, unknown
 from headprune.method.guards import undisturbed
 
@@ -88,6 +88,7 @@ class GateTraining(nn.Module):
                 parameter.requires_grad_(False)
         self._scope = Scope(tuple(args.gate_types.split(",")), args.gate_min_per_module)
         space = HeadSpace.of(self)
+        self._points, self._heads = attention_points(self), len(space)  # finding them takes as long as drawing gates
         gated = self._scope.subspace(space)
         self._gated = torch.tensor([space.heads.index(head) for head in gated])
         with undisturbed(args.gate_method):  # what it drew, the weights and the order of the data would lack
@@ -119,13 +120,14 @@ class GateTraining(nn.Module):
         assert self.gate_method is not None
         with undisturbed(self._what("sample")):
             gates = self.gate_method.sample(self._next_draw())
-        whole = gates.new_ones(len(HeadSpace.of(self)))
+        whole = gates.new_ones(self._heads)
         return whole.index_copy(0, self._gated.to(gates.device), gates)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.gate_method is not None:
             if self.training:
-                set_gates(self, self.sampled_gates())
+                call_projections(self._points, always=True)
+                set_module_gates(self._points, self.sampled_gates())
             else:
                 self.close_pruned_heads()
         return super().forward(*args, **kwargs)
@@ -134,6 +136,8 @@ class GateTraining(nn.Module):
         """The method's penalty at the progress of the last training forward; 0 without a gate method."""
         if self.gate_method is None or self._progress is None:
             return 0.0
+        if type(self.gate_method).penalty is GateMethod.penalty:  # the contract's own, 0: nothing to guard
+            return self.gate_method.penalty(self._progress)
         with undisturbed(self._what("penalty")):
             return self.gate_method.penalty(self._progress)
 

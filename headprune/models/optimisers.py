@@ -14,7 +14,7 @@ import torch
 from fairseq import utils
 from fairseq.dataclass import FairseqDataclass
 from fairseq.optim import FairseqOptimizer, register_optimizer
-from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
+from fairseq.optim.adam import Adam, FairseqAdam, FairseqAdamConfig
 from omegaconf import II
 from torch import Tensor
 
@@ -44,25 +44,126 @@ class GateGroup(FairseqOptimizer):
 
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Tensor:
         """Clips both groups, each at its own norm; returns the weights' norm (the gates' if alone)."""
+        gate_norm = self.clip_gates()
+        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm.float()
+
+    def clip_gates(self) -> Tensor:
         for gate in self.gates:
             if gate.grad is not None:
                 torch.nan_to_num_(gate.grad, nan=0.0, posinf=0.0, neginf=0.0)
-        gate_norm = torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
-        return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm.float()
+        return torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
+
+
+class FusedAdam(Adam):
+    """fairseq's Adam with one call of torch for all tensors that have made as many steps; state and numbers are the
+    same but for rounding.
+
+    fairseq adds ε to √v before it corrects the bias of v, torch's fused kernel afterwards: it is given ε / √(1 − β2ᵗ).
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        if any(p.dtype not in (torch.float32, torch.float64) for group in self.param_groups for p in group["params"]):
+            return super().step(closure)
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for members in self._alike(group["params"]):
+                self._update(members, group)
+        return loss
+
+    def _alike(self, params: Iterable[Tensor]) -> list[list[Tensor]]:
+        """Those with a gradient, by type, device and steps made so far; what has made none gets its state."""
+        groups: dict[Any, list[Tensor]] = {}
+        for p in params:
+            if p.grad is not None:
+                state = self.state[p]
+                if not state:
+                    state |= {"step": 0, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+                groups.setdefault((p.dtype, p.device, int(state["step"])), []).append(p)
+        return list(groups.values())
+
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        states, gradients = [self.state[p] for p in params], [p.grad for p in params if p.grad is not None]
+        done = int(states[0]["step"]) + 1
+        beta1, beta2 = group["betas"]
+        steps = [torch.tensor(float(done), device=params[0].device)] * len(params)
+        torch._fused_adamw_(
+            params,
+            gradients,
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            steps,
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"] / (1 - beta2**done) ** 0.5,
+            amsgrad=False,
+            maximize=False,
+        )
+        for state in states:
+            state["step"] = done
 
 
 @dataclass
 class GatedAdamConfig(FairseqAdamConfig):
     gate_lr: float = GATE_LR
     gate_clip_norm: float = GATE_CLIP_NORM
+    fused: bool = field(default=False, metadata={"help": "one call for all tensors, other rounding"})
 
 
 @register_optimizer("gated_adam", dataclass=GatedAdamConfig)
 class GatedAdam(GateGroup, FairseqAdam):
-    """fairseq's Adam."""
+    """fairseq's Adam; with `fused`, `FusedAdam`.
+
+    fairseq's trainer scales all gradients, and then clips them. What is fused does both at once, and nothing where the
+    factor of both is 1.
+    """
 
     def __init__(self, cfg: GatedAdamConfig, params: Any) -> None:
         super().__init__(cfg, self.split(cfg, params))
+        self.fused = bool(getattr(cfg, "fused", False))
+        self.factor = 1.0  # of the gradients, still to be applied
+        if self.fused:
+            self._optimizer = FusedAdam(self.param_groups, **self.optimizer_config)
+
+    def multiply_grads(self, c: Any) -> None:
+        if self.fused and not isinstance(c, Tensor):
+            self.factor *= c
+        else:
+            super().multiply_grads(c)
+
+    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Tensor:
+        gradients = [p.grad for p in self.weights if p.grad is not None]
+        single = all(gradient.dtype == torch.float32 for gradient in gradients)
+        if not (self.fused and gradients and single) or aggregate_norm_fn is not None:
+            self.apply_factor(self.weights + self.gates)
+            return super().clip_grad_norm(max_norm, aggregate_norm_fn)
+        norm = self.factor * torch.norm(torch.stack(torch._foreach_norm(gradients)))
+        scale(gradients, self.factor * (min(1.0, max_norm / (float(norm) + 1e-6)) if max_norm > 0 else 1.0))
+        self.apply_factor(self.gates)
+        self.clip_gates()
+        return norm
+
+    def step(self, *args: Any, **kwargs: Any) -> None:
+        self.apply_factor(self.weights + self.gates)
+        super().step(*args, **kwargs)
+
+    def zero_grad(self) -> None:
+        """As fairseq's, which looks at every parameter twice."""
+        for parameter in self.weights + self.gates:
+            parameter.grad = None
+
+    def apply_factor(self, parameters: Iterable[Tensor]) -> None:
+        """Scales the gradients of these, and those of no others any more."""
+        scale([p.grad for p in parameters if p.grad is not None], self.factor)
+        self.factor = 1.0
+
+
+def scale(gradients: list[Tensor], factor: float) -> None:
+    if factor != 1 and gradients:
+        torch._foreach_mul_(gradients, factor)
 
 
 @dataclass

@@ -7,10 +7,13 @@ from argparse import Namespace
 from typing import Any
 
 from fairseq.models import register_model, register_model_architecture
+from fairseq.models.transformer import TransformerConfig
 from fairseq.models.transformer.transformer_legacy import TransformerModel, base_architecture
+from torch import Tensor
 
 from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
+from headprune.models.lean import LeanDecoder, LeanEncoder, ordinary, ordinary_numbers
 
 ARCHITECTURE = "headprune_transformer"
 
@@ -22,10 +25,13 @@ class HeadpruneTransformer(GateTraining, TransformerModel):
     `--keep-heads` rebuilds the shape of a pruned model; `--gate-…` attach a gate method.
     """
 
+    lean = False
+
     @classmethod
     def add_args(cls, parser: Any) -> None:
         TransformerModel.add_args(parser)
         add_gate_arguments(parser)
+        parser.add_argument("--lean", action="store_true", help="train with fewer and larger operations")
         parser.add_argument(
             "--keep-heads",
             metavar="JSON",
@@ -38,7 +44,24 @@ class HeadpruneTransformer(GateTraining, TransformerModel):
         if getattr(args, "keep_heads", None):
             shrink(model, {name: tuple(kept) for name, kept in json.loads(args.keep_heads).items()})
         model.attach_gates(args)
+        parts = (model.encoder, model.decoder)
+        model.lean = bool(getattr(args, "lean", False)) and all(map(ordinary, parts))
+        for part in parts:
+            part.lean = model.lean
         return model
+
+    def sampled_gates(self) -> Tensor:
+        gates = super().sampled_gates()
+        return ordinary_numbers(gates).to(next(self.parameters()).dtype) if self.lean else gates
+
+    @classmethod
+    def build_encoder(cls, args: Namespace, src_dict: Any, embed_tokens: Any) -> LeanEncoder:
+        return LeanEncoder(TransformerConfig.from_namespace(args), src_dict, embed_tokens)
+
+    @classmethod
+    def build_decoder(cls, args: Namespace, tgt_dict: Any, embed_tokens: Any) -> LeanDecoder:
+        cfg = TransformerConfig.from_namespace(args)
+        return LeanDecoder(cfg, tgt_dict, embed_tokens, no_encoder_attn=cfg.no_cross_attention)
 
 
 @register_model_architecture(ARCHITECTURE, ARCHITECTURE)

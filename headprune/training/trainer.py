@@ -86,6 +86,15 @@ def optimisation_arguments(t: Optimisation) -> list[Any]:
     return [*argv, *distributed.arguments(t.workers)]
 
 
+def fast_arguments(optimiser: str) -> list[str]:
+    """What makes a training of a Transformer fast, and differ from stock fairseq's by rounding (docs/performance.md);
+    without them it is stock fairseq's bit for bit.
+
+    :param optimiser: as in `Optimisation`
+    """
+    return ["--lean", *(["--fused"] if optimiser == "adam" else [])]
+
+
 def schedule_arguments(t: Optimisation) -> list[Any]:
     if t.schedule == "constant":
         return ["--lr-scheduler", "fixed", "--warmup-updates", t.warmup]

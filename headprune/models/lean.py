@@ -1,0 +1,268 @@
+"""The training forward of a Transformer with fewer and larger operations, over the parameters of fairseq's modules.
+
+Same function, same random numbers, other rounding: one product for queries, keys and values, whose result the heads
+read in place; scores in one batched product for all heads and sentences; positions of a batch in one row of a matrix
+from the first layer to the last. Evaluation, and whatever is not an ordinary layer, stays with fairseq's own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from fairseq.models.transformer import TransformerDecoderBase, TransformerEncoderBase
+from fairseq.modules import MultiheadAttention
+from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
+from torch import Tensor, nn
+
+LAYERS = (TransformerEncoderLayerBase, TransformerDecoderLayerBase)
+ODD_PARTS = ("quant_noise", "project_in_dim", "project_out_dim", "adaptive_softmax")
+ODD_SUBLAYERS = ("attn_ln", "c_attn", "ffn_layernorm", "w_resid")
+NEGLIGIBLE = 1e-30  # a gate below it is taken for 0: its products would be too small for ordinary arithmetic, and slow
+
+
+class LeanEncoder(TransformerEncoderBase):
+    """fairseq's encoder; while it trains and `lean` is set, by way of `encoder_layer`."""
+
+    lean = False
+
+    def forward_scriptable(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor | None = None,
+        return_all_hiddens: bool = False,
+        token_embeddings: Tensor | None = None,
+    ) -> dict[str, list[Any]]:
+        if token_embeddings is not None or not applies(self):
+            return super().forward_scriptable(src_tokens, src_lengths, return_all_hiddens, token_embeddings)  # type: ignore[no-any-return]
+        padding = src_tokens.eq(self.padding_idx)
+        padded = bool(padding.any())
+        embedded, encoder_embedding = self.forward_embedding(src_tokens)
+        if padded:
+            embedded = embedded * ~padding.unsqueeze(-1)
+        shape = embedded.transpose(0, 1).shape
+        x = embedded.transpose(0, 1).reshape(-1, shape[-1])  # (src · batch, model)
+        mask = key_mask(padding, x.dtype) if padded else None
+        states = [x]
+        for layer in self.layers:
+            x = encoder_layer(layer, x, shape[1], mask)
+            states.append(x)
+        if self.layer_norm is not None:
+            x = normalised(self.layer_norm, x)
+        return {
+            "encoder_out": [x.view(shape)],
+            "encoder_padding_mask": [padding],
+            "encoder_embedding": [encoder_embedding],
+            "encoder_states": [state.view(shape) for state in states] if return_all_hiddens else [],
+            "fc_results": [],
+            "src_tokens": [],
+            "src_lengths": [(~padding).sum(dim=1, dtype=torch.int32).reshape(-1, 1)],
+        }
+
+
+class LeanDecoder(TransformerDecoderBase):
+    """fairseq's decoder; while it trains and `lean` is set, by way of `decoder_layer`, and without alignments."""
+
+    lean = False
+
+    def extract_features(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: dict[str, list[Tensor]] | None,
+        incremental_state: Any = None,
+        full_context_alignment: bool = False,
+        alignment_layer: int | None = None,
+        alignment_heads: int | None = None,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        unusual = incremental_state is not None or full_context_alignment or alignment_layer is not None
+        if unusual or encoder_out is None or not applies(self):
+            return super().extract_features(  # type: ignore[no-any-return]
+                prev_output_tokens,
+                encoder_out,
+                incremental_state,
+                full_context_alignment,
+                alignment_layer,
+                alignment_heads,
+            )
+        memory, source_padding = encoder_out["encoder_out"][0], encoder_out["encoder_padding_mask"][0]
+        padding = prev_output_tokens.eq(self.padding_idx)
+        x = self.embed_scale * self.embed_tokens(prev_output_tokens)
+        if self.embed_positions is not None:
+            x = x + self.embed_positions(prev_output_tokens)
+        if self.layernorm_embedding is not None:
+            x = self.layernorm_embedding(x)
+        x = self.dropout_module(x).transpose(0, 1)
+        shape = x.shape
+        x = x.reshape(-1, shape[-1])  # (tgt · batch, model)
+        causal = self.buffered_future_mask(x[: shape[0]])
+        own = causal + key_mask(padding, x.dtype) if bool(padding.any()) else causal
+        cross = key_mask(source_padding, x.dtype) if bool(source_padding.any()) else None
+        states = [x]
+        for layer in self.layers:
+            x = decoder_layer(layer, x, shape[1], memory.flatten(0, 1), own, cross)
+            states.append(x)
+        if self.layer_norm is not None:
+            x = normalised(self.layer_norm, x)
+        features = x.view(shape).transpose(0, 1)
+        return features, {"attn": [None], "inner_states": [state.view(shape) for state in states]}
+
+
+def applies(part: Any) -> bool:
+    """Whether an encoder or decoder takes the lean way now: told to, in training, in single or double precision, and
+    made of ordinary layers only."""
+    return (
+        part.lean
+        and part.training
+        and part.embed_tokens.weight.dtype in (torch.float32, torch.float64)
+        and all(type(layer) in LAYERS for layer in part.layers)
+        and all(plain_attention(attention) for layer in part.layers for attention in attentions(layer))
+    )
+
+
+def ordinary(part: Any) -> bool:
+    """Whether an encoder or decoder is made of nothing that only fairseq's code knows: no noise on weights, no dropped
+    layers, no scaled sublayers, no adaptive softmax."""
+    odd = [getattr(part, name, None) for name in ODD_PARTS]
+    odd += [getattr(layer, name, None) for layer in part.layers for name in ODD_SUBLAYERS]
+    return (
+        all(each is None for each in odd)
+        and type(part.layers) is nn.ModuleList
+        and not getattr(part, "cross_self_attention", False)
+        and not any(layer.quant_noise for layer in part.layers)
+    )
+
+
+def attentions(layer: Any) -> list[Any]:
+    """The modules of attention of a layer."""
+    return [each for each in (layer.self_attn, getattr(layer, "encoder_attn", None)) if each is not None]
+
+
+def plain_attention(attention: Any) -> bool:
+    """A module of attention as fairseq's Transformers have it, or one that lost all its heads."""
+    return attention.num_heads == 0 or (
+        isinstance(attention, MultiheadAttention)
+        and not attention.use_xformers
+        and attention.q_proj.bias is not None
+        and attention.bias_k is None
+        and not attention.add_zero_attn
+        and getattr(attention.out_proj, "probes", None) is None
+    )
+
+
+def key_mask(padding: Tensor, dtype: torch.dtype) -> Tensor:
+    """−∞ at keys that are padding, to add to scores.
+
+    :param padding: (batch, keys)
+    :returns: (batch, 1, 1, keys)
+    """
+    zeros = torch.zeros(padding.shape, dtype=dtype, device=padding.device)
+    return zeros.masked_fill(padding, float("-inf"))[:, None, None]
+
+
+def encoder_layer(layer: Any, x: Tensor, batch: int, mask: Tensor | None) -> Tensor:
+    """:param x: (src · batch, model)"""
+    x = _around(layer, layer.self_attn_layer_norm, x, lambda y: attend(layer.self_attn, y, y, batch, mask))
+    return _around(layer, layer.final_layer_norm, x, lambda y: feed_forward(layer, y))
+
+
+def decoder_layer(
+    layer: Any, x: Tensor, batch: int, memory: Tensor, own: Tensor | None, cross: Tensor | None
+) -> Tensor:
+    """:param x: (tgt · batch, model)
+    :param memory: (src · batch, model)
+    """
+    x = _around(layer, layer.self_attn_layer_norm, x, lambda y: attend(layer.self_attn, y, y, batch, own))
+    if layer.encoder_attn is not None:
+        norm = layer.encoder_attn_layer_norm
+        x = _around(layer, norm, x, lambda y: attend(layer.encoder_attn, y, memory, batch, cross))
+    return _around(layer, layer.final_layer_norm, x, lambda y: feed_forward(layer, y))
+
+
+def _around(layer: Any, norm: nn.Module, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+    """A sublayer with layer norm, dropout and residual."""
+    before = layer.normalize_before
+    y = dropped(layer.dropout_module, sublayer(normalised(norm, x) if before else x)).add_(x)
+    return y if before else normalised(norm, y)
+
+
+def normalised(norm: nn.Module, x: Tensor) -> Tensor:
+    """What a layer norm computes; torch's own without the way through its module."""
+    if type(norm) is nn.LayerNorm:
+        return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    return norm(x)  # type: ignore[no-any-return]
+
+
+def dropped(module: Any, x: Tensor) -> Tensor:
+    """What fairseq's dropout computes in training."""
+    return module(x) if module.p > 0 else x
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x Wᵀ + b, the sum in place of the product: torch's own `linear` first copies b into every row of the result."""
+    return torch.mm(x, weight.t()).add_(bias)
+
+
+def feed_forward(layer: Any, x: Tensor) -> Tensor:
+    """:param x: (positions, model)"""
+    inner = linear(x, layer.fc1.weight, layer.fc1.bias)
+    inner = inner.relu_() if layer.activation_fn is F.relu else layer.activation_fn(inner)
+    return linear(dropped(layer.activation_dropout_module, inner), layer.fc2.weight, layer.fc2.bias)
+
+
+def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, mask: Tensor | None) -> Tensor:
+    """What a module of attention computes.
+
+    :param x: queries (tgt · batch, model)
+    :param memory: keys and values (keys · batch, model); `x` itself in self-attention
+    :param mask: to add to the scores (batch or 1, heads or 1, tgt or 1, keys)
+    :returns: (tgt · batch, model)
+    """
+    heads, out = attention.num_heads, attention.out_proj
+    if heads == 0:
+        bias = out["bias"] if "bias" in out else x.new_zeros(x.shape[-1])
+        return bias.to(x.dtype).repeat(len(x), 1)
+    if memory is x:
+        q, k, v = _heads_of(attention, x, batch, "qkv")
+    else:
+        (q,), (k, v) = _heads_of(attention, x, batch, "q"), _heads_of(attention, memory, batch, "kv")
+    scores = torch.bmm(q, k.transpose(1, 2))  # (batch · heads, tgt, keys)
+    if mask is not None:
+        scores.view(batch, heads, *scores.shape[1:]).add_(mask)
+    weights = dropped(attention.dropout_module, torch.softmax(scores, -1))
+    context = torch.bmm(weights, v).transpose(0, 1).reshape(len(x), -1)  # (tgt · batch, heads · head_dim)
+    gate = getattr(out, "gate", None)
+    if gate is None:
+        return linear(context, out.weight, out.bias)
+    gate = gate.to(device=x.device, dtype=x.dtype)
+    if gate.dim() == 1:
+        columns = gate.unsqueeze(1).expand(-1, attention.head_dim).flatten()
+        if (
+            out.weight.requires_grad
+        ):  # as a factor of the weights, whose gradient is computed anyway, it is the cheapest
+            return linear(context, out.weight * columns, out.bias)
+        return linear(context * columns, out.weight, out.bias)
+    split = context.view(-1, batch, heads, attention.head_dim)
+    return linear((split * gate.unsqueeze(-1)).view_as(context), out.weight, out.bias)
+
+
+def _heads_of(attention: Any, x: Tensor, batch: int, names: str) -> tuple[Tensor, ...]:
+    """Queries, keys or values of all heads, the queries scaled, each (batch · heads, positions, head_dim).
+
+    One product with the rows of all `names` of a head beside each other; the results are views of it.
+    """
+    heads, width = attention.num_heads, attention.head_dim
+    projections = [getattr(attention, f"{name}_proj") for name in names]
+    weights = [projection.weight.view(heads, width, -1) for projection in projections]
+    biases = [projection.bias.view(heads, width) for projection in projections]
+    if names[0] == "q":
+        weights[0], biases[0] = attention.scaling * weights[0], attention.scaling * biases[0]
+    product = linear(x, torch.stack(weights, 1).flatten(0, 2), torch.stack(biases, 1).flatten())
+    parts = product.view(-1, batch * heads, len(names), width).unbind(2)
+    return tuple(part.transpose(0, 1) for part in parts)
+
+
+def ordinary_numbers(gates: Tensor) -> Tensor:
+    """Gates of which those that are too small to matter, and would slow down what they are multiplied with, are 0."""
+    return gates.masked_fill(gates.detach().abs() < NEGLIGIBLE, 0)

@@ -1,0 +1,39 @@
+"""What the benchmark times is the same computation: single updates of the size of `quick` against stock fairseq's."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import synthetic
+import torch
+
+UPDATES = 5
+
+
+def resume(trainer: Any, from_other: Any) -> None:
+    """Weights and moments of another trainer, in groups of its own."""
+    trainer.model.load_state_dict(from_other.model.state_dict())
+    state = copy.deepcopy(from_other.optimizer.state_dict()["state"])
+    if state:
+        groups = trainer.optimizer.state_dict()["param_groups"]
+        trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_fast_update_is_stock_fairseqs_within_1e_5(dropout: float) -> None:
+    """Every weight, at the peak rate of 0.004, from the same state at every update."""
+    words = synthetic.dictionary()
+    kinds = (synthetic.STOCK, synthetic.OURS)
+    arguments = [[*synthetic.arguments(*kind, dropout=dropout), "--warmup-updates", "1"] for kind in kinds]
+    stock, fast = (synthetic.trainer(argv, words, seed=1) for argv in arguments)
+    assert fast.model.lean
+    assert fast.optimizer.fused
+    for batch in synthetic.batches(words, UPDATES, seed=1):
+        resume(fast, stock)
+        for trainer in (stock, fast):
+            trainer.train_step([batch])
+        for (name, one), other in zip(stock.model.named_parameters(), fast.model.parameters(), strict=True):
+            torch.testing.assert_close(other, one, rtol=0, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+    assert stock.get_lr() == pytest.approx(0.004, rel=0.01)

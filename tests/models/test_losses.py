@@ -1,0 +1,70 @@
+"""The loss from hidden states against fairseq's, by value and derivative, in float64 within 1e-10."""
+
+from __future__ import annotations
+
+import headprune.models.compat  # noqa: F401
+
+import pytest
+import torch
+from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_loss
+from torch import Tensor
+
+from headprune.models import losses
+from headprune.models.losses import smoothed_cross_entropy
+
+TARGETS, WIDTH, WORDS = 11, 6, 30
+
+
+def made_up(scale: float = 1.0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states, output weights and targets."""
+    generator = torch.Generator().manual_seed(1)
+    features = scale * torch.randn(TARGETS, WIDTH, generator=generator, dtype=dtype)
+    weight = torch.randn(WORDS, WIDTH, generator=generator, dtype=dtype)
+    return features.requires_grad_(), weight.requires_grad_(), torch.randint(WORDS, (TARGETS,), generator=generator)
+
+
+def stock(features: Tensor, weight: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    log_probabilities = torch.log_softmax(features @ weight.t(), -1)
+    return label_smoothed_nll_loss(log_probabilities, target, smoothing, ignore_index=-1)
+
+
+@pytest.mark.parametrize("rows", [2048, 4])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
+def test_loss_and_derivatives_are_those_of_fairseq(
+    smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one piece and in pieces of four targets, the last of them shorter."""
+    monkeypatch.setattr(losses, "ROWS", rows)
+    features, weight, target = made_up()
+    found, expected = (loss(features, weight, target, smoothing) for loss in (smoothed_cross_entropy, stock))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    gradients = [torch.autograd.grad(3 * loss[0], (features, weight)) for loss in (found, expected)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+def test_a_target_whose_probability_vanishes_has_a_finite_loss() -> None:
+    """Logits hundreds apart, in single precision: exp(−200) is 0 there."""
+    features, weight, target = made_up(scale=200.0, dtype=torch.float32)
+    assert torch.softmax(features @ weight.t(), -1).gather(1, target[:, None]).min() == 0
+    found, expected = (loss(features, weight, target, 0.1) for loss in (smoothed_cross_entropy, stock))
+    for one, other in zip(found, expected, strict=True):
+        assert torch.isfinite(one)
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=0)
+
+
+def test_frozen_weights_get_no_derivative() -> None:
+    features, weight, target = made_up()
+    (expected,) = torch.autograd.grad(stock(features, weight, target, 0.1)[0], features)
+    loss, nll = smoothed_cross_entropy(features, weight.detach(), target, 0.1)
+    loss.backward()
+    torch.testing.assert_close(features.grad, expected, rtol=1e-10, atol=1e-10)
+    assert not nll.requires_grad
+
+
+def test_no_target_no_loss() -> None:
+    features, weight, target = made_up()
+    loss, nll = smoothed_cross_entropy(features[:0], weight, target[:0], 0.1)
+    assert (loss.item(), nll.item()) == (0.0, 0.0)
+    assert torch.equal(torch.autograd.grad(loss, weight)[0], torch.zeros_like(weight))

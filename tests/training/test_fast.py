@@ -1,0 +1,69 @@
+"""Trainings with `fast_arguments` against those without, through fairseq's trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from headprune import removal
+from headprune.config import Architecture, Training
+from headprune.training.trainer import GateRun, arguments, fast_arguments, gate_arguments, train
+
+ARCHITECTURE = Architecture(width=32, feed_forward=32, encoder_layers=1, decoder_layers=1, heads=2, dropout=0.1)
+DSP = {"method": "dsp", "options": {"cooldown": 0.5}, "budget": 2, "seed": 7, "learning_rate": 0.2, "cooldown": 6}
+PIPELINED, JOINT = (GateRun(**DSP, pipelined=way) for way in (True, False))
+
+
+@pytest.fixture(scope="module")
+def trained_path(prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model to freeze."""
+    folder = tmp_path_factory.mktemp("start")
+    path = folder / "model.pt"
+    removal.save(train([*argv(prepared), "--max-update", "1"], folder / "run", seed=1).model, path)
+    return path
+
+
+def argv(corpus, gates: GateRun | None = None) -> list[str]:
+    training = Training(updates=12, max_tokens=300, learning_rate=0.005, warmup=4, schedule="linear", clip_norm=1.0)
+    extra = gate_arguments(gates, training.updates) if gates else []
+    return [*arguments(corpus.binarised, corpus.pair, ARCHITECTURE, training), *extra]
+
+
+@pytest.mark.parametrize("gates", [None, JOINT, PIPELINED], ids=["dense", "joint", "pipelined"])
+def test_fast_trainings_differ_by_rounding(prepared, tmp_path: Path, gates, trained_path) -> None:
+    """Losses of validation, of 12 updates and a tiny model, within 1e-4; same data, same start, same gates."""
+    start = trained_path if gates and gates.pipelined else None
+    plain = train(argv(prepared, gates), tmp_path / "plain", 1, start, checkpoint_every=4)
+    fast = train([*argv(prepared, gates), *fast_arguments("adam")], tmp_path / "fast", 1, start, checkpoint_every=4)
+    assert fast.terms == plain.terms
+    assert (fast.spent.forward, fast.spent.backward) == (plain.spent.forward, plain.spent.backward)
+    assert fast.mask == plain.mask
+    assert len(fast.curve) == len(plain.curve)
+    for one, other in zip(fast.curve, plain.curve, strict=True):
+        assert one["update"] == other["update"]
+        assert one["nll_loss"] == pytest.approx(other["nll_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("gates", [None, JOINT], ids=["dense", "joint"])
+def test_a_killed_fast_run_ends_like_an_undisturbed_one(prepared, tmp_path: Path, gates) -> None:
+    fast = [*argv(prepared, gates), *fast_arguments("adam")]
+    whole = train(fast, tmp_path / "whole", 1, checkpoint_every=4)
+
+    def kill(update, total, loss):
+        if update >= 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(fast, tmp_path / "killed", 1, checkpoint_every=4, on_progress=kill)
+    resumed = train(fast, tmp_path / "killed", 1, checkpoint_every=4)
+    first, second = whole.model.state_dict(), resumed.model.state_dict()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert whole.mask == resumed.mask
+
+
+def test_lamb_has_no_fused_way() -> None:
+    assert fast_arguments("lamb") == ["--lean"]
+    assert fast_arguments("adam") == ["--lean", "--fused"]
