@@ -22,7 +22,6 @@ ORDER = (
     "statistics",
     "heads",
     "gates",
-    "subsets",
     "relaxations",
     "importance",
     "method",

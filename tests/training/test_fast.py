@@ -9,7 +9,8 @@ import torch
 
 from headprune import removal
 from headprune.config import Architecture, Training
-from headprune.training.trainer import GateRun, arguments, fast_arguments, gate_arguments, train
+from headprune.tasks.translation.arguments import arguments
+from headprune.training.trainer import GateRun, fast_arguments, gate_arguments, train
 
 ARCHITECTURE = Architecture(width=32, feed_forward=32, encoder_layers=1, decoder_layers=1, heads=2, dropout=0.1)
 DSP = {"method": "dsp", "options": {"cooldown": 0.5}, "budget": 2, "seed": 7, "learning_rate": 0.2, "cooldown": 6}
@@ -25,8 +26,9 @@ def trained_path(prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def argv(corpus, gates: GateRun | None = None) -> list[str]:
-    training = Training(updates=12, max_tokens=300, learning_rate=0.005, warmup=4, schedule="linear", clip_norm=1.0)
+def argv(corpus, gates: GateRun | None = None, steps: str = "fairseq") -> list[str]:
+    own = {"schedule": "linear", "clip_norm": 1.0, "steps": steps}
+    training = Training(updates=12, max_tokens=300, learning_rate=0.005, warmup=4, **own)
     extra = gate_arguments(gates, training.updates) if gates else []
     return [*arguments(corpus.binarised, corpus.pair, ARCHITECTURE, training), *extra]
 
@@ -36,7 +38,7 @@ def test_fast_trainings_differ_by_rounding(prepared, tmp_path: Path, gates, trai
     """Losses of validation, of 12 updates and a tiny model, within 1e-4; same data, same start, same gates."""
     start = trained_path if gates and gates.pipelined else None
     plain = train(argv(prepared, gates), tmp_path / "plain", 1, start, checkpoint_every=4)
-    fast = train([*argv(prepared, gates), *fast_arguments("adam")], tmp_path / "fast", 1, start, checkpoint_every=4)
+    fast = train(argv(prepared, gates, "fast"), tmp_path / "fast", 1, start, checkpoint_every=4)
     assert fast.terms == plain.terms
     assert (fast.spent.forward, fast.spent.backward) == (plain.spent.forward, plain.spent.backward)
     assert fast.mask == plain.mask
@@ -48,7 +50,7 @@ def test_fast_trainings_differ_by_rounding(prepared, tmp_path: Path, gates, trai
 
 @pytest.mark.parametrize("gates", [None, JOINT], ids=["dense", "joint"])
 def test_a_killed_fast_run_ends_like_an_undisturbed_one(prepared, tmp_path: Path, gates) -> None:
-    fast = [*argv(prepared, gates), *fast_arguments("adam")]
+    fast = argv(prepared, gates, "fast")
     whole = train(fast, tmp_path / "whole", 1, checkpoint_every=4)
 
     def kill(update, total, loss):

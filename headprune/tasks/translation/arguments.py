@@ -7,7 +7,7 @@ from typing import Any
 
 from headprune.models.transformer import ARCHITECTURE
 from headprune.tasks.translation.sections import Architecture, Training
-from headprune.training.trainer import optimisation_arguments
+from headprune.training.trainer import fast_arguments, optimisation_arguments
 
 
 def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, training: Training) -> list[str]:
@@ -28,4 +28,5 @@ def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, tra
     argv += ["--criterion", "gated_label_smoothed_cross_entropy", "--label-smoothing", t.label_smoothing]
     argv += ["--max-tokens", t.max_tokens]
     argv += ["--required-batch-size-multiple", 1]  # the default silently drops sentences, of valid and test too
+    argv += fast_arguments(t.optimiser) if t.steps == "fast" else []
     return [str(argument) for argument in [*argv, *optimisation_arguments(t)]]

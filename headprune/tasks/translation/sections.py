@@ -84,6 +84,9 @@ class Training(Optimisation):
 
     max_tokens: int = Field(4096, ge=1, le=TOKENS, description="tokens of the longer side per batch and device")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability spread over the vocabulary")
+    steps: Literal["fast", "fairseq"] = Field(
+        "fast", description="on the CPU: fewer and larger operations, equal but for rounding; or fairseq's, bit for bit"
+    )
 
 
 class Model(Subject):

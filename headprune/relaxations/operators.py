@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from headprune import subsets
+from headprune.relaxations import subsets
 
 SELECTED = 1e-12  # a head whose probability is within this of 1 counts as drawn
 HARD = 1e-3  # below this temperature the chain of softmaxes passes no gradient from pass to pass
@@ -43,8 +43,8 @@ def subset_sample(
     (else a gap of more than 708 takes it twice), and below τ = 1e-3 no gradient flows from pass to pass (else up to K
     factors of 1/τ multiply and overflow). Computed in float64, returned in the dtype of `logits`.
 
-    On the CPU of a machine with a C compiler all passes are one call (`headprune.subsets`), with a first derivative
-    only; elsewhere it is `plain_subset_sample`.
+    On the CPU of a machine with a C compiler all passes are one call (`headprune.relaxations.subsets`), with a first
+    derivative only; elsewhere it is `plain_subset_sample`.
 
     :param logits: importance logits w (N,), or of several draws (…, N)
     :param budget: K, heads to keep
