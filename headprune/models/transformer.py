@@ -56,12 +56,16 @@ class HeadpruneTransformer(GateTraining, TransformerModel):
 
     @classmethod
     def build_encoder(cls, args: Namespace, src_dict: Any, embed_tokens: Any) -> LeanEncoder:
-        return LeanEncoder(TransformerConfig.from_namespace(args), src_dict, embed_tokens)
+        encoder = LeanEncoder(TransformerConfig.from_namespace(args), src_dict, embed_tokens)
+        encoder.dropout_module.module_name = "TransformerEncoder"  # the name that --retain-dropout-modules knows
+        return encoder
 
     @classmethod
     def build_decoder(cls, args: Namespace, tgt_dict: Any, embed_tokens: Any) -> LeanDecoder:
         cfg = TransformerConfig.from_namespace(args)
-        return LeanDecoder(cfg, tgt_dict, embed_tokens, no_encoder_attn=cfg.no_cross_attention)
+        decoder = LeanDecoder(cfg, tgt_dict, embed_tokens, no_encoder_attn=cfg.no_cross_attention)
+        decoder.dropout_module.module_name = "TransformerDecoder"
+        return decoder
 
 
 @register_model_architecture(ARCHITECTURE, ARCHITECTURE)

@@ -150,6 +150,11 @@ def test_gates_set_from_outside_count_too(
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
 
 
+def test_modules_of_dropout_have_the_names_of_fairseqs(build: Build) -> None:
+    names = [[m.module_name for m in build(stock=way).modules() if hasattr(m, "module_name")] for way in (True, False)]
+    assert names[0] == names[1]
+
+
 def test_negligible_gates_are_zero_and_others_stay() -> None:
     gates = torch.tensor([0.0, 1e-42, -0.5 * NEGLIGIBLE, 2 * NEGLIGIBLE, 0.3, 1.2], dtype=torch.float64)
     found = ordinary_numbers(gates.requires_grad_())
