@@ -110,11 +110,12 @@ class LeanDecoder(TransformerDecoderBase):
 
 
 def applies(part: Any) -> bool:
-    """Whether an encoder or decoder takes the lean way now: told to, in training, in single or double precision, and
-    made of ordinary layers only."""
+    """True if an encoder or decoder takes the lean way now: told to, in training, on the CPU, in single or double
+    precision, and made of ordinary layers only."""
     return (
         part.lean
         and part.training
+        and part.embed_tokens.weight.device.type == "cpu"
         and part.embed_tokens.weight.dtype in (torch.float32, torch.float64)
         and all(type(layer) in LAYERS for layer in part.layers)
         and all(plain_attention(attention) for layer in part.layers for attention in attentions(layer))

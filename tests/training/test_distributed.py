@@ -21,7 +21,7 @@ ARCHITECTURE = Architecture(**SIZES, dropout=0.0)
 
 def argv(corpus: Any, **changes: Any) -> list[str]:
     values = {"updates": 8, "max_tokens": 300, "learning_rate": 0.005, "warmup": 2, "schedule": "linear"}
-    return arguments(corpus.binarised, corpus.pair, ARCHITECTURE, Training(**values | changes))
+    return arguments(corpus.binarised, corpus.pair, ARCHITECTURE, Training(**values | {"steps": "fairseq"} | changes))
 
 
 @dataclass
