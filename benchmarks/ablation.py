@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the reuse of layers saves when a Transformer is run under many masks.
+"""The time that the reuse of layers saves when a Transformer is run under many masks.
 
     python benchmarks/ablation.py [--threads 1] [--repeats 3]
 

@@ -1,4 +1,4 @@
-"""How fast All-Attention is: against the naive computation, and with half of its heads removed.
+"""The speed of All-Attention: against the naive computation, and with half of its heads removed.
 
     python benchmarks/all_attention.py [--rounds 20] [--threads 2]
 

@@ -19,7 +19,7 @@ from headprune.tasks.language_modeling.ngram import KneserNey
 
 
 def predictable(corpus: LanguageCorpus) -> np.ndarray:
-    """From a token id to its number among the symbols that can occur: units, `</s>` and `<unk>`; −1 for the others."""
+    """The number of a token id among the symbols that can occur: units, `</s>` and `<unk>`; −1 for the others."""
     dictionary = corpus.task.dictionary
     never = {dictionary.bos(), dictionary.pad()}
     can = [i for i in range(len(dictionary)) if i not in never and not dictionary[i].startswith("madeupword")]

@@ -53,7 +53,7 @@ def with_environment(threads: int, allocator: str) -> None:
 
 
 def machine(threads: int) -> dict[str, Any]:
-    """What the numbers depend on."""
+    """The machine that the numbers depend on."""
     from headprune.results.provenance import libraries, processor
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -66,7 +66,7 @@ def milliseconds(quartiles: dict[str, float]) -> str:
 
 
 def table(results: dict[str, Any]) -> str:
-    """As Markdown."""
+    """The results as Markdown."""
     found = results["machine"]
     name, threads = found["processor"]["name"], found["threads"]
     told = f"{name} ({found['processor']['kernels']}), {found['cores']} cores, threads: {threads}"

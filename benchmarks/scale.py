@@ -1,4 +1,4 @@
-"""What the workflow itself costs in a grid of thousands of cells.
+"""The cost of the workflow itself in a grid of thousands of cells.
 
     python benchmarks/scale.py planning   # `snakemake -n`, before the run and after it
     python benchmarks/scale.py overhead   # a real run whose cells only write rows: seconds per cell
@@ -112,7 +112,7 @@ def snakemake(folder: Path, config: Path, *arguments: str, **environment: str) -
 
 
 def within(result: dict[str, Any]) -> bool:
-    """Whether a measurement is under all of its limits."""
+    """True if a measurement is under all of its limits."""
     return all(result[key.removeprefix("limit_")] < limit for key, limit in result.items() if key.startswith("limit_"))
 
 

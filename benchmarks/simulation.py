@@ -45,7 +45,7 @@ def write_config(plan: Plan, path: Path) -> Path:
 
 
 def simulate(plan: Plan, segments: int = 0) -> None:
-    """As `write`, without waiting for the disk after every file."""
+    """Does what `write` does, without waiting for the disk after every file."""
     with mock.patch("os.fsync"):
         write(plan, segments)
 
@@ -124,7 +124,7 @@ def trial_record(names: Sequence[str], cell: Cell, label: str, rng: random.Rando
 
 
 def curve(updates: int, rng: random.Random) -> list[Record]:
-    """What a training logs, every 25 updates."""
+    """The curve that a training logs, every 25 updates."""
     losses = ((update, 4 + 6 * 0.995**update + 0.1 * rng.random()) for update in range(25, updates + 1, 25))
     return [{"split": "train", "update": update, "loss": loss, "nll_loss": loss - 0.3} for update, loss in losses]
 

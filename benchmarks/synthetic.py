@@ -69,7 +69,7 @@ def batches(
 
 
 def arguments(*kind: str, dropout: float = 0.0) -> list[str]:
-    """Of `fairseq-train`: the recipe of `quick`, of stock fairseq (`STOCK`) or of this library,
+    """Arguments of `fairseq-train`: the recipe of `quick`, of stock fairseq (`STOCK`) or of this library,
     fast (`OURS`) or not (`PLAIN`)."""
     argv: list[Any] = ["none", "--task", "translation", "--source-lang", "de", "--target-lang", "en", *kind]
     for side in ("encoder", "decoder"):

@@ -115,7 +115,7 @@ def test_processes_that_compile_at_the_same_time_all_succeed(fresh: Path) -> Non
 
 @needs_compiler
 def test_a_method_may_be_the_first_to_need_it(fresh: Path) -> None:
-    """What is watched for files and programs that it reaches for is blamed for none of the library's own."""
+    """Code that is watched for files and programs which it reaches for is blamed for none of the library's own."""
     subsets._functions.cache_clear()
     with watching() as seen:
         subset_sample(torch.zeros(3), 1, 1.0)

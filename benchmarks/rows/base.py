@@ -1,4 +1,4 @@
-"""What a row of the benchmark is."""
+"""The rows of the benchmark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interleaved import Quartiles, Times, take_turns
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says."""
+    """The settings of the command line."""
 
     rounds: int = 30
     threads: int = 1

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: torch's profiler over steps of stock fairseq and of this library."""
+"""The parts that take the time of a training step: torch's profiler over steps of stock fairseq and of this library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long commands that read no model take to start, against Python itself."""
+"""The time that commands which read no model take to start, against Python itself."""
 
 from __future__ import annotations
 

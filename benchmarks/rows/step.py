@@ -14,7 +14,7 @@ BUDGET, UPDATES = 12, 300
 
 
 def gated(method: str, *more: str) -> list[str]:
-    """Of a training that learns gates, which the whole of the benchmark is too short to close."""
+    """Arguments of a training that learns gates, which the whole of the benchmark is too short to close."""
     argv = ["--gate-method", method, "--gate-budget", str(BUDGET), "--gate-total-updates", str(UPDATES)]
     return synthetic.arguments(*synthetic.OURS, *argv, "--gate-lr", "0.2", *more)
 

@@ -1,4 +1,4 @@
-"""What fairseq needs to run well today: the only place that knows its quirks. Import it before fairseq.
+"""Remedies that fairseq needs to run well today: the only place that knows its quirks. Import it before fairseq.
 
 - Importing fairseq configures the root logger when nobody has; so it is configured here first.
 - `torch.load` refuses `argparse.Namespace`, which every legacy fairseq checkpoint holds; it is declared safe: plain

@@ -26,7 +26,7 @@ from headprune.models.losses import smoothed_cross_entropy
 
 
 def is_lean(model: Any) -> bool:
-    """Whether a model itself, not a wrapper of several workers around it, takes the lean way now."""
+    """True if a model itself, not a wrapper of several workers around it, takes the lean way now."""
     return bool(vars(model).get("lean")) and applies(model.decoder)
 
 

@@ -1,4 +1,4 @@
-"""Where models and batches are, and equal runs that give equal numbers there."""
+"""The place of models and batches, and equal runs that give equal numbers there."""
 
 from __future__ import annotations
 

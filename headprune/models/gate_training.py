@@ -1,4 +1,4 @@
-"""How a gate method rides along in fairseq's trainer: a mixin for models, whatever their architecture.
+"""The part of a gate method in fairseq's trainer: a mixin for models, whatever their architecture.
 
 The method is a submodule of the model, so that its parameters and their optimiser state are saved and resumed with the
 rest. fairseq tells every model the update number; training forwards draw a sample, evaluation uses the hard mask.

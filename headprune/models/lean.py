@@ -123,7 +123,7 @@ def applies(part: Any) -> bool:
 
 
 def ordinary(part: Any) -> bool:
-    """Whether an encoder or decoder is made of nothing that only fairseq's code knows: no noise on weights, no dropped
+    """True if an encoder or decoder is made of nothing that only fairseq's code knows: no noise on weights, no dropped
     layers, no scaled sublayers, no adaptive softmax."""
     odd = [getattr(part, name, None) for name in ODD_PARTS]
     odd += [getattr(layer, name, None) for layer in part.layers for name in ODD_SUBLAYERS]
@@ -189,14 +189,14 @@ def _around(layer: Any, norm: nn.Module, x: Tensor, sublayer: Callable[[Tensor],
 
 
 def normalised(norm: nn.Module, x: Tensor) -> Tensor:
-    """What a layer norm computes; torch's own without the way through its module."""
+    """The output of a layer norm; torch's own without the way through its module."""
     if type(norm) is nn.LayerNorm:
         return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
     return norm(x)  # type: ignore[no-any-return]
 
 
 def dropped(module: Any, x: Tensor) -> Tensor:
-    """What fairseq's dropout computes in training."""
+    """The output of fairseq's dropout in training."""
     return module(x) if module.p > 0 else x
 
 
@@ -213,7 +213,7 @@ def feed_forward(layer: Any, x: Tensor) -> Tensor:
 
 
 def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, mask: Tensor | None) -> Tensor:
-    """What a module of attention computes.
+    """The output of a module of attention.
 
     :param x: queries (tgt · batch, model)
     :param memory: keys and values (keys · batch, model); `x` itself in self-attention

@@ -151,7 +151,7 @@ class GatedAdam(GateGroup, FairseqAdam):
         super().step(*args, **kwargs)
 
     def zero_grad(self) -> None:
-        """As fairseq's, which looks at every parameter twice."""
+        """Clears gradients as fairseq's does, which looks at every parameter twice."""
         for parameter in self.weights + self.gates:
             parameter.grad = None
 

@@ -143,7 +143,7 @@ class StreamingTask(FairseqTask):
         context_window: int = 0,
         **unused: Any,
     ) -> Any:
-        """What fairseq-eval-lm reads.
+        """The data that fairseq-eval-lm reads.
 
         :raises ValueError: a context window, which the memory replaces.
         """
@@ -167,7 +167,7 @@ class StreamingTask(FairseqTask):
             self._memory = None
 
     def get_checkpoint_dict(self) -> dict[str, Any]:
-        """What fairseq saves in a checkpoint beside the position of the iterator: the memory at this position."""
+        """The state that fairseq saves beside the position of the iterator: the memory at this position."""
         keeps = self._workers == 1 and hasattr(self._model, "training_memory")
         memory = self._model.training_memory() if keeps else None
         if memory is not None:

@@ -62,7 +62,7 @@ void subset_backward(const double *taken, const double *pull, double *gradient, 
 
 
 class Rule(NamedTuple):
-    """How gates are drawn."""
+    """The rule by which gates are drawn."""
 
     budget: int
     temperature: float
@@ -71,7 +71,7 @@ class Rule(NamedTuple):
 
 
 def available(scores: Tensor) -> bool:
-    """Whether `subset_gates` can be called for scores on this device, on this machine."""
+    """True if `subset_gates` can be called for scores on this device, on this machine."""
     return scores.device.type == "cpu" and _functions() is not None
 
 

@@ -26,7 +26,7 @@ _compiling = False
 
 
 def compiling() -> bool:
-    """Whether this process is compiling: what it opens and starts now is the library's, not that of its caller."""
+    """True while this process is compiling: what it opens and starts now is the library's, not that of its caller."""
     return _compiling
 
 

@@ -32,7 +32,7 @@ STATE = "headprune"  # the key of our part of a checkpoint
 
 @dataclass(frozen=True)
 class ResumePoints:
-    """When the state of a training is saved."""
+    """The times at which the state of a training is saved."""
 
     updates: int = 1000
     minutes: float = 10.0
@@ -40,7 +40,7 @@ class ResumePoints:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a training has cost, the lost work of killed processes not counted."""
+    """The cost of a training, the lost work of killed processes not counted."""
 
     seconds: float = 0.0
     forward: int = 0  # sentences

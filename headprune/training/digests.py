@@ -29,7 +29,7 @@ class Terms:
     data_order: str = ""
 
     def note(self, trainer: Any, samples: Sequence[Any]) -> None:
-        """What fairseq's trainer is about to make an update of."""
+        """Notes the batches that fairseq's trainer is about to make an update of."""
         if not self.initial_weights:
             self.initial_weights = model_digest(trainer.get_model())
         total = hashlib.sha256(self.data_order.encode())
@@ -40,7 +40,7 @@ class Terms:
 
 
 def model_digest(model: nn.Module) -> str:
-    """Of the weights of a model, without what a gate method adds."""
+    """Digest of the weights of a model, without what a gate method adds."""
     return weights_digest({name: value for name, value in model.state_dict().items() if not name.startswith(PREFIX)})
 
 

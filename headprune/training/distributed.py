@@ -63,7 +63,7 @@ def run(cfg: Any, main: Callable[[Any], None]) -> None:
 
 @contextmanager
 def rendezvous() -> Iterator[str]:
-    """Where the workers of one machine meet: a file, as a port might be taken."""
+    """The place where the workers of one machine meet: a file, as a port might be taken."""
     with tempfile.TemporaryDirectory(prefix="headprune-") as folder:
         yield f"file://{Path(folder) / 'rendezvous'}"
 

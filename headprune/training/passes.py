@@ -1,4 +1,4 @@
-"""What finding a mask cost, in sentences that went through the model."""
+"""The cost of finding a mask, in sentences that went through the model."""
 
 from __future__ import annotations
 

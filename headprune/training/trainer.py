@@ -47,7 +47,7 @@ class DivergedError(RuntimeError):
 
 @dataclass(frozen=True)
 class GateRun:
-    """What `GateTraining` needs to know of a gate method."""
+    """A training of gates as `GateTraining` needs to know it."""
 
     method: str
     options: Mapping[str, Any]
@@ -73,7 +73,7 @@ class Trained:
 
     @property
     def mask(self) -> HeadMask | None:
-        """What the gate method keeps at its budget, of the heads in its scope."""
+        """The mask that the gate method keeps at its budget, of the heads in its scope."""
         return self.gates.keep(self.gates.budget) if self.gates is not None else None
 
 
@@ -87,8 +87,8 @@ def optimisation_arguments(t: Optimisation) -> list[Any]:
 
 
 def fast_arguments(optimiser: str) -> list[str]:
-    """What makes a training of a Transformer fast, and differ from stock fairseq's by rounding (docs/performance.md);
-    without them it is stock fairseq's bit for bit.
+    """Arguments that make a Transformer's training fast, and differ from stock fairseq's by rounding
+    (docs/performance.md); without them it is stock fairseq's bit for bit.
 
     :param optimiser: as in `Optimisation`
     """
@@ -107,7 +107,7 @@ def schedule_arguments(t: Optimisation) -> list[Any]:
 
 
 def gate_arguments(gates: GateRun, updates: int) -> list[str]:
-    """What a gate method adds to the arguments of an unpruned model."""
+    """Arguments that a gate method adds to those of an unpruned model."""
     argv: list[Any] = ["--gate-method", gates.method, "--gate-options", json.dumps(dict(gates.options))]
     argv += ["--gate-budget", gates.budget, "--gate-total-updates", updates, "--gate-seed", gates.seed]
     argv += ["--gate-lr", gates.learning_rate, "--validate-after-updates", gates.cooldown]
@@ -118,12 +118,12 @@ def gate_arguments(gates: GateRun, updates: int) -> list[str]:
 
 
 def pruned_arguments(mask: HeadMask) -> list[str]:
-    """What makes the model of such arguments one that has the heads of `mask` only."""
+    """Arguments that make the model of others one that has the heads of `mask` only."""
     return ["--keep-heads", json.dumps(mask.kept_indices())]
 
 
 def distillation_arguments(teacher: Path, weight: float, temperature: float) -> list[str]:
-    """What makes a training learn from another model, too; see `DistilledCrossEntropy`."""
+    """Arguments that make a training learn from another model, too; see `DistilledCrossEntropy`."""
     argv: list[Any] = ["--criterion", "distilled_label_smoothed_cross_entropy", "--teacher", teacher]
     return [str(argument) for argument in [*argv, "--distillation", weight, "--distillation-temperature", temperature]]
 

@@ -1,4 +1,4 @@
-"""What takes turns, in which order, and the ratios that come of it, by a clock that is set by hand."""
+"""The order of taking turns, and the ratios that come of it, by a clock that is set by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmark times is the same computation: single updates of the size of `quick` against stock fairseq's."""
+"""The benchmark times the same computations: single updates of the size of `quick` against stock fairseq's."""
 
 from __future__ import annotations
 

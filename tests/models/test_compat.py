@@ -83,7 +83,7 @@ def clean() -> Iterator[None]:
 
 
 def stops(valid_loss: float) -> bool:
-    """Whether fairseq stops a run with patience 1 at this loss."""
+    """True if fairseq stops a run with patience 1 at this loss."""
     checkpoint = Namespace(patience=1, maximize_best_checkpoint_metric=False)
     return train_cli.should_stop_early(Namespace(checkpoint=checkpoint), valid_loss)
 
@@ -98,7 +98,7 @@ def test_patience_of_an_earlier_training_is_forgotten() -> None:
 
 
 class Trainer:
-    """As much of fairseq's trainer as its `save_checkpoint` asks for, without writing anything."""
+    """The part of fairseq's trainer that its `save_checkpoint` asks for, without writing anything."""
 
     data_parallel_rank, checkpoint_suffix = 1, ""
     always_call_state_dict_during_save_checkpoint = should_save_checkpoint_on_current_rank = False

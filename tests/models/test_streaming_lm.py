@@ -66,7 +66,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(name: str, language_corpus: L
 
 
 def test_the_memory_makes_the_difference_after_a_kill(language_corpus: LanguageCorpus, tmp_path: Path) -> None:
-    """What the test above compares does depend on the memory that is restored."""
+    """The comparison of the test above does depend on the memory that is restored."""
     for name in ("whole", "killed"):
         run(argv(language_corpus, tmp_path / name, 12 if name == "whole" else 7))
     path = tmp_path / "killed" / "checkpoint_last.pt"
@@ -125,7 +125,7 @@ def test_validation_in_the_middle_of_an_epoch_leaves_the_memory_of_training_alon
 
 
 def adaptive_log_probabilities(softmax: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """Of the whole vocabulary: a cluster's probability times that within the cluster."""
+    """Log-probabilities of the whole vocabulary: a cluster's probability times that within the cluster."""
     head = torch.log_softmax(softmax.head(hidden), -1)
     first = softmax.cutoff[0]
     tails = [

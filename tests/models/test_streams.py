@@ -18,7 +18,7 @@ END, PAD = 2, 1
 
 
 class Lines(list):
-    """What fairseq's indexed data set looks like."""
+    """A stand-in for fairseq's indexed data set."""
 
     @property
     def sizes(self) -> np.ndarray:

@@ -176,7 +176,7 @@ def test_a_training_that_has_ended_is_not_continued(
     undisturbed: Callable[[str], tuple[Trained, dict[str, Any]]],
     tmp_path: Path,
 ) -> None:
-    """As when the process is killed before the caller has kept the model: fairseq would do another update."""
+    """The process is killed before the caller has kept the model: fairseq would do another update."""
     folder = tmp_path / "run"
     train(argv("dense"), folder, 1)
     assert_same_end(undisturbed("dense"), train(argv("dense"), folder, 1), folder)

@@ -29,7 +29,7 @@ def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
 
 
 def scored(name: str, model: Any, batches: list[Batch], **options: Any) -> Passes:
-    """What a score method costs."""
+    """The passes that a score method costs."""
     entry = load_methods()[name]
     with counted_passes() as passes:
         entry.method(entry.options(options)).rank(model, batches, torch.Generator().manual_seed(1))

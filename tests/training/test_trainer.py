@@ -123,7 +123,7 @@ def test_pipelined_training_leaves_the_model_alone(prepared, tmp_path, trained_p
 
 
 def test_continued_training_moves_the_weights_of_the_model(prepared, tmp_path, trained_path):
-    """From those it was given: no weight is farther from them than Adam's steps reach, 12 times the peak rate."""
+    """They move from those it was given: no weight is farther than Adam's steps reach, 12 times the peak rate."""
     trained = train(argv(prepared, dsp(), learning_rate=0.001), tmp_path / "run", 1, start=trained_path)
     before, after = weights(removal.load(trained_path)), weights(trained.model)
     assert before.keys() == after.keys()
@@ -174,7 +174,7 @@ def test_joint_training_starts_from_the_same_weights_and_data_as_dense(prepared,
 
 
 def test_equal_terms_can_be_read_off_the_digests(prepared, tmp_path):
-    """Of one seed: another method, another budget, another penalty. Another seed changes both digests."""
+    """One seed: another method, another budget, another penalty. Another seed changes both digests."""
     l0 = GateRun("l0", {}, N, seed=3, learning_rate=0.1, cooldown=0, pipelined=False)
     early = {"cooldown": 0, "options": {"cooldown": 0.0}}
     cases = {"dense": None, "dsp": dsp(**early), "other": dsp(budget=3, seed=9, **early), "l0": l0}

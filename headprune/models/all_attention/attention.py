@@ -12,7 +12,7 @@ from headprune.models.all_attention.kernels import Keys, Queries, attend, by_key
 
 
 class Past(NamedTuple):
-    """What an earlier segment computed: keys and values of the memory, and positions, a matter of weights alone."""
+    """The past of a segment: keys and values of the memory, and positions, a matter of weights alone."""
 
     keys: Tensor  # (heads, batch, memory, head_dim)
     values: Tensor  # likewise

@@ -126,7 +126,7 @@ class AllAttentionDecoder(FairseqDecoder):
         self._memories.pop(self.training, None)
 
     def training_memory(self) -> list[Tensor] | None:
-        """What training remembers, layer by layer [memory, batch, model]; None before its first segment."""
+        """The memory of a training, layer by layer [memory, batch, model]; None before its first segment."""
         memory = self._memories.get(True)
         return None if memory is None else [layer.states for layer in memory]
 

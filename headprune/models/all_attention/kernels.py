@@ -30,7 +30,7 @@ class Queries(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """What they meet: keys and values (heads, batch, src, head_dim), positions (heads, memory + 1, head_dim) from the
+    """Keys and values (heads, batch, src, head_dim) that queries meet, positions (heads, memory + 1, head_dim) from the
     largest distance to 0, persistent keys and values (heads, persistent, head_dim) without their scale."""
 
     keys: Tensor
@@ -230,7 +230,7 @@ class _Block:
 
 
 def _part(group: Any, head: int, rows: slice) -> Any:
-    """Of every tensor of a group one head; and of those that have a batch, these rows."""
+    """One head of every tensor of a group; and of those that have a batch, these rows."""
     return type(group)(*(t[head, rows] if t.dim() == 4 else t[head] for t in group))
 
 

@@ -1,4 +1,4 @@
-"""What a model remembers of the segments before: hidden states, and in evaluation what its weights made of them."""
+"""The memory of the segments before: hidden states, and in evaluation what its weights made of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def empty_memory(layers: int, length: int, like: Tensor) -> list[LayerMemory]:
 
 
 def fits(memory: list[LayerMemory], like: Tensor) -> bool:
-    """Whether a memory is one of these rows: same batch size, dtype and device."""
+    """True if a memory is one of these rows: same batch size, dtype and device."""
     states = memory[0].states
     return states.shape[1:] == like.shape[1:] and states.dtype == like.dtype and states.device == like.device
 
@@ -53,7 +53,7 @@ class Copies:
         self._values = [values.detach().clone() for values in _gathered(tensors)]
 
     def match(self, tensors: Sequence[Tensor]) -> bool:
-        """Whether these are the same, number by number."""
+        """True if these are the same, number by number."""
         return self._layout == _layout(tensors) and all(map(torch.equal, self._values, _gathered(tensors)))
 
 

@@ -60,7 +60,7 @@ def test_one_head_of_one_row_in_single_precision() -> None:
 
 @pytest.mark.parametrize(("tgt", "memory", "persistent"), SHAPES)
 def test_gradients_are_those_of_autograd(tgt: int, memory: int, persistent: int) -> None:
-    """Of every parameter and input; tolerance 1e-10 in float64."""
+    """Every parameter and input; tolerance 1e-10 in float64."""
     module = attention(persistent)
     arguments = [tensor.requires_grad_() for tensor in inputs(tgt, memory)]
     wanted = [*arguments, *module.parameters()]
@@ -134,7 +134,7 @@ def test_dropout_drops_and_scales_as_it_says(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_frequency_of_dropout() -> None:
-    """Of 200,000 draws a share of p, within four standard errors; in every quarter of a 64-bit word."""
+    """A share of p of 200,000 draws, within four standard errors; in every quarter of a 64-bit word."""
     for probability in (0.1, 0.2, 0.5):
         weights, noise = torch.ones(200_000), torch.empty(50_000, dtype=torch.int64)
         noise.random_(-(2**63), None, generator=torch.Generator().manual_seed(1))

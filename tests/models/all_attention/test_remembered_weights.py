@@ -1,4 +1,4 @@
-"""What evaluation keeps beside the memory is of the weights as they are, whoever writes to them, and however."""
+"""Values kept beside the memory are of the weights as they are, whoever writes to them, and however."""
 
 from __future__ import annotations
 
