@@ -66,6 +66,21 @@ def test_a_killed_fast_run_ends_like_an_undisturbed_one(prepared, tmp_path: Path
     assert whole.mask == resumed.mask
 
 
+def test_two_fast_workers_train_like_one_that_accumulates_their_batches(prepared, tmp_path: Path) -> None:
+    """The same sums in another order. Key biases are left out: their true derivative is 0, and Adam divides what
+    rounding makes of it by its size."""
+    architecture = ARCHITECTURE.model_copy(update={"dropout": 0.0})
+    trained = []
+    for change in ({"workers": 2}, {"update_freq": 2}):
+        training = Training(updates=8, max_tokens=300, learning_rate=0.005, warmup=2, schedule="linear", **change)
+        words = [*arguments(prepared.binarised, prepared.pair, architecture, training), *fast_arguments("adam")]
+        trained.append(train(words, tmp_path / next(iter(change)), seed=1).model.state_dict())
+    for name, value in trained[0].items():
+        if name.endswith("k_proj.bias"):
+            continue
+        torch.testing.assert_close(trained[1][name], value, atol=1e-4, rtol=0)
+
+
 def test_lamb_has_no_fused_way() -> None:
     assert fast_arguments("lamb") == ["--lean"]
     assert fast_arguments("adam") == ["--lean", "--fused"]
