@@ -17,7 +17,8 @@ from fairseq.data import Dictionary, LanguagePairDataset, data_utils
 from fairseq.tasks.translation import TranslationTask
 from fairseq.trainer import Trainer
 
-from headprune.training.trainer import configuration, fast_arguments
+from headprune.training.arguments import fast_arguments
+from headprune.training.trainer import configuration
 
 VOCABULARY, WIDTH, FEED_FORWARD, LAYERS, HEADS = 2000, 128, 256, 2, 4
 MAX_TOKENS = 1000

@@ -24,10 +24,9 @@ from fairseq import checkpoint_utils, options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from headprune.gates import clear_mask
-from headprune.heads import HeadMask, Scope
+from headprune.heads import HeadMask
 from headprune.method import GateMethod
 from headprune.models.transformer import HeadpruneTransformer
-from headprune.settings import Optimisation
 from headprune.system import stopping
 from headprune.system.memory import peak_memory
 from headprune.training import checkpoints, distributed
@@ -45,21 +44,6 @@ class DivergedError(RuntimeError):
     """The loss or a gradient stopped being a finite number, or the loss exploded."""
 
 
-@dataclass(frozen=True)
-class GateRun:
-    """A training of gates as `GateTraining` needs to know it."""
-
-    method: str
-    options: Mapping[str, Any]
-    budget: int  # of the heads in the scope
-    seed: int
-    learning_rate: float
-    cooldown: int  # updates before which no checkpoint is selected
-    pipelined: bool
-    scope: Scope = field(default_factory=Scope)
-    directories: tuple[str, ...] = ()
-
-
 @dataclass
 class Trained:
     """A finished training."""
@@ -75,57 +59,6 @@ class Trained:
     def mask(self) -> HeadMask | None:
         """The mask that the gate method keeps at its budget, of the heads in its scope."""
         return self.gates.keep(self.gates.budget) if self.gates is not None else None
-
-
-def optimisation_arguments(t: Optimisation) -> list[Any]:
-    """The arguments that all tasks share."""
-    argv: list[Any] = ["--optimizer", f"gated_{t.optimiser}", "--weight-decay", t.weight_decay]
-    argv += [f"--{t.optimiser}-betas", f"(0.9, {t.beta2})", "--lr", t.learning_rate, "--clip-norm", t.clip_norm]
-    argv += [*schedule_arguments(t), "--update-freq", t.update_freq, "--max-update", t.updates]
-    argv += ["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else []
-    return [*argv, *distributed.arguments(t.workers)]
-
-
-def fast_arguments(optimiser: str) -> list[str]:
-    """Arguments that make a Transformer's training fast, and differ from stock fairseq's by rounding
-    (docs/performance.md); without them it is stock fairseq's bit for bit.
-
-    :param optimiser: as in `Optimisation`
-    """
-    return ["--lean", *(["--fused"] if optimiser == "adam" else [])]
-
-
-def schedule_arguments(t: Optimisation) -> list[Any]:
-    if t.schedule == "constant":
-        return ["--lr-scheduler", "fixed", "--warmup-updates", t.warmup]
-    if t.schedule == "linear":
-        argv: list[Any] = ["--lr-scheduler", "polynomial_decay", "--warmup-updates", t.warmup]
-        return [*argv, "--total-num-update", t.updates, "--end-learning-rate", 0]
-    if t.schedule == "cosine":
-        return ["--lr-scheduler", "cosine", "--warmup-updates", t.warmup, "--max-update", t.updates]
-    return ["--lr-scheduler", "inverse_sqrt", "--warmup-updates", max(t.warmup, 1)]
-
-
-def gate_arguments(gates: GateRun, updates: int) -> list[str]:
-    """Arguments that a gate method adds to those of an unpruned model."""
-    argv: list[Any] = ["--gate-method", gates.method, "--gate-options", json.dumps(dict(gates.options))]
-    argv += ["--gate-budget", gates.budget, "--gate-total-updates", updates, "--gate-seed", gates.seed]
-    argv += ["--gate-lr", gates.learning_rate, "--validate-after-updates", gates.cooldown]
-    argv += ["--gate-types", ",".join(gates.scope.types), "--gate-min-per-module", gates.scope.min_per_module]
-    argv += ["--gate-pipelined"] if gates.pipelined else []
-    argv += ["--gate-methods", ":".join(gates.directories)] if gates.directories else []
-    return [str(argument) for argument in argv]
-
-
-def pruned_arguments(mask: HeadMask) -> list[str]:
-    """Arguments that make the model of others one that has the heads of `mask` only."""
-    return ["--keep-heads", json.dumps(mask.kept_indices())]
-
-
-def distillation_arguments(teacher: Path, weight: float, temperature: float) -> list[str]:
-    """Arguments that make a training learn from another model, too; see `DistilledCrossEntropy`."""
-    argv: list[Any] = ["--criterion", "distilled_label_smoothed_cross_entropy", "--teacher", teacher]
-    return [str(argument) for argument in [*argv, "--distillation", weight, "--distillation-temperature", temperature]]
 
 
 def train(
@@ -154,13 +87,7 @@ def train(
     :raises Stopped: the process was asked to end, and the state is saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [*argv, "--save-dir", str(folder), "--seed", str(seed), "--no-epoch-checkpoints", "--num-workers", "0"]
-    argv += ["--log-format", "json", "--log-interval", "25"]
-    if start is not None:
-        argv += ["--finetune-from-model", str(start)]
-    if checkpoint_every is not None:
-        argv += ["--save-interval-updates", str(checkpoint_every), "--keep-interval-updates", "1"]
-    cfg = configuration(argv)
+    cfg = configuration([*argv, *_run_arguments(folder, seed, start, checkpoint_every)])
     before = checkpoints.newest(folder)
     if before is None or before.updates < cfg.optimization.max_update:  # fairseq would do one update too many
         compat.reset_process_state()
@@ -174,6 +101,16 @@ def train(
         updates = f"{done.updates if done else 0} of {cfg.optimization.max_update} updates"
         raise RuntimeError(f"the training ended after {updates} without an error: code in it ends its process")
     return _best(folder, cfg, done)
+
+
+def _run_arguments(folder: Path, seed: int, start: Path | None, checkpoint_every: int | None) -> list[str]:
+    """Arguments of one training among others of the same model; parameters of `train`."""
+    argv = ["--save-dir", str(folder), "--seed", str(seed), "--no-epoch-checkpoints", "--num-workers", "0"]
+    argv += ["--log-format", "json", "--log-interval", "25"]
+    argv += ["--finetune-from-model", str(start)] if start is not None else []
+    if checkpoint_every is not None:
+        argv += ["--save-interval-updates", str(checkpoint_every), "--keep-interval-updates", "1"]
+    return argv
 
 
 @dataclass(frozen=True)

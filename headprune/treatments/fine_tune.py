@@ -22,6 +22,6 @@ class FineTune(Retraining):
         """Arguments of the distillation, if there is any: the unpruned model is the teacher."""
         if not settings.distillation:
             return []
-        from headprune.training.trainer import distillation_arguments  # imports torch
+        from headprune.training.arguments import distillation_arguments  # imports torch
 
         return distillation_arguments(dense, settings.distillation, settings.temperature)

@@ -31,7 +31,8 @@ from headprune.tasks.language_modeling.evaluation import likelihood
 from headprune.tasks.translation import evaluation
 from headprune.tasks.translation.arguments import arguments
 from headprune.tasks.translation.corpus import TranslationCorpus
-from headprune.training.trainer import GateRun, Trained, gate_arguments, train
+from headprune.training.arguments import GateRun, gate_arguments
+from headprune.training.trainer import Trained, train
 
 ASKED = "HEADPRUNE_TEST_GPU"
 METHODS = load_methods(BUILT_IN)

@@ -18,7 +18,8 @@ from headprune.method.registry import BUILT_IN
 from headprune.models.gate_training import set_hard_gates
 from headprune.tasks.language_modeling.arguments import arguments
 from headprune.tasks.language_modeling.corpus import LanguageCorpus
-from headprune.training.trainer import GateRun, gate_arguments, train
+from headprune.training.arguments import GateRun, gate_arguments
+from headprune.training.trainer import train
 
 ENTRY = load_methods()["layerwise_l0"]
 PAPER = HeadSpace.from_names(f"decoder.{layer}.{head}" for layer in range(16) for head in range(8))

@@ -22,7 +22,7 @@ from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.statistics.paired import paired_means
 from headprune.tasks.work import Outcome, Work
-from headprune.training.trainer import optimisation_arguments
+from headprune.training.arguments import optimisation_arguments
 from toy_task.corpus import StringCorpus
 from toy_task.data import SIDES
 from toy_task.sections import Layers, Reading

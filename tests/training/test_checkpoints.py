@@ -18,8 +18,9 @@ from headprune.system import stopping
 from headprune.system.files import discard
 from headprune.tasks.translation.arguments import arguments
 from headprune.training import checkpoints
+from headprune.training.arguments import GateRun, gate_arguments
 from headprune.training.checkpoints import LAST, ResumePoints, Spent, newest
-from headprune.training.trainer import CURVE, GateRun, Trained, gate_arguments, read_curve, train
+from headprune.training.trainer import CURVE, Trained, read_curve, train
 
 ARCHITECTURE = Architecture(width=32, feed_forward=32, encoder_layers=1, decoder_layers=1, heads=2, dropout=0.1)
 UPDATES = 40

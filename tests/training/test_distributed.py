@@ -12,8 +12,9 @@ import torch
 from headprune.config import Architecture, Training
 from headprune.models import compat
 from headprune.tasks.translation.arguments import arguments
+from headprune.training.arguments import GateRun, gate_arguments
 from headprune.training.distributed import run
-from headprune.training.trainer import DivergedError, GateRun, configuration, gate_arguments, train
+from headprune.training.trainer import DivergedError, configuration, train
 
 SIZES = {"width": 32, "feed_forward": 32, "encoder_layers": 1, "decoder_layers": 1, "heads": 2}
 ARCHITECTURE = Architecture(**SIZES, dropout=0.0)

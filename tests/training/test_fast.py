@@ -10,7 +10,8 @@ import torch
 from headprune import removal
 from headprune.config import Architecture, Training
 from headprune.tasks.translation.arguments import arguments
-from headprune.training.trainer import GateRun, fast_arguments, gate_arguments, train
+from headprune.training.arguments import GateRun, fast_arguments, gate_arguments
+from headprune.training.trainer import train
 
 ARCHITECTURE = Architecture(width=32, feed_forward=32, encoder_layers=1, decoder_layers=1, heads=2, dropout=0.1)
 DSP = {"method": "dsp", "options": {"cooldown": 0.5}, "budget": 2, "seed": 7, "learning_rate": 0.2, "cooldown": 6}

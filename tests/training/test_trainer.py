@@ -12,15 +12,9 @@ from headprune.config import Architecture, Training
 from headprune.heads import Scope
 from headprune.models import compat
 from headprune.tasks.translation.arguments import arguments
+from headprune.training.arguments import GateRun, distillation_arguments, gate_arguments
 from headprune.training.digests import model_digest
-from headprune.training.trainer import (
-    DivergedError,
-    GateRun,
-    configuration,
-    distillation_arguments,
-    gate_arguments,
-    train,
-)
+from headprune.training.trainer import DivergedError, configuration, train
 
 ARCHITECTURE = Architecture(width=32, feed_forward=32, encoder_layers=1, decoder_layers=1, heads=2, dropout=0.1)
 N = ARCHITECTURE.n_heads

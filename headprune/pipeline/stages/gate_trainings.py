@@ -17,8 +17,9 @@ from headprune.pipeline.identity import derived_seed
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
 from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training
+from headprune.training.arguments import GateRun, gate_arguments
 from headprune.training.digests import model_digest
-from headprune.training.trainer import GateRun, Trained, gate_arguments
+from headprune.training.trainer import Trained
 
 
 def updates_of(context: ModelContext, arm: Arm) -> int:

@@ -18,7 +18,7 @@ from headprune.pipeline.records import Record, find
 from headprune.pipeline.stages.measuring import measure, prune, receipt
 from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training, terms_of
 from headprune.pipeline.store import kept_or_computed, require_ok, require_whole
-from headprune.training.trainer import pruned_arguments
+from headprune.training.arguments import pruned_arguments
 from headprune.treatments import Repruning, Retraining
 
 

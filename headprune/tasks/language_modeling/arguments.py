@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.tasks.language_modeling.sections import LanguageArchitecture, StreamTraining
-from headprune.training.trainer import optimisation_arguments
+from headprune.training.arguments import optimisation_arguments
 
 
 def arguments(data: Path, architecture: LanguageArchitecture, training: StreamTraining) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from headprune.models.transformer import ARCHITECTURE
 from headprune.tasks.translation.sections import Architecture, Training
-from headprune.training.trainer import fast_arguments, optimisation_arguments
+from headprune.training.arguments import fast_arguments, optimisation_arguments
 
 
 def arguments(data: Path, pair: tuple[str, str], architecture: Architecture, training: Training) -> list[str]:

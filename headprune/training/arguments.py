@@ -1,0 +1,79 @@
+"""The arguments of `fairseq-train` for what trainings of all tasks share: optimisation, gates, pruned architectures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headprune.heads import HeadMask, Scope
+from headprune.settings import Optimisation
+from headprune.training import distributed
+
+
+@dataclass(frozen=True)
+class GateRun:
+    """A training of gates as `GateTraining` needs to know it."""
+
+    method: str
+    options: Mapping[str, Any]
+    budget: int  # of the heads in the scope
+    seed: int
+    learning_rate: float
+    cooldown: int  # updates before which no checkpoint is selected
+    pipelined: bool
+    scope: Scope = field(default_factory=Scope)
+    directories: tuple[str, ...] = ()
+
+
+def optimisation_arguments(t: Optimisation) -> list[Any]:
+    """The arguments that all tasks share."""
+    argv: list[Any] = ["--optimizer", f"gated_{t.optimiser}", "--weight-decay", t.weight_decay]
+    argv += [f"--{t.optimiser}-betas", f"(0.9, {t.beta2})", "--lr", t.learning_rate, "--clip-norm", t.clip_norm]
+    argv += [*schedule_arguments(t), "--update-freq", t.update_freq, "--max-update", t.updates]
+    argv += ["--bf16", "--fp16-no-flatten-grads"] if t.precision == "bf16" else []
+    return [*argv, *distributed.arguments(t.workers)]
+
+
+def fast_arguments(optimiser: str) -> list[str]:
+    """Arguments that make a Transformer's training fast, and differ from stock fairseq's by rounding
+    (docs/performance.md); without them it is stock fairseq's bit for bit.
+
+    :param optimiser: as in `Optimisation`
+    """
+    return ["--lean", *(["--fused"] if optimiser == "adam" else [])]
+
+
+def schedule_arguments(t: Optimisation) -> list[Any]:
+    if t.schedule == "constant":
+        return ["--lr-scheduler", "fixed", "--warmup-updates", t.warmup]
+    if t.schedule == "linear":
+        argv: list[Any] = ["--lr-scheduler", "polynomial_decay", "--warmup-updates", t.warmup]
+        return [*argv, "--total-num-update", t.updates, "--end-learning-rate", 0]
+    if t.schedule == "cosine":
+        return ["--lr-scheduler", "cosine", "--warmup-updates", t.warmup, "--max-update", t.updates]
+    return ["--lr-scheduler", "inverse_sqrt", "--warmup-updates", max(t.warmup, 1)]
+
+
+def gate_arguments(gates: GateRun, updates: int) -> list[str]:
+    """Arguments that a gate method adds to those of an unpruned model."""
+    argv: list[Any] = ["--gate-method", gates.method, "--gate-options", json.dumps(dict(gates.options))]
+    argv += ["--gate-budget", gates.budget, "--gate-total-updates", updates, "--gate-seed", gates.seed]
+    argv += ["--gate-lr", gates.learning_rate, "--validate-after-updates", gates.cooldown]
+    argv += ["--gate-types", ",".join(gates.scope.types), "--gate-min-per-module", gates.scope.min_per_module]
+    argv += ["--gate-pipelined"] if gates.pipelined else []
+    argv += ["--gate-methods", ":".join(gates.directories)] if gates.directories else []
+    return [str(argument) for argument in argv]
+
+
+def pruned_arguments(mask: HeadMask) -> list[str]:
+    """Arguments that make the model of others one that has the heads of `mask` only."""
+    return ["--keep-heads", json.dumps(mask.kept_indices())]
+
+
+def distillation_arguments(teacher: Path, weight: float, temperature: float) -> list[str]:
+    """Arguments that make a training learn from another model, too; see `DistilledCrossEntropy`."""
+    argv: list[Any] = ["--criterion", "distilled_label_smoothed_cross_entropy", "--teacher", teacher]
+    return [str(argument) for argument in [*argv, "--distillation", weight, "--distillation-temperature", temperature]]
