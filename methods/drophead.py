@@ -6,7 +6,7 @@ import torch
 
 from headprune.heads import HeadSpace
 from headprune.importance import head_importance, normalise_per_module
-from headprune.method import GateMethod, Ranking, option, register
+from headprune.method import GateMethod, Ranking, Uniform, option, register
 
 
 def v_shape(fraction, rate, valley):
@@ -45,8 +45,10 @@ class DropHead(GateMethod):
 
     @dataclass(frozen=True)
     class Options:
-        rate: float = option(0.2, "probability of dropping a head at the first and last update")
-        valley: float = option(0.5, "fraction of the updates after which the rate is 0")
+        rate: float = option(
+            0.2, "probability of dropping a head at the first and last update", space=Uniform(0.05, 0.5)
+        )
+        valley: float = option(0.5, "fraction of the updates after which the rate is 0", space=Uniform(0.1, 0.9))
         rescale: bool = option(True, "multiply the surviving heads of a module by H / survivors")
         per_module: bool = option(True, "divide importance by the norm of the module's", trains=False)
 

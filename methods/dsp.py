@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from headprune.method import GateMethod, option, register
+from headprune.method import GateMethod, LogUniform, Uniform, option, register
 from headprune.relaxations import subset_sample, temperature
 
 
@@ -22,10 +22,16 @@ class DifferentiableSubsetPruning(GateMethod):
 
     @dataclass(frozen=True)
     class Options:
-        learning_rate: float = option(0.2, "of w, constant (paper: 0.2 for translation, 0.5 for classification)")
-        start: float = option(0.1, "first temperature (paper: 0.1 for translation, 1000 for classification)")
-        end: float = option(1e-8, "last temperature")
-        cooldown: float = option(0.23, "fraction of the updates over which it falls (paper: 0.23 MT, 0.68 NLI)")
+        learning_rate: float = option(
+            0.2, "of w, constant (paper: 0.2 for translation, 0.5 for classification)", space=LogUniform(0.02, 2)
+        )
+        start: float = option(
+            0.1, "first temperature (paper: 0.1 for translation, 1000 for classification)", space=LogUniform(0.01, 1000)
+        )
+        end: float = option(1e-8, "last temperature", space=LogUniform(1e-8, 0.001))
+        cooldown: float = option(
+            0.23, "fraction of the updates over which it falls (paper: 0.23 MT, 0.68 NLI)", space=Uniform(0.1, 0.9)
+        )
 
         def __post_init__(self):
             if not (self.start > 0 and self.end > 0):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from headprune.importance import head_importance
-from headprune.method import ScoreMethod, option, register
+from headprune.method import ScoreMethod, Uniform, option, register
 from headprune.scoring.attention_maps import head_means, normalised_entropy
 
 
@@ -20,7 +20,7 @@ class Entropy(ScoreMethod):
 
     @dataclass(frozen=True)
     class Options:
-        alpha: float = option(0.5, "weight of the gradient importance; the rest is of the entropy")
+        alpha: float = option(0.5, "weight of the gradient importance; the rest is of the entropy", space=Uniform(0, 1))
 
         def __post_init__(self):
             if not 0 <= self.alpha <= 1:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from headprune.heads import HeadSpace
-from headprune.method import Ranking, ScoreMethod, option, register
+from headprune.method import Ranking, ScoreMethod, Uniform, option, register
 from headprune.scoring.masked_losses import importance_orders, masked_losses, spread_examples
 
 
@@ -25,7 +25,7 @@ class Evolutionary(ScoreMethod):
     class Options:
         population: int = option(20, "masks that survive a generation")
         generations: int = option(20, "rounds of as many children as there are survivors")
-        crossover: float = option(0.5, "probability that a child has two parents")
+        crossover: float = option(0.5, "probability that a child has two parents", space=Uniform(0, 1))
         sentences: int = option(256, "examples that losses are measured on, evenly spread; 0: all that are given")
 
         def __post_init__(self):

@@ -6,7 +6,7 @@ import torch
 
 from headprune.heads import HeadSpace
 from headprune.importance import gate_gradients
-from headprune.method import Pruning, Ranking, ScoreMethod, option, register
+from headprune.method import Integers, LogUniform, Pruning, Ranking, ScoreMethod, option, register
 from headprune.scoring.reconstruction import rescaled_gates, scale_heads
 
 
@@ -29,8 +29,14 @@ class Fisher(ScoreMethod):
     class Options:
         rearrange: bool = option(True, "swap heads within modules by the off-diagonal Fisher information")
         rescale: bool = option(True, "scale the kept heads' outputs by least squares")
-        group: int = option(1, "successive examples whose mean gradient enters F as one (the released code: 32)")
-        limit: float = option(10.0, "rescaling stops at the first module that needs a scale beyond ± this")
+        group: int = option(
+            1,
+            "successive examples whose mean gradient enters F as one (the released code: 32)",
+            space=Integers(1, 32, log=True),
+        )
+        limit: float = option(
+            10.0, "rescaling stops at the first module that needs a scale beyond ± this", space=LogUniform(2, 100)
+        )
         skip_first: bool = option(
             False, "do not rescale the first module of the forward pass (the released code: true)"
         )

@@ -6,8 +6,10 @@ import torch
 
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadSpace
-from headprune.importance import ESTIMATORS, head_importance, normalise_per_module
+from headprune.importance import head_importance, normalise_per_module
 from headprune.method import Ranking, ScoreMethod, option, register
+
+ESTIMATORS = ("example", "position", "batch", "signed")
 
 
 @register("gradient_importance", paper="Michel, Levy and Neubig 2019, eq. 2")
@@ -27,7 +29,7 @@ class GradientImportance(ScoreMethod):
     @dataclass(frozen=True)
     class Options:
         estimator: str = option("example", "where the absolute value is taken", choices=ESTIMATORS)
-        iterative: bool = option(False, "re-estimate with the mask applied after every step")
+        iterative: bool = option(False, "re-estimate with the mask applied after every step", tuned=False)
         step: int = option(4, "heads removed between two estimates (the paper's MT scripts: 4)")
         per_module: bool = option(True, "divide by the Euclidean norm of the module's scores")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.method import GateMethod, option, register
+from headprune.method import GateMethod, LogUniform, Uniform, option, register
 from headprune.relaxations import hard_concrete, open_probability
 
 
@@ -29,10 +29,16 @@ class HardConcreteL0(GateMethod):
 
     @dataclass(frozen=True)
     class Options:
-        learning_rate: float = option(0.1, "of log α, constant (DSP, classification: 0.1; Voita: the model's own)")
+        learning_rate: float = option(
+            0.1, "of log α, constant (DSP, classification: 0.1; Voita: the model's own)", space=LogUniform(0.01, 1)
+        )
         penalty: float = option(0.01, "λ_eff, cost of an open head (Voita's script: 0.0056; DSP: about 0.055)")
-        warmup: float = option(0.0, "fraction of the updates over which the penalty grows linearly from 0 (paper: 0)")
-        at_k: bool = option(False, "keep exactly K heads, those of the largest log α", trains=False)
+        warmup: float = option(
+            0.0,
+            "fraction of the updates over which the penalty grows linearly from 0 (paper: 0)",
+            space=Uniform(0, 0.5),
+        )
+        at_k: bool = option(False, "keep exactly K heads, those of the largest log α", trains=False, tuned=False)
 
         def __post_init__(self):
             if not 0 <= self.penalty < math.inf:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.method import GateMethod, option, register
+from headprune.method import GateMethod, LogUniform, Uniform, option, register
 from headprune.relaxations import hard_concrete, open_probability, reverse_gradient
 
 
@@ -25,11 +25,17 @@ class LagrangianL0(GateMethod):
 
     @dataclass(frozen=True)
     class Options:
-        learning_rate: float = option(0.1, "of log α and the multipliers, constant (CoFi: 0.01 over 20 epochs)")
-        start: float = option(2.0, "log α of all heads at the start, ±0.01 (CoFi: 10)")
-        beta: float = option(2 / 3, "temperature of the gates' distribution (CoFi: 2/3; Voita: 0.33)")
-        warmup: float = option(0.1, "fraction of the updates over which the target falls (CoFi: 2 of 20 epochs)")
-        at_k: bool = option(False, "keep exactly K heads, those of the largest log α", trains=False)
+        learning_rate: float = option(
+            0.1, "of log α and the multipliers, constant (CoFi: 0.01 over 20 epochs)", space=LogUniform(0.01, 1)
+        )
+        start: float = option(2.0, "log α of all heads at the start, ±0.01 (CoFi: 10)", space=Uniform(0, 5))
+        beta: float = option(
+            2 / 3, "temperature of the gates' distribution (CoFi: 2/3; Voita: 0.33)", space=Uniform(0.3, 0.9)
+        )
+        warmup: float = option(
+            0.1, "fraction of the updates over which the target falls (CoFi: 2 of 20 epochs)", space=Uniform(0, 0.5)
+        )
+        at_k: bool = option(False, "keep exactly K heads, those of the largest log α", trains=False, tuned=False)
 
         def __post_init__(self):
             if not self.beta > 0:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from headprune.heads import attention_points
-from headprune.method import GateMethod, OutputProjection, Pruning, option, register
+from headprune.method import GateMethod, LogUniform, OutputProjection, Pruning, Uniform, option, register
 from headprune.relaxations import hard_concrete, open_probability, straight_through
 
 BETA = 0.333  # temperature of the distribution
@@ -33,12 +33,18 @@ class LayerwiseL0(GateMethod):
 
     @dataclass(frozen=True)
     class Options:
-        learning_rate: float = option(0.03, "of α, constant (paper: 1e-3 with LAMB for 28,000 updates and more)")
+        learning_rate: float = option(
+            0.03, "of α, constant (paper: 1e-3 with LAMB for 28,000 updates and more)", space=LogUniform(0.001, 0.3)
+        )
         penalty: float = option(0.015, "λ, nats per open head (paper: 0.01 to 0.02 for 128 heads)")
-        warmup: float = option(0.3, "fraction of the updates over which the penalty grows from 0 (paper: 1/20)")
-        initial: float = option(2.0, "α of every head at the start (paper: 2; without the stabiliser: 0)")
+        warmup: float = option(
+            0.3, "fraction of the updates over which the penalty grows from 0 (paper: 1/20)", space=Uniform(0, 0.5)
+        )
+        initial: float = option(
+            2.0, "α of every head at the start (paper: 2; without the stabiliser: 0)", space=Uniform(0, 4)
+        )
         scaling: bool = option(True, "scale what a layer keeps by H / heads kept (released code: off)")
-        at_k: bool = option(False, "keep exactly K heads, those of the largest α", trains=False)
+        at_k: bool = option(False, "keep exactly K heads, those of the largest α", trains=False, tuned=False)
 
         def __post_init__(self):
             if not 0 <= self.penalty < math.inf:

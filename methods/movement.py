@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.method import GateMethod, option, register
+from headprune.method import GateMethod, Uniform, option, register
 from headprune.relaxations import cubic_budget, straight_through
 
 
@@ -26,8 +26,8 @@ class MovementPruning(GateMethod):
     @dataclass(frozen=True)
     class Options:
         learning_rate: float = option(0.01, "of the scores, constant; without influence, see the fidelity card")
-        start: float = option(0.1, "fraction of the updates up to which all heads are kept")
-        end: float = option(0.7, "fraction of the updates from which on K are kept")
+        start: float = option(0.1, "fraction of the updates up to which all heads are kept", space=Uniform(0, 0.4))
+        end: float = option(0.7, "fraction of the updates from which on K are kept", space=Uniform(0.5, 0.9))
 
         def __post_init__(self):
             if not 0 <= self.start <= self.end <= 1:

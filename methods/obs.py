@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from headprune.heads import HeadSpace, attention_points
-from headprune.method import Pruning, Ranking, ScoreMethod, option, register
+from headprune.method import LogUniform, Pruning, Ranking, ScoreMethod, option, register
 from headprune.scoring.reconstruction import (
     context_moments,
     damped_inverse,
@@ -32,7 +32,9 @@ class OptimalBrainSurgeon(ScoreMethod):
 
     @dataclass(frozen=True)
     class Options:
-        damping: float = option(0.01, "added to the diagonal of G, as a fraction of the diagonal's mean")
+        damping: float = option(
+            0.01, "added to the diagonal of G, as a fraction of the diagonal's mean", space=LogUniform(0.0001, 1)
+        )
         per_module: bool = option(False, "divide costs by the mean squared output of the module, E‖W_O c‖²")
 
         def __post_init__(self):

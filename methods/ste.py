@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from headprune.method import GateMethod, option, register
+from headprune.method import GateMethod, LogUniform, Uniform, option, register
 from headprune.relaxations import gumbel, straight_through, subset_sample, temperature
 
 VARIANTS = ("plain", "st_gumbel", "st_relaxed")
@@ -26,12 +26,18 @@ class StraightThrough(GateMethod):
 
     @dataclass(frozen=True)
     class Options:
-        learning_rate: float = option(0.2, "of w, constant (paper: 0.2 for translation, 0.5 for classification)")
+        learning_rate: float = option(
+            0.2, "of w, constant (paper: 0.2 for translation, 0.5 for classification)", space=LogUniform(0.02, 2)
+        )
         variant: str = option("plain", "where mask and gradient come from", choices=VARIANTS)
-        freeze_last: float = option(0.0, "last fraction of the updates in which w stands still (paper: 0)")
-        start: float = option(0.1, "st_relaxed: first temperature of the gradient")
-        end: float = option(1e-8, "st_relaxed: last temperature")
-        cooldown: float = option(0.23, "st_relaxed: fraction of the updates over which it falls")
+        freeze_last: float = option(
+            0.0, "last fraction of the updates in which w stands still (paper: 0)", space=Uniform(0, 0.5)
+        )
+        start: float = option(0.1, "st_relaxed: first temperature of the gradient", space=LogUniform(0.01, 1000))
+        end: float = option(1e-8, "st_relaxed: last temperature", space=LogUniform(1e-8, 0.001))
+        cooldown: float = option(
+            0.23, "st_relaxed: fraction of the updates over which it falls", space=Uniform(0.1, 0.9)
+        )
 
         def __post_init__(self):
             if not (self.start > 0 and self.end > 0):

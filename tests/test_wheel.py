@@ -120,7 +120,7 @@ def test_a_new_method_is_written_into_the_folder_and_checked(headprune: Command,
     assert written.returncode == 0, written.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test_x.py", "x.py"]
     checked = headprune("check", "x.py")
-    assert "passed: 16 of 16 checks hold" in checked.stdout
+    assert "passed: 17 of 17 checks hold" in checked.stdout
     assert checked.returncode == 0
 
 

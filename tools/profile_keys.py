@@ -17,6 +17,7 @@ from typing import Any
 
 from headprune.config.schema import Config
 from headprune.method import load_methods
+from headprune.method.display import NOT_TUNED
 from headprune.tasks import TASKS, Task
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,13 +144,13 @@ def options_of_methods() -> str:
     lines = [
         "## options of methods",
         "",
-        "Numbers are finite and at most 10^12 in size. Methods that do not stand here",
+        "Numbers are finite and at most 10^12 in size. A tuning tries values of the third column, a profile may give",
+        "others; –: a tuning keeps the default. Methods that do not stand here have no options.",
     ]
-    lines[-1] += " have no options."
     for entry in load_methods().values():
         if known := fields(entry.method.Options):  # type: ignore[attr-defined]
             lines += ["", f"### {entry.name}", "", f"{entry.summary} [Fidelity card](methods/{entry.name}.md)", ""]
-            lines += ["| option | default | meaning |", "| --- | --- | --- |", *map(option, known)]
+            lines += ["| option | default | tuned over | meaning |", "| --- | --- | --- | --- |", *map(option, known)]
     return "\n".join([*lines, ""])
 
 
@@ -158,7 +159,8 @@ def option(field: Any) -> str:
     choices = ", ".join(f"`{choice}`" for choice in field.metadata.get("choices", ()))
     meaning = field.metadata.get("help", "") + (f" ({choices})" if choices else "")
     default = f"{field.default:.6g}" if isinstance(field.default, float) else json.dumps(field.default)
-    return f"| `{field.name}` | `{default}` | {meaning.replace('|', chr(92) + '|')} |"
+    space = field.metadata.get("space") or NOT_TUNED
+    return f"| `{field.name}` | `{default}` | {space} | {meaning.replace('|', chr(92) + '|')} |"
 
 
 def _empty(field: dict[str, Any]) -> Any:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import math
 from dataclasses import MISSING, fields, is_dataclass
 
 from headprune.check.base import CheckFailure, check, listed, require
 from headprune.check.families import TRANSLATION
 from headprune.check.subject import CheckSubject
-from headprune.method.base import MODES
+from headprune.method.entry import MODES
+from headprune.method.tuning import space_of, trials
 
 LONG = 120
+TRIALS = 64
+BELOW_ONE = math.nextafter(1, 0)
 LIBRARY = ("gates", "heads", "importance", "method", "relaxations", "scoring")
 DATA = ("config", "data", "evaluation", "pipeline", "results", "search", "training")
 # What reads files, starts programs or opens sockets, by itself or in code that `conduct.files` cannot see into.
@@ -71,6 +75,20 @@ def options(subject: CheckSubject) -> str | None:
         require(plain and item.default is not MISSING, f"option {item.name!r} has no plain default value", remedy)
         require(item.metadata.get("help"), f"option {item.name!r} has no help text", remedy)
     return listed((f"{item.name}={item.default}" for item in fields(cls)), 12) or "no options"
+
+
+@check("options take every value of their spaces")
+def spaces(subject: CheckSubject) -> str | None:
+    """A tuning runs the ends of the spaces, each with the other options at their defaults, and what lies between."""
+    found = space_of(subject.entry.method)
+    ends = [{name: space.at(share)} for name, space in found.items() for share in (0.0, BELOW_ONE)]
+    for values in [*ends, *trials(subject.entry.method, TRIALS, seed=0)]:
+        try:
+            subject.entry.options(values)
+        except ValueError as error:
+            remedy = "narrow the spaces to values that Options takes, whatever the others are"
+            raise CheckFailure(f"the trial {values} is refused: {error}", remedy) from error
+    return listed((f"{name}: {space}" for name, space in found.items()), 12) or "nothing is tuned"
 
 
 @check("the class says what it is")

@@ -21,6 +21,7 @@ Tell = Callable[[Mapping[str, Any]], Any]
 DECLARED: tuple[Check, ...] = (
     declarations.imports,
     declarations.options,
+    declarations.spaces,
     declarations.description,
     declarations.training_attributes,
 )

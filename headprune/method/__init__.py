@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from headprune.method.entry import Entry
+from headprune.method.options import option
+from headprune.method.spaces import Choices, Integers, LogUniform, Uniform
 from headprune.naming import unknown
 
 if TYPE_CHECKING:
@@ -21,20 +23,23 @@ if TYPE_CHECKING:
         Pruning,
         Ranking,
         ScoreMethod,
-        option,
     )
     from headprune.method.registry import load_files, load_methods, register
 
 __all__ = [
     "Batches",
+    "Choices",
     "Entry",
     "GateMethod",
+    "Integers",
+    "LogUniform",
     "NoOptions",
     "OutputProjection",
     "Progress",
     "Pruning",
     "Ranking",
     "ScoreMethod",
+    "Uniform",
     "load_files",
     "load_methods",
     "option",

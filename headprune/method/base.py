@@ -20,17 +20,6 @@ from headprune.method.entry import MODES
 Batches = Sequence[Mapping[str, Any]]
 
 
-def option(default: Any, help: str, trains: bool = True, choices: Sequence[Any] = ()) -> Any:
-    """A hyper-parameter of a method: its default value with the text that explains it.
-
-    :param choices: all values that it may take; empty: any of the type of the default
-    :param trains: False for one that only says how masks are read off a finished training of a gate method; trainings
-        that differ in nothing else are shared
-    :returns: a field of a dataclass
-    """
-    return field(default=default, metadata={"help": help, "trains": trains, "choices": tuple(choices)})
-
-
 @dataclass(frozen=True)
 class NoOptions:
     """The options of methods without hyper-parameters: none."""

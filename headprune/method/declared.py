@@ -1,7 +1,7 @@
 """Declarations of method files, read without running them, so that profiles can be checked without torch.
 
 Read are classes at the top of a file, under `@register("name")` alone, that derive from a contract and give attributes
-and defaults of options as literals or sums of them, as every method of this repository does. What a file registers when
+and options as literals, or sums and spaces of them, as every method of this repository does. What a file registers when
 it is imported is the truth all the same; this only tells of errors early.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Mapping
-from dataclasses import field, make_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Any
 
 from headprune.method.entry import MODES, Entry, method_files
+from headprune.method.options import option
+from headprune.method.spaces import SPACES
 
 KINDS = {"ScoreMethod": "score", "GateMethod": "gate"}
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -86,7 +88,7 @@ def _entry(file: Path, node: ast.ClassDef, constants: Mapping[str, Any]) -> Entr
 
 
 def _options(node: ast.ClassDef, constants: Mapping[str, Any]) -> type:
-    """A class of the same fields, defaults, help texts and choices as far as these are literals."""
+    """A class of the same fields."""
     if node.bases:
         raise UnclearError(f"{node.name} derives from another class")
     fields = []
@@ -95,24 +97,22 @@ def _options(node: ast.ClassDef, constants: Mapping[str, Any]) -> type:
             continue
         match item.target, item.value:
             case ast.Name(name), ast.Call(func=ast.Name("option")) as call:
-                words = dict(zip(("default", "help", "trains", "choices"), call.args, strict=False))
-                words |= {str(word.arg): word.value for word in call.keywords}
-                trains = "trains" not in words or bool(_value(words["trains"], constants))
-                choices, text = _choices(words.get("choices"), constants), _value(words.get("help"), constants)
-                metadata = {"help": text, "trains": trains, "choices": choices}
-                default = _value(words.get("default"), constants)
-                fields.append((name, Any, field(default=default, metadata=metadata)))
+                fields.append((name, Any, _made(option, call, constants)))
             case _:
                 raise UnclearError(f"an option is given as {ast.unparse(item)}")
     return make_dataclass("Options", fields, frozen=True)
 
 
-def _choices(node: ast.expr | None, constants: Mapping[str, Any]) -> tuple[Any, ...]:
-    """None where another module knows them: any value then passes here."""
+def _made(function: Callable[..., Any], call: ast.Call, constants: Mapping[str, Any]) -> Any:
+    """The value that a call of a known function has.
+
+    :raises UnclearError: an argument is no literal, or one that the function does not take.
+    """
+    words = {str(word.arg): _value(word.value, constants) for word in call.keywords}
     try:
-        return tuple(_value(node, constants)) if node is not None else ()
-    except UnclearError:
-        return ()
+        return function(*(_value(argument, constants) for argument in call.args), **words)
+    except TypeError as error:
+        raise UnclearError(str(error)) from error
 
 
 def _constants(node: ast.Assign, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,12 +124,14 @@ def _constants(node: ast.Assign, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(node: ast.expr | None, constants: Mapping[str, Any]) -> Any:
-    """:raises UnclearError: it is not a literal, a constant of the file, or a sum or product of such."""
+    """:raises UnclearError: it is not a literal, a constant of the file, or a space, sum or product of such."""
     match node:
         case ast.Constant(value):
             return value
         case ast.Name(name) if name in constants:
             return constants[name]
+        case ast.Call(func=ast.Name(name)) as call if name in SPACES:
+            return _made(SPACES[name], call, constants)
         case ast.Tuple(elements) | ast.List(elements):
             return tuple(_value(element, constants) for element in elements)
         case ast.UnaryOp(op=ast.USub(), operand=operand):

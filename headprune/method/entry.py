@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from headprune.method.options import spaces_of
 from headprune.naming import unknown
 from headprune.system.bundled import bundled
 from headprune.system.stopping import SelfEndedError, contained
@@ -35,13 +36,24 @@ def method_files(*directories: str | Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered method."""
+    """One registered method.
+
+    :raises ValueError: the default of an option lies outside of its search space.
+    """
 
     name: str
     kind: str  # "score" or "gate"
     method: type
     paper: str
     file: Path
+
+    def __post_init__(self) -> None:
+        for item, space in spaces_of(self.method.Options):  # type: ignore[attr-defined]
+            if item.default not in space:
+                raise ValueError(
+                    f"method {self.name!r}: option {item.name!r} is {item.default!r} unless given, "
+                    f"which its space lacks: {space}"
+                )
 
     @property
     def sha256(self) -> str:

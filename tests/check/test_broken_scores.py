@@ -218,6 +218,34 @@ BROKEN = {
         "option 'p' has no help text",
         "option(DEFAULT, HELP)",
     ),
+    "a space of values that are refused": (
+        """
+        @dataclass(frozen=True)
+        class Options:
+            p: float = option(2.0, "norm", space=Uniform(0, 4))
+
+            def __post_init__(self):
+                if self.p < 1:
+                    raise ValueError(f"option 'p' is {self.p}; it must be at least 1")
+
+        def scores(self, model, batches, rng): return torch.arange(len(HeadSpace.of(model)))
+        """,
+        "every value of their spaces",
+        "the trial {'p': 0.0} is refused: method 'mine': option 'p' is 0.0; it must be at least 1",
+        "narrow the spaces",
+    ),
+    "a space of another type": (
+        """
+        @dataclass(frozen=True)
+        class Options:
+            steps: int = option(2, "of it", space=LogUniform(1, 4))
+
+        def scores(self, model, batches, rng): return torch.arange(len(HeadSpace.of(model)))
+        """,
+        "every value of their spaces",
+        "it must be int like its default 2",
+        "narrow the spaces",
+    ),
     "framework's data": (
         """
         def scores(self, model, batches, rng):

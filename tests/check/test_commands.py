@@ -46,7 +46,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_check_tells_good_from_bad(write: Write, run: Run) -> None:
     status, output = run("check", write(GOOD.format(name="good", heads=HEADS), "good.py"))
     assert status == 0
-    assert "passed: 16 of 16 checks hold" in output
+    assert "passed: 17 of 17 checks hold" in output
     status, output = run("check", write(GOOD.format(name="bad", heads="3"), "bad.py"))
     assert status == 1
     assert "scores() has shape (3,), the model 10 heads" in output
@@ -160,6 +160,8 @@ def test_a_method_is_shown_with_options_and_card(run: Run, write: Write, tmp_pat
     assert status == 0
     assert "where the absolute value is taken (example, position, batch, signed)" in output
     assert "Deviations from the released code" in output
+    status, output = run("methods", "l0")
+    assert "0.01 to 1, log scale" in " ".join(output.split())
     write(GOOD.format(name="mine", heads=HEADS))
     status, output = run("methods", "mine", "--directory", tmp_path)
     assert f"no fidelity card: {tmp_path / 'mine.md'} would be it" in output

@@ -12,11 +12,14 @@ import pytest
 from headprune.method import Entry, load_methods
 from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
+from headprune.method.spaces import Choices, LogUniform
+from headprune.method.tuning import space_of, trials
 
 METHODS = load_methods()
 PLAIN = '''
 from headprune.method import ScoreMethod, option, register
 NORMS = ("out", "query")
+TENTH = 10
 
 @register("mine", paper="Someone 2026")
 class Mine(ScoreMethod):
@@ -26,7 +29,7 @@ class Mine(ScoreMethod):
 
     class Options:
         norm: str = option("out", "of what", choices=NORMS)
-        share: float = option(2 / 3, "of it")
+        share: float = option(2 / 3, space=LogUniform(0.1, high=10 / TENTH), help="of it")
 '''
 
 
@@ -55,8 +58,8 @@ def test_files_say_what_they_register(said: dict[str, Entry], name: str) -> None
         assert item.default == same.default
         assert type(item.default) is type(same.default)
         assert item.default is not MISSING
-        assert (item.metadata["help"], item.metadata["trains"]) == (same.metadata["help"], same.metadata["trains"])
-        assert item.metadata["choices"] in (same.metadata["choices"], ())  # (): another module knows them
+        assert item.metadata == same.metadata  # help text, choices, space and whether trainings depend on it
+    assert trials(one.method, 8, seed=1) == trials(other.method, 8, seed=1)
 
 
 def test_a_plain_file_of_ones_own(tmp_path: Path) -> None:
@@ -66,6 +69,7 @@ def test_a_plain_file_of_ones_own(tmp_path: Path) -> None:
     assert list(found) == sorted([*METHODS, "mine"])
     assert found["mine"].summary == "First line."
     assert found["mine"].options({"norm": "query"}).share == pytest.approx(2 / 3)
+    assert space_of(found["mine"].method) == {"norm": Choices(("out", "query")), "share": LogUniform(0.1, 1.0)}
     with pytest.raises(ValueError, match="option 'norm' is 'key'; available: out, query"):
         found["mine"].options({"norm": "key"})
 
@@ -83,6 +87,14 @@ def test_a_plain_file_of_ones_own(tmp_path: Path) -> None:
         PLAIN.replace('"of it")', '"of it")\n    prunes = pick()'),
         "if True:\n    @register('mine')\n    class Mine(ScoreMethod):\n        prunes = False\n",
         PLAIN.replace("2 / 3", "2 / 0"),
+        PLAIN.replace("2 / 3", "20.0"),
+        PLAIN.replace("choices=NORMS", "choices=pick()"),
+        PLAIN.replace("high=10 / TENTH", "0.01"),
+        PLAIN.replace("high=10 / TENTH", "width=1"),
+        PLAIN.replace("high=10 / TENTH", "*NORMS"),
+        PLAIN.replace("high=10 / TENTH", "**NORMS"),
+        PLAIN.replace("LogUniform(", "Gaussian("),
+        PLAIN.replace("choices=NORMS", "values=NORMS"),
         "a file that is no Python",
         "\0",
     ],

@@ -40,6 +40,7 @@ def write(tmp_path: Path) -> Write:
         directory = tmp_path / folder
         directory.mkdir(exist_ok=True)
         imports = "from dataclasses import dataclass\nimport torch\n"
+        imports += "from headprune import method\n"
         imports += "from headprune.method import GateMethod, ScoreMethod, option, register\n"
         (directory / file).write_text(imports + body)
         return directory
@@ -197,6 +198,16 @@ BROKEN = {
         '@register("mine")\nclass Mine(ScoreMethod):\n'
         "    @dataclass(frozen=True)\n    class Options:\n        layers: list = option([], 'layers')\n",
         "mutable default",
+    ),
+    "a space without values": (
+        '@register("mine")\nclass Mine(ScoreMethod):\n    @dataclass(frozen=True)\n    class Options:\n'
+        "        p: float = option(2.0, 'norm', space=method.LogUniform(0, 4))\n",
+        "a space from 0 to 4 on a log scale: the bounds must be positive",
+    ),
+    "a space without the default": (
+        '@register("mine")\nclass Mine(ScoreMethod):\n    @dataclass(frozen=True)\n    class Options:\n'
+        "        p: float = option(2.0, 'norm', space=method.Uniform(3, 4))\n",
+        "method 'mine': option 'p' is 2.0 unless given, which its space lacks: 3 to 4",
     ),
 }
 
