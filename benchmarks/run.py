@@ -4,7 +4,8 @@
     python benchmarks/run.py [--rows sampler,step] [--rounds 30] [--threads 1] [--output results/benchmark]
 
 What a row compares takes turns in every round, forwards and backwards, so that a busy machine slows all alike; ratios
-are medians over rounds with quartiles. Writes OUTPUT.json and OUTPUT.md, with the hardware in both. `headprune` tells
+are medians over rounds with quartiles. Writes
+`--output` as .json and .md, with the hardware in both. `headprune` tells
 the allocator of its jobs to keep large tensors; all that is compared here has that, stock fairseq too, unless
 `--allocator default` leaves it as it is.
 """
