@@ -17,12 +17,12 @@ from rich.console import Console
 from headprune.check import display as check_display
 from headprune.check.base import CheckReport, Result
 from headprune.cli import commands
-from headprune.config.schema import KINDS
 from headprune.data import CORPORA, STANDARD, TEXT_CORPORA
 from headprune.method import load_methods
 from headprune.pipeline.records import PROMISED
 from headprune.pipeline.store import write_json
 from headprune.results import schema
+from headprune.results.jobs import JOBS
 from headprune.system import terminal
 from headprune.system.terminal import Column
 from tests.analysis.made_up_cells import rows_of
@@ -178,4 +178,4 @@ def test_every_kind_of_job_has_a_row(printed: Printed, tmp_path: Path) -> None:
     profile.write_text(yaml.safe_dump({**VALID, "results": str(tmp_path / "results")}), encoding="utf-8")
     lines = printed("plan", profile).splitlines()
     named = {line.split()[0] for line in lines if line.strip()}
-    assert {"data", "dense", "score", "gates", "test", "speed"} <= named & set(KINDS)
+    assert {"data", "dense", "score", "gates", "test", "speed"} <= named & set(JOBS)

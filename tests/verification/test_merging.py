@@ -35,9 +35,7 @@ def parts(finished: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[Path
     for part in (part["name"] for part in PARTS):
         folder = tmp_path_factory.mktemp(part) / "whole"
         shutil.copytree(finished.folder, folder)
-        plan = Plan(load(given | {"parts": PARTS, "part": part}))
-        plan.folder = folder
-        collect(plan)
+        collect(Plan(load(given | {"parts": PARTS, "part": part}), folder))
         folders.append(folder)
     return folders
 
@@ -48,9 +46,7 @@ def whole(finished: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(finished.folder, folder)
     given = finished.config.model_dump(exclude_defaults=True)
     given["methods"] = [{"name": "unpruned"}, *given["methods"]]
-    plan = Plan(load(given))
-    plan.folder = folder
-    collect(plan)
+    collect(Plan(load(given), folder))
     return folder
 
 
