@@ -17,7 +17,6 @@ from typing import Any
 
 from headprune.config.schema import Config
 from headprune.method import load_methods
-from headprune.method.display import NOT_TUNED
 from headprune.tasks import TASKS, Task
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,7 +158,7 @@ def option(field: Any) -> str:
     choices = ", ".join(f"`{choice}`" for choice in field.metadata.get("choices", ()))
     meaning = field.metadata.get("help", "") + (f" ({choices})" if choices else "")
     default = f"{field.default:.6g}" if isinstance(field.default, float) else json.dumps(field.default)
-    space = field.metadata.get("space") or NOT_TUNED
+    space = field.metadata.get("space") or "–"
     return f"| `{field.name}` | `{default}` | {space} | {meaning.replace('|', chr(92) + '|')} |"
 
 

@@ -15,7 +15,6 @@ from headprune.system.bundled import bundled
 from headprune.system.terminal import Column, say, show
 
 CARDS = bundled("docs/methods")
-NOT_TUNED = "–"
 
 
 def methods(console: Console, entries: Iterable[Entry]) -> None:
@@ -34,8 +33,9 @@ def method(console: Console, entry: Entry) -> None:
         for item in options:
             choices = ", ".join(map(str, item.metadata.get("choices", ())))
             text = item.metadata.get("help", "") + (f" ({choices})" if choices else "")
-            rows.append((item.name, str(item.default), text, str(item.metadata.get("space") or NOT_TUNED)))
-        columns = (Column("option", "name"), Column("default", "name"), Column("what it is"), Column("tuned over"))
+            space = item.metadata.get("space")
+            rows.append((item.name, str(item.default), text + (f"; tuned over {space}" if space else "")))
+        columns = (Column("option", "name"), Column("default", "name"), Column("what it is"))
         show(console, columns, rows)
     else:
         console.print("no options")
