@@ -16,6 +16,7 @@ from headprune.config.execution import Execution
 from headprune.config.models import AnyDataset, AnyModel
 from headprune.heads import Scope
 from headprune.method import Entry, unknown
+from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
 from headprune.method.search import BRACKET
 from headprune.settings import UPDATES, Calibration, Evaluation, Name, Numbers, Section, Speed, Text
@@ -221,6 +222,8 @@ class Config(Section):
 
     def registry(self) -> dict[str, Entry]:
         """The methods of the repository and of `methods_directories`."""
-        from headprune.method.registry import load_methods  # imports torch, which few errors of a profile wait for
+        if not self.methods_directories and (known := declared()) is not None:
+            return known
+        from headprune.method.registry import load_methods  # imports torch, which nothing else of a profile waits for
 
         return load_methods(BUILT_IN, *self.methods_directories)

@@ -1,13 +1,16 @@
 """Declarations of method files, read without running them, so that profiles can be checked without torch.
 
 Read are classes at the top of a file, under `@register("name")` alone, that derive from a contract and give attributes
-and options as literals, or sums and spaces of them, as every method of this repository does. What a file registers when
-it is imported is the truth all the same; this only tells of errors early.
+and options as literals, or sums and spaces of them, as every method of this repository does. The one function that is
+taken over is `__post_init__` of the options, which refuses values; it runs when options are given. Of the methods of
+this repository this is the truth; what another file registers when it is imported goes before what is read here.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import make_dataclass
@@ -55,6 +58,8 @@ def _entries(file: Path) -> list[Entry]:
     for node in tree.body:
         if isinstance(node, ast.Assign):
             constants |= _constants(node, constants)
+        elif isinstance(node, ast.Import):
+            constants |= {alias.asname or "math": math for alias in node.names if alias.name == "math"}
         elif isinstance(node, ast.ClassDef) and any("register" in ast.unparse(d) for d in node.decorator_list):
             entries.append(_entry(file, node, constants))
     mentions = sum(getattr(node, "id", getattr(node, "attr", "")) == "register" for node in ast.walk(tree))
@@ -88,11 +93,13 @@ def _entry(file: Path, node: ast.ClassDef, constants: Mapping[str, Any]) -> Entr
 
 
 def _options(node: ast.ClassDef, constants: Mapping[str, Any]) -> type:
-    """A class of the same fields."""
+    """A class of the same fields that refuses the same values."""
     if node.bases:
         raise UnclearError(f"{node.name} derives from another class")
-    fields = []
+    fields, namespace = [], {}
     for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__post_init__":
+            namespace[item.name] = _function(item, constants)
         if not isinstance(item, ast.AnnAssign):
             continue
         match item.target, item.value:
@@ -100,7 +107,22 @@ def _options(node: ast.ClassDef, constants: Mapping[str, Any]) -> type:
                 fields.append((name, Any, _made(option, call, constants)))
             case _:
                 raise UnclearError(f"an option is given as {ast.unparse(item)}")
-    return make_dataclass("Options", fields, frozen=True)
+    return make_dataclass("Options", fields, namespace=namespace, frozen=True)
+
+
+def _function(node: ast.FunctionDef, constants: Mapping[str, Any]) -> Any:
+    """The function itself.
+
+    :raises UnclearError: it uses a name that is neither its own, nor Python's, nor a constant of the file.
+    """
+    names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+    own = {name.id for name in names if isinstance(name.ctx, ast.Store)} | {a.arg for a in node.args.args}
+    for name in names:
+        if not (name.id in own or name.id in constants or hasattr(builtins, name.id)):
+            raise UnclearError(f"{node.name} uses {name.id}")
+    scope = dict(constants)
+    exec(compile(ast.Module([node], []), node.name, "exec"), scope)  # noqa: S102
+    return scope[node.name]
 
 
 def _made(function: Callable[..., Any], call: ast.Call, constants: Mapping[str, Any]) -> Any:

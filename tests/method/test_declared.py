@@ -74,6 +74,31 @@ def test_a_plain_file_of_ones_own(tmp_path: Path) -> None:
         found["mine"].options({"norm": "key"})
 
 
+def test_values_are_refused_by_the_rules_of_the_file(said: dict[str, Entry]) -> None:
+    for entries in (said, METHODS):
+        with pytest.raises(ValueError, match="method 'dsp': option 'cooldown' is 1.5; it is a fraction"):
+            entries["dsp"].options({"cooldown": 1.5})
+        with pytest.raises(ValueError, match="method 'fisher': option 'group' is 0; it must be at least 1"):
+            entries["fisher"].options({"group": 0})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_both_refuse_the_same_numbers(said: dict[str, Entry], name: str) -> None:
+    for item in fields(said[name].method.Options):  # type: ignore[attr-defined]
+        if not isinstance(item.default, bool) and isinstance(item.default, int | float):
+            for value in (-2, -1, 0, 1, 2, 1000):
+                given = {item.name: type(item.default)(value)}
+                assert _refusal(said[name], given) == _refusal(METHODS[name], given)
+
+
+def _refusal(entry: Entry, values: dict[str, float]) -> str:
+    try:
+        entry.options(values)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -94,6 +119,7 @@ def test_a_plain_file_of_ones_own(tmp_path: Path) -> None:
         PLAIN.replace("high=10 / TENTH", "*NORMS"),
         PLAIN.replace("high=10 / TENTH", "**NORMS"),
         PLAIN.replace("LogUniform(", "Gaussian("),
+        PLAIN + "\n        def __post_init__(self):\n            pick(self.share)\n",
         PLAIN.replace("choices=NORMS", "values=NORMS"),
         "a file that is no Python",
         "\0",
