@@ -47,7 +47,7 @@ def methods(
     from headprune.method.entry import BUILT_IN
 
     known = None if directory else declared()
-    if known is None or name in known:  # a method is shown as it is when imported, with torch
+    if known is None:  # files from elsewhere are imported, with torch
         from headprune.method import load_methods
 
         known = load_methods(BUILT_IN, *(directory or []))
