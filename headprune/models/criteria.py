@@ -21,13 +21,12 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from headprune.importance import token_losses
-from headprune.models.lean import applies
-from headprune.models.losses import smoothed_cross_entropy
+from headprune.models.losses import decoded_losses
 
 
 def is_lean(model: Any) -> bool:
     """True if a model itself, not a wrapper of several workers around it, takes the lean way now."""
-    return bool(vars(model).get("lean")) and applies(model.decoder)
+    return bool(vars(model).get("lean")) and model.goes_lean()
 
 
 @register_criterion("gated_label_smoothed_cross_entropy", dataclass=LabelSmoothedCrossEntropyCriterionConfig)
@@ -51,12 +50,7 @@ class GatedLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
 
     def lean_forward(self, model: Any, sample: Mapping[str, Any]) -> tuple[Tensor, int, dict[str, Any]]:
         """The same loss from hidden states, of padding none; see `smoothed_cross_entropy`."""
-        features = model(**sample["net_input"], features_only=True)[0]  # (batch, tgt, model)
-        target = sample["target"].t().flatten()
-        real = target.ne(self.padding_idx).nonzero().squeeze(1)
-        features = features.transpose(0, 1).flatten(0, 1).index_select(0, real)
-        weight = model.decoder.output_projection.weight
-        loss, nll_loss = smoothed_cross_entropy(features, weight, target.index_select(0, real), self.eps)
+        loss, nll_loss = decoded_losses(model, sample, self.padding_idx, self.eps)
         sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
         counts = {"ntokens": sample["ntokens"], "nsentences": sample["target"].size(0), "sample_size": sample_size}
         return loss, sample_size, {"loss": loss.data, "nll_loss": nll_loss.data, **counts}
@@ -72,9 +66,11 @@ class GatedCrossEntropy(CrossEntropyCriterion):
     """
 
     def forward(self, model: Any, sample: Mapping[str, Any], reduce: bool = True) -> Any:
-        output = model(**sample["net_input"])
-        losses = token_losses(model, output, sample["target"])
-        loss = losses.sum() if reduce else losses
+        if reduce and is_lean(model):
+            loss, _ = decoded_losses(model, sample, self.padding_idx)
+        else:
+            losses = token_losses(model, model(**sample["net_input"]), sample["target"])
+            loss = losses.sum() if reduce else losses
         sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
         counts = {"ntokens": sample["ntokens"], "nsentences": sample["target"].size(0), "sample_size": sample_size}
         logged = {"loss": loss.data, "nll_loss": loss.data, **counts}

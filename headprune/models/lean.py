@@ -115,11 +115,15 @@ def applies(part: Any) -> bool:
     return (
         part.lean
         and part.training
-        and part.embed_tokens.weight.device.type == "cpu"
-        and part.embed_tokens.weight.dtype in (torch.float32, torch.float64)
+        and on_the_cpu(part.embed_tokens.weight)
         and all(type(layer) in LAYERS for layer in part.layers)
         and all(plain_attention(attention) for layer in part.layers for attention in attentions(layer))
     )
+
+
+def on_the_cpu(weight: Tensor) -> bool:
+    """True if a weight lies there, in single or double precision."""
+    return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
 
 
 def ordinary(part: Any) -> bool:

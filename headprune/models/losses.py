@@ -1,7 +1,8 @@
-"""Label-smoothed cross-entropy of hidden states, without the log-probabilities of the whole vocabulary."""
+"""Cross-entropy of hidden states, label-smoothed or not, without the log-probabilities of the whole vocabulary."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,8 +12,28 @@ ROWS = 2048  # targets whose logits are in memory at a time
 UNDERFLOW = 1e-30  # a probability below it has too few digits to take the logarithm of
 
 
-def smoothed_cross_entropy(features: Tensor, weight: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """fairseq's label-smoothed loss and the negative log-likelihood, both summed, of logits `features · weightᵀ`.
+def decoded_losses(
+    model: Any, sample: Mapping[str, Any], padding: int, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The losses of `smoothed_cross_entropy` of a mini-batch, those of padding left out.
+
+    :param model: takes `features_only`, and has its output layer at `decoder.output_projection`
+    :param padding: index of the padding symbol
+    """
+    features = model(**sample["net_input"], features_only=True)[0].transpose(0, 1).flatten(0, 1)  # (tgt · batch, model)
+    target = sample["target"].t().flatten()
+    real = target.ne(padding)
+    if not bool(real.all()):
+        kept = real.nonzero().squeeze(1)
+        features, target = features.index_select(0, kept), target.index_select(0, kept)
+    output = model.decoder.output_projection
+    return smoothed_cross_entropy(features, output.weight, target, smoothing, output.bias)
+
+
+def smoothed_cross_entropy(
+    features: Tensor, weight: Tensor, target: Tensor, smoothing: float, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """fairseq's label-smoothed loss and the negative log-likelihood, both summed, of logits features · weightᵀ + bias.
 
     With ε spread over the V − 1 other words, that is e = ε / (V − 1), the loss of a target y is
 
@@ -24,25 +45,32 @@ def smoothed_cross_entropy(features: Tensor, weight: Tensor, target: Tensor, smo
     :param features: (targets, model), without those of padding
     :param weight: (vocabulary, model)
     :param target: (targets,)
+    :param bias: (vocabulary,)
     :returns: loss and negative log-likelihood in nats; only the loss has a derivative
     """
-    return _SmoothedCrossEntropy.apply(features, weight, target, smoothing)  # type: ignore[no-any-return,no-untyped-call]
+    return _SmoothedCrossEntropy.apply(features, weight, bias, target, smoothing)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
-    """Both derivatives are computed with the loss, whose logits need not be kept then."""
+    """All derivatives are computed with the loss, whose logits need not be kept then."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
         other = smoothing / (len(weight) - 1)
         own = 1 - smoothing - other
         needs = ctx.needs_input_grad
         whole = weight.sum(0)  # Σ_v z_v of all targets is a product with it
+        constant = 0.0 if bias is None else float(bias.sum())
         loss, nll = features.new_zeros(()), features.new_zeros(())
         gradients = [torch.empty_like(features) if needs[0] else None, torch.empty_like(weight) if needs[1] else None]
+        gradients += [torch.zeros_like(bias) if bias is not None and needs[2] else None]
         for start in range(0, max(len(features), 1), ROWS):
             x, y = features[start : start + ROWS], target[start : start + ROWS].unsqueeze(1)
             logits = x @ weight.t()  # (targets, vocabulary)
+            if bias is not None:
+                logits += bias
             chosen = logits.gather(1, y)
             p = torch.softmax(logits, 1)
             likelihood = p.gather(1, y)
@@ -51,17 +79,19 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
                 surprise = logits.logsumexp(1, keepdim=True) - chosen
             del logits
             nll += surprise.sum()
-            loss += (surprise + (1 - own) * chosen).sum() - other * (x @ whole).sum()
+            loss += (surprise + (1 - own) * chosen).sum() - other * ((x @ whole).sum() + len(x) * constant)
             p.scatter_(1, y, likelihood - own)
             if gradients[0] is not None:
                 torch.mm(p, weight, out=gradients[0][start : start + ROWS]).sub_(whole, alpha=other)
             if gradients[1] is not None:
                 gradients[1].addmm_(p.t(), x, beta=float(start > 0)).sub_(x.sum(0), alpha=other)
+            if gradients[2] is not None:
+                gradients[2] += p.sum(0) - other * len(x)
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(nll)
         return loss, nll
 
     @staticmethod
     def backward(ctx: Any, *pulls: Tensor) -> tuple[Tensor | None, ...]:
-        features, weight = (None if gradient is None else gradient * pulls[0] for gradient in ctx.saved_tensors)
-        return features, weight, None, None
+        found = (None if gradient is None else gradient * pulls[0] for gradient in ctx.saved_tensors)
+        return *found, None, None

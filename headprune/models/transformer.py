@@ -13,7 +13,7 @@ from torch import Tensor
 
 from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
-from headprune.models.lean import LeanDecoder, LeanEncoder, ordinary, ordinary_numbers
+from headprune.models.lean import LeanDecoder, LeanEncoder, applies, ordinary, ordinary_numbers
 
 ARCHITECTURE = "headprune_transformer"
 
@@ -49,6 +49,10 @@ class HeadpruneTransformer(GateTraining, TransformerModel):
         for part in parts:
             part.lean = model.lean
         return model
+
+    def goes_lean(self) -> bool:
+        """True if the loss may be computed from hidden states now."""
+        return applies(self.decoder)
 
     def sampled_gates(self) -> Tensor:
         gates = super().sampled_gates()

@@ -15,7 +15,7 @@ from headprune.settings.base import (
 )
 from headprune.settings.datasets import Material
 from headprune.settings.measuring import Calibration, Evaluation, Speed
-from headprune.settings.training import WIDTH, Optimisation, Shape, Subject, check_heads
+from headprune.settings.training import WIDTH, FastOptimisation, Optimisation, Shape, Subject, check_heads
 
 __all__ = [
     "EXAMPLES",
@@ -24,6 +24,7 @@ __all__ = [
     "WIDTH",
     "Calibration",
     "Evaluation",
+    "FastOptimisation",
     "Material",
     "Name",
     "Numbers",

@@ -61,6 +61,14 @@ class Optimisation(Section):
     )
 
 
+class FastOptimisation(Optimisation):
+    """A training of a model whose steps have a fast way."""
+
+    steps: Literal["fast", "fairseq"] = Field(
+        "fast", description="on the CPU: fewer and larger operations, equal but for rounding; or fairseq's, bit for bit"
+    )
+
+
 class Subject(Section):
     """A model to prune: data, architecture and training. Every task has its own kind, which names its `track`."""
 

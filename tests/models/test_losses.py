@@ -54,6 +54,23 @@ def test_a_target_whose_probability_vanishes_has_a_finite_loss() -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("rows", [2048, 4])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_an_output_layer_with_a_bias(smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bias is the weight of a feature that is always 1."""
+    monkeypatch.setattr(losses, "ROWS", rows)
+    features, weight, target = made_up()
+    bias = torch.randn(WORDS, generator=torch.Generator().manual_seed(2), dtype=torch.float64).requires_grad_()
+    wider = torch.cat([features, torch.ones(TARGETS, 1, dtype=torch.float64)], 1)
+    expected = stock(wider, torch.cat([weight, bias[:, None]], 1), target, smoothing)
+    found = smoothed_cross_entropy(features, weight, target, smoothing, bias)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    gradients = [torch.autograd.grad(3 * loss[0], (features, weight, bias)) for loss in (found, expected)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
 def test_frozen_weights_get_no_derivative() -> None:
     features, weight, target = made_up()
     (expected,) = torch.autograd.grad(stock(features, weight, target, 0.1)[0], features)

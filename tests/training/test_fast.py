@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from headprune import removal
-from headprune.config import Architecture, Training
+from headprune.config import Architecture, LanguageArchitecture, StreamTraining, Training
+from headprune.tasks.language_modeling.arguments import arguments as stream_arguments
 from headprune.tasks.translation.arguments import arguments
 from headprune.training.arguments import GateRun, fast_arguments, gate_arguments
 from headprune.training.trainer import train
@@ -46,6 +47,27 @@ def test_fast_trainings_differ_by_rounding(prepared, tmp_path: Path, gates, trai
     assert len(fast.curve) == len(plain.curve)
     for one, other in zip(fast.curve, plain.curve, strict=True):
         assert one["update"] == other["update"]
+        assert one["nll_loss"] == pytest.approx(other["nll_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("cutoffs", [[], [60]], ids=["plain softmax", "adaptive softmax"])
+@pytest.mark.parametrize("gates", [None, JOINT], ids=["dense", "joint"])
+def test_fast_trainings_of_language_models_differ_by_rounding(language_corpus, tmp_path: Path, gates, cutoffs) -> None:
+    """Losses of validation within 1e-4, as above; an adaptive softmax has fairseq's loss and the fast Adam."""
+    architecture = LanguageArchitecture(
+        width=16, layers=2, heads=2, persistent=8, segment=16, memory=16, cutoffs=cutoffs, word_dropout=0.0
+    )
+    trained = []
+    for steps in ("fairseq", "fast"):
+        training = StreamTraining(updates=12, rows=8, learning_rate=0.005, warmup=4, steps=steps)
+        extra = gate_arguments(gates, training.updates) if gates else []
+        words = [*stream_arguments(language_corpus.binarised, architecture, training), *extra]
+        assert ("--lean" in words) == (steps == "fast")
+        trained.append(train(words, tmp_path / steps, 1, checkpoint_every=4))
+    plain, fast = trained
+    assert fast.terms == plain.terms
+    assert fast.mask == plain.mask
+    for one, other in zip(fast.curve, plain.curve, strict=True):
         assert one["nll_loss"] == pytest.approx(other["nll_loss"], rel=1e-4)
 
 

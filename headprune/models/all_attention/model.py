@@ -14,6 +14,7 @@ from headprune.models.all_attention.architecture import AllAttentionConfig
 from headprune.models.all_attention.decoder import AllAttentionDecoder
 from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
+from headprune.models.lean import on_the_cpu
 
 ARCHITECTURE = "all_attention_lm"
 
@@ -25,6 +26,7 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
     `--keep-heads` rebuilds the shape of a pruned model; `--gate-…` attach a gate method.
     """
 
+    lean = False
     cfg: AllAttentionConfig
     decoder: AllAttentionDecoder
 
@@ -32,6 +34,7 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
     def add_args(cls, parser: Any) -> None:
         gen_parser_from_dataclass(parser, AllAttentionConfig(), delete_default=True)
         add_gate_arguments(parser)
+        parser.add_argument("--lean", action="store_true", help="train with fewer and larger operations")
         parser.add_argument(
             "--keep-heads",
             metavar="JSON",
@@ -47,7 +50,13 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
         if getattr(args, "keep_heads", None):
             shrink(model, {name: tuple(kept) for name, kept in json.loads(args.keep_heads).items()})
         model.attach_gates(args)
+        model.lean = bool(getattr(args, "lean", False))
         return model
+
+    def goes_lean(self) -> bool:
+        """True if the loss may be computed from hidden states now: in training, on the CPU, with a plain softmax."""
+        decoder = self.decoder
+        return self.training and decoder.output_projection is not None and on_the_cpu(decoder.output_projection.weight)
 
     def training_memory(self) -> list[Tensor] | None:
         """For `streaming_lm`, which puts it into fairseq's checkpoints."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.tasks.language_modeling.sections import LanguageArchitecture, StreamTraining
-from headprune.training.arguments import optimisation_arguments
+from headprune.training.arguments import fast_arguments, optimisation_arguments
 
 
 def arguments(data: Path, architecture: LanguageArchitecture, training: StreamTraining) -> list[str]:
@@ -29,4 +29,5 @@ def arguments(data: Path, architecture: LanguageArchitecture, training: StreamTr
     argv += ["--final-norm"] if a.final_norm else []
     argv += ["--criterion", "gated_cross_entropy", "--batch-size", t.rows]
     argv += [] if t.roll else ["--no-roll-rows"]
+    argv += fast_arguments(t.optimiser) if t.steps == "fast" else []
     return [str(argument) for argument in [*argv, *optimisation_arguments(t)]]

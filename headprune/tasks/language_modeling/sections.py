@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from headprune.data import LanguageModelingRecipe, check_prepared, ensure, prepare, text_corpus
 from headprune.data.lengths import Bounds
 from headprune.heads import HeadSpace
-from headprune.settings import EXAMPLES, TOKENS, WIDTH, Material, Optimisation, Shape, Subject, check_heads
+from headprune.settings import EXAMPLES, TOKENS, WIDTH, FastOptimisation, Material, Shape, Subject, check_heads
 
 
 class TextDataset(Material):
@@ -102,7 +102,7 @@ class LanguageArchitecture(Shape):
         return self.heads * self.layers
 
 
-class StreamTraining(Optimisation):
+class StreamTraining(FastOptimisation):
     """The training of language models: truncated back-propagation through time over contiguous rows."""
 
     rows: int = Field(32, ge=1, le=TOKENS, description="streams side by side per batch and device, B")

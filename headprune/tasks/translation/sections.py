@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from headprune.data import TranslationRecipe, check_prepared, corpus, ensure, prepare
 from headprune.data.lengths import Bounds
 from headprune.heads import HeadSpace
-from headprune.settings import TOKENS, WIDTH, Material, Optimisation, Shape, Subject, check_heads
+from headprune.settings import TOKENS, WIDTH, FastOptimisation, Material, Shape, Subject, check_heads
 
 
 class Dataset(Material):
@@ -79,14 +79,11 @@ class Architecture(Shape):
         return self.heads * (self.encoder_layers + 2 * self.decoder_layers)
 
 
-class Training(Optimisation):
+class Training(FastOptimisation):
     """The training of translation models."""
 
     max_tokens: int = Field(4096, ge=1, le=TOKENS, description="tokens of the longer side per batch and device")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability spread over the vocabulary")
-    steps: Literal["fast", "fairseq"] = Field(
-        "fast", description="on the CPU: fewer and larger operations, equal but for rounding; or fairseq's, bit for bit"
-    )
 
 
 class Model(Subject):
