@@ -23,7 +23,18 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-ROWS = ("sampler", "step", "breakdown", "evaluation", "beam", "importance", "all_attention", "language_model", "start")
+ROWS = (
+    "sampler",
+    "step",
+    "breakdown",
+    "evaluation",
+    "beam",
+    "importance",
+    "masked",
+    "all_attention",
+    "language_model",
+    "start",
+)
 
 
 def parsed() -> argparse.Namespace:
