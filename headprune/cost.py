@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
 
-import numpy as np
 import torch
 from fairseq.modules.adaptive_softmax import TiedLinear
 from torch import Tensor, nn
 
 from headprune.heads import AttentionPoint, attention_points
 from headprune.models.all_attention import standing_still
+from headprune.timing import Rounds, Timing, in_turn
 
 RARE = re.compile(r"adaptive_softmax\.tail\.|embed_tokens\.embeddings\.[1-9]")  # bands of rare words
 EMBEDDINGS = ("embed_tokens", "output_projection", "adaptive_softmax")  # by the names that fairseq gives them
@@ -117,30 +116,15 @@ def _output_weights(decoder: Any) -> int:
     return sum(module.weight.numel() for module in head if isinstance(module, (nn.Linear, TiedLinear)))
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Median and quartiles over rounds."""
-
-    median: float
-    q25: float
-    q75: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Timing:
-        """The median and quartiles of values, in their unit."""
-        q25, median, q75 = np.quantile(np.asarray(values), (0.25, 0.5, 0.75))
-        return cls(float(median), float(q25), float(q75))
-
-
 def measure(
     models: Mapping[str, nn.Module],
     task: Any,
     singles: Sequence[Mapping[str, Any]],
     batch: Mapping[str, Any],
     beam: int,
-    repeats: int,
+    rounds: Rounds,
 ) -> dict[str, tuple[Timing, Timing]]:
-    """Latency and throughput of beam search, the models in turn in every round, so that drift hits all alike.
+    """Latency and throughput of beam search, each model in pairs with the first (`headprune.timing`).
 
     Every hypothesis is as long as its reference: a model that stops early or babbles is neither faster nor slower for
     it, and the figures compare architectures.
@@ -155,13 +139,13 @@ def measure(
         single = sum(_seconds(model, task, one, beam) for one in singles) / len(singles)
         return 1000 * single, tokens / _seconds(model, task, batch, beam)
 
-    return in_turn(models, run, repeats)
+    return in_turn(models, run, rounds)
 
 
 def measure_streams(
-    models: Mapping[str, Any], tokens: Tensor, batch: Sequence[Mapping[str, Any]], repeats: int
+    models: Mapping[str, Any], tokens: Tensor, batch: Sequence[Mapping[str, Any]], rounds: Rounds
 ) -> dict[str, tuple[Timing, Timing]]:
-    """Latency and throughput of language models with a memory, the models in turn in every round.
+    """Latency and throughput of language models with a memory, each in pairs with the first (`headprune.timing`).
 
     :param tokens: one row, read token by token as in generation, for latency [1, tgt]
     :param batch: mini-batches to read one after the other, for throughput
@@ -175,23 +159,7 @@ def measure_streams(
         return 1000 * _reading(model, steps) / len(steps), size / _reading(model, segments)
 
     with standing_still(*models.values()):
-        return in_turn(models, run, repeats)
-
-
-def in_turn(
-    models: Mapping[str, Any], run: Callable[[Any], tuple[float, float]], repeats: int
-) -> dict[str, tuple[Timing, Timing]]:
-    """Times every model once in every round, so that drift hits all alike; the first round warms up.
-
-    :param run: latency and throughput of a model
-    :returns: latency and throughput of every model, by its name
-    """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
-    for _ in range(repeats + 1):
-        for name, model in models.items():
-            found[name].append(run(model))
-    columns = {name: list(zip(*pairs[1:], strict=True)) for name, pairs in found.items()}
-    return {name: (Timing.of(latency), Timing.of(throughput)) for name, (latency, throughput) in columns.items()}
+        return in_turn(models, run, rounds)
 
 
 def _reading(model: Any, inputs: Sequence[Mapping[str, Any]]) -> float:

@@ -28,6 +28,7 @@ ORDER = (
     "scoring",
     "models",
     "removal",
+    "timing",
     "cost",
     "data",
     "settings",

@@ -18,8 +18,8 @@ EXAMPLES, ALLOWED = 64, 1.1  # of the share of layer passes that is left
 
 
 def shares(model: Any, batch: Any, masks: Tensor) -> tuple[float, float]:
-    """What a tree of prefixes computes of what whole passes do: layer passes, and multiply-accumulates of weights, with
-    the output layer, which is computed for every mask."""
+    """Shares of what whole passes compute that a tree of prefixes does: layer passes, and multiply-accumulates of
+    weights, with the output layer, which is computed for every mask."""
     layers = layers_of(model, batch)
     assert layers is not None
     tree = PrefixTree(model, batch, layers)

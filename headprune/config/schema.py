@@ -221,9 +221,12 @@ class Config(Section):
         return self.budgets if own is None else own
 
     def registry(self) -> dict[str, Entry]:
-        """The methods of the repository and of `methods_directories`."""
-        if not self.methods_directories and (known := declared()) is not None:
-            return known
+        """The methods of the repository and of `methods_directories`, as far as a plan must know them."""
+        known = None if self.methods_directories else declared()
+        return self.implementations() if known is None else known
+
+    def implementations(self) -> dict[str, Entry]:
+        """The same methods, which can do what they are for."""
         from headprune.method.registry import load_methods  # imports torch, which nothing else of a profile waits for
 
         return load_methods(BUILT_IN, *self.methods_directories)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.config import Config, Method
-from headprune.method import Entry, GateMethod
+from headprune.method import GateMethod
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import Record, find
@@ -30,9 +30,7 @@ class Schedule:
     at: Callable[[int], float | None]  # its value in an update, counted from 0
 
 
-def schedule(
-    config: Config, entry: Entry, method: Method, model: str, budget: int, options: Mapping[str, Any]
-) -> Schedule:
+def schedule(config: Config, method: Method, model: str, budget: int, options: Mapping[str, Any]) -> Schedule:
     """The course of one training of a gate method, as the file of the method declares it.
 
     :param budget: over all heads of the model
@@ -44,6 +42,7 @@ def schedule(
     whole = settings.architecture.head_space
     space = method.scope.subspace(whole)
     inside = budget - (len(whole) - len(method.scope.candidates(whole)))
+    entry = config.implementations()[method.name]
     gates: GateMethod = entry.method(space, max(0, inside), entry.options(options), None, method.scope)
     return Schedule(total, gates.cooldown(total), gates.quantity, lambda update: _level(gates, update, total))
 
@@ -105,7 +104,7 @@ def _curve(
     if options is not None and record.get("curve"):
         label = place["label"]
         budget = place.get("budget", plan.config.models[model].architecture.n_heads)
-        course = schedule(plan.config, plan.grid.entry(label), plan.grid.method(label), model, budget, options)
+        course = schedule(plan.config, plan.grid.method(label), model, budget, options)
         common |= {"updates": course.updates, "cooldown": course.cooldown, "scheduled": course.quantity}
     for point in record.get("curve", []):
         level = course.at(point["update"] - 1) if course else None  # the update that was just done

@@ -40,8 +40,18 @@ class Calibration(Section):
 
 
 class Speed(Section):
-    """The measurement of latency and throughput: pruned models of a seed in turn, one process, nothing beside it."""
+    """The measurement of latency and throughput: pruned models of a seed in pairs with the unpruned one, one process,
+    nothing beside it."""
 
     sentences: int = Field(8, ge=1, le=EXAMPLES, description="validation sentences translated one at a time")
     batch_size: int = Field(64, ge=1, le=TOKENS, description="sentences per batch for throughput")
-    repeats: int = Field(5, ge=1, le=10**6, description="rounds over all models; median and quartiles over rounds")
+    repeats: int = Field(5, ge=1, le=10**6, description="rounds at least; median and quartiles are over rounds")
+    most_repeats: int = Field(
+        20,
+        ge=1,
+        le=10**6,
+        description="rounds at most (`repeats`, if that is more), for models that are not decided yet",
+    )
+    spread: float = Field(
+        0.03, gt=0, le=1, description="a model is decided once the quartiles of its ratio are this near to the median"
+    )

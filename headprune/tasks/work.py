@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from headprune.cost import Timing
 from headprune.evaluation.likelihood import Agreement
 from headprune.evaluation.scores import Paired, Score
 from headprune.heads import HeadMask
 from headprune.method import Batches
 from headprune.settings import Calibration, Evaluation, Speed
+from headprune.timing import Timing
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Work(ABC):
     def time(
         self, models: Mapping[str, nn.Module], corpus: Any, settings: Speed, evaluation: Evaluation
     ) -> dict[str, tuple[Timing, Timing]]:
-        """Latency in milliseconds and throughput in tokens per second, by model; all models in turn in every round."""
+        """Latency in milliseconds and throughput in tokens per second, by model, each in pairs with the first."""
 
     @abstractmethod
     def compare(

@@ -58,7 +58,7 @@ def novel(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "ablations": [{"kind": "drop_one", "samples": 99, "models": ["all-attention"]}],
         "calibration": {"windows": 4},
         "evaluation": {"rows": 4},
-        "speed": {"sentences": 1, "batch_size": 4, "repeats": 1},
+        "speed": {"sentences": 1, "batch_size": 4, "repeats": 1, "most_repeats": 1},
     }
     run.snakemake(config=config)
     return run

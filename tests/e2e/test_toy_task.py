@@ -38,7 +38,7 @@ PROFILE: dict[str, Any] = {
     "treatments": [{"name": "fine_tune", "of": ["random"], "updates": 10}],
     "ablations": [{"kind": "drop_one", "seeds": [1], "samples": 100}],
     "calibration": {"sentences": 40},
-    "speed": {"sentences": 1, "batch_size": 10, "repeats": 1},
+    "speed": {"sentences": 1, "batch_size": 10, "repeats": 1, "most_repeats": 1},
 }
 ENTRY = "[headprune.tasks]\nreverse = toy_task:REVERSING\n"
 

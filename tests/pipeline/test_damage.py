@@ -53,7 +53,7 @@ CONFIG: dict[str, Any] = {
     "ablations": [{"kind": "drop_one", "samples": 20}],
     "evaluation": {"beam": 1, "max_len_a": 0.0, "max_len_b": 4, "checked_sentences": 2, "translate_valid": True},
     "calibration": {"sentences": 10},
-    "speed": {"sentences": 1, "batch_size": 2, "repeats": 1},
+    "speed": {"sentences": 1, "batch_size": 2, "repeats": 1, "most_repeats": 1},
 }
 
 

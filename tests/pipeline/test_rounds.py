@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from headprune.cost import Timing
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.stages import speed_rounds as rounds
 from headprune.pipeline.store import read_json, write_json
+from headprune.timing import Timing
 
 Start = Callable[..., Any]
 
@@ -47,16 +47,17 @@ def test_a_later_round_is_given_in_terms_of_the_first() -> None:
     again = {"latency_ms": Timing(20.0, 19.0, 22.0), "throughput": Timing(200.0, 190.0, 210.0)}
     model = {"latency_ms": Timing(12.0, 11.0, 14.0), "throughput": Timing(300.0, 290.0, 310.0)}
     found = rounds.in_terms_of(first, again, model)
-    assert found["latency_ms"] == pytest.approx({"median": 6.0, "q25": 5.5, "q75": 7.0})
-    assert found["throughput"] == pytest.approx({"median": 600.0, "q25": 580.0, "q75": 620.0})
+    rest = {"rounds": 0, "disturbed": 0}
+    assert found["latency_ms"] == pytest.approx({"median": 6.0, "q25": 5.5, "q75": 7.0} | rest)
+    assert found["throughput"] == pytest.approx({"median": 600.0, "q25": 580.0, "q75": 620.0} | rest)
     assert found["scale"] == pytest.approx({"latency_ms": 0.5, "throughput": 2.0})
-    assert found["measured"]["latency_ms"] == {"median": 12.0, "q25": 11.0, "q75": 14.0}
+    assert found["measured"]["latency_ms"] == {"median": 12.0, "q25": 11.0, "q75": 14.0} | rest
 
 
 def test_a_method_more_leaves_the_speed_of_the_others(start: Start) -> None:
     """A changed option, or a method more, measured the speed of all cells again."""
     methods = [{"name": "unpruned"}, {"name": "magnitude"}]
-    settings = {"speed": {"sentences": 1, "repeats": 2, "batch_size": 4}}
+    settings = {"speed": {"sentences": 1, "repeats": 2, "most_repeats": 2, "batch_size": 4}}
     run = start(methods, **settings)
     run.job("score", "all-score")
     run.job("speed", "")
@@ -83,10 +84,10 @@ def test_a_method_more_leaves_the_speed_of_the_others(start: Start) -> None:
 
 def test_another_way_to_measure_measures_all(start: Start) -> None:
     methods = [{"name": "unpruned"}, {"name": "magnitude"}]
-    run = start(methods, speed={"sentences": 1, "repeats": 1, "batch_size": 4})
+    run = start(methods, speed={"sentences": 1, "repeats": 1, "most_repeats": 1, "batch_size": 4})
     run.job("score", "all-score")
     run.job("speed", "")
-    again = start(methods, speed={"sentences": 1, "repeats": 2, "batch_size": 4})
+    again = start(methods, speed={"sentences": 1, "repeats": 2, "most_repeats": 2, "batch_size": 4})
     before = {c.id: read_json(run.path(c) / "speed.json")["signature"] for c in run.plan.cells}
     again.job("speed", "")
     after = {c.id: read_json(run.path(c) / "speed.json") for c in run.plan.cells}

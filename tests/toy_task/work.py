@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 
 from headprune import cost
-from headprune.cost import Timing
 from headprune.evaluation.likelihood import Agreement, largest_difference, perplexity
 from headprune.evaluation.scores import Paired, Score
 from headprune.gates import clear_mask, set_mask
@@ -22,6 +21,7 @@ from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.statistics.paired import paired_means
 from headprune.tasks.work import Outcome, Work
+from headprune.timing import Timing, in_turn
 from headprune.training.arguments import optimisation_arguments
 from toy_task.corpus import StringCorpus
 from toy_task.data import SIDES
@@ -86,7 +86,7 @@ class ReversingWork(Work):
         def run(model: Any) -> tuple[float, float]:
             return 1000 * seconds(model, one), many["ntokens"] / seconds(model, many)
 
-        return cost.in_turn(models, run, settings.repeats)
+        return in_turn(models, run, settings)
 
     def compare(
         self, models: Iterable[tuple[str, Any]], corpus: StringCorpus, settings: Evaluation, samples: int

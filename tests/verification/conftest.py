@@ -48,7 +48,7 @@ CONFIG: dict[str, Any] = {
         "rows": 2,
     },
     "calibration": {"sentences": 10, "windows": 4},
-    "speed": {"sentences": 1, "batch_size": 2, "repeats": 1},
+    "speed": {"sentences": 1, "batch_size": 2, "repeats": 1, "most_repeats": 1},
 }
 
 

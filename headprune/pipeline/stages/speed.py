@@ -1,10 +1,9 @@
-"""The job that measures all pruned models of a seed in turn, in one process that has the machine to itself."""
+"""The job that measures all pruned models of a seed, in one process that has the machine to itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from headprune.cost import Timing
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.context import ModelContext
 from headprune.pipeline.progress import Reporter
@@ -13,6 +12,7 @@ from headprune.pipeline.stages import speed_rounds
 from headprune.pipeline.stages.measuring import load, receipt
 from headprune.pipeline.store import UpstreamError, is_kept, read_json, require_ok, require_whole, write_json
 from headprune.results.provenance import digest, environment
+from headprune.timing import Timing
 
 
 def run(context: ModelContext, reporter: Reporter) -> Record:
@@ -37,8 +37,9 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
 
 
 def times_of(context: ModelContext, cells: list[Cell]) -> dict[Cell, Mapping[str, Timing]]:
-    """Latency and throughput of cells, measured in turn."""
-    models = {cell.id: load(context, cell) for cell in cells}
+    """Latency and throughput of cells, each in pairs with the unpruned one."""
+    first = speed_rounds.unpruned_of(cells)
+    models = {cell.id: load(context, cell) for cell in sorted(cells, key=lambda cell: cell != first)}
     if not models:
         return {}
     timings = context.work.time(models, context.corpus, context.speed, context.evaluation)

@@ -1,4 +1,4 @@
-"""Speed in rounds: models that are measured in turn, in one process, compare; machines differ by the hour.
+"""Speed in rounds: models that are measured beside each other, in one process, compare; machines differ by the hour.
 
 A model that was added, or has changed, is measured beside the unpruned one in a round of its own, and its times are
 given as they would be in the first: multiplied by the ratio of the unpruned model's there. The others keep theirs.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headprune.cost import Timing
 from headprune.pipeline.cells import Cell
+from headprune.timing import Timing
 
 Record = Mapping[str, Any]
 METRICS = ("latency_ms", "throughput")
@@ -44,7 +44,6 @@ def in_terms_of(first: Record, again: Mapping[str, Timing], measured: Mapping[st
     found: dict[str, Any] = {"scale": {}, "measured": {}}
     for metric in METRICS:
         scale = first[metric]["median"] / again[metric].median
-        values = vars(measured[metric])
-        found[metric] = {key: value * scale for key, value in values.items()}
-        found["scale"][metric], found["measured"][metric] = scale, dict(values)
+        found[metric] = vars(measured[metric].times(scale))
+        found["scale"][metric], found["measured"][metric] = scale, vars(measured[metric])
     return found

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from headprune import cost
-from headprune.cost import Timing
 from headprune.evaluation.likelihood import Agreement
 from headprune.evaluation.scores import Paired, Score
 from headprune.heads import HeadMask
@@ -27,6 +26,7 @@ from headprune.tasks.language_modeling.evaluation import length_of, likelihood
 from headprune.tasks.language_modeling.generation import sample
 from headprune.tasks.language_modeling.sections import LanguageArchitecture, StreamTraining
 from headprune.tasks.work import Outcome, Work
+from headprune.timing import Timing
 
 SPEED_SEGMENTS = 4  # segments of a measurement of throughput, so that the memory is full in most
 
@@ -96,7 +96,7 @@ class LanguageModelingWork(Work):
         length = max(length_of(model) for model in models.values())
         row = next(corpus.batches("valid", 1, 8 * settings.sentences))["net_input"]["src_tokens"]
         batch = list(islice(corpus.batches("valid", settings.batch_size, length), SPEED_SEGMENTS))
-        return cost.measure_streams(models, row, batch, settings.repeats)
+        return cost.measure_streams(models, row, batch, settings)
 
     def compare(
         self, models: Iterable[tuple[str, Any]], corpus: LanguageCorpus, settings: Evaluation, samples: int

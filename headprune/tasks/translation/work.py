@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from headprune import cost
-from headprune.cost import Timing
 from headprune.evaluation.likelihood import Agreement
 from headprune.evaluation.scores import Paired
 from headprune.heads import HeadMask
@@ -24,6 +23,7 @@ from headprune.tasks.translation.arguments import arguments
 from headprune.tasks.translation.corpus import TranslationCorpus
 from headprune.tasks.translation.sections import Architecture, Training
 from headprune.tasks.work import Outcome, Work
+from headprune.timing import Timing
 
 
 class TranslationWork(Work):
@@ -76,7 +76,7 @@ class TranslationWork(Work):
         singles = [corpus.batches("valid", 10_000, [i])[0] for i in order[middle : middle + settings.sentences]]
         chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
         (batch,) = corpus.batches("valid", 10**9, chosen)
-        return cost.measure(models, corpus.task, singles, batch, evaluation.beam, settings.repeats)
+        return cost.measure(models, corpus.task, singles, batch, evaluation.beam, settings)
 
     def compare(
         self, models: Iterable[tuple[str, Any]], corpus: TranslationCorpus, settings: Evaluation, samples: int
