@@ -38,11 +38,10 @@ def config() -> Config:
 
 def trained(config: Config, name: str) -> tuple[Schedule, GateMethod]:
     """The schedule of a training to 5 of 12 heads, and the method that it is of."""
-    plan = Plan(config)
     (method,) = (m for m in config.methods if m.name == name)
-    entry = plan.grid.entry(method.label)
+    entry = config.implementations()[name]
     space = config.models["tiny"].architecture.head_space
-    return schedule(config, entry, method, "tiny", 5, method.options), entry.method(space, 5, entry.options({}))
+    return schedule(config, method, "tiny", 5, method.options), entry.method(space, 5, entry.options({}))
 
 
 def progress(update: int) -> Progress:
@@ -61,10 +60,8 @@ def test_temperature_of_dsp(config: Config) -> None:
 def test_penalty_of_l0(config: Config) -> None:
     """The penalty that the method asks for, over what it asks for at λ = 1 and no warm-up."""
     found, method = trained(config, "l0")
-    plan = Plan(config)
-    plain = plan.grid.entry("l0").method(
-        method.space, 5, plan.grid.entry("l0").options({"penalty": 1.0, "warmup": 0.0})
-    )
+    entry = config.implementations()["l0"]
+    plain = entry.method(method.space, 5, entry.options({"penalty": 1.0, "warmup": 0.0}))
     plain.load_state_dict(method.state_dict())
     for update in range(UPDATES):
         ours, whole = method.penalty(progress(update)), plain.penalty(progress(update))
