@@ -26,7 +26,13 @@ class Translation(Task):
     dataset = Dataset
     model = Model
     metric = "bleu"
-    metrics = {"bleu": "BLEU", "bleu_tokenized_lower": "BLEU", "chrf": "chrF2"}  # noqa: RUF012
+    metrics = {  # noqa: RUF012
+        "bleu": "BLEU",
+        "bleu_tokenized_lower": "BLEU",
+        "chrf": "chrF2",
+        "length_ratio": "ratio",
+        "repetition_rate": "share",
+    }
     latency = "sentence"
     examples = "sentences"
 
