@@ -41,6 +41,11 @@ class Translation(Task):
     ) -> dict[str, Bound]:
         return planning.bounds(models, evaluation, calibration)
 
+    def unreadable(self, dataset: Dataset, other: Dataset) -> str:
+        """Other languages are other sentences."""
+        own, theirs = ((each.source().source, each.source().target) for each in (dataset, other))
+        return "" if own == theirs else f"its sentences are {'-'.join(theirs)}, those of the model {'-'.join(own)}"
+
     def update(self, model: Model, dataset: Dataset) -> tuple[int, int]:
         return planning.update(model, dataset)
 
