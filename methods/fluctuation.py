@@ -11,12 +11,13 @@ from headprune.scoring.reconstruction import compensate_bias, context_moments, f
 
 @register("fluctuation", paper="An et al. 2024 (FLAP)")
 class Fluctuation(ScoreMethod):
-    """Scores a head by Σ_j Var(c_j) ‖W_O[:, j]‖² over its channels; b_O gains W_O^h E[C_h] of the removed heads.
+    """Scores a head by how much its channels fluctuate, Var(c_j) ‖W_O[:, j]‖²; b_O gains W_O^h E[C_h] of what goes.
 
-    docs/theory/reconstruction.md#fluctuation. The released code ranks otherwise: it squares the terms of the sum,
-    standardises them over the channels of a module and averages them within the head (17.4). FLAP prunes the channels
-    of feed-forward layers along with the heads, of language models without output biases; here heads alone compete.
-    Moments are taken over all unpadded positions, each counting once.
+    docs/theory/reconstruction.md#fluctuation. As released: of each channel the square, standardised over the channels
+    of the module and averaged over those of the head (docs/theory/reconstruction.md#flap-released). `standardise` has
+    two other forms, both of the sum over a head's channels, which is the formula as the paper is usually quoted. FLAP
+    prunes the channels of feed-forward layers along with the heads, of language models without output biases; here
+    heads alone compete. Moments are taken over all unpadded positions, each counting once.
     """
 
     family = "Reconstruction"
@@ -24,7 +25,11 @@ class Fluctuation(ScoreMethod):
     @dataclass(frozen=True)
     class Options:
         compensate: bool = option(True, "add the mean output of the removed heads to the output bias")
-        standardise: bool = option(True, "subtract the mean and divide by the standard deviation of a module's scores")
+        standardise: str = option(
+            "channels",
+            "`channels`: as released; `heads`: sums over channels, standardised over a module; `none`: these sums",
+            choices=("channels", "heads", "none"),
+        )
 
     def scores(self, model, batches, rng):
         return self._scores(model, context_moments(model, batches))
@@ -38,15 +43,25 @@ class Fluctuation(ScoreMethod):
         return {budget: Pruning(mask, compensate_bias(model, mask, moments)) for budget, mask in masks.items()}
 
     def _scores(self, model, moments):
-        scores = [
-            fluctuation(output_weight(point), moments[point.name].variance, len(point.indices))
-            for point in attention_points(model)
-            if point.indices
-        ]
-        return torch.cat([_standardised(own) for own in scores] if self.options.standardise else scores)
+        points = [point for point in attention_points(model) if point.indices]
+        return torch.cat([self._of_module(point, moments[point.name].variance) for point in points])
+
+    def _of_module(self, point, variance):
+        """The scores of the heads of one module (H,)."""
+        channels, shape = fluctuation(output_weight(point), variance), (len(point.indices), -1)
+        if self.options.standardise == "channels":
+            return standardised(channels.square(), correction=1).unflatten(0, shape).mean(1)
+        sums = channels.unflatten(0, shape).sum(1)
+        return standardised(sums, correction=0) if self.options.standardise == "heads" else sums
 
 
-def _standardised(scores):
-    """Mean 0 and standard deviation 1 within the module; equal scores, or a single one, become 0."""
-    centred, deviation = scores - scores.mean(), scores.std(correction=0)
-    return centred / deviation if deviation > 1e-12 * scores.abs().max() else torch.zeros_like(scores)
+def standardised(values, correction):
+    """Mean 0 and standard deviation 1; equal values, or a single one, become 0.
+
+    :param values: (n,)
+    :param correction: 1: the unbiased deviation, over n − 1
+    """
+    if len(values) <= correction:
+        return torch.zeros_like(values)
+    centred, deviation = values - values.mean(), values.std(correction=correction)
+    return centred / deviation if deviation > 1e-12 * values.abs().max() else torch.zeros_like(values)

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from headprune.heads import HeadSpace, attention_points
 from headprune.method import LogUniform, Pruning, Ranking, ScoreMethod, option, register
+from headprune.scoring.exchange import exchanged
 from headprune.scoring.reconstruction import (
     context_moments,
     damped_inverse,
@@ -36,6 +39,7 @@ class OptimalBrainSurgeon(ScoreMethod):
             0.01, "added to the diagonal of G, as a fraction of the diagonal's mean", space=LogUniform(0.0001, 1)
         )
         per_module: bool = option(False, "divide costs by the mean squared output of the module, E‖W_O c‖²")
+        exchange: bool = option(False, "then exchange kept and removed heads while that lowers the cost of the mask")
 
         def __post_init__(self):
             if not 0 < self.damping < float("inf"):
@@ -45,19 +49,37 @@ class OptimalBrainSurgeon(ScoreMethod):
         return self._greedy(model, context_moments(model, batches))
 
     def masks(self, model, batches, budgets, rng):
-        moments = context_moments(model, batches)
+        moments, damping = context_moments(model, batches), self.options.damping
         ranking = self._greedy(model, moments)
         masks = {budget: ranking.mask(budget, self.scope) for budget in budgets}
-        damping = self.options.damping
+        if self.options.exchange:
+            modules = self._modules(model, moments)
+            masks = {budget: self._exchanged(mask, modules) for budget, mask in masks.items()}
         return {k: Pruning(mask, reconstruct_weights(model, mask, moments, damping)) for k, mask in masks.items()}
 
-    def _greedy(self, model, moments):
-        space, start, modules, costs = HeadSpace.of(model), 0, [], {}
+    def _exchanged(self, mask, modules):
+        """The mask after exchanges of heads; masks of different budgets need not be nested any more."""
+        space = mask.space
+        every = frozenset(range(len(space)))
+        removed = exchanged(
+            frozenset(head for head, keep in enumerate(mask.keep) if not keep),
+            [modules.index(module) for module in modules],
+            lambda module, heads: modules[module].cost(sorted(heads)) if heads else 0.0,
+            lambda heads: self.scope.allows(space.keep(every - heads)),
+        )
+        return space.keep(every - removed)
+
+    def _modules(self, model, moments):
+        """The module of every head, as it is before any goes (N,)."""
+        found = []
         for point in (point for point in attention_points(model) if point.indices):
-            module = _Module(point, moments[point.name], start, self.options)
+            found += [_Module(point, moments[point.name], len(found), self.options)] * len(point.indices)
+        return found
+
+    def _greedy(self, model, moments):
+        space, modules, costs = HeadSpace.of(model), self._modules(model, moments), {}
+        for module in dict.fromkeys(modules):
             costs |= module.costs()
-            modules += [module] * len(point.indices)
-            start += len(point.indices)
         removal = []
         while costs:
             order = sorted(costs, key=lambda head: (costs[head], -head))
@@ -78,7 +100,13 @@ class _Module:
         self.unit = (reconstruction_error(self.weight, moments.second) or 1.0) if options.per_module else 1.0
 
     def costs(self):
-        return {h: removal_cost(self.weight, self.inverse, own) / self.unit for h, own in self.left.items()}
+        """The cost of every head that is left, by position."""
+        return {head: self.cost([head]) for head in self.left}
+
+    def cost(self, heads):
+        """The cost of removing these heads together."""
+        channels = torch.cat([self.left[head] for head in heads])
+        return removal_cost(self.weight, self.inverse, channels) / self.unit
 
     def remove(self, head):
         self.weight, self.inverse = remove_channels(self.weight, self.inverse, self.left.pop(head))

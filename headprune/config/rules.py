@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from headprune.config.schema import NAME, Config, Method, Treatment
 from headprune.method import Entry, unknown
+from headprune.tasks import TASKS
 from headprune.treatments import TREATMENTS
 
 
 def check(config: Config, registry: Mapping[str, Entry]) -> None:
     """:raises ValueError: the first rule that is broken."""
     _check_models(config)
+    _check_calibration(config)
     labels = [method.label for method in config.methods]
     for position, method in enumerate(config.methods):
         where = f"methods[{position}]"
@@ -49,6 +51,24 @@ def _check_models(config: Config) -> None:
             for name in entry.models or ():
                 if name not in config.models:
                     raise ValueError(f"{kind}[{position}].models: " + unknown("model", name, config.models))
+
+
+def _check_calibration(config: Config) -> None:
+    """:raises ValueError: masks are to be found on text that there is not, or that a model cannot read."""
+    if not (name := config.calibration.corpus):
+        return
+    if name not in config.datasets:
+        raise ValueError("calibration.corpus: " + unknown("dataset", name, config.datasets))
+    other = config.datasets[name]
+    for model, settings in config.models.items():
+        if settings.track != other.track:
+            raise ValueError(
+                f"calibration.corpus is {name!r}, of track {other.track!r}; the masks of model {model!r}, of track "
+                f"{settings.track!r}, cannot be found on it"
+            )
+        own = config.datasets[settings.dataset]
+        if settings.dataset != name and (reason := TASKS[settings.track].unreadable(own, other)):
+            raise ValueError(f"calibration.corpus is {name!r}, which model {model!r} cannot read: {reason}")
 
 
 def _check_repeats(what: str, name: str) -> None:

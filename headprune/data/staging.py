@@ -19,6 +19,11 @@ def write_statistics(folder: Path, **statistics: Any) -> dict[str, Any]:
     return statistics
 
 
+def raw_lines(folder: Path, name: str) -> list[str]:
+    """The lines of a text that a prepared corpus keeps as it was, `train.src`."""
+    return (folder / "raw" / name).read_bytes().decode("utf-8").split("\n")[:-1]
+
+
 @contextmanager
 def staged_folder(folder: Path, marker: str) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `folder` when the block ends without an exception.

@@ -12,11 +12,22 @@ so targets cross the borders of segments and nothing is padded:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
-from fairseq.data import FairseqDataset
+from fairseq.data import FairseqDataset, ListDataset
 from torch import Tensor
+
+
+def numbered(lines: Iterable[str], dictionary: Any) -> ListDataset:
+    """Lines of space-separated pieces as token ids, each with the end of the line, as fairseq binarises them.
+
+    :returns: a dataset of (tokens,) for every line, with their `sizes`
+    """
+    found = [dictionary.encode_line(line, add_if_not_exist=False).long() for line in lines]
+    return ListDataset(found, np.array([len(line) for line in found]))
 
 
 class TokenStream(FairseqDataset):

@@ -150,7 +150,15 @@ class ModelContext(Context):
 
     def batches(self) -> Batches:
         """The train examples that methods see: the same for all methods of a seed."""
-        return self.work.calibration(self.corpus, self.settings.architecture, self.calibration, self.seed)
+        corpus = self.corpus
+        if self.calibrated_on != self.dataset:
+            corpus = self.work.rereading(corpus, self.run.dataset(self.calibrated_on))
+        return self.work.calibration(corpus, self.settings.architecture, self.calibration, self.seed)
+
+    @property
+    def calibrated_on(self) -> str:
+        """The dataset whose train examples methods see."""
+        return self.calibration.corpus or self.dataset
 
     @property
     def dense(self) -> Path:

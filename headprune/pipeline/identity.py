@@ -8,7 +8,7 @@ from typing import Any
 
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.context import Arm, ModelContext
-from headprune.pipeline.records import Record
+from headprune.pipeline.records import Record, load
 from headprune.pipeline.store import write_json
 from headprune.results.provenance import digest, environment
 from headprune.tasks import TASKS
@@ -40,7 +40,16 @@ def cell_identity(context: ModelContext, arm: Arm, cell: Cell) -> Record:
         "budget": cell.budget,
         "evaluation": context.told["evaluation"],
         "calibration": context.told.get("calibration", {}),
+        **_other_text(context),
     }
+
+
+def _other_text(context: ModelContext) -> Record:
+    """The text that a mask was found on, where it is not that of the model."""
+    if context.calibrated_on == context.dataset:
+        return {}
+    statistics = load(context.run.statistics(context.calibrated_on))
+    return {"calibration_data": {"sha256": statistics["sha256"]["train+valid"], "recipe": statistics["recipe"]}}
 
 
 def training_identity(context: ModelContext, arm: Arm, options: Mapping[str, Any]) -> Record:

@@ -62,7 +62,8 @@ class Plan:
     @cached_property
     def jobs(self) -> list[Job]:
         """All jobs but `collect`, in an order in which they can run."""
-        used = dict.fromkeys(model.dataset for model in self.config.models.values())
+        calibrated_on = filter(None, [self.config.calibration.corpus])
+        used = dict.fromkeys([*(model.dataset for model in self.config.models.values()), *calibrated_on])
         found = [Job(kind.name, dataset=name) for kind in JOBS.values() if kind.per == "dataset" for name in used]
         return found + [job for model in self.config.models for kind in JOBS.values() for job in self._per(kind, model)]
 
@@ -86,7 +87,11 @@ class Plan:
 
     def needs(self, job: Job) -> list[Job]:
         """The jobs that a job waits for."""
-        return [need for name in JOBS[job.kind].after for need in self._finders[name](job)]
+        found = [need for name in JOBS[job.kind].after for need in self._finders[name](job)]
+        other = self.config.calibration.corpus
+        if other and "calibration" in JOBS[job.kind].told:
+            found.append(Job("data", dataset=other))
+        return list(dict.fromkeys(found))
 
     def _data(self, job: Job) -> list[Job]:
         return [Job("data", dataset=self.config.models[job.model].dataset)]

@@ -75,9 +75,8 @@ def plain_subset_sample(
 def _perturbed(
     logits: Tensor, budget: int, temperature: float, noise: Tensor | None, generator: torch.Generator | None
 ) -> Tensor:
-    _check_budget(budget, logits.shape[-1])
-    if not temperature > 0:
-        raise ValueError(f"temperature {temperature} is not positive")
+    check_budget(budget, logits.shape[-1])
+    check_temperature(temperature)
     if noise is None:
         noise = gumbel(logits.shape, generator).to(logits.device)
     return logits.double() + noise.double()
@@ -98,15 +97,15 @@ def _plain_gates(scores: Tensor, budget: int, temperature: float) -> Tensor:
 def top_k(logits: Tensor, budget: int) -> Tensor:
     """Exactly K ones at the K largest logits; of equal logits the first wins.
 
-    :param logits: (N,)
-    :returns: zeros and ones (N,), in the dtype of `logits`
+    :param logits: (N,), or (…, N) for several masks
+    :returns: zeros and ones of the shape and dtype of `logits`
     :raises ValueError: K outside 0…N, or a logit that is not a number.
     """
-    _check_budget(budget, logits.numel())
+    check_budget(budget, logits.shape[-1])
     if torch.isnan(logits).any():
         raise ValueError("the logits hold NaN: no order is defined")
-    order = torch.sort(logits.detach(), descending=True, stable=True).indices
-    return torch.zeros_like(logits.detach()).index_fill(0, order[:budget], 1)
+    order = torch.sort(logits.detach(), dim=-1, descending=True, stable=True).indices
+    return torch.zeros_like(logits.detach()).scatter(-1, order[..., :budget], 1)
 
 
 def temperature(update: int, start: float, end: float, cooldown: int) -> float:
@@ -188,6 +187,13 @@ def effective_penalty(coefficient: float, modules: int = 1, tokens: float = 1) -
     return coefficient / (modules * tokens)
 
 
-def _check_budget(budget: int, total: int) -> None:
+def check_budget(budget: int, total: int) -> None:
+    """:raises ValueError: K outside 0…N."""
     if not 0 <= budget <= total:
         raise ValueError(f"budget {budget} is outside 0…{total}, the number of heads")
+
+
+def check_temperature(temperature: float) -> None:
+    """:raises ValueError: a temperature that is not positive."""
+    if not temperature > 0:
+        raise ValueError(f"temperature {temperature} is not positive")

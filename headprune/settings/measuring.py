@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from headprune.settings.base import EXAMPLES, TOKENS, Section
+from headprune.settings.base import EXAMPLES, TOKENS, Name, Section
 
 
 class Evaluation(Section):
@@ -34,6 +34,11 @@ class Evaluation(Section):
 class Calibration(Section):
     """The train examples that score methods see: sentences, or windows of text."""
 
+    corpus: Name = Field(
+        "",
+        description="another dataset of the profile, whose train split masks are found on, read with the model's own "
+        "subwords and dictionary; empty: the model's own dataset",
+    )
     sentences: int = Field(1000, ge=1, le=EXAMPLES, description="pairs, drawn anew for every seed")
     windows: int = Field(64, ge=1, le=EXAMPLES, description="language models: each of two segments, T + T tokens")
     max_tokens: int = Field(4000, ge=1, le=TOKENS, description="tokens of the longer side per batch, padding included")

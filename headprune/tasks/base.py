@@ -67,6 +67,14 @@ class Task(ABC):
         :param dataset: likewise
         """
 
+    def unreadable(self, dataset: Any, other: Any) -> str:
+        """The reason why models of one dataset cannot find masks on the text of another; empty: `work.rereading` can.
+
+        :param dataset: the section of the models' own dataset
+        :param other: that of a dataset of the same task
+        """
+        return f"models of track {self.name!r} find their masks on their own dataset"
+
     @property
     @abstractmethod
     def outputs(self) -> Outputs:

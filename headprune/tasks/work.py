@@ -45,6 +45,14 @@ class Work(ABC):
     def calibration(self, corpus: Any, architecture: Any, settings: Calibration, seed: int) -> Batches:
         """The train examples that methods see: the same for all methods of a seed."""
 
+    def rereading(self, corpus: Any, folder: Path) -> Any:
+        """A corpus, for `calibration`, whose train split is that of another prepared dataset as models of `corpus` read
+        it: cut and numbered by their own subwords and dictionary. Tasks without it say so, `Task.unreadable`.
+
+        :param folder: of the other dataset
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no other text")
+
     @abstractmethod
     def validation(self, corpus: Any, architecture: Any, settings: Evaluation) -> Iterable[Mapping[str, Any]]:
         """The whole validation set, in an order in which a model can read it."""

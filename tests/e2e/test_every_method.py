@@ -24,6 +24,7 @@ METHODS = [
     {"name": "dsp", "arm": "continued", **CONTINUED, "budgets": [4]},
     {"name": "dsp", "arm": "encoder", "updates": 10, "types": ["encoder"], "budgets": [9]},
     {"name": "ste", "mode": "joint", "budgets": [4]},
+    *({"name": name, **CONTINUED, "budgets": [4]} for name in ("simple", "sst", "imle", "capped_simplex", "pass")),
     {"name": "movement", **CONTINUED, "budgets": [4]},
     {"name": "lagrangian_l0", **CONTINUED, "budgets": [4]},
     {"name": "l0", **CONTINUED, "trials": 1},

@@ -41,6 +41,7 @@ def test_every_cell_has_its_rows(smoke):
     cells = table.groupby(CELL_KEY)
     assert cells.ngroups == CELLS
     metrics = {"bleu", "chrf", "bleu_tokenized_lower", "perplexity", "parameters", "parameters_non_embedding"}
+    metrics |= {"length_ratio", "repetition_rate"}
     metrics |= {"macs_per_token", "latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib"}
     metrics |= {"masked_vs_removed_max_abs", "masked_vs_removed_hypotheses", "prune_updates"}
     metrics |= {"prune_forward_sentences", "prune_backward_sentences"}

@@ -33,7 +33,11 @@ VARIANTS = [(entry, {}) for entry in SCORES] + [
     (METHODS["magnitude"], {"norm": "product", "per_module": True}),
 ]
 variants = pytest.mark.parametrize(("entry", "options"), VARIANTS, ids=[f"{e.name}{o or ''}" for e, o in VARIANTS])
-DETERMINISTIC = {"movement", "ste"}  # gate methods whose samples hold no random numbers, with default options
+DETERMINISTIC = {
+    "capped_simplex",
+    "movement",
+    "ste",
+}  # gate methods whose samples hold no random numbers, with default options
 gate_methods = pytest.mark.parametrize("entry", GATES, ids=[entry.name for entry in GATES])
 
 

@@ -45,13 +45,13 @@ def test_scores_are_the_variances_of_what_heads_write(build: Build, batches: lis
     """numpy, relative 1e-6; standardised: scipy's z-scores within the module, absolute 1e-6."""
     model = build()
     expected = scores_by_hand(model, batches)
-    raw = method(standardise=False).scores(model, batches, RNG).view(6, 4)
+    raw = method(standardise="none").scores(model, batches, RNG).view(6, 4)
     np.testing.assert_allclose(raw, expected, rtol=1e-6)
-    standardised = method().scores(model, batches, RNG).view(6, 4)
+    standardised = method(standardise="heads").scores(model, batches, RNG).view(6, 4)
     np.testing.assert_allclose(standardised, scipy.stats.zscore(expected, axis=1), atol=1e-6)
 
 
-def ranks_as_released(model: Any, batches: list[Batch]) -> np.ndarray:
+def scores_as_released(model: Any, batches: list[Batch]) -> np.ndarray:
     """(modules · heads,): docs/theory/reconstruction.md#flap-released, from the channels: squared, standardised in the
     module, averaged by head."""
     seen, table = [contexts(model, batch) for batch in batches], []
@@ -60,7 +60,15 @@ def ranks_as_released(model: Any, batches: list[Batch]) -> np.ndarray:
         weight = point.module.out_proj.weight.detach().double().numpy()
         terms = ((channels[:, None, :] * weight).var(0).sum(0)) ** 2
         table.append(scipy.stats.zscore(terms, ddof=1).reshape(4, 8).mean(1))
-    return np.argsort(np.concatenate(table))
+    return np.concatenate(table)
+
+
+def test_by_default_scores_are_those_of_the_released_code(build: Build, batches: list[Batch]) -> None:
+    """scipy's z-scores over channels, absolute 1e-6, and so the order."""
+    model = build()
+    found, expected = method().scores(model, batches, RNG).numpy(), scores_as_released(model, batches)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.array_equal(np.argsort(found), np.argsort(expected))
 
 
 @rows(
@@ -71,31 +79,34 @@ def ranks_as_released(model: Any, batches: list[Batch]) -> np.ndarray:
         "lib/prune.py of FLAP at 3bb57db, as docs/theory/reconstruction.md#flap-released has it",
     )
 )
-def test_the_released_code_ranks_otherwise(found: Found, build: Build, batches: list[Batch]) -> None:
+@pytest.mark.parametrize("form", ["heads", "none"])
+def test_the_released_code_ranks_otherwise(found: Found, form: str, build: Build, batches: list[Batch]) -> None:
     """So says the card, too."""
     model = build()
-    ours = np.argsort(method().scores(model, batches, RNG).numpy())
-    assert ("equal" if np.array_equal(ours, ranks_as_released(model, batches)) else "another") == found.right
+    ours = np.argsort(method(standardise=form).scores(model, batches, RNG).numpy())
+    released = np.argsort(scores_as_released(model, batches))
+    assert ("equal" if np.array_equal(ours, released) else "another") == found.right
     card = (Path(__file__).parents[2] / "docs/methods/fluctuation.md").read_text(encoding="utf-8")
-    assert f"The ranking is {found.right}." in card
+    assert f"their ranking is {found.right}" in card
     assert "changes the ranking" not in card
 
 
 def test_scores_of_a_constant_module_are_finite(build: Build, batches: list[Batch]) -> None:
     model = build()
     model.decoder.layers[1].encoder_attn.v_proj.weight.data.zero_()
-    scores = method().scores(model, batches, RNG).view(6, 4)
-    assert torch.isfinite(scores).all()
-    raw = method(standardise=False).scores(model, batches, RNG).view(6, 4)
+    for form in ("channels", "heads"):
+        assert torch.isfinite(method(standardise=form).scores(model, batches, RNG)).all()
+    raw = method(standardise="none").scores(model, batches, RNG).view(6, 4)
     assert (raw[3] < 1e-9 * raw[2].min()).all()
     single = build(encoder_attention_heads=1, decoder_attention_heads=1)
-    assert method().scores(single, batches, RNG).tolist() == [0.0] * 6
+    assert method(standardise="heads").scores(single, batches, RNG).tolist() == [0.0] * 6
+    assert method().scores(single, batches, RNG).tolist() == pytest.approx([0.0] * 6, abs=1e-9)
 
 
-@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("standardise", ["channels", "heads", "none"])
 @pytest.mark.parametrize("compensate", [False, True])
 def test_masks_cut_the_scores_and_compensate(
-    build: Build, batches: list[Batch], standardise: bool, compensate: bool
+    build: Build, batches: list[Batch], standardise: str, compensate: bool
 ) -> None:
     model = build()
     chosen = method(standardise=standardise, compensate=compensate)

@@ -88,6 +88,41 @@ def test_weights_are_those_of_least_squares_at_every_budget(build: Build, batche
                 assert torch.equal(new.bias, point.module.out_proj.bias)
 
 
+def total_error(data: list[tuple[np.ndarray, np.ndarray]], keep: Iterable[int]) -> float:
+    """The summed least-squares errors of all modules under a mask, by numpy."""
+    removed = np.array([not kept for kept in keep]).reshape(6, 4)
+    return sum(
+        least_error(rows, weight, np.flatnonzero(own))[0] for (rows, weight), own in zip(data, removed, strict=True)
+    )
+
+
+def test_no_exchange_of_two_heads_is_better(build: Build, batches: list[Batch]) -> None:
+    """Held to numpy's least squares of all masks that differ in a pair; and never worse than the greedy mask, at every
+    budget, better at some."""
+    model = build()
+    data, budgets = calibration(model, batches), range(1, 24)
+    greedy = method(damping=TINY).masks(model, batches, budgets, RNG)
+    found = method(damping=TINY, exchange=True).masks(model, batches, budgets, RNG)
+    errors = {k: [total_error(data, each[k].mask.keep) for each in (greedy, found)] for k in budgets}
+    assert all(after <= before * (1 + 1e-6) for before, after in errors.values())
+    assert any(after < before * (1 - 1e-6) for before, after in errors.values())
+    keep = list(found[8].mask.keep)
+    for back in (head for head, kept in enumerate(keep) if not kept):
+        for out in (head for head, kept in enumerate(keep) if kept):
+            other = [int(head == back or (kept and head != out)) for head, kept in enumerate(keep)]
+            assert total_error(data, other) >= errors[8][1] * (1 - 1e-6)
+
+
+def test_exchanges_keep_budget_scope_and_weights_of_least_squares(build: Build, batches: list[Batch]) -> None:
+    model = build()
+    for scope in (Scope(), Scope(("cross", "encoder"), 0), Scope(min_per_module=1)):
+        for budget, pruning in method(scope, exchange=True).masks(model, batches, range(18, 25), RNG).items():
+            assert pruning.mask.count == budget
+            assert scope.allows(pruning.mask)
+            lost = {name for name, count in pruning.mask.per_module().items() if count < 4}
+            assert set(pruning.outputs) == lost
+
+
 def test_update_brings_the_pruned_outputs_back(
     build: Build, batches: list[Batch], logits: Callable[[Any, Batch], Tensor]
 ) -> None:

@@ -80,11 +80,11 @@ def test_damping_adds_its_share_of_the_change(data: tuple[np.ndarray, np.ndarray
 
 
 def test_fluctuation_is_the_variance_of_what_a_channel_writes(data: tuple[np.ndarray, np.ndarray]) -> None:
-    """Σ over channels and output dimensions of the variance of W_O[i, j] c_j; relative 1e-12."""
+    """Σ over output dimensions of the variance of W_O[i, j] c_j; relative 1e-12."""
     rows, weight = data
     written = rows[:, None, :] * weight[None]  # (positions, model, channels)
-    expected = written.var(0).sum(0).reshape(4, 3).sum(1)
-    found = fluctuation(torch.tensor(weight), torch.tensor(rows.var(0)), heads=4)
+    expected = written.var(0).sum(0)
+    found = fluctuation(torch.tensor(weight), torch.tensor(rows.var(0)))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 

@@ -26,6 +26,7 @@ from headprune.verification import verify
 from headprune.verification.base import Report
 from headprune.verification.files import check_machine
 
+TRANSLATED = ("bleu", "chrf", "bleu_tokenized_lower", "length_ratio", "repetition_rate")
 MT, LM = "cells/tiny/magnitude/k3-s1", "cells/text/magnitude/k2-s1"
 Copied = Callable[[], Path]
 
@@ -56,7 +57,7 @@ def test_a_run_that_nobody_touched_is_right(finished: Plan) -> None:
     assert report.differences == []
     assert report.notes == []
     assert set(report.checked) == {"files", "signatures", "scores", "masks", "checkpoints", "tables"}
-    assert report.checked["scores"] >= 2 * (1 + 3 + 3) + 3
+    assert report.checked["scores"] >= 2 * (1 + 5 + 5) + 3
     assert report.checked["checkpoints"] == 3 * len(finished.cells)
 
 
@@ -68,8 +69,8 @@ def test_a_folder_that_was_moved_and_renamed_is_right(copied: Copied) -> None:
 def test_a_changed_hypothesis(copied: Copied) -> None:
     folder, name = copied(), "segments/tiny/magnitude/k3-s1/hypotheses.test.txt.gz"
     references = (folder / "data/help/raw/test.tgt").read_bytes()
-    (folder / name).write_bytes(gzip.compress(references))
-    expected = {f"{MT}/test.json: {metric} on test" for metric in ("bleu", "chrf", "bleu_tokenized_lower")}
+    (folder / name).write_bytes(gzip.compress(references.replace(b"\n", b" so so so so so\n")))
+    expected = {f"{MT}/test.json: {metric} on test" for metric in TRANSLATED}
     assert found(folder) == expected | {f"{name}: sha256"}
     rehash(folder, name)
     assert found(folder) == expected
@@ -260,7 +261,7 @@ def packed(finished: Plan, tmp_path: Path) -> Path:
 def test_published_scores_are_those_of_the_outputs(packed: Path) -> None:
     report = verify(packed)
     assert (report.differences, report.notes) == ([], [])
-    assert report.checked["scores"] == 2 * (1 + 3) + 2  # lines and three metrics of translations; two of language
+    assert report.checked["scores"] == 2 * (1 + 5) + 2  # lines and five metrics of translations; two of language
     table = schema.read_cells(packed)
     flattered = table["value"].where(table["metric"] != "bits_per_byte", 0.5)
     flattered = flattered.where((table["metric"] != "chrf") | (table["method"] != "magnitude"), 99.0)
@@ -279,9 +280,10 @@ def test_changed_outputs_of_published_results(column: str, packed: Path) -> None
     table = pd.read_parquet(packed / name)
     changed = (table["cell"] == cell) & (table["split"] == "test") & (table["kind"] != "sample")
     references = (packed / "data/help/raw/test.tgt").read_text().splitlines()
+    references = [f"{line} so so so so so" for line in references]
     table.loc[changed, column] = references if column == "text" else table.loc[changed, column] - 1.0
     (packed / name).write_bytes(schema.to_parquet(table))
-    metrics = ["bleu", "chrf", "bleu_tokenized_lower"] if column == "text" else ["perplexity", "bits_per_byte"]
+    metrics = TRANSLATED if column == "text" else ["perplexity", "bits_per_byte"]
     expected = {f"cells.parquet: {cell}: {metric} on test" for metric in metrics}
     assert found(packed) == expected | {f"{name}: sha256"}
     rehash(packed, name)

@@ -13,14 +13,14 @@ from torch import Tensor
 SILENT = 1e-30  # mean square of a channel of a module whose heads all output zero
 
 
-def fluctuation(weight: Tensor, variance: Tensor, heads: int) -> Tensor:
-    """Σ over the channels j of a head of Var(c_j) ‖W_O[:, j]‖² (An et al. 2024, the metric of FLAP).
+def fluctuation(weight: Tensor, variance: Tensor) -> Tensor:
+    """Var(c_j) ‖W_O[:, j]‖² of every channel j (An et al. 2024, the metric of FLAP).
 
     :param weight: W_O (model, channels)
     :param variance: (channels,)
-    :returns: (heads,)
+    :returns: (channels,)
     """
-    return (variance * weight.square().sum(0)).unflatten(0, (heads, -1)).sum(1)
+    return variance * weight.square().sum(0)
 
 
 def damped_inverse(second: Tensor, damping: float) -> Tensor:

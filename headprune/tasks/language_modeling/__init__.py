@@ -35,6 +35,10 @@ class LanguageModeling(Task):
     ) -> dict[str, Bound]:
         return planning.bounds(models, evaluation, speed)
 
+    def unreadable(self, dataset: TextDataset, other: TextDataset) -> str:
+        """Any text can be read; words that the dictionary lacks are unknown."""
+        return ""
+
     def update(self, model: LanguageModel, dataset: TextDataset) -> tuple[int, int]:
         return planning.update(model)
 

@@ -13,10 +13,12 @@ import headprune.models.compat  # noqa: F401
 import torch
 from torch import Tensor
 
-from headprune.data.units import join
+from headprune.data.language_modeling import MODEL
+from headprune.data.staging import raw_lines
+from headprune.data.units import cut, join
 from headprune.models.devices import placed
 from headprune.models.streaming_lm import StreamingConfig, StreamingTask
-from headprune.models.streams import Segments, TokenStream, windows
+from headprune.models.streams import Segments, TokenStream, numbered, windows
 
 
 class LanguageCorpus:
@@ -101,3 +103,27 @@ class LanguageCorpus:
             elif token != dictionary.pad():
                 lines[-1].append(dictionary[token])
         return "\n".join(join(line, units) for line in lines)
+
+
+class RereadText(LanguageCorpus):
+    """A corpus whose train split is the text of another one, cut and numbered by its own units and dictionary.
+
+    It has nothing else to give out: its test set is sealed. Units that the dictionary lacks are unknown.
+
+    :param own: the corpus whose models are to read it
+    :param other: the folder of the other
+    """
+
+    def __init__(self, own: LanguageCorpus, other: Path) -> None:
+        super().__init__(own.folder, own.device, sealed=True)
+        self.other = other
+
+    def stream(self, split: str) -> TokenStream:
+        return self._train if split == "train" else super().stream(split)
+
+    @cached_property
+    def _train(self) -> TokenStream:
+        recipe, words = self.statistics["recipe"], self.task.dictionary
+        lines = raw_lines(self.other, "train.txt")
+        pieces = cut(lines, recipe["units"], self.folder / MODEL, recipe["split_punctuation"])
+        return TokenStream(numbered(pieces, words), words.eos(), words.pad(), training=True)

@@ -21,7 +21,7 @@ from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.language_modeling import evaluation as reading
 from headprune.tasks.language_modeling.arguments import arguments
-from headprune.tasks.language_modeling.corpus import LanguageCorpus
+from headprune.tasks.language_modeling.corpus import LanguageCorpus, RereadText
 from headprune.tasks.language_modeling.evaluation import length_of, likelihood
 from headprune.tasks.language_modeling.generation import sample
 from headprune.tasks.language_modeling.sections import LanguageArchitecture, StreamTraining
@@ -51,6 +51,9 @@ class LanguageModelingWork(Work):
     ) -> Batches:
         """Windows of two segments, each from an empty memory, so that batches may come in any order."""
         return corpus.sample_train(settings.windows, seed, 2 * architecture.segment)
+
+    def rereading(self, corpus: LanguageCorpus, folder: Path) -> LanguageCorpus:
+        return _reread(corpus, folder)
 
     def validation(
         self, corpus: LanguageCorpus, architecture: LanguageArchitecture, settings: Evaluation
@@ -115,6 +118,11 @@ class LanguageModelingWork(Work):
             test = paired_means(-base["nats"], -nats, base["tokens"], samples)
             found[name] = Paired(read.perplexity, test.p_value, test.differing)
         return found
+
+
+@cache
+def _reread(corpus: LanguageCorpus, folder: Path) -> LanguageCorpus:
+    return RereadText(corpus, folder)
 
 
 @cache

@@ -26,7 +26,13 @@ class Translation(Task):
     dataset = Dataset
     model = Model
     metric = "bleu"
-    metrics = {"bleu": "BLEU", "bleu_tokenized_lower": "BLEU", "chrf": "chrF2"}  # noqa: RUF012
+    metrics = {  # noqa: RUF012
+        "bleu": "BLEU",
+        "bleu_tokenized_lower": "BLEU",
+        "chrf": "chrF2",
+        "length_ratio": "ratio",
+        "repetition_rate": "share",
+    }
     latency = "sentence"
     examples = "sentences"
 
@@ -34,6 +40,11 @@ class Translation(Task):
         self, models: Mapping[str, Model], evaluation: Evaluation, calibration: Calibration, speed: Speed
     ) -> dict[str, Bound]:
         return planning.bounds(models, evaluation, calibration)
+
+    def unreadable(self, dataset: Dataset, other: Dataset) -> str:
+        """Other languages are other sentences."""
+        own, theirs = ((each.source().source, each.source().target) for each in (dataset, other))
+        return "" if own == theirs else f"its sentences are {'-'.join(theirs)}, those of the model {'-'.join(own)}"
 
     def update(self, model: Model, dataset: Dataset) -> tuple[int, int]:
         return planning.update(model, dataset)

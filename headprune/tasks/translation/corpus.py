@@ -12,10 +12,13 @@ import headprune.models.compat  # noqa: F401
 
 import numpy as np
 import torch
-from fairseq.data import data_utils
+from fairseq.data import LanguagePairDataset, data_utils
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
+from headprune.data import encode
+from headprune.data.staging import raw_lines
 from headprune.models.devices import placed
+from headprune.models.streams import numbered
 
 
 class TranslationCorpus:
@@ -61,7 +64,7 @@ class TranslationCorpus:
         :raises ValueError: the split is sealed.
         """
         self._require_open(split)
-        return (self.folder / "raw" / f"{split}.tgt").read_text(encoding="utf-8").split("\n")[:-1]
+        return raw_lines(self.folder, f"{split}.tgt")
 
     def _require_open(self, split: str) -> None:
         if self.sealed and split == "test":
@@ -92,3 +95,30 @@ class TranslationCorpus:
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(total, generator=generator)[: min(sentences, total)].tolist()
         return self.batches("train", max_tokens, sorted(chosen))
+
+
+class RereadCorpus(TranslationCorpus):
+    """A corpus whose train split is the text of another one, cut and numbered by its own subwords and dictionary.
+
+    It has nothing else to give out: its test set is sealed. Pieces that the dictionary lacks are unknown.
+
+    :param own: the corpus whose models are to read it
+    :param other: the folder of the other, of the same languages
+    """
+
+    def __init__(self, own: TranslationCorpus, other: Path) -> None:
+        super().__init__(own.folder, own.device, sealed=True)
+        self.other = other
+
+    def dataset(self, split: str) -> Any:
+        return self._train if split == "train" else super().dataset(split)
+
+    @cached_property
+    def _train(self) -> LanguagePairDataset:
+        cfg, dictionaries = self.task.cfg, (self.task.source_dictionary, self.task.target_dictionary)
+        sides = [
+            numbered(encode(self.folder / "subword.model", raw_lines(self.other, f"train.{side}")), dictionary)
+            for side, dictionary in zip(("src", "tgt"), dictionaries, strict=True)
+        ]
+        parts = [part for side, words in zip(sides, dictionaries, strict=True) for part in (side, side.sizes, words)]
+        return LanguagePairDataset(*parts, left_pad_source=cfg.left_pad_source, left_pad_target=cfg.left_pad_target)

@@ -7,8 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 import sacrebleu
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from headprune.evaluation.scores import Paired, Score
+
+TOKENS = f"tok:13a|version:{sacrebleu.__version__}"  # the signature of what is counted in tokens
 
 
 def scores(hypotheses: Sequence[str], references: Sequence[str], language: str) -> dict[str, Score]:
@@ -20,6 +23,8 @@ def scores(hypotheses: Sequence[str], references: Sequence[str], language: str) 
         "bleu": bleu(hypotheses, references),
         "chrf": chrf(hypotheses, references),
         "bleu_tokenized_lower": bleu_tokenized_lower(hypotheses, references, language),
+        "length_ratio": length_ratio(hypotheses, references),
+        "repetition_rate": repetition_rate(hypotheses),
     }
 
 
@@ -40,9 +45,45 @@ def bleu_tokenized_lower(hypotheses: Sequence[str], references: Sequence[str], l
     return Score(score.value, score.signature.replace("tok:none", f"tok:moses-{language}"))
 
 
-def _score(kind: Callable[..., Any], hypotheses: Sequence[str], references: Sequence[str], **options: Any) -> Score:
+def length_ratio(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """The tokens of all hypotheses over those of all references, by sacrebleu's tokeniser 13a: 1 where both are equally
+    long in sum, more where a model does not stop. References without a token count as one token.
+
+    :raises ValueError: another number of hypotheses than of references.
+    """
+    _refuse_unequal(hypotheses, references)
+    lengths = [sum(map(len, _tokens(tuple(lines)))) for lines in (hypotheses, references)]
+    return Score(lengths[0] / max(1, lengths[1]), TOKENS)
+
+
+def repetition_rate(hypotheses: Sequence[str], order: int = 4) -> Score:
+    """The share of n-grams that occurred in the same hypothesis before, over all hypotheses together, in tokens of
+    sacrebleu's tokeniser 13a: near 0 in prose, near 1 where a model says one thing over and over.
+
+    :param order: n
+    :returns: 0 to 1; 0 without a hypothesis of n tokens
+    """
+    every = distinct = 0
+    for tokens in _tokens(tuple(hypotheses)):
+        grams = [tokens[start : start + order] for start in range(len(tokens) - order + 1)]
+        every, distinct = every + len(grams), distinct + len(set(grams))
+    return Score((every - distinct) / max(1, every), TOKENS)
+
+
+@lru_cache(maxsize=2)
+def _tokens(lines: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The tokens of every line, as BLEU counts them."""
+    tokenize = Tokenizer13a()
+    return tuple(tuple(tokenize(line.rstrip()).split()) for line in lines)
+
+
+def _refuse_unequal(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     if len(hypotheses) != len(references):
         raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
+
+
+def _score(kind: Callable[..., Any], hypotheses: Sequence[str], references: Sequence[str], **options: Any) -> Score:
+    _refuse_unequal(hypotheses, references)
     metric = _metric(kind, tuple(references), **options)
     return Score(float(metric.corpus_score(list(hypotheses), None).score), str(metric.get_signature()))
 

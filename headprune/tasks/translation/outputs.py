@@ -21,7 +21,8 @@ class Hypotheses(Outputs):
 
     kind = "hypotheses"
     qualities = (BLEU, CHRF)
-    recomputed = ("bleu", "chrf", "bleu_tokenized_lower")
+    recomputed = ("bleu", "chrf", "bleu_tokenized_lower", "length_ratio", "repetition_rate")
+    later = ("length_ratio", "repetition_rate")
     layout = "texts"
 
     def complete(self, source: OutputSource) -> bool:

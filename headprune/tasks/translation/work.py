@@ -20,7 +20,7 @@ from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.translation import evaluation, metrics
 from headprune.tasks.translation.arguments import arguments
-from headprune.tasks.translation.corpus import TranslationCorpus
+from headprune.tasks.translation.corpus import RereadCorpus, TranslationCorpus
 from headprune.tasks.translation.sections import Architecture, Training
 from headprune.tasks.work import Outcome, Work
 from headprune.timing import Timing
@@ -39,6 +39,9 @@ class TranslationWork(Work):
         self, corpus: TranslationCorpus, architecture: Architecture, settings: Calibration, seed: int
     ) -> Batches:
         return corpus.sample_train(settings.sentences, seed, settings.max_tokens)
+
+    def rereading(self, corpus: TranslationCorpus, folder: Path) -> TranslationCorpus:
+        return _reread(corpus, folder)
 
     def validation(self, corpus: TranslationCorpus, architecture: Architecture, settings: Evaluation) -> Batches:
         return corpus.batches("valid", settings.max_tokens)
@@ -84,6 +87,11 @@ class TranslationWork(Work):
         """BLEU of validation hypotheses."""
         hypotheses = {name: evaluation.translate(model, corpus, "valid", settings) for name, model in models}
         return metrics.bleu_against_first(hypotheses, corpus.references("valid"), samples)
+
+
+@cache
+def _reread(corpus: TranslationCorpus, folder: Path) -> TranslationCorpus:
+    return RereadCorpus(corpus, folder)
 
 
 @cache
