@@ -23,29 +23,31 @@ Build = Callable[..., Any]
     rows=st.integers(1, 5),
     groups=st.integers(1, 4),
     number=st.integers(1, 10),
-    spoiled=st.sampled_from([None, float("-inf"), float("nan")]),
+    forbidden=st.booleans(),
 )
-def test_the_best_candidates(
-    seed: int, sentences: int, rows: int, groups: int, number: int, spoiled: float | None
-) -> None:
-    """As sorting all words of all hypotheses finds them; a hypothesis without numbers has no candidates."""
+def test_the_best_candidates(seed: int, sentences: int, rows: int, groups: int, number: int, forbidden: bool) -> None:
+    """They are those that sorting all words of all hypotheses finds."""
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(sentences, rows, groups * GROUP, generator=generator, dtype=torch.float64)
     totals = torch.randn(sentences, rows, generator=generator, dtype=torch.float64)
-    if spoiled is not None:
-        shape = scores.shape if spoiled == float("-inf") else scores.shape[:2]
-        scores[torch.rand(shape, generator=generator) < 0.3] = spoiled
-    whole = (scores + totals.unsqueeze(-1)).masked_fill(scores.isnan(), float("-inf"))
-    found = best(scores.clone(), totals, number)
-    values, places = whole.flatten(1).sort(descending=True)
+    if forbidden:
+        scores[torch.rand(scores.shape, generator=generator) < 0.3] = float("-inf")
+    found = best(scores, totals, number)
+    values, places = (scores + totals.unsqueeze(-1)).flatten(1).sort(descending=True)
     torch.testing.assert_close(found.scores, values[:, :number], rtol=0, atol=0)
-    finite = values[:, :number].isfinite()
-    index = found.parents * groups * GROUP + found.words
-    torch.testing.assert_close(index[finite], places[:, :number][finite])
+    torch.testing.assert_close(found.parents * groups * GROUP + found.words, places[:, :number])
+
+
+def test_what_is_no_number_is_the_first_candidate() -> None:
+    """A search notices it there."""
+    scores = torch.randn(2, 3, 2 * GROUP)
+    scores[1, 2] = float("nan")
+    found = best(scores, torch.zeros(2, 3), 4).scores[:, 0]
+    assert found.isnan().tolist() == [False, True]
 
 
 def test_what_may_not_follow() -> None:
-    """Of six words, padding is 1 and the end 2."""
+    """There are six words; padding is 1 and the end 2."""
     never = float("-inf")
     for too_short, last, expected in (
         (False, False, [0, never, 0, 0, 0, 0]),
@@ -64,6 +66,7 @@ def test_what_ends_does_not_go_on() -> None:
     assert found.scores.tolist() == [[0, 2, 3], [1, 4, 5]]
     assert found.words.tolist() == [[10, 12, 13], [11, 14, 15]]
     assert found.parents.tolist() == [[20, 22, 23], [21, 24, 25]]
+    assert continued(candidates, None, 3).words.tolist() == [[10, 11, 12]] * 2
 
 
 @given(seed=st.integers(0, 1000), steps=st.integers(1, 40), rows=st.integers(1, 5), alike=st.booleans())

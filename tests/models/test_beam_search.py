@@ -179,10 +179,18 @@ def test_masked_and_removed_agree(build: Build, make_batch: Callable[..., Batch]
 
 
 def test_forced_lengths(build: Build, make_batch: Callable[..., Batch], dictionary: Dictionary) -> None:
-    """As measurements of speed have them: no hypothesis ends before the last step, all do there."""
+    """Measurements of speed have them: no hypothesis ends before the last step, all do there."""
     model, batch, rules = build(), make_batch(size=4), BeamRules(5, max_len_b=9, min_len=9)
     found = FastBeamSearch(model, rules)(batch)
     assert compare(found, stock(model, dictionary, rules, batch), 1e-4) == {10}
+
+
+def test_empty_hypotheses(build: Build, make_batch: Callable[..., Batch], dictionary: Dictionary) -> None:
+    """No word but the end: one hypothesis instead of three."""
+    model, batch, rules = build(), make_batch(size=4), BeamRules(3, max_len_b=0, min_len=0)
+    found = FastBeamSearch(model, rules)(batch)
+    assert compare(found, stock(model, dictionary, rules, batch), 1e-4) == {1}
+    assert [len(each) for each in found] == [1] * 4
 
 
 def test_targets_are_not_looked_at(build: Build, make_batch: Callable[..., Batch]) -> None:
@@ -210,5 +218,6 @@ def test_a_model_that_is_not_finite(build: Build, make_batch: Callable[..., Batc
     """fairseq's generator stops there, too, with an assertion."""
     model = build()
     torch.nn.init.constant_(model.decoder.layers[0].fc1.weight, float("nan"))
-    with pytest.raises(ValueError, match="not finite"):
-        FastBeamSearch(model, BeamRules(max_len_b=5))(make_batch())
+    for longest in (0, 5):
+        with pytest.raises(ValueError, match="not finite"):
+            FastBeamSearch(model, BeamRules(max_len_b=longest, min_len=0))(make_batch())

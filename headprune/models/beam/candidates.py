@@ -18,6 +18,10 @@ class Candidates:
     words: Tensor
     parents: Tensor  # the hypotheses that they continue
 
+    def of(self, sentences: Tensor) -> Candidates:
+        """The candidates of some sentences, in that order."""
+        return Candidates(self.scores[sentences], self.words[sentences], self.parents[sentences])
+
 
 def best(log_probabilities: Tensor, totals: Tensor, number: int) -> Candidates:
     """The best continuations: those of the groups of words with the best bests.
@@ -25,21 +29,21 @@ def best(log_probabilities: Tensor, totals: Tensor, number: int) -> Candidates:
     One pass looks for the best word of every group; the `number` best words of a sentence are in the `number` groups
     whose best are best, all that need sorting.
 
-    :param log_probabilities: of the next word (sentences, hypotheses, words, a multiple of `GROUP`); those of a
-        hypothesis may all be no numbers, which stands for −∞
+    :param log_probabilities: of the next word (sentences, hypotheses, words, a multiple of `GROUP`); what is no number
+        comes first
     :param totals: of the hypotheses so far (sentences, hypotheses)
     :returns: `number` candidates of every sentence
     """
     sentences, rows, words = log_probabilities.shape
     groups = log_probabilities.view(sentences, -1, GROUP)
-    tops = groups.amax(-1).view(sentences, rows, -1) + totals.unsqueeze(-1)
-    tops = tops.nan_to_num_(nan=float("-inf"), neginf=float("-inf")).flatten(1)
+    tops = (groups.amax(-1).view(sentences, rows, -1) + totals.unsqueeze(-1)).flatten(1)
     chosen = tops.topk(min(number, tops.shape[1]), sorted=False).indices  # (sentences, groups)
-    members = groups.gather(1, chosen.unsqueeze(-1).expand(-1, -1, GROUP))
-    members += totals.gather(1, chosen // (words // GROUP)).unsqueeze(-1)
-    scores, places = members.nan_to_num_(nan=float("-inf"), neginf=float("-inf")).flatten(1).topk(number)
-    index = chosen.gather(1, places // GROUP) * GROUP + places % GROUP
-    return Candidates(scores, index % words, index // words)
+    parents = chosen // (words // GROUP)
+    members = groups.gather(1, chosen.unsqueeze(-1).expand(-1, -1, GROUP)).add_(totals.gather(1, parents).unsqueeze(-1))
+    scores, places = members.flatten(1).topk(number)
+    which = places // GROUP
+    index = chosen.gather(1, which) * GROUP + places % GROUP
+    return Candidates(scores, index % words, parents.gather(1, which))
 
 
 def forbid(log_probabilities: Tensor, padding: int, end: int, too_short: bool, last: bool) -> None:
@@ -55,11 +59,14 @@ def forbid(log_probabilities: Tensor, padding: int, end: int, too_short: bool, l
         log_probabilities[..., end] = float("-inf")
 
 
-def continued(candidates: Candidates, ends: Tensor, beam: int) -> Candidates:
+def continued(candidates: Candidates, ends: Tensor | None, beam: int) -> Candidates:
     """The best `beam` candidates that do not end.
 
-    :param ends: which candidates end (sentences, candidates); no more than leave `beam` of them
+    :param ends: which candidates end (sentences, candidates), no more than leave `beam` of them; None: none
     """
+    parts = (candidates.scores, candidates.words, candidates.parents)
+    if ends is None:
+        return Candidates(*(each[:, :beam] for each in parts))
     ranks = torch.arange(ends.shape[1], device=ends.device) + ends * ends.shape[1]
     order = ranks.topk(beam, largest=False).indices
-    return Candidates(*(each.gather(1, order) for each in (candidates.scores, candidates.words, candidates.parents)))
+    return Candidates(*(each.gather(1, order) for each in parts))

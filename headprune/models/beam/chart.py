@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -24,48 +24,34 @@ class Ended:
 
 @dataclass
 class Chart:
-    """Words, parents and totals of all hypotheses of every step, by sentence, none of which is ever moved."""
+    """The hypotheses of `size` sentences after every step, and those that ended."""
 
-    words: Tensor  # (steps, sentences, hypotheses)
-    parents: Tensor
-    totals: Tensor
+    size: int
+    steps: list[tuple[Tensor, Candidates]] = field(default_factory=list)  # sentences not yet done, their hypotheses
     ended: list[Ended] = field(default_factory=list)
 
-    @classmethod
-    def empty(cls, steps: int, sentences: int, beam: int, like: Tensor) -> Chart:
-        shape = (steps, sentences, beam)
-        numbers = torch.zeros(shape, dtype=torch.long, device=like.device)
-        return cls(numbers, numbers.clone(), like.new_zeros(shape))
+    def end(self, sentences: Tensor, candidates: Candidates, which: Tensor, length_penalty: float) -> None:
+        """Notes the hypotheses that end at the step after those that there are.
 
-    def go_on(self, step: int, sentences: Tensor, candidates: Candidates) -> None:
-        """Notes the hypotheses that these sentences have after a step."""
-        self.words[step, sentences] = candidates.words
-        self.parents[step, sentences] = candidates.parents
-        self.totals[step, sentences] = candidates.scores
-
-    def end(self, step: int, sentences: Tensor, candidates: Candidates, which: Tensor, length_penalty: float) -> None:
-        """Notes the hypotheses that end at a step.
-
+        :param sentences: numbers of the sentences of the candidates
         :param which: of the candidates (sentences, candidates); fewer columns than candidates have are the first
         :param length_penalty: power of the length, end included, that totals are divided by
         """
         row, column = which.nonzero(as_tuple=True)
         parents, totals = candidates.parents[row, column], candidates.scores[row, column]
-        scores = totals / (step + 1) ** length_penalty
-        self.ended.append(Ended(torch.full_like(row, step), sentences[row], parents, totals, scores))
+        scores = totals / (len(self.steps) + 1) ** length_penalty
+        self.ended.append(Ended(torch.full_like(row, len(self.steps)), sentences[row], parents, totals, scores))
 
     def hypotheses(self, end: int) -> list[list[Hypothesis]]:
-        """All hypotheses that ended, by sentence, the best first.
+        """The hypotheses that ended, by sentence, the best first.
 
         :param end: the word that ends a sentence
         """
-        result: list[list[Hypothesis]] = [[] for _ in range(self.words.shape[1])]
-        if not self.ended:
-            return result
-        found = Ended(*(torch.cat([getattr(each, name) for each in self.ended]) for name in Ended.__annotations__))
+        found = Ended(*(torch.cat([getattr(each, item.name) for each in self.ended]) for item in fields(Ended)))
         words, totals = self._traced(found, end)
         shares = totals.diff(dim=1, prepend=totals.new_zeros(len(totals), 1))
         sentences, steps = found.sentences.tolist(), found.steps.tolist()
+        result: list[list[Hypothesis]] = [[] for _ in range(self.size)]
         for i in found.scores.float().argsort(descending=True, stable=True).tolist():
             own = slice(steps[i] + 1)
             result[sentences[i]].append(
@@ -81,11 +67,13 @@ class Chart:
         longest = int(found.steps.max()) + 1
         words = found.steps.new_full((len(found.steps), longest), end)
         totals = found.totals.unsqueeze(1).repeat(1, longest)
-        slots = found.parents
+        slots, rows = found.parents, found.steps.new_zeros(self.size)
         for step in range(longest - 2, -1, -1):
+            sentences, candidates = self.steps[step]
             begun = step < found.steps
-            place = (step, found.sentences, slots)
-            words[:, step] = torch.where(begun, self.words[place], end)
-            totals[:, step] = torch.where(begun, self.totals[place], found.totals)
-            slots = torch.where(begun, self.parents[place], slots)
+            rows[sentences] = torch.arange(len(sentences), device=rows.device)
+            place = (rows[found.sentences].where(begun, 0), slots.where(begun, 0))
+            words[:, step] = candidates.words[place].where(begun, end)
+            totals[:, step] = candidates.scores[place].where(begun, found.totals)
+            slots = candidates.parents[place].where(begun, slots)
         return words, totals

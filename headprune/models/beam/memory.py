@@ -1,4 +1,4 @@
-"""What a search remembers of every sentence: keys and values of hypotheses and sources."""
+"""The memory of a search: keys and values of hypotheses and sources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MORE_SLOTS = 64
+MORE_SLOTS = 32
 
 
 @dataclass

@@ -7,6 +7,7 @@ longest length, where all end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,8 +18,9 @@ from headprune.models.beam.base import BeamRules, Hypothesis
 from headprune.models.beam.candidates import best, continued, forbid
 from headprune.models.beam.chart import Chart
 from headprune.models.beam.decoder import StepDecoder
+from headprune.models.beam.memory import SourceMemory, TargetMemory
 
-ROWS = 320  # hypotheses read side by side: products of matrices as fast as they get, whose factors stay in the cache
+ROWS = 640  # hypotheses read side by side: products of matrices as fast as they get, whose factors stay in the cache
 
 
 class FastBeamSearch:
@@ -44,7 +46,6 @@ class FastBeamSearch:
             hypotheses = self._searched(self._trimmed(tokens[tile]), longest, positions)
             for number, own in zip(tile.tolist(), hypotheses, strict=True):
                 found[number] = own
-        _require_finite(all(found))
         return found
 
     def _tiles(self, tokens: Tensor) -> Iterator[Tensor]:
@@ -58,40 +59,47 @@ class FastBeamSearch:
 
     def _searched(self, tokens: Tensor, longest: int, positions: Tensor | None) -> list[list[Hypothesis]]:
         """:param tokens: (sentences, source)"""
-        beam = self.rules.beam
+        beam, chart = self.rules.beam, Chart(len(tokens))
         source, target = self.decoder.sources(tokens)
         sentences = torch.arange(len(tokens), device=tokens.device)
-        chart = Chart.empty(longest + 1, len(tokens), beam, target.mask)
-        words = tokens.new_full((len(tokens), 1), self.end)
-        totals, ended = target.mask.new_zeros(len(tokens), 1), torch.zeros_like(sentences)
+        words, ended = tokens.new_full((len(tokens), 1), self.end), torch.zeros_like(sentences)
+        totals = target.mask.new_zeros(len(tokens), 1)
         for step in range(longest + 1):
-            position = None if positions is None else positions[step]
-            scores = self.decoder.step(words, position, source, target)
+            scores = self.decoder.step(words, None if positions is None else positions[step], source, target)
             forbid(scores, self.padding, self.end, step < self.rules.min_len, step == longest)
             candidates = best(scores, totals, 2 * beam)
-            ends = candidates.words.eq(self.end) & candidates.scores.ne(float("-inf"))
-            ending = ends[:, :beam] & (ended.unsqueeze(1) + ends[:, :beam].cumsum(1) <= beam)
-            if bool(ending.any()):
-                chart.end(step, sentences, candidates, ending, self.rules.length_penalty)
+            _require_finite(math.isfinite(float(candidates.scores[:, 0].sum())))
+            ends = candidates.words.eq(self.end) & candidates.scores.isfinite()
+            some = bool(ends.any())
+            if some:
+                ending = ends[:, :beam] & (ended.unsqueeze(1) + ends[:, :beam].cumsum(1) <= beam)
+                chart.end(sentences, candidates, ending, self.rules.length_penalty)
                 ended = ended + ending.sum(1)
             if step == longest:
                 break
-            following = continued(candidates, ends, beam)
-            _require_finite(bool(following.scores.isfinite().all()))
-            chart.go_on(step, sentences, following)
-            words, totals, parents = following.words, following.scores, following.parents
-            done = ended >= beam
-            if bool(done.any()):
-                left = int((~done).sum())
-                if left == 0:
+            following = continued(candidates, ends if some else None, beam)
+            if some and bool((done := ended >= beam).any()):
+                kept = _close(done, source, target)
+                if not len(kept):
                     break
-                gaps, movers = done[:left].nonzero()[:, 0], (~done[left:]).nonzero()[:, 0] + left
-                source.close(gaps, movers, left)
-                target.close(gaps, movers, left)
-                kept = torch.arange(left, device=tokens.device).index_copy(0, gaps, movers)
-                sentences, ended, words, totals, parents = (x[kept] for x in (sentences, ended, words, totals, parents))
-            target.descend(parents)
+                sentences, ended, following = sentences[kept], ended[kept], following.of(kept)
+            chart.steps.append((sentences, following))
+            words, totals = following.words, following.scores
+            target.descend(following.parents)
         return chart.hypotheses(self.end)
+
+
+def _close(done: Tensor, source: SourceMemory, target: TargetMemory) -> Tensor:
+    """Drops the sentences that are done; the last ones that are not take their places.
+
+    :param done: (sentences,)
+    :returns: numbers of the sentences that are left, in the order that they have now
+    """
+    left = int((~done).sum())
+    gaps, movers = done[:left].nonzero()[:, 0], (~done[left:]).nonzero()[:, 0] + left
+    source.close(gaps, movers, left)
+    target.close(gaps, movers, left)
+    return torch.arange(left, device=done.device).index_copy(0, gaps, movers)
 
 
 def _require_finite(found: bool) -> None:

@@ -30,7 +30,7 @@ DECODERS = (TransformerDecoderBase, TransformerDecoder, LeanDecoder)
 
 
 def unsupported(model: Any, rules: BeamRules) -> str | None:
-    """What keeps a model from the fast search: the first thing that only fairseq's own code knows, or None."""
+    """The first thing of a model that only fairseq's own code knows, if anything: no fast search then."""
     return next(_obstacles(model, rules), None)
 
 
@@ -60,7 +60,7 @@ def _obstacles(model: Any, rules: BeamRules) -> Iterator[str]:
 
 
 def _strange(attention: Any) -> str | None:
-    """What is unusual about a module of attention, if anything."""
+    """The thing that is unusual about a module of attention, if anything."""
     if type(attention) is EmptyAttention:
         return None
     if type(attention) is not MultiheadAttention or not plain_attention(attention):

@@ -10,27 +10,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from headprune.models.lean import linear, normalised
+from headprune.models.lean import normalised
 
 
 @dataclass(frozen=True)
 class Affine:
     """x ↦ x Wᵀ + b; without a W the constant b."""
 
-    weight: Tensor | None  # (outputs, inputs)
+    weight: Tensor | None  # (inputs, outputs)
     bias: Tensor
 
     @classmethod
     def of(cls, *maps: nn.Linear) -> Affine:
         """Several maps of one input as one, their outputs side by side."""
         if len(maps) == 1:
-            return cls(maps[0].weight.detach(), maps[0].bias.detach())
-        return cls(torch.cat([each.weight for each in maps]).detach(), torch.cat([each.bias for each in maps]).detach())
+            return cls(maps[0].weight.detach().t(), maps[0].bias.detach())
+        weight = torch.cat([each.weight for each in maps]).detach()
+        return cls(weight.t(), torch.cat([each.bias for each in maps]).detach())
 
     def __call__(self, x: Tensor) -> Tensor:
         """:param x: (rows, inputs)"""
         assert self.weight is not None
-        return linear(x, self.weight, self.bias)
+        return torch.addmm(self.bias, x, self.weight)
 
     def added_to(self, x: Tensor, y: Tensor) -> Tensor:
         """x + y Wᵀ + b in the place of x.
@@ -38,7 +39,7 @@ class Affine:
         :param x: (rows, outputs)
         :param y: (rows, inputs); not looked at without a W
         """
-        return (x if self.weight is None else x.addmm_(y, self.weight.t())).add_(self.bias)
+        return (x if self.weight is None else x.addmm_(y, self.weight)).add_(self.bias)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class AttentionWeights:
             attention.scaling,
             Affine.of(*incoming),
             Affine.of(*projections[1:]) if cross else None,
-            Affine(gated(out, attention.head_dim), out.bias.detach()),
+            Affine(gated(out, attention.head_dim).t(), out.bias.detach()),
         )
 
     def context(self, queries: Tensor, pairs: Tensor, mask: Tensor | None) -> Tensor:
