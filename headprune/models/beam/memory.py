@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MORE_SLOTS = 32
+MORE_SLOTS = 64
 
 
 @dataclass
@@ -70,13 +70,15 @@ class TargetMemory:
         seen = (mask == 0).any(1)  # (sentences, slots)
         most = int(seen.sum(1).max())
         self.room = most + max(MORE_SLOTS, 8 * mask.shape[1], most // 2)
-        places = seen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most].unsqueeze(-1)
+        places = seen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]  # (sentences, most)
         for number, layer in enumerate(self.layers):
-            moved = layer.gather(1, places.expand(-1, -1, layer.shape[-1]))
-            if self.room > layer.shape[1]:
-                self.layers[number] = layer.new_empty(len(layer), self.room, layer.shape[2])
+            sentences, slots, width = layer.shape
+            rows = places + slots * torch.arange(sentences, device=places.device).unsqueeze(1)
+            moved = layer.flatten(0, 1).index_select(0, rows.flatten()).view(sentences, most, width)
+            if self.room > slots:
+                self.layers[number] = layer.new_empty(sentences, self.room, width)
             self.layers[number][:, :most] = moved
-        return mask.gather(2, places.transpose(1, 2).expand(-1, mask.shape[1], -1))
+        return mask.gather(2, places.unsqueeze(1).expand(-1, mask.shape[1], -1))
 
 
 @dataclass
