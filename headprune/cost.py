@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from headprune.heads import AttentionPoint, attention_points
 from headprune.models.all_attention import standing_still
+from headprune.models.beam import BeamRules, SearchKind, beam_search
 from headprune.timing import Rounds, Timing, in_turn
 
 RARE = re.compile(r"adaptive_softmax\.tail\.|embed_tokens\.embeddings\.[1-9]")  # bands of rare words
@@ -123,6 +123,7 @@ def measure(
     batch: Mapping[str, Any],
     beam: int,
     rounds: Rounds,
+    kind: SearchKind = "fast",
 ) -> dict[str, tuple[Timing, Timing]]:
     """Latency and throughput of beam search, each model in pairs with the first (`headprune.timing`).
 
@@ -131,13 +132,14 @@ def measure(
 
     :param singles: batches of one sentence each, for latency
     :param batch: one batch, for throughput
+    :param kind: the search that evaluation uses, too
     :returns: by model, milliseconds per sentence at batch size 1, and target tokens per second
     """
     tokens = int(batch["ntokens"])
 
     def run(model: Any) -> tuple[float, float]:
-        single = sum(_seconds(model, task, one, beam) for one in singles) / len(singles)
-        return 1000 * single, tokens / _seconds(model, task, batch, beam)
+        single = sum(_seconds(model, task, one, beam, kind) for one in singles) / len(singles)
+        return 1000 * single, tokens / _seconds(model, task, batch, beam, kind)
 
     return in_turn(models, run, rounds)
 
@@ -174,19 +176,14 @@ def _reading(model: Any, inputs: Sequence[Mapping[str, Any]]) -> float:
     return time.perf_counter() - start
 
 
-def _seconds(model: nn.Module, task: Any, batch: Mapping[str, Any], beam: int) -> float:
+def _seconds(model: nn.Module, task: Any, batch: Mapping[str, Any], beam: int, kind: SearchKind) -> float:
     length = batch["target"].shape[1]
-    settings = Namespace(beam=beam, max_len_a=0, max_len_b=length - 1, min_len=length - 1)
-    generator = task.build_generator([model], settings)
+    search = beam_search(model, task, BeamRules(beam, max_len_b=length - 1, min_len=length - 1), kind)
     _wait()
     start = time.perf_counter()
-    try:
-        with torch.no_grad():
-            task.inference_step(generator, [model], batch)
-        _wait()
-        return time.perf_counter() - start
-    finally:
-        generator.model.set_decoder_beam_size(1)
+    search(batch)
+    _wait()
+    return time.perf_counter() - start
 
 
 def _wait() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import synthetic
@@ -24,15 +24,17 @@ PARTS = {
 }
 
 
-def part_of(operation: str) -> str:
+def part_of(operation: str, parts: Mapping[str, Sequence[str]] = PARTS) -> str:
     """The part of the step that an operation of torch belongs to; Python and autograd's own work are `rest`."""
-    for part, names in PARTS.items():
+    for part, names in parts.items():
         if any(operation == name or (not name.startswith("aten::mm") and name in operation) for name in names):
             return part
     return "rest: Python, autograd, views"
 
 
-def shares(step: Callable[[], Any], number: int) -> tuple[float, dict[str, float]]:
+def shares(
+    step: Callable[[], Any], number: int, names: Mapping[str, Sequence[str]] = PARTS
+) -> tuple[float, dict[str, float]]:
     """Seconds a step under the profiler, and the share of every part of it."""
     for _ in range(3):
         step()
@@ -41,7 +43,7 @@ def shares(step: Callable[[], Any], number: int) -> tuple[float, dict[str, float
             step()
     parts: dict[str, float] = {}
     for event in profiler.key_averages():
-        part = part_of(event.key)
+        part = part_of(event.key, names)
         parts[part] = parts.get(part, 0.0) + event.self_cpu_time_total
     total = sum(parts.values())
     return total / number / 1e6, {part: spent / total for part, spent in sorted(parts.items(), key=lambda x: -x[1])}

@@ -38,19 +38,8 @@ class LeanEncoder(TransformerEncoderBase):
         if token_embeddings is not None or not applies(self):
             return super().forward_scriptable(src_tokens, src_lengths, return_all_hiddens, token_embeddings)  # type: ignore[no-any-return]
         padding = src_tokens.eq(self.padding_idx)
-        padded = bool(padding.any())
-        embedded, encoder_embedding = self.forward_embedding(src_tokens)
-        if padded:
-            embedded = embedded * ~padding.unsqueeze(-1)
-        shape = embedded.transpose(0, 1).shape
-        x = embedded.transpose(0, 1).reshape(-1, shape[-1])  # (src · batch, model)
-        mask = key_mask(padding, x.dtype) if padded else None
-        states = [x]
-        for layer in self.layers:
-            x = encoder_layer(layer, x, shape[1], mask)
-            states.append(x)
-        if self.layer_norm is not None:
-            x = normalised(self.layer_norm, x)
+        states, x, encoder_embedding = encoded(self, src_tokens, padding)
+        shape = (src_tokens.shape[1], src_tokens.shape[0], x.shape[-1])
         return {
             "encoder_out": [x.view(shape)],
             "encoder_padding_mask": [padding],
@@ -164,6 +153,26 @@ def key_mask(padding: Tensor, dtype: torch.dtype) -> Tensor:
     """
     zeros = torch.zeros(padding.shape, dtype=dtype, device=padding.device)
     return zeros.masked_fill(padding, float("-inf"))[:, None, None]
+
+
+def encoded(encoder: Any, tokens: Tensor, padding: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The encoder of a Transformer made of ordinary layers.
+
+    :param tokens: (batch, src)
+    :param padding: True at tokens that are padding (batch, src)
+    :returns: states before the first layer and after each, output (src · batch, model), embeddings (batch, src, model)
+    """
+    padded = bool(padding.any())
+    embedded, embeddings = encoder.forward_embedding(tokens)
+    if padded:
+        embedded = embedded * ~padding.unsqueeze(-1)
+    x = embedded.transpose(0, 1).reshape(-1, embedded.shape[-1])  # (src · batch, model)
+    mask = key_mask(padding, x.dtype) if padded else None
+    states = [x]
+    for layer in encoder.layers:
+        x = encoder_layer(layer, x, len(tokens), mask)
+        states.append(x)
+    return states, x if encoder.layer_norm is None else normalised(encoder.layer_norm, x), embeddings
 
 
 def encoder_layer(layer: Any, x: Tensor, batch: int, mask: Tensor | None) -> Tensor:

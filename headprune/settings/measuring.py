@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from headprune.settings.base import EXAMPLES, TOKENS, Name, Section
@@ -17,6 +19,9 @@ class Evaluation(Section):
     max_len_a: float = Field(1.2, ge=0, le=1000, description="hypotheses of at most a · source length + b subwords")
     max_len_b: int = Field(10, ge=1, le=TOKENS, description="see `max_len_a`")
     max_tokens: int = Field(4000, ge=1, le=TOKENS, description="tokens of the longer side per batch, padding included")
+    search: Literal["fast", "fairseq"] = Field(
+        "fast", description="beam search of few and large operations, equal but for rounding; or fairseq's, bit for bit"
+    )
     translate_valid: bool = Field(False, description="BLEU on the validation set too (perplexity is always measured)")
     checked_sentences: int = Field(
         32, ge=1, le=EXAMPLES, description="validation sentences read and translated masked and removed"

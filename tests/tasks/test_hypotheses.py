@@ -13,10 +13,13 @@ import pytest
 import torch
 
 import headprune
-from headprune import removal
+from headprune import cost, removal
 from headprune.config import Architecture, Evaluation, Training
 from headprune.evaluation.likelihood import perplexity
+from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadSpace
+from headprune.models.beam import BeamRules, FastBeamSearch, PlainBeamSearch, beam_search
+from headprune.settings import Speed
 from headprune.tasks import TASKS
 from headprune.tasks.translation import evaluation, metrics
 from headprune.tasks.translation.arguments import arguments
@@ -25,6 +28,7 @@ from headprune.training.trainer import train
 REFERENCES = [f"the house number {i} stands near the old river and the bridge" for i in range(30)]
 GOOD = [line.replace("near", "by") if i % 3 == 0 else line for i, line in enumerate(REFERENCES)]
 BAD = [" ".join([*line.split()[:5], "is", "there"]) for line in REFERENCES]
+KINDS = ("fast", "fairseq")
 SETTINGS = Evaluation(beam=3, max_len_a=0.5, max_len_b=6)
 
 
@@ -60,6 +64,52 @@ def test_beam_search_leaves_the_model_as_it_was(prepared, model):
     before = model(**batch["net_input"])[0]
     evaluation.generate(model, prepared, [batch], SETTINGS)
     assert torch.equal(model(**batch["net_input"])[0], before)
+
+
+@pytest.mark.parametrize("kept", [12, 6, 2])
+def test_both_searches_find_the_same_hypotheses(prepared, model, kept):
+    """A trained model in single precision, whole, masked and with heads removed: every hypothesis of the beam has the
+    same tokens, and scores within 1e-4."""
+    space = HeadSpace.of(model)
+    mask = space.keep(np.random.default_rng(kept).permutation(len(space))[:kept].tolist())
+    batches, rules = prepared.batches("valid", 2000, range(120)), BeamRules(5, max_len_a=1.2, max_len_b=10)
+    set_mask(model, mask)
+    try:
+        for searched in (model, removal.remove_heads(model, mask)):
+            set_mask(model, mask)
+            for batch in batches:
+                fast, plain = (beam_search(searched, prepared.task, rules, kind)(batch) for kind in KINDS)
+                assert [[h["tokens"].tolist() for h in own] for own in fast] == [
+                    [h["tokens"].tolist() for h in own] for own in plain
+                ]
+                scores = [[[float(h["score"]) for own in found for h in own]] for found in (fast, plain)]
+                np.testing.assert_allclose(*scores, rtol=0, atol=1e-4)
+    finally:
+        clear_mask(model)
+
+
+def test_the_profile_says_which_search(prepared, model, monkeypatch):
+    """For hypotheses and for the measurement of speed."""
+    seen = []
+
+    def recorded(model, task, rules, kind):
+        seen.append((type(found := beam_search(model, task, rules, kind)), rules.min_len))
+        return found
+
+    for module in (evaluation, cost):
+        monkeypatch.setattr(module, "beam_search", recorded)
+    first = prepared.batches("valid", 4000, range(20))
+    texts = [
+        evaluation.generate(model, prepared, first, SETTINGS.model_copy(update={"search": kind})) for kind in KINDS
+    ]
+    assert texts[0] == texts[1]
+    assert seen == [(FastBeamSearch, 1), (PlainBeamSearch, 1)]
+    seen.clear()
+    speed, slow = Speed(sentences=1, batch_size=2, repeats=1), SETTINGS.model_copy(update={"search": "fairseq"})
+    found = TASKS["mt"].work.time({"whole": model}, prepared, speed, slow)
+    assert {kind for kind, _ in seen} == {PlainBeamSearch}
+    assert all(length > 1 for _, length in seen)
+    assert all(timing.median > 0 for timing in found["whole"])
 
 
 def test_fairseq_generate_reads_a_pruned_checkpoint_and_translates_alike(prepared, model, tmp_path):

@@ -1,20 +1,19 @@
-"""Beam-search hypotheses with fairseq's generator, and the proof that a pruned model equals the masked one."""
+"""Beam-search hypotheses, and the proof that a pruned model equals the masked one."""
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
 
-import torch
 from torch import nn
 
 from headprune.data import decode
 from headprune.evaluation.likelihood import Agreement, Batches, largest_difference, perplexity
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
+from headprune.models.beam import BeamRules, beam_search
 from headprune.settings import Evaluation
 from headprune.tasks.translation.corpus import TranslationCorpus
 
@@ -24,27 +23,17 @@ def generate(
 ) -> dict[int, str]:
     """Best hypothesis of every sentence in `batches`, detokenised, by its number in the corpus.
 
-    fairseq's generator leaves the beam size in the attention modules, where it would corrupt the next forward pass
-    outside beam search; it is reset here.
-
     :raises ValueError: a sentence comes out other than once.
     """
-    arguments = Namespace(
-        beam=settings.beam, lenpen=settings.length_penalty, max_len_a=settings.max_len_a, max_len_b=settings.max_len_b
-    )
-    generator = corpus.task.build_generator([model], arguments)
+    rules = BeamRules(settings.beam, settings.length_penalty, settings.max_len_a, settings.max_len_b)
+    search = beam_search(model, corpus.task, rules, settings.search)
     dictionary = corpus.task.target_dictionary
     hypotheses: dict[int, str] = {}
-    try:
-        for batch in batches:
-            with torch.no_grad():
-                found = corpus.task.inference_step(generator, [model], batch)
-            for number, beams in zip(batch["id"].tolist(), found, strict=True):
-                if number in hypotheses:
-                    raise ValueError(f"sentence {number} was translated twice")
-                hypotheses[number] = decode(dictionary.string(beams[0]["tokens"], escape_unk=True))
-    finally:
-        generator.model.set_decoder_beam_size(1)
+    for batch in batches:
+        for number, found in zip(batch["id"].tolist(), search(batch), strict=True):
+            if number in hypotheses:
+                raise ValueError(f"sentence {number} was translated twice")
+            hypotheses[number] = decode(dictionary.string(found[0]["tokens"], escape_unk=True))
     expected = sum(len(batch["id"]) for batch in batches)
     if len(hypotheses) != expected:
         raise ValueError(f"{len(hypotheses)} hypotheses for {expected} sentences")

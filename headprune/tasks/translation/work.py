@@ -79,7 +79,7 @@ class TranslationWork(Work):
         singles = [corpus.batches("valid", 10_000, [i])[0] for i in order[middle : middle + settings.sentences]]
         chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
         (batch,) = corpus.batches("valid", 10**9, chosen)
-        return cost.measure(models, corpus.task, singles, batch, evaluation.beam, settings)
+        return cost.measure(models, corpus.task, singles, batch, evaluation.beam, settings, evaluation.search)
 
     def compare(
         self, models: Iterable[tuple[str, Any]], corpus: TranslationCorpus, settings: Evaluation, samples: int
