@@ -11,8 +11,18 @@ from typing import Literal
 
 # Parts of a specification, of which each kind is told some; see `headprune.pipeline.specification`.
 Told = Literal[
-    *("recipe", "model", "evaluation", "cells", "methods", "calibration", "treatment", "ablation", "speed", "planned"),
-    *("trial", "choice"),
+    "recipe",
+    "model",
+    "evaluation",
+    "cells",
+    "methods",
+    "calibration",
+    "treatment",
+    "ablation",
+    "speed",
+    "planned",
+    "trial",
+    "choice",
 ]
 # There is a job of a kind for each; an entry may have one for every budget, or share one with its batch.
 Per = Literal["dataset", "unpruned model", "entry", "batch", "seed", "ablation", "trial", "tuned entry"]

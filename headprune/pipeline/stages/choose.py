@@ -43,7 +43,8 @@ def chosen(options: Sequence[Mapping[str, object]], tried: Sequence[Sequence[Rec
     best = best_of(losses)
     found: Record = {"trial": best or 0, "options": options[best or 0], "losses": losses, "cost": cost_of(tried)}
     if best is None:
-        found["reason"] = f"all {len(tried)} trials failed, its own values stand: {tried[0][0]['reason']}"
+        reason = next(record["reason"] for record in tried[0] if record["status"] != "ok")
+        found["reason"] = f"all {len(tried)} trials failed, its own values stand: {reason}"
     return found
 
 
