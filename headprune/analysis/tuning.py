@@ -51,8 +51,8 @@ def by_trial(table: pd.DataFrame) -> pd.DataFrame:
 def expected_best(values: ArrayLike) -> NDArray[np.float64]:
     """The expected maximum of n draws, with replacement, from the empirical distribution of N values.
 
-    E[max_n] = Σ_i v_(i) (F(i)^n − F(i−1)^n) with F(i) = i/N, the values in rising order (Dodge et al. 2019, "Show your
-    work: improved reporting of experimental results", equation 8).
+    E[max_n] = Σ_i v_(i) (F(i)^n − F(i−1)^n) with F(i) = i/N, the values in rising order: the expected validation
+    performance of Dodge et al. 2019, "Show your work: improved reporting of experimental results".
 
     :param values: finite (N,)
     :returns: for n = 1…N (N,)
@@ -60,7 +60,7 @@ def expected_best(values: ArrayLike) -> NDArray[np.float64]:
     """
     rising = np.sort(np.asarray(values, dtype=np.float64))
     if rising.ndim != 1 or rising.size == 0 or not np.isfinite(rising).all():
-        raise ValueError(f"expected a list of finite values, got {values}")
+        raise ValueError(f"expected a list of finite values, got {rising.tolist()}")
     share = np.arange(rising.size + 1) / rising.size  # F(0)…F(N)
     powers = share ** np.arange(1, rising.size + 1)[:, None]  # (n, N + 1)
     found: NDArray[np.float64] = np.diff(powers, axis=1) @ rising

@@ -45,7 +45,8 @@ def _has_space(entry: Entry, method: Method) -> bool:
 def _check_seeds(config: Config, tuning: Tuning) -> None:
     for key, seeds in _reported(config):
         if both := sorted(set(seeds) & set(tuning.seeds)):
-            free = next(seed for seed in range(101, 2**31) if not any(seed in own for _, own in _reported(config)))
+            taken = {*tuning.seeds, *(seed for _, own in _reported(config) for seed in own)}
+            free = next(seed for seed in range(101, 2**31) if seed not in taken)
             raise ValueError(
                 f"tuning.seeds: {both[0]} is in {key}, too: what is reported must not be tuned on; {free} is free"
             )
@@ -76,5 +77,5 @@ def _check_budgets(config: Config, tuning: Tuning, registry: Mapping[str, Entry]
                 if budget < least:
                     raise ValueError(
                         f"tuning.budgets: {budget} is less than the {least} heads of model {name!r} that `types` and "
-                        f"`min_per_module` of {method.label!r} protect; give more, or it `tuned: false`"
+                        f"`min_per_module` of {method.label!r} protect; give more, or its entry `tuned: false`"
                     )

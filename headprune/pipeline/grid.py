@@ -46,7 +46,7 @@ class Grid:
 
     def method(self, label: str) -> Method:
         """The method entry of a label, `tuned` true or null; of a treated one, the entry whose masks it takes."""
-        return self._treated[label].base if label in self._treated else self._methods[label]
+        return self._methods[self._treated[label].base.label if label in self._treated else label]
 
     def treatment(self, label: str) -> Treatment | None:
         return self._treated[label].treatment if label in self._treated else None

@@ -63,7 +63,7 @@ def _winner(choice: Record | None) -> int | None:
 def _trials(plan: Plan, model: str, label: str) -> Iterator[Record]:
     assert plan.config.tuning is not None
     method = plan.grid.method(label)
-    about = {"profile": plan.config.profile, "model": model, "method": method.name, "entry": label}
+    about: Record = {"profile": plan.config.profile, "model": model, "method": method.name, "entry": label}
     about["n_heads"] = plan.config.models[model].architecture.n_heads
     for number, options in enumerate(plan.grid.trials(label)):
         text = json.dumps({**method.options, **options}, sort_keys=True)
