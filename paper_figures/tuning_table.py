@@ -24,7 +24,7 @@ from headprune.analysis.tables import line_of
 from headprune.analysis.tuning import by_trial, read_tuning
 
 NAME = "tuning"
-TABLE = Table("Options that tuning has chosen, what they gained and what they cost.", needs=("tuning",), name=NAME)
+TABLE = Table("Options that tuning has chosen, what they gained and what they cost.", needs=("tuning",), name="tuning")
 PASSES = ("forward_sentences", "backward_sentences")
 COLUMNS = (
     Column("method", right=False),
