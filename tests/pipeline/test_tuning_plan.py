@@ -17,6 +17,7 @@ from headprune.pipeline.identity import GRID
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.settled import Settled
 from headprune.pipeline.specification import specification
+from headprune.results.jobs import JOBS
 
 METHODS = load_methods()
 ENTRIES: list[dict[str, Any]] = [
@@ -133,6 +134,26 @@ def test_jobs_of_cells_run_again_when_their_entry_is_tuned_or_no_longer() -> Non
     with_tuning, without = plan(), plan(methods=[entry | {"tuned": False} for entry in ENTRIES])
     for job in (job for job in without.jobs if job.kind in ("gates", "search", "score")):
         assert Settled(with_tuning).key(job) != Settled(without).key(job)
+
+
+def test_a_part_tunes_its_own_entries_as_the_whole_does() -> None:
+    parts = [{"name": "gates", "entries": ["dsp", "ste.*", "l0*"]}, {"name": "scores", "entries": ["*"]}]
+    whole, part = plan(parts=parts), plan(parts=parts, part="scores")
+    assert part.grid.tuned_for("tiny") == ["magnitude", "gradient_importance"]
+    for job in (job for job in part.jobs if JOBS[job.kind].tunes):
+        assert specification(part, job) == specification(whole, job)
+
+
+def test_treated_masks_are_those_of_the_tuned_entry() -> None:
+    treatments = [{"name": "fine_tune", "of": ["dsp", "gradient_importance.paper"]}]
+    found = plan(treatments=treatments)
+    assert "dsp+ft" not in found.grid.tuned_for("tiny")
+    assert found.grid.method("dsp+ft") == found.grid.method("dsp")
+    untuned = [entry | {"tuned": False} for entry in ENTRIES]
+    without = plan(methods=untuned, treatments=treatments)
+    jobs = [job for job in found.jobs if job.label == "gradient_importance.paper+ft"]
+    assert jobs
+    assert all(specification(found, job) == specification(without, job) for job in jobs)
 
 
 def test_a_trial_is_not_told_where_its_entry_is_reported() -> None:
