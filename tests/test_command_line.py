@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TREATED = {
     **VALID,
     "methods": [*VALID["methods"], {"name": "l0", "mode": "joint"}],
+    "tuning": {"trials": 2, "seeds": [3], "budgets": [4]},
     "treatments": [
         {"name": "fine_tune", "of": ["magnitude"], "updates": 3},
         {"name": "matched_random", "of": ["magnitude"]},

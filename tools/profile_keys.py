@@ -47,6 +47,7 @@ SECTIONS = {
     "Method": "methods",
     "Treatment": "treatments",
     "Ablation": "ablations",
+    "Tuning": "tuning",
     "Part": "parts",
     "Evaluation": "evaluation",
     "Calibration": "calibration",

@@ -58,6 +58,7 @@ def contents(folder: Path) -> Contents:
         trials=_has_rows(folder / "trials.csv"),
         curves=_has_rows(folder / "curves.csv"),
         ablations=_has_rows(folder / "ablations.csv"),
+        tuning=_has_rows(folder / "tuning.csv"),
     )
 
 

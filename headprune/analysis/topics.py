@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headprune.naming import unknown
 
-FLAGS = ("treatments", "trials", "curves", "ablations")
+FLAGS = ("treatments", "trials", "curves", "ablations", "tuning")
 COUNTED = ("methods", "lines")
 NAMED = ("method", "arms")
 
@@ -20,6 +20,7 @@ class Contents:
     :param trials: whether methods were trained at several penalties
     :param curves: whether there are training curves
     :param ablations: whether heads of the unpruned model were ablated
+    :param tuning: whether options of methods were tuned
     """
 
     lines: frozenset[tuple[str, str]] = frozenset()
@@ -27,6 +28,7 @@ class Contents:
     trials: bool = False
     curves: bool = False
     ablations: bool = False
+    tuning: bool = False
 
     @property
     def methods(self) -> set[str]:

@@ -7,6 +7,7 @@ import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
 import yaml
@@ -183,7 +184,7 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
     kind: Any = Config
     keys: list[int | str] = []
     for part in location:  # a field of a section, a key of a dict, a position in a list, or a kind of section
-        kinds = _kinds(kind)
+        kind, kinds = _given(kind), _kinds(kind)
         if part in kinds:
             kind = kinds[part]
             continue
@@ -192,7 +193,13 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
         else:
             kind = (get_args(kind) or (None,))[-1]
         keys.append(part)
-    return keys, kind
+    return keys, _given(kind)
+
+
+def _given(kind: Any) -> Any:
+    """A type that a key has if it is not null."""
+    others = [option for option in get_args(kind) if option is not NoneType]
+    return others[0] if len(others) == 1 and NoneType in get_args(kind) else kind
 
 
 def _kinds(kind: Any) -> dict[int | str, Any]:

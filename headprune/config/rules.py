@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from headprune.config import tuned
 from headprune.config.schema import NAME, Config, Method, Treatment
 from headprune.method import Entry, unknown
 from headprune.tasks import TASKS
@@ -30,6 +31,7 @@ def check(config: Config, registry: Mapping[str, Entry]) -> None:
         if kinds.count(kind) > 1:
             raise ValueError(f"ablations: {kind!r} is listed twice")
     _check_budgets(config)
+    tuned.check(config, registry)
 
 
 def _check_models(config: Config) -> None:

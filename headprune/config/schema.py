@@ -107,6 +107,9 @@ class Method(GridEntry):
     trials: int = Field(
         8, ge=0, le=1000, description="most trainings to search for one budget, beyond those it starts from"
     )
+    tuned: bool | None = Field(
+        None, description="whether `tuning` chooses the options that are not given; null: where the profile has one"
+    )
 
     @field_validator("coefficients")
     @classmethod
@@ -172,6 +175,16 @@ class Ablation(Section):
     samples: int = Field(1000, ge=1, le=10**6, description="resamples of the paired test")
 
 
+class Tuning(Section):
+    """The tuning of methods: every entry gets as many trials, and its cells the options of the best, docs/tuning.md."""
+
+    trials: int = Field(
+        ge=1, le=1000, description="of every entry; the first is its own values, so that 1 is no tuning at all"
+    )
+    seeds: Numbers = Field(description="that trials run on, none of which is reported; the first draws the trials, too")
+    budgets: Numbers = Field(description="heads kept, K, that trials are judged at; less than any model has")
+
+
 class Part(Section):
     """Entries that can be run, and make up a table, without the others."""
 
@@ -201,6 +214,9 @@ class Config(Section):
         default_factory=list, max_length=1000, description="of masks that methods found, docs/profiles.md"
     )
     ablations: list[Ablation] = Field(default_factory=list, max_length=10, description="studies of single heads")
+    tuning: Tuning | None = Field(
+        None, description="how values of options are chosen, docs/tuning.md; null: as the entries and methods have them"
+    )
     batch: Literal["seed", "method"] = Field(
         "seed", description="cells that share a process: all short ones of a seed, or of a seed and method"
     )

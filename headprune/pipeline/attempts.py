@@ -34,10 +34,23 @@ def record_paths(spec: Specification) -> dict[str, Path]:
         return {"": run.dense(spec["model"], spec["seed"])}
     if step == "ablated":
         return {"": run.ablation(spec["model"], spec["ablation"]["kind"], spec["seed"])}
+    if step == "chosen":
+        return {"": run.choice(spec["model"], spec["label"])}
+    if step == "tried":
+        return trial_records(run, spec)
     if step in ("prepared", "speed"):
         return {}
     cells = [Cell(**cell) for cell in spec["cells"]]
     return {cell.id: run.cell(cell.id).record(step) for cell in cells}
+
+
+def trial_records(run: RunFolder, spec: Specification) -> dict[str, Path]:
+    """The records of a trial of a tuning, one for every budget, by their place in the run; the largest budget first."""
+    (method,) = spec["methods"]
+    label = f"{method['name']}.{method['arm']}" if method.get("arm") else method["name"]
+    about = (spec["model"], label, spec["trial"])
+    paths = [run.trial_of_tuning(*about, budget, spec["seed"]) for budget in sorted(spec["budgets"], reverse=True)]
+    return {path.relative_to(run.path).with_suffix("").as_posix(): path for path in paths}
 
 
 def vanished(note: Mapping[str, Any]) -> str:

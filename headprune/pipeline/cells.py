@@ -49,6 +49,7 @@ class Job:
 
     :param kind: a key of `headprune.results.jobs.JOBS`
     :param label: of a method entry, the name of a batch of them, or the kind of an ablation
+    :param trial: of the tuning of an entry, counted from 0
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Job:
     label: str = ""
     budget: int | None = None
     seed: int | None = None
+    trial: int | None = None
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import COSTS, Record, find, hint
 from headprune.pipeline.store import json_bytes
+from headprune.pipeline.tunings import Find, cost_rows, tuning_rows
 from headprune.results import schema
 from headprune.results.jobs import JOBS
 from headprune.results.layout import MANIFEST
@@ -32,7 +33,6 @@ TABLES = schema.TABLES
 FILES = (*TABLES, MANIFEST)  # all that it writes
 
 Trials = Sequence[tuple[Cell, Record]]
-Find = Callable[[Path, str], Record]  # of a record, by path and kind
 
 
 def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:
@@ -45,7 +45,7 @@ def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:
     for cell in plan.cells:
         folder = plan.run.cell(cell.id)
         pruned, test, speed = (inventory.find(folder.record(step), step) for step in ("pruned", "test", "speed"))
-        rows += list(cell_rows(plan, cell, pruned, test, speed))
+        rows += list(cell_rows(plan, cell, pruned, test, speed, inventory.find))
         masks += list(mask_rows(plan, cell, pruned))
         statuses.append(next((r["status"] for r in (pruned, test) if r["status"] != "ok"), "ok"))
         if pruned["signature"] and (identity := hint(folder.identity)):
@@ -60,6 +60,7 @@ def collect(plan: Plan, tell: Callable[[str], Any] = print) -> dict[str, int]:
         "trial_masks.csv": schema.to_csv(schema.trial_masks_table(trial_mask_rows(plan, trials))),
         "curves.csv": schema.to_csv(schema.curves_table(curve_rows(plan, trials, inventory.find))),
         "ablations.csv": schema.to_csv(schema.ablations_table(ablation_rows(plan, inventory.find))),
+        "tuning.csv": schema.to_csv(schema.tuning_table(tuning_rows(plan, inventory.find))),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(tables.items())}
     told = manifest(plan, signatures, hashes, statistics_of(plan, inventory))
@@ -107,7 +108,9 @@ def manifest(plan: Plan, signatures: Record, hashes: Mapping[str, str], data: Re
     }
 
 
-def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Record) -> Iterator[Record]:
+def cell_rows(
+    plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Record, find: Find = find
+) -> Iterator[Record]:
     """The rows of one cell; of a failed one, a row that says why in the place of every metric it lacks."""
     common = _common(plan, cell) | {"heads_kept": None, "n_heads": cell.n_heads, "signature": pruned["signature"]}
     bad = next((record for record in (pruned, test) if record["status"] != "ok"), None)
@@ -120,6 +123,8 @@ def cell_rows(plan: Plan, cell: Cell, pruned: Record, test: Record, speed: Recor
             yield common | row("", metric, pruned[metric])
         for metric in COSTS:
             yield common | row("", metric, pruned[metric])
+        for spent in cost_rows(plan, cell, find):
+            yield common | row("", spent["metric"], spent["value"]) | {"reason": spent["reason"]}
         for metric, (value, signature) in pruned.get("valid", {}).items():
             yield common | row("valid", metric, value) | {"metric_signature": signature}
     if speed["status"] == "ok" and pruned["status"] == "ok":

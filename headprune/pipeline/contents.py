@@ -20,4 +20,5 @@ def contents(plan: Plan) -> Contents:
         trials=any(plan.grid.kind(label) == "search" for label in plan.grid.labels),
         curves=True,
         ablations=bool(plan.config.ablations),
+        tuning=any(plan.grid.tuned_for(model) for model in plan.config.models),
     )

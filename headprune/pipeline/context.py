@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,12 @@ class ModelContext(Context):
     """The context of a job that has to do with a model. Sections that its kind is not told are the defaults, or None.
 
     :param cells: those that it computes, or computes a part of
-    :param arms: the methods whose masks it finds, or treats
     """
 
     model: str
     seed: int
     settings: Subject
     cells: tuple[Cell, ...] = ()
-    arms: tuple[Arm, ...] = ()
     evaluation: Evaluation = field(default_factory=Evaluation)
     calibration: Calibration = field(default_factory=Calibration)
     speed: Speed = field(default_factory=Speed)
@@ -116,9 +115,29 @@ class ModelContext(Context):
             seed=told["seed"],
             settings=model_from(told["settings"]),
             cells=tuple(Cell(**cell) for cell in told.get("cells", ())),
-            arms=_arms(told),
             **{key: section(**told[key]) for key, section in sections.items() if key in told},
         )
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """The methods whose masks it finds, or treats, with the options that a tuning tries or has chosen.
+
+        :raises UpstreamError: there is no record of a choice, or a damaged one.
+        """
+        if "methods" not in self.told:
+            return ()
+        registry = load_methods(BUILT_IN, *self.told["directories"])
+        methods = (Method(**method) for method in self.told["methods"])
+        return tuple(Arm(registry[method.name], self._tuned(method)) for method in methods)
+
+    def _tuned(self, method: Method) -> Method:
+        """An entry with the options of the trial that the job computes, or of the one that was chosen."""
+        further = self.told.get("options", {})
+        if method.tuned:
+            record = find(self.run.choice(self.model, method.label), "chosen")
+            require_ok(record, f"the tuning of {method.label}")
+            further = record["options"]
+        return method.model_copy(update={"options": {**method.options, **further}}) if further else method
 
     @property
     def work(self) -> Work:
@@ -195,11 +214,3 @@ def execution_of(run: RunFolder) -> Execution:
         return Execution(**hint(run.execution))
     except ValueError:  # damaged: the next call of Snakemake writes it anew
         return Execution()
-
-
-def _arms(told: Mapping[str, Any]) -> tuple[Arm, ...]:
-    if "methods" not in told:
-        return ()
-    registry = load_methods(BUILT_IN, *told["directories"])
-    methods = (Method(**method) for method in told["methods"])
-    return tuple(Arm(registry[method.name], method) for method in methods)

@@ -14,6 +14,7 @@ from headprune.method import GateMethod
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import Record, find
+from headprune.pipeline.tunings import options_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def curve_rows(
             for cell in (cell for seed in grid.seeds(label, model) for cell in grid.cells_of(model, label, seed)):
                 record = find(plan.run.cell(cell.id).pruned, "pruned")
                 place = {"method": cell.method, "arm": cell.full_arm, "label": label, "seed": cell.seed}
-                options = grid.method(label).options if grid.kind(label) == "gates" else None
+                options = options_of(plan, model, label, find) if grid.kind(label) == "gates" else None
                 yield from _curve(plan, model, record, place | {"budget": cell.budget}, options)
     for cell, record in trials:
         if record["status"] != "ok":

@@ -20,6 +20,8 @@ def seconds(plan: Plan, job: Job) -> float:
     kind = JOBS[job.kind]
     if kind.trains:
         return START_UP + updates(plan, job) * update_cost(plan, job.model) + CELL_COST / 2
+    if kind.tunes:
+        return START_UP + len(job_budgets(plan, job)) * CELL_COST / 4
     if kind.of_cells:
         return START_UP + len(plan.cells_in(job)) * (CELL_COST if kind.step == "test" else CELL_COST / 4)
     if kind.step == "ablated":
@@ -45,11 +47,21 @@ def updates(plan: Plan, job: Job) -> int:
     own = dense if method.mode == "joint" else method.updates or dense
     if job.budget is not None:
         return own
-    if plan.shares_with(job.model, job.label, job.seed or 0):
+    budgets = job_budgets(plan, job)
+    if grid.kind(job.label) == "gates":
+        return own * len(budgets)
+    if plan.shared_trial(job) if job.trial is not None else plan.shares_with(job.model, job.label, job.seed or 0):
         return 0
     searched = grid.entry(job.label).method.coefficient  # type: ignore[attr-defined]
-    further = min(2, method.trials) * len(grid.budgets(job.label, job.model))
+    further = min(2, method.trials) * len(budgets)
     return own * (len(method.sweep) + further if searched else 1)
+
+
+def job_budgets(plan: Plan, job: Job) -> list[int]:
+    """The budgets that a job of an entry finds masks for: those of its trials, or its own; none if it finds none."""
+    if job.trial is not None and plan.config.tuning is not None:
+        return plan.config.tuning.budgets
+    return [] if JOBS[job.kind].tunes else plan.grid.budgets(job.label, job.model)
 
 
 def update_cost(plan: Plan, model: str) -> float:

@@ -95,6 +95,9 @@ def _records(run: RunFolder) -> Iterator[Failure]:
         if isinstance(record.get("coefficient"), float):
             what += f" at {record['coefficient']:.3g}"
         yield from _failure(record, what, None)
+    for path, record in _readable(run.trials_of_tuning):
+        name = path.relative_to(run.path).with_suffix("").as_posix()
+        yield from _failure(record, f"trial {name}", logs.get(name))
     for path, record in _readable(run.ablations):
         name = f"{path.parent.name}/{path.stem.rpartition('-')[0]}/{path.stem.rpartition('-')[2]}"
         yield from _failure(record, f"ablation {name}", logs.get(f"ablate/{name}"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from headprune.config import Ablation, Config, Method, Treatment
 from headprune.config.rules import prunes, treated_by
+from headprune.config.tuned import trials_of
 from headprune.method import Entry
 from headprune.pipeline.cells import Cell
 
@@ -31,7 +33,8 @@ class Grid:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._registry = config.registry()
-        self._methods = {method.label: method for method in config.methods}
+        self._trials = {m.label: trials_of(config.tuning, m, self._registry[m.name]) for m in config.methods}
+        self._methods = {m.label: _decided(m, bool(self._trials[m.label])) for m in config.methods}
         treated = [Treated(t, base) for t in config.treatments for base in treated_by(config, t, self._registry)]
         self._treated = {entry.label: entry for entry in treated}
         self._labels_of: dict[tuple[str, int], list[str]] = {}  # asked for again and again while Snakemake plans
@@ -42,8 +45,8 @@ class Grid:
         return [*self._methods, *self._treated]
 
     def method(self, label: str) -> Method:
-        """The method entry of a label; of a treated one, the entry whose masks it takes."""
-        return self._treated[label].base if label in self._treated else self._methods[label]
+        """The method entry of a label, `tuned` true or null; of a treated one, the entry whose masks it takes."""
+        return self._methods[self._treated[label].base.label if label in self._treated else label]
 
     def treatment(self, label: str) -> Treatment | None:
         return self._treated[label].treatment if label in self._treated else None
@@ -103,8 +106,23 @@ class Grid:
         """Seeds with cells of a model."""
         return sorted({seed for label in self.labels_for(model) for seed in self.seeds(label, model)})
 
+    def trials(self, label: str) -> list[dict[str, Any]]:
+        """The options of every trial of an entry beside its own; none where it is not tuned."""
+        return self._trials[self.method(label).label]
+
+    def tuned_for(self, model: str) -> list[str]:
+        """The entries that are tuned for a model."""
+        found = (label for label in self._methods if self.method(label).tuned)
+        return [label for label in found if self.method(label).covers(model) and self.seeds(label, model)]
+
+    def tuning_seeds(self, model: str) -> list[int]:
+        """Seeds for which the unpruned model is trained for trials alone."""
+        if self.config.tuning is None or not any(self.needs_dense(label) for label in self.tuned_for(model)):
+            return []
+        return sorted(self.config.tuning.seeds)
+
     def dense_seeds(self, model: str) -> list[int]:
-        """Seeds for which the unpruned model is trained."""
+        """Seeds for which the unpruned model is trained and reported."""
         seeds = {s for label in self.labels_for(model) if self.needs_dense(label) for s in self.seeds(label, model)}
         return sorted(seeds.union(*(self.ablated_seeds(model, ablation) for ablation in self.config.ablations)))
 
@@ -150,6 +168,11 @@ class Grid:
                         for budget in self.budgets(label, model)
                     ]
         return cells
+
+
+def _decided(method: Method, tuned: bool) -> Method:
+    """An entry that says no more of its tuning than that it is; one that is not looks as in a profile without."""
+    return method.model_copy(update={"tuned": tuned or None})
 
 
 def _draws(number: int) -> tuple[int, ...]:

@@ -9,11 +9,11 @@ from typing import Any
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.context import Arm, ModelContext
 from headprune.pipeline.records import Record, load
+from headprune.pipeline.specification import GRID
 from headprune.pipeline.store import write_json
 from headprune.results.provenance import digest, environment
 from headprune.tasks import TASKS
 
-GRID = {"budgets", "seeds", "models", "draws"}  # keys of an entry that say which cells there are
 TRAINING = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "types", "min_per_module")
 
 
@@ -31,7 +31,7 @@ def dense_identity(context: ModelContext) -> Record:
 
 def cell_identity(context: ModelContext, arm: Arm, cell: Cell) -> Record:
     """Identity of a cell whose mask a method finds."""
-    plain = arm.settings.model_dump(exclude_defaults=True, exclude=GRID)
+    plain = arm.settings.model_dump(exclude_defaults=True, exclude={*GRID, "tuned"})
     return dense_identity(context) | {
         "dataset": context.dataset,
         "model": cell.model,

@@ -19,7 +19,7 @@ from headprune.results.provenance import digest, file_sha256
 
 MADE = ("tables/*", "figures/*", "report.html")  # of the tables, by Snakemake's rules
 # What receipts tell by what their jobs add; all others tell of cells.
-TELLS = {"prepared": ("statistics",), "trained": PROMISED["trained"], "ablated": PROMISED["ablated"]}
+TELLS = {"prepared": ("statistics",), **{step: PROMISED[step] for step in ("trained", "ablated", "chosen")}}
 OF_CELLS = {kind.step for kind in JOBS.values() if kind.of_cells}
 COLLECT, DRAWING = "collect", "drawing"  # what has no receipt
 
@@ -88,6 +88,11 @@ class Inventory:
             yield self.run.dense(places[0], int(places[1][1:])), step, _row(receipt)
         elif step == "ablated":
             yield self.run.ablation(places[0], places[1], int(places[2][1:])), step, _row(receipt)
+        elif step == "chosen":
+            yield self.run.choice(places[0], places[1]), step, _row(receipt)
+        elif step == "tried":
+            for name, row in receipt.get("cells", {}).items():
+                yield self.folder / f"{name}.json", step, row
         elif step in OF_CELLS:
             cells = receipt.get("cells", {})
             rows = cells if isinstance(cells, dict) else {cell: {"status": "ok"} for cell in cells}

@@ -39,15 +39,23 @@ def check_size(grid: Grid) -> None:
 
 
 def _counts(grid: Grid) -> Iterator[tuple[str, int]]:
-    """Numbers of cells by entry and model; ablations count one for every seed."""
+    """Numbers of cells by entry and model, and of those of trials; ablations count one for every seed."""
     for model in grid.config.models:
         for label in grid.labels_for(model):
             treatment = grid.treatment(label)
             draws = grid.method(label).draws * (treatment.draws if treatment else 1)
             count = len(grid.seeds(label, model)) * len(grid.budgets(label, model)) * draws
             yield f"entry {label!r} of model {model!r}", count
+        for label in grid.tuned_for(model):
+            yield f"tuning of {label!r}, model {model!r},", len(grid.trials(label)) * _judged(grid)
         for ablation in grid.config.ablations:
             yield f"ablation {ablation.kind!r} of model {model!r}", len(grid.ablated_seeds(model, ablation))
+
+
+def _judged(grid: Grid) -> int:
+    """Budgets and seeds of a trial."""
+    tuning = grid.config.tuning
+    return len(tuning.seeds) * len(tuning.budgets) if tuning else 0
 
 
 def check_writable(plan: Plan) -> None:

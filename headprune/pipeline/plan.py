@@ -10,15 +10,17 @@ importing torch and fairseq costs seconds; cells of a batch that are done alread
                           └─ retrain(model, label, budget, seed)  one training of the pruned model
     all of these ─ test(model, batch, seed) ─ speed(model, seed) ─ collect
     dense ─ ablate(model, kind, seed) ─ collect
+    dense ─ tune(model, label, trial, seed) ─ choose(model, label) ─ score, gates, search, where a profile tunes
 
 Every job writes one receipt, `jobs/<kind>/….json`; it is what Snakemake sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from headprune.config import Config
 from headprune.pipeline import limits
@@ -39,11 +41,14 @@ class Plan:
         self.grid = Grid(config)
         self.run = RunFolder(folder or config.folder)
         self._batches: dict[tuple[str, int], dict[str, list[str]]] = {}  # asked for again and again, as labels are
+        self._alike: dict[str, dict[tuple[str, int], tuple[str, int]]] = {}  # trials that share trainings, by model
         self._finders: dict[Need, Callable[[Job], list[Job]]] = {
             "data": self._data,
             "dense": self._dense,
             "start": self._start,
             "shared": self._shared,
+            "tried": lambda job: self.trial_jobs(job.model, job.label),
+            "chosen": self._chosen,
             "masks": self._masks,
             "pruned": lambda job: self.pruning_jobs(job.model, job.label, job.seed or 0),
             "tested": self._tests,
@@ -71,7 +76,8 @@ class Plan:
         """The jobs of a kind that a model has."""
         grid = self.grid
         if kind.per == "unpruned model":
-            yield from (Job(kind.name, model, seed=seed) for seed in grid.dense_seeds(model))
+            seeds = [*grid.dense_seeds(model), *grid.tuning_seeds(model)]
+            yield from (Job(kind.name, model, seed=seed) for seed in seeds)
         elif kind.per == "seed":
             yield from (Job(kind.name, model, seed=seed) for seed in grid.all_seeds(model))
         elif kind.per == "ablation":
@@ -80,6 +86,11 @@ class Plan:
         elif kind.per == "batch":
             for seed in grid.all_seeds(model):
                 yield from (Job(kind.name, model, label=batch, seed=seed) for batch in self.batches(model, seed))
+        elif kind.per == "trial":
+            jobs = (job for label in grid.tuned_for(model) for job in self.trial_jobs(model, label))
+            yield from (job for job in jobs if job.kind == kind.name)
+        elif kind.per == "tuned entry":
+            yield from (Job(kind.name, model, label=label) for label in grid.tuned_for(model))
         elif kind.per == "entry":
             labels = ((label, seed) for seed in grid.all_seeds(model) for label in grid.labels_of(model, seed))
             mine = ((label, seed) for label, seed in labels if grid.kind(label) == kind.name)
@@ -104,8 +115,23 @@ class Plan:
         return self._dense(job) if self.grid.needs_dense(job.label) else self._data(job)
 
     def _shared(self, job: Job) -> list[Job]:
+        if job.trial is not None:
+            before = self.shared_trial(job)
+            return [before] if before else []
         other = self.shares_with(job.model, job.label, job.seed or 0)
         return [Job(job.kind, job.model, label=other, seed=job.seed)] if other else []
+
+    def _chosen(self, job: Job) -> list[Job]:
+        """The jobs that choose the options of the entries of a job."""
+        tuned = (label for label in self.labels_in(job) if self.grid.method(label).tuned)
+        return [Job("choose", job.model, label=label) for label in tuned]
+
+    def trial_jobs(self, model: str, label: str) -> list[Job]:
+        """The jobs of all trials of an entry, by trial and seed."""
+        assert self.config.tuning is not None
+        kind, seeds = "tune_score" if self.grid.kind(label) == "score" else "tune_gates", self.config.tuning.seeds
+        trials = range(len(self.grid.trials(label)))
+        return [Job(kind, model, label=label, trial=trial, seed=seed) for trial in trials for seed in seeds]
 
     def _masks(self, job: Job) -> list[Job]:
         """The jobs that find the masks which a treatment takes."""
@@ -138,9 +164,31 @@ class Plan:
         earlier = earlier[: earlier.index(label)] if label in earlier else []
         return next((other for other in reversed(earlier) if self._training_of(other) == mine), None)
 
-    def _training_of(self, label: str) -> object:
+    def shared_trial(self, job: Job) -> Job | None:
+        """The trial before this one that has the same trainings, which a `search` keeps for others."""
+        if job.model not in self._alike:
+            self._alike[job.model] = self._find_alike(job.model)
+        label, trial = self._alike[job.model].get((job.label, job.trial or 0), ("", None))
+        return Job(job.kind, job.model, label=label, trial=trial, seed=job.seed) if label else None
+
+    def _find_alike(self, model: str) -> dict[tuple[str, int], tuple[str, int]]:
+        """The last trial before each with the same trainings, by label and number."""
+        found: dict[tuple[str, int], tuple[str, int]] = {}
+        last: dict[str, tuple[str, int]] = {}
+        for label in (label for label in self.grid.tuned_for(model) if self.grid.kind(label) == "search"):
+            for number, options in enumerate(self.grid.trials(label)):
+                key = repr(self._training_of(label, options))
+                if key in last:
+                    found[label, number] = last[key]
+                last[key] = label, number
+        return found
+
+    def _training_of(self, label: str, trial: Mapping[str, Any] | None = None) -> object:
         method = self.grid.method(label)
-        options = self.grid.entry(label).training_options(method.options)
+        try:
+            options: object = self.grid.entry(label).training_options({**method.options, **(trial or {})})
+        except ValueError:  # of a trial, which will say so
+            options = label, trial
         keys = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "scope")
         return tuple(getattr(method, key) for key in keys), options
 
@@ -167,7 +215,7 @@ class Plan:
     def labels_in(self, job: Job) -> list[str]:
         """The entries that a job has to do with."""
         kind, seed = JOBS[job.kind], job.seed or 0
-        if kind.finds_masks and not kind.shared:
+        if kind.tunes or (kind.finds_masks and not kind.shared):
             return [job.label]
         labels = self.batches(job.model, seed)[job.label] if job.label else self.grid.labels_of(job.model, seed)
         return [label for label in labels if not kind.finds_masks or self.grid.kind(label) == job.kind]

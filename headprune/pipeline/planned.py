@@ -51,11 +51,20 @@ def tree(plan: Plan) -> Tree:
             cells = sum(len(plan.grid.cells_of(name, label, seed)) for seed in seeds)
             budgets = " ".join(map(str, plan.grid.budgets(label, name)))
             where = f"K = {budgets or 'none'}, {_seeds(seeds)}"
-            branch.add(Text(f"{label} ({plan.grid.kind(label)}): {where}: {cells} cells"))
+            branch.add(Text(f"{label} ({plan.grid.kind(label)}): {where}: {cells} cells{tuning(plan, label)}"))
         for ablation in config.ablations:
             if seeds := plan.grid.ablated_seeds(name, ablation):
                 branch.add(Text(f"ablation {ablation.kind}: {_seeds(seeds)}"))
     return root
+
+
+def tuning(plan: Plan, label: str) -> str:
+    """The trials of an entry, to be added to its line; nothing where it is not tuned, or treats masks of others."""
+    settings = plan.config.tuning
+    if settings is None or not plan.grid.method(label).tuned or plan.grid.treatment(label) is not None:
+        return ""
+    budgets = " ".join(map(str, sorted(settings.budgets, reverse=True)))
+    return f"; {len(plan.grid.trials(label))} trials at K = {budgets}, {_seeds(settings.seeds)}"
 
 
 def _seeds(seeds: list[int]) -> str:

@@ -44,6 +44,8 @@ PROMISED: dict[str, tuple[str, ...]] = {
     "trained": ("seconds", "sha256"),
     "trials": ("signature", "method", "label", "seed", "coefficient", "heads_kept", "mask", "cost"),
     "ablated": ("signature", "unpruned", "heads"),
+    "tried": ("signature", "loss", "heads_kept", "runs"),
+    "chosen": ("signature", "trial", "options", "cost"),
 }
 
 

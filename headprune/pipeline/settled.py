@@ -12,14 +12,12 @@ from typing import Any
 
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
-from headprune.pipeline.specification import specification
+from headprune.pipeline.specification import GRID, specification
 from headprune.pipeline.store import read_json
 from headprune.results.jobs import JOBS
 from headprune.results.provenance import digest
 
 ELSEWHERE = ("results", "job", "cells", "methods", "directories")  # of a specification: not of every cell, or of none
-
-GRID = {"budgets", "seeds", "models", "draws"}  # keys of a method that say which cells there are
 
 
 class Settled:

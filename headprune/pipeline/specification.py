@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the supervisor of a job does without the schema
 
 Specification = Mapping[str, Any]
 
+GRID = {"budgets", "seeds", "models", "draws"}  # keys of an entry that say which cells there are
 COMMON: dict[str, type] = {"kind": str, "results": str, "job": str, "dataset": str}
 # Keys that each part adds, and the types of their values.
 KEYS: dict[Told, dict[str, type]] = {
@@ -31,6 +32,8 @@ KEYS: dict[Told, dict[str, type]] = {
     "treatment": {"treatment": dict},
     "ablation": {"ablation": dict},
     "speed": {"speed": dict},
+    "trial": {"trial": int, "options": dict, "budgets": list},
+    "choice": {"model": str, "label": str, "trials": list, "seeds": list, "budgets": list},
     "planned": {},  # what `headprune.pipeline.settled` keeps in the receipt, if it is told
 }
 NAMES = {str: "a text", int: "a whole number", dict: "an object", list: "an array"}
@@ -53,7 +56,8 @@ def _model(plan: Plan, job: Job) -> dict[str, Any]:
 
 def _methods(plan: Plan, job: Job) -> dict[str, Any]:
     labels = plan.labels_in(job)
-    methods = [_plain(plan.grid.method(label)) for label in labels]
+    left_out = {*GRID, "tuned"} if JOBS[job.kind].tunes else set[str]()
+    methods = [plan.grid.method(label).model_dump(exclude_defaults=True, exclude=left_out) for label in labels]
     return {"methods": methods, "directories": plan.grid.directories_of(labels)}
 
 
@@ -68,6 +72,20 @@ def _ablation(plan: Plan, job: Job) -> dict[str, Any]:
     return {"ablation": ablation.model_dump(exclude_defaults=True, exclude={"seeds"})}
 
 
+def _trial(plan: Plan, job: Job) -> dict[str, Any]:
+    assert plan.config.tuning is not None
+    assert job.trial is not None
+    options = plan.grid.trials(job.label)[job.trial]
+    return {"trial": job.trial, "options": options, "budgets": plan.config.tuning.budgets}
+
+
+def _choice(plan: Plan, job: Job) -> dict[str, Any]:
+    assert plan.config.tuning is not None
+    tuning, trials = plan.config.tuning, plan.grid.trials(job.label)
+    told = {"trials": trials, "seeds": tuning.seeds, "budgets": tuning.budgets}
+    return {"model": job.model, "label": job.label, **told}
+
+
 PARTS: dict[Told, Callable[[Plan, Job], dict[str, Any]]] = {
     "recipe": lambda plan, job: {"recipe": _plain(plan.config.datasets[job.dataset])},
     "model": _model,
@@ -78,6 +96,8 @@ PARTS: dict[Told, Callable[[Plan, Job], dict[str, Any]]] = {
     "treatment": _treatment,
     "ablation": _ablation,
     "speed": lambda plan, job: {"speed": _plain(plan.config.speed)},
+    "trial": _trial,
+    "choice": _choice,
 }
 
 

@@ -11,12 +11,23 @@ from typing import Literal
 
 # Parts of a specification, of which each kind is told some; see `headprune.pipeline.specification`.
 Told = Literal[
-    "recipe", "model", "evaluation", "cells", "methods", "calibration", "treatment", "ablation", "speed", "planned"
+    "recipe",
+    "model",
+    "evaluation",
+    "cells",
+    "methods",
+    "calibration",
+    "treatment",
+    "ablation",
+    "speed",
+    "planned",
+    "trial",
+    "choice",
 ]
 # There is a job of a kind for each; an entry may have one for every budget, or share one with its batch.
-Per = Literal["dataset", "unpruned model", "entry", "batch", "seed", "ablation"]
+Per = Literal["dataset", "unpruned model", "entry", "batch", "seed", "ablation", "trial", "tuned entry"]
 # Receipts that a job waits for; see `headprune.pipeline.plan.Plan.needs`.
-Need = Literal["data", "dense", "start", "shared", "masks", "pruned", "tested"]
+Need = Literal["data", "dense", "start", "shared", "tried", "chosen", "masks", "pruned", "tested"]
 
 _DAY = 1440  # minutes
 
@@ -73,9 +84,16 @@ class JobKind:
         """True if it computes cells."""
         return "cells" in self.told
 
+    @property
+    def tunes(self) -> bool:
+        """True if it has to do with the tuning of one entry."""
+        return self.per in ("trial", "tuned entry")
+
 
 _ENTRY, _BUDGET, _SEED = "{model}/{label}/s{seed}", "{model}/{label}/k{budget}/s{seed}", "{model}/s{seed}"
+_TRIAL = "{model}/{label}/t{trial}/s{seed}"
 _MASKS: tuple[Told, ...] = ("model", "evaluation", "cells", "methods", "calibration")
+_TRIED: tuple[Told, ...] = ("model", "evaluation", "methods", "calibration", "trial")
 _CELLS: tuple[Told, ...] = ("model", "evaluation", "cells")
 
 JOBS = {
@@ -96,11 +114,46 @@ JOBS = {
             priority=20,
         ),  # most jobs wait for it
         JobKind(
+            "tune_score",
+            "tried",
+            per="trial",
+            place=_TRIAL,
+            after=("dense",),
+            told=_TRIED,
+            stage="tune",
+            own_file=True,
+            priority=16,
+        ),
+        JobKind(
+            "tune_gates",
+            "tried",
+            per="trial",
+            place=_TRIAL,
+            after=("start", "shared"),
+            told=_TRIED,
+            stage="tune",
+            trains=True,
+            own_file=True,
+            minutes=4 * _DAY,
+            priority=17,
+        ),  # the trainings of a trial, one after the other
+        JobKind(
+            "choose",
+            "chosen",
+            per="tuned entry",
+            place="{model}/{label}",
+            after=("tried",),
+            told=("choice",),
+            minutes=60,
+            memory=2000,
+            priority=18,
+        ),  # all cells of its entry wait for it
+        JobKind(
             "score",
             "pruned",
             per="entry",
             place=_ENTRY,
-            after=("dense",),
+            after=("dense", "chosen"),
             told=(*_MASKS, "planned"),
             shared=True,
             priority=15,
@@ -110,7 +163,7 @@ JOBS = {
             "pruned",
             per="entry",
             place=_BUDGET,
-            after=("start",),
+            after=("start", "chosen"),
             told=_MASKS,
             trains=True,
             own_file=True,
@@ -122,7 +175,7 @@ JOBS = {
             "pruned",
             per="entry",
             place=_ENTRY,
-            after=("start", "shared"),
+            after=("start", "shared", "chosen"),
             told=_MASKS,
             trains=True,
             own_file=True,

@@ -114,6 +114,18 @@ class RunFolder:
         """Record of a study of single heads."""
         return self.path / "ablations" / model / f"{kind}-s{seed}.json"
 
+    def trial_of_tuning(self, model: str, label: str, trial: int, budget: int, seed: int) -> Path:
+        """Record of a trial of the tuning of an entry, at one budget and seed."""
+        return self.path / "tuning" / model / label / f"t{trial}" / f"k{budget}-s{seed}.json"
+
+    def choice(self, model: str, label: str) -> Path:
+        """Record of the options that the tuning of an entry has chosen."""
+        return self.path / "tuning" / model / label / "choice.json"
+
+    @property
+    def trials_of_tuning(self) -> list[Path]:
+        return self._all("tuning/*/*/*/*.json")
+
     @property
     def dense_records(self) -> list[Path]:
         return [path for path in self._all("dense/*/*.json") if not path.name.endswith(MANIFEST)]
@@ -211,7 +223,8 @@ class RunFolder:
     def notes(self) -> list[Path]:
         """All records and notes of the run that are JSON, but receipts and what belongs to a dataset."""
         return self._all(
-            "dense/*/*.json", "trials/*/*.json", "ablations/*/*.json", "cells/**/*.json", "progress/*.json"
+            *("dense/*/*.json", "trials/*/*.json", "ablations/*/*.json", "tuning/**/*.json"),
+            *("cells/**/*.json", "progress/*.json"),
         )
 
     @property

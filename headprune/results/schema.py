@@ -11,115 +11,15 @@ from typing import Any
 import pandas as pd
 
 from headprune.naming import STATUSES
+from headprune.results.columns import ABLATION_COLUMNS as ABLATION_COLUMNS
+from headprune.results.columns import CELL_COLUMNS as CELL_COLUMNS
+from headprune.results.columns import CURVE_COLUMNS, TRIAL_MASK_COLUMNS
+from headprune.results.columns import MASK_COLUMNS as MASK_COLUMNS
+from headprune.results.columns import TRIAL_COLUMNS as TRIAL_COLUMNS
+from headprune.results.columns import TUNING_COLUMNS as TUNING_COLUMNS
 from headprune.results.vocabulary import COMMON, UNITS
 from headprune.results.vocabulary import LOGARITHMIC as LOGARITHMIC
 
-CELL_COLUMNS = {
-    "profile": "string",
-    "track": "string",
-    "dataset": "string",
-    "model": "string",
-    "method": "string",
-    "arm": "string",
-    "budget": "Int64",
-    "heads_kept": "Int64",
-    "n_heads": "Int64",
-    "seed": "Int64",
-    "split": "string",
-    "metric": "string",
-    "value": "Float64",
-    "unit": "string",
-    "batch_size": "Int64",
-    "q25": "Float64",
-    "q75": "Float64",
-    "status": "string",
-    "reason": "string",
-    "metric_signature": "string",
-    "signature": "string",
-}
-MASK_COLUMNS = {
-    "profile": "string",
-    "track": "string",
-    "dataset": "string",
-    "model": "string",
-    "method": "string",
-    "arm": "string",
-    "budget": "Int64",
-    "seed": "Int64",
-    "head": "string",
-    "type": "string",
-    "layer": "Int64",
-    "index": "Int64",
-    "kept": "boolean",
-    "signature": "string",
-}
-TRIAL_COLUMNS = {
-    "profile": "string",
-    "model": "string",
-    "method": "string",
-    "label": "string",  # of the entry that ran it first
-    "seed": "Int64",
-    "coefficient": "Float64",
-    "heads_kept": "Int64",
-    "n_heads": "Int64",
-    "perplexity": "Float64",  # on the validation set, under the mask of the training itself
-    "updates": "Int64",
-    "seconds": "Float64",
-    "status": "string",
-    "reason": "string",
-    "signature": "string",
-}
-TRIAL_MASK_COLUMNS = {
-    "profile": "string",
-    "model": "string",
-    "method": "string",
-    "label": "string",
-    "seed": "Int64",
-    "coefficient": "Float64",
-    "head": "string",
-    "type": "string",
-    "layer": "Int64",
-    "index": "Int64",
-    "kept": "boolean",  # under the mask of the training itself
-    "signature": "string",
-}
-CURVE_COLUMNS = {
-    "profile": "string",
-    "model": "string",
-    "method": "string",  # unpruned: the model that all methods of a seed start from
-    "arm": "string",
-    "label": "string",
-    "budget": "Int64",  # missing: the training serves all budgets
-    "coefficient": "Float64",
-    "seed": "Int64",
-    "split": "string",
-    "update": "Int64",
-    "loss": "Float64",  # base 2, as fairseq logs it
-    "nll_loss": "Float64",  # likewise, without label smoothing
-    "updates": "Int64",  # of the whole training
-    "cooldown": "Int64",  # updates after which gates have settled; missing: no gates
-    "scheduled": "string",  # what a gate method changes while it trains
-    "level": "Float64",  # and its value in this update
-    "signature": "string",
-}
-ABLATION_COLUMNS = {
-    "profile": "string",
-    "model": "string",
-    "kind": "string",  # drop_one: without this head; keep_one: without the others of its module
-    "seed": "Int64",
-    "head": "string",
-    "type": "string",
-    "layer": "Int64",
-    "index": "Int64",
-    "metric": "string",
-    "value": "Float64",  # on the validation set
-    "unpruned": "Float64",
-    "p_value": "Float64",  # of a paired test of the track, two-sided
-    "segments_differing": "Int64",  # from the unpruned model's
-    "status": "string",
-    "reason": "string",
-    "signature": "string",
-}
 LATER = ("segments_differing",)  # columns that tables may lack, as those of older results do: missing everywhere
 # The files of a results folder that `collect` writes, beside manifest.json.
 TABLES = (
@@ -130,6 +30,7 @@ TABLES = (
     "trial_masks.csv",
     "curves.csv",
     "ablations.csv",
+    "tuning.csv",
 )
 # Measured anew by every run, and different every time; all other rows repeat byte for byte.
 SPEEDS = ("latency_ms", "throughput")  # of the models of a seed in turn, in one round
@@ -147,6 +48,7 @@ OTHERS: dict[str, tuple[dict[str, str], list[str]]] = {
         ["model", "method", "arm", "label", "budget", "coefficient", "seed", "signature", "split", "update"],
     ),
     "ablations.csv": (ABLATION_COLUMNS, ["model", "kind", "seed", "head"]),
+    "tuning.csv": (TUNING_COLUMNS, ["model", "entry", "trial", "seed", "budget"]),
 }
 
 
@@ -186,6 +88,11 @@ def curves_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def ablations_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per head and kind of ablation."""
     return _table(rows, *OTHERS["ablations.csv"])
+
+
+def tuning_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per trial of a tuning, seed and budget."""
+    return _table(rows, *OTHERS["tuning.csv"])
 
 
 def reproducible(cells: pd.DataFrame) -> pd.DataFrame:

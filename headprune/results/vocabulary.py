@@ -24,6 +24,9 @@ COMMON = {
     "prune_backward_sentences": "sentences",
     "prune_updates": "updates",
     "peak_memory_mib": "MiB",
+    "tuning_updates": "updates",
+    "tuning_forward_sentences": "sentences",
+    "tuning_backward_sentences": "sentences",
 }
 UNITS = dict(COMMON)  # of all metrics that result tables may hold
 LOGARITHMIC = ("perplexity", "perplexity_one_row")  # averaged, compared and drawn by their logarithm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -58,6 +58,7 @@ class Section(BaseModel):
         """A truth value is no number, though Python counts with it; a huge number is told its limit as any other is."""
         if isinstance(value, float) and abs(value) >= 2**53 and value.is_integer():
             return int(value)
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
             raise ValueError("true and false are values of other keys")
         return value

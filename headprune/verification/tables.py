@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from headprune.config import load
-from headprune.pipeline import collect
+from headprune.pipeline import collect, tunings
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import MISSING
 from headprune.results import schema
@@ -75,6 +75,7 @@ def check_against_records(report: Report, cells: pd.DataFrame, masks: pd.DataFra
     others: dict[str, Callable[[], pd.DataFrame]] = {
         "trials.csv": lambda: schema.trials_table(collect.trial_rows(plan, list(collect.trials_of(plan)))),
         "ablations.csv": lambda: schema.ablations_table(collect.ablation_rows(plan)),
+        "tuning.csv": lambda: schema.tuning_table(tunings.tuning_rows(plan)),
     }
     for name, made in others.items():
         path = report.folder / name

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from smoke_run import ROOT, SMOKE, Run
 
-TRAININGS = ("dense", "gates")
+TRAININGS = ("dense", "gates", "tune_gates")
 # States of trainings are saved often, so that most kills find one; attempts are many, as every kill costs one.
 EXECUTION = {"attempts": 20, "checkpoint_updates": 2, "minutes": dict.fromkeys(("dense", "gates", "speed"), 60)}
 POLL = 0.1  # seconds
@@ -120,7 +120,8 @@ class Disturbed:
             name = urlsafe_b64encode(str(path.relative_to(self.run.directory)).encode()).decode()
             if not (self.run.directory / ".snakemake/incomplete" / name).exists():
                 found[path] = path
-        for pattern in ("cells/**/pruned.json", "cells/**/test.json", "dense/*/s?.json", "dense/*/s?.pt"):
+        records = ("cells/**/pruned.json", "cells/**/test.json", "tuning/**/k*.json")
+        for pattern in (*records, "dense/*/s?.json", "dense/*/s?.pt"):
             found |= {path: path for path in self.run.results.glob(pattern)}
         for name, birth in births(
             self.run.results, [str(path.relative_to(self.run.results)) for path in found]

@@ -392,9 +392,15 @@ def test_records_of_every_kind_of_job_are_known(tmp_path: Path) -> None:
         "ablate": {"": "ablations/tiny/drop_one-s3.json"},
         "data": {},
         "speed": {},
+        "choose": {"": "tuning/tiny/l0.a/choice.json"},
+        "tune_gates": {
+            "tuning/tiny/l0.a/t3/k8-s3": "tuning/tiny/l0.a/t3/k8-s3.json",
+            "tuning/tiny/l0.a/t3/k4-s3": "tuning/tiny/l0.a/t3/k4-s3.json",
+        },
         "test": {"tiny/l0.a-draw2/k4-s3": "cells/tiny/l0.a-draw2/k4-s3/test.json"},
         "gates": {"tiny/l0.a-draw2/k4-s3": "cells/tiny/l0.a-draw2/k4-s3/pruned.json"},
     }
     for kind, expected in names.items():
-        found = record_paths({**spec, "kind": kind, "ablation": {"kind": "drop_one"}})
+        tuned = {"label": "l0.a", "trial": 3, "budgets": [4, 8], "methods": [{"name": "l0", "arm": "a"}]}
+        found = record_paths({**spec, **tuned, "kind": kind, "ablation": {"kind": "drop_one"}})
         assert {cell: os.path.relpath(path, tmp_path) for cell, path in found.items()} == expected

@@ -55,7 +55,7 @@ def test_parts_joined_are_the_whole_byte_for_byte(parts: list[Path], whole: Path
     done = CliRunner().invoke(app, ["merge", str(tmp_path / "joined"), *map(str, parts), "--shared"])
     assert done.exit_code == 0, done.output
     tables = [name for name in TABLES if name != "cells.csv"]  # which says the same as cells.parquet
-    assert len(tables) == 6
+    assert len(tables) == 7
     for name in tables:
         assert (tmp_path / "joined" / name).read_bytes() == (whole / name).read_bytes(), name
     sizes = [len(schema.read_cells(folder)) for folder in (*parts, whole)]

@@ -52,6 +52,7 @@ wildcard_constraints:
     model=either(plan.config.models),
     seed=r"\d+",
     budget=r"\d+",
+    trial=r"\d+",
 
 
 def labels(kind):
@@ -61,7 +62,11 @@ def labels(kind):
 
 def job_of(kind, wildcards):
     values = dict(wildcards)
-    numbers = {key: int(values.pop(key)) for key in ("seed", "budget") if key in values}
+    numbers = {
+        key: int(values.pop(key))
+        for key in ("seed", "budget", "trial")
+        if key in values
+    }
     return Job(kind.name, **values, **numbers)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from headprune.naming import cell_name
 from headprune.results.merging.parts import CELL, MergeError, ResultsFolder
 
-EVERYWHERE = ("calibration", "evaluation")  # sections that touch every result of a model
+EVERYWHERE = ("calibration", "evaluation", "tuning")  # sections that touch every result of a model
 MOST_LISTED = 8
 
 

@@ -216,6 +216,15 @@ def test_configurations_that_differ(config: dict, message: str, part: Callable[.
     refused(tmp_path / "whole", [one, two], f"{one} and {two} have different configurations: {message}")
 
 
+def test_parts_that_were_tuned_in_other_ways(part: Callable[..., Path], tmp_path: Path) -> None:
+    """One of them tried more; beside results without any tuning, as older ones are, both may stand."""
+    tuning = {"trials": 2, "seeds": [101], "budgets": [4]}
+    one, two = part("one", 1, tuning=tuning), part("two", 2, tuning=tuning | {"trials": 3})
+    message = f"{one} and {two} have different configurations: tuning: trials: 2 and 3"
+    refused(tmp_path / "whole", [one, two], message)
+    merge(tmp_path / "both", [one, part("untuned", 2)])
+
+
 def test_an_option_more_is_no_difference(part: Callable[..., Path], tmp_path: Path) -> None:
     """Newer code has more keys, with defaults; and parts may have different seeds, budgets and methods."""
     methods = [{"name": "dsp", "arm": "joint", "options": {"new": 1}, "seeds": [2]}, {"name": "obs", "options": {}}]
