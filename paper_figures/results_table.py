@@ -39,7 +39,6 @@ from headprune.analysis.comparisons import told_apart
 from headprune.analysis.drawings import Table
 from headprune.analysis.study import Point, Study
 from headprune.analysis.tables import by_seed, seed_values
-from headprune.statistics import paired
 from headprune.statistics.seeds import ALPHA
 
 TABLE = Table(
@@ -51,7 +50,7 @@ OPENING = (
     "Test quality by number of heads kept K: mean (n runs){intervals}. Cells without a result are counted beside the "
     "mean and never enter it; – marks what was not planned. Bold: best mean of a pruned model at that K, no test. "
     "Underlined: not told apart from it at α = {alpha:g}, by the sign-flip test across seeds, or where n seeds cannot "
-    "decide by the paired test of the outputs{outputs}, if at least {least} segments differ; Holm over the column. "
+    "decide by the paired test of the outputs{outputs}; Holm over the column. "
     "{floor}"
 )
 INTERVALS = (
@@ -91,7 +90,6 @@ def opening_of(qualities: Sequence[Quality], has_outputs: bool) -> str:
         alpha=ALPHA,
         intervals=INTERVALS,
         outputs="" if has_outputs else " (not in these results)",
-        least=paired.LEAST,
         floor=FLOOR.format(least=least) + logarithmic,
     )
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from headprune.analysis.differences import Differences, machines
 from headprune.analysis.quality import Quality
 from headprune.analysis.versus import Versus
-from headprune.statistics.paired import LEAST
 from headprune.statistics.seeds import ALPHA
 from headprune.system.terminal import Column, say, show
 
@@ -24,8 +23,8 @@ FOOT = (
 )
 OUTPUTS = (
     " Same outputs: segments of one test set in pairs, seeds as blocks; it asks what another test set would change, "
-    "given these trained models, and knows nothing of other trainings. Holm as above; * p ≤ α, where at least "
-    f"{LEAST} segments differ."
+    "given these trained models, and knows nothing of other trainings. Approximate randomisation, ties counted, exact "
+    "where few segments differ; interval by bootstrap. Holm and floor as above; * p ≤ α."
 )
 
 
@@ -113,10 +112,10 @@ def _outputs(console: Console, table: pd.DataFrame, digits: int) -> None:
             f"{row['segments_differing']:g}",
             f"{row['outputs_seeds']:g}",
             _p(row["p_outputs"]),
-            _p(row["p_outputs_holm"]) + star,
+            f"{_p(row['p_outputs_holm'])}{star} ({_p(row['p_outputs_floor_holm'])})",
         )
         rows.append(cells)
-    columns = _numbers("K", "A − B [95 %]", "segments", "differ", "seeds", "p", "Holm")
+    columns = _numbers("K", "A − B [95 %]", "segments", "differ", "seeds", "p", "Holm (floor)")
     show(console, columns, rows, title=f"same outputs: {table['outputs_test'].iloc[0]}")
 
 

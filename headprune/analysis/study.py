@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 
@@ -44,7 +43,6 @@ class Study:
     """The seeds, outputs and flags of one (profile, track, dataset, model).
 
     :param quality: absent: the one that stands for the track
-    :param test: of translations, see `Segments`
     """
 
     def __init__(
@@ -52,7 +50,6 @@ class Study:
         results: Results,
         group: tuple[str, ...],
         quality: Quality | None = None,
-        test: Literal["bs", "ar"] = "bs",
     ) -> None:
         cells = in_group(results.cells, group)
         self.group, self.quality = group, quality or quality_of(cells)
@@ -68,9 +65,7 @@ class Study:
             at: Point = ((str(method), str(line)), int(str(budget)))
             self.lost[at], self.heads[at] = int(part["value"].isna().sum()), float(part["heads_kept"].mean())
         self.points = list(self.lost)
-        self.segments = SegmentOutputs(
-            results.folder, group[1], group[2], group[3], metric=self.quality.metric, test=test
-        )
+        self.segments = SegmentOutputs(results.folder, group[1], group[2], group[3], metric=self.quality.metric)
         ok = self.runs[self.runs["status"] == "ok"]
         columns = [*LINE, "budget", "arm", "seed"]
         self._cells: dict[Point, list[Run]] = {}
@@ -100,8 +95,11 @@ class Study:
         """The difference of a pair across the seeds that both have."""
         return across(self.values.get(pair.system, {}), self.values.get(pair.baseline, {}))
 
-    def outputs(self, pair: Pair) -> PairedComparison | None:
-        """The paired test of outputs over all seeds and draws that both have; None without segments."""
+    def outputs(self, pair: Pair, draws: int) -> PairedComparison | None:
+        """The paired test of outputs over all seeds and draws that both have; None without segments.
+
+        :param draws: swaps of the test where not all are made (`headprune.statistics.randomisation.draws_for`)
+        """
         if not self.segments.exist:
             return None
         systems, baselines = (
@@ -112,7 +110,7 @@ class Study:
         if not runs:
             return None
         ours, theirs = zip(*runs, strict=True)
-        found = self.segments.compare(pair.system[0][0], ours, pair.baseline[0][0], theirs)
+        found = self.segments.compare(pair.system[0][0], ours, pair.baseline[0][0], theirs, draws)
         return replace(found, seeds=len({run[2] for run in ours}))
 
     def flags(self, point: Point) -> tuple[str, ...]:

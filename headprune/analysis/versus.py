@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -32,14 +31,11 @@ class Versus:
     notes: tuple[str, ...]
 
 
-def versus(
-    results: Results, system: str, baseline: str, metric: str | None = None, test: Literal["bs", "ar"] = "bs"
-) -> list[Versus]:
+def versus(results: Results, system: str, baseline: str, metric: str | None = None) -> list[Versus]:
     """The system compared with the baseline, model by model; the budgets of a model are a family.
 
     :param system: a label such as `dsp.joint`
     :param metric: of quality; None: the one that stands for the track
-    :param test: of translations: paired bootstrap or approximate randomisation
     :returns: one comparison for each model that has both
     :raises ResultsError: an unknown label or metric, one label twice, or no model that has both.
     """
@@ -51,7 +47,7 @@ def versus(
         raise ResultsError(f"{system!r} is compared with itself; give two methods")
     lines, found = (known[system], known[baseline]), []
     for group in results.groups():
-        study = Study(results, group, quality_named(group[1], metric), test)
+        study = Study(results, group, quality_named(group[1], metric))
         own = {line: sorted(k for other, k in study.points if other == line) for line in lines}
         if all(own.values()):
             found.append(_versus(study, lines, own))

@@ -258,8 +258,8 @@ def test_a_claim_is_about_its_models(write: Callable) -> None:
 
 
 @rows(
-    Found("of outputs that differ in 9 segments", 1.0, 0.0, "a handful decides nothing", 9),
-    Found("of outputs that differ in 10 segments", 1.0, 1.0, "p < 0.01", 10),
+    Found("of outputs that differ in 7 segments", 1.0, 0.0, "no p below 2 / 2⁷ = 0.016", 7),
+    Found("of outputs that differ in 8 segments", 1.0, 1.0, "2 / 2⁸ = 0.0078", 8),
     Found("where their number was not recorded", 1.0, 1.0, "it counts against the claim", None),
 )
 def test_losses_of_single_heads(found: Found, write: Callable) -> None:
