@@ -38,13 +38,13 @@ COLUMNS = [
     Column("flags", right=False, width=0.17),
 ]
 OPENING = (
-    "Differences in test quality, seed by seed; improvement: positive is better, {units}. Across "
-    "seeds: t interval at 95 % and exact sign-flip permutation test over n seeds (draws of a seed averaged), with the "
-    "smallest p that n seeds and the family allow in brackets; where that is above α = {alpha:g} the comparison is "
-    "undecidable with n seeds. Outputs: paired test of the same segments pooled within seeds, which knows nothing of "
-    "other trainings; {outputs}. All p are corrected by Holm within the families {families}; * p ≤ α. In brackets "
-    "behind both p the smallest that could have come out, corrected likewise; above α it decides nothing. Quality "
-    "control: flags of what lies below random heads, or above the unpruned model, beyond the interval."
+    "Differences in test quality, seed by seed; improvement: positive is better, {units}. Across seeds: t interval at "
+    "95 % and p over n seeds (draws of a seed averaged), the larger of the exact sign-flip test's and Student's. "
+    "Outputs: paired test of the same segments pooled within seeds, which knows nothing of other trainings; {outputs}. "
+    "All p are corrected by Holm within the families {families}; * p ≤ α. In brackets behind both the smallest p that "
+    "could have come out, corrected likewise; where that is above α = {alpha:g} the comparison is undecidable, with n "
+    "seeds or with the segments that differ. Quality control: flags of what lies below random heads, or above the "
+    "unpruned model, beyond the interval."
 )
 
 

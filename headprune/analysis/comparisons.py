@@ -11,6 +11,7 @@ import pandas as pd
 from headprune.analysis.study import RANDOM, REFERENCE, Pair, Point, Study
 from headprune.analysis.tables import GROUP, Line, Results, label_of
 from headprune.statistics import Family, PairedComparison
+from headprune.statistics.best import may_be_best
 from headprune.statistics.paired import verdict as verdict_of_outputs
 from headprune.statistics.randomisation import draws_for
 from headprune.statistics.seeds import ALPHA, Across, verdict
@@ -87,32 +88,31 @@ def compare(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def told_apart(study: Study, best: Point, others: Sequence[Point], alpha: float = ALPHA) -> dict[Point, bool]:
-    """Return whether each differs from the best: across seeds, or where their number cannot decide, on the outputs.
+def may_be_the_best(study: Study, points: Sequence[Point], alpha: float = ALPHA) -> set[Point] | None:
+    """The points that may be the best of several at a confidence of 1 − α, over the seeds that the best mean has.
 
-    Corrected by Holm, those across seeds and those of outputs apart.
+    Points that lack one of these seeds are left out.
+
+    :returns: None where there are too few seeds to leave any out
     """
-    pairs = {other: Pair(other, best) for other in others}
-    seeds = {other: study.across(pair) for other, pair in pairs.items()}
-    family = Family.of(
-        "across seeds",
-        {other: found.p_value if found.difference.n > 1 else np.nan for other, found in seeds.items()},
-        {other: found.p_floor for other, found in seeds.items()},
-    )
-    decidable = {other: family.floors[other] <= alpha for other in others}
-    draws = draws_for(len(pairs), alpha)
-    outputs = {other: None if decidable[other] else study.outputs(pair, draws) for other, pair in pairs.items()}
-    texts = Family.of("outputs", {other: found.p_value if found else np.nan for other, found in outputs.items()})
-
-    def apart(other: Point) -> bool:
-        return bool((family if decidable[other] else texts).adjusted[other] <= alpha)
-
-    return {other: apart(other) for other in others}
+    values = {point: study.values[point] for point in points if study.values.get(point)}
+    if not values:
+        return None
+    first = max(values, key=lambda point: (len(values[point]), float(np.mean(list(values[point].values())))))
+    seeds = sorted(values[first])
+    whole = [point for point, own in values.items() if set(seeds) <= set(own)]
+    found = may_be_best([[values[point][seed] for point in whole] for seed in seeds], alpha)
+    return None if found is None else {point for point, best in zip(whole, found, strict=True) if best}
 
 
-def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = ALPHA) -> list[dict[str, Any]]:
-    """The rows, with the columns COLUMNS, of comparisons that are corrected together under a name."""
-    seeds = {pair: study.across(pair) for pair in pairs}
+def family_rows(
+    study: Study, name: str, pairs: Sequence[Pair], alpha: float = ALPHA, wider: Sequence[Pair] = ()
+) -> list[dict[str, Any]]:
+    """The rows, with the columns COLUMNS, of comparisons that are corrected together under a name.
+
+    :param wider: of p across seeds, a family that these comparisons are part of; absent: themselves
+    """
+    seeds = {pair: study.across(pair) for pair in wider or pairs}
     draws = draws_for(len(pairs), alpha)
     outputs = {pair: study.outputs(pair, draws) for pair in pairs}
     tested = {pair: found.difference.n > 1 for pair, found in seeds.items()}

@@ -17,14 +17,16 @@ from headprune.system.terminal import Column, say, show
 ABSENT = "–"
 MOST_LISTED = 20
 FOOT = (
-    "A − B: positive is better for A, with its t interval at 95 %. p: exact sign-flip test over the n seeds that both "
-    "have (draws of a seed averaged); Holm over the budgets of a table; floor: the smallest p that n seeds and the "
-    f"family can reach; above α = {ALPHA:g} nothing can be decided. P(A>B): that a run of A beats one of B."
+    "A − B: positive is better for A, with its t interval at 95 %. p: over the n seeds that both have (draws of a seed "
+    "averaged), the larger of the exact sign-flip test's and Student's; Holm over the budgets of a table, against "
+    "random heads or the unpruned model over all methods, as in the table of comparisons; floor: the smallest p that "
+    f"n seeds and the family can reach; above α = {ALPHA:g} nothing can be decided. P(A>B): that a run of A beats one "
+    "of B."
 )
 OUTPUTS = (
     " Same outputs: segments of one test set in pairs, seeds as blocks; it asks what another test set would change, "
     "given these trained models, and knows nothing of other trainings. Approximate randomisation, ties counted, exact "
-    "where few segments differ; interval by bootstrap. Holm and floor as above; * p ≤ α."
+    "where few segments differ; interval by bootstrap. Holm over the budgets of a table, with its floor; * p ≤ α."
 )
 
 

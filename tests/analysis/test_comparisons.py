@@ -15,7 +15,7 @@ from made_up_cells import N_HEADS, rows_of, write_hypotheses
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from headprune.analysis.comparisons import COLUMNS, compare, family_rows, told_apart
+from headprune.analysis.comparisons import COLUMNS, compare, family_rows, may_be_the_best
 from headprune.analysis.study import RANDOM, REFERENCE, Study
 from headprune.analysis.tables import Results, ResultsError, label_of, line_of, read
 from headprune.results.merging import merge
@@ -187,18 +187,27 @@ def test_outputs_are_tested_within_seeds(write: Callable) -> None:
     assert row["verdict"] == "undecidable with 2 seeds"
 
 
-def test_best_is_told_apart_by_outputs_where_seeds_cannot(write: Callable) -> None:
-    values = grid(np.random.default_rng(7), {"good": 3.0}, seeds=(1, 2), budgets=(4,))
-    folder = write(rows_of(values))
-    best, other = (("good", ""), 4), (RANDOM, 4)
+@rows(
+    Found("two seeds whose outputs differ", "told apart by the outputs", None, "another question", (1, 2)),
+    Found("four seeds", "told apart by the outputs", None, "no p below 1 / 2⁴", (1, 2, 3, 4)),
+    Found("six seeds", "told apart", {(("good", ""), 4)}, "1 / 2⁶", tuple(range(1, 7))),
+)
+def test_seeds_alone_leave_out_what_is_not_the_best(found: Found, write: Callable) -> None:
+    """By 3 BLEU in every seed; two draws of one generator have other outputs, too."""
+    folder = write(rows_of(grid(np.random.default_rng(7), {"good": 3.0}, seeds=found.case, budgets=(4,))))
+    outputs(folder, found.case)
+    results = read(folder)
+    points = [(("good", ""), 4), (RANDOM, 4)]
+    for order in (points, points[::-1]):
+        assert may_be_the_best(Study(results, results.groups()[0]), order) == found.right
 
-    def apart() -> bool:
-        results = read(folder)
-        return told_apart(Study(results, results.groups()[0]), best, [other])[other]
 
-    assert not apart()
-    outputs(folder, (1, 2))
-    assert apart()
+def test_what_lacks_a_seed_of_the_best_is_not_called_its_equal(write: Callable) -> None:
+    values = grid(np.random.default_rng(8), {"good": 3.0, "same": 3.0}, seeds=range(1, 8), budgets=(4,))
+    values["same", "", 4, 3] = None
+    results = read(write(rows_of(values)))
+    points = [(("good", ""), 4), (("same", ""), 4), (RANDOM, 4)]
+    assert may_be_the_best(Study(results, results.groups()[0]), points) == {points[0]}
 
 
 @rows(
