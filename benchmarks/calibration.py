@@ -1,4 +1,4 @@
-"""How often tests call equal methods different, by the number of seeds: the table of docs/statistics.md.
+"""The rate at which tests call equal methods different, by the number of seeds: the table of docs/statistics.md.
 
 A seed's difference of two methods is what its trainings change, the same for all segments, and the mean over segments
 of what each of them changes, with every seed alike or with this one. Their standard deviations are those measured in
