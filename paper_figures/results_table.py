@@ -60,7 +60,9 @@ INTERVALS = (
     ", with three seeds and more in brackets the 95 % t interval over seeds, draws of a seed averaged, cut where the "
     "metric ends; two seeds have no interval worth the name: from the lowest to the highest run"
 )
-LOGARITHMIC = " Perplexities: geometric means, intervals of the logarithm."
+LOGARITHMIC = (
+    " Perplexities: geometric means, intervals of the logarithm; ten times the unpruned one is a tenth of the quality."
+)
 FLOOR = (
     "Nothing is bold or underlined where the best has less than a tenth of the unpruned quality{least}: such models "
     "put out noise."

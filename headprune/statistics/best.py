@@ -1,4 +1,4 @@
-"""Which of several methods may be the best: a confidence set over seeds, by the largest of many statistics."""
+"""The confidence set of methods that may be the best of several, over seeds, by the largest of many statistics."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_outputs_are_tested_within_seeds(write: Callable) -> None:
     Found("six seeds", "told apart", {(("good", ""), 4)}, "1 / 2⁶", tuple(range(1, 7))),
 )
 def test_seeds_alone_leave_out_what_is_not_the_best(found: Found, write: Callable) -> None:
-    """By 3 BLEU in every seed; two draws of one generator have other outputs, too."""
+    """One method is 3 BLEU better with every seed; two draws of one generator have other outputs, too."""
     folder = write(rows_of(grid(np.random.default_rng(7), {"good": 3.0}, seeds=found.case, budgets=(4,))))
     outputs(folder, found.case)
     results = read(folder)

@@ -65,7 +65,7 @@ def test_the_sweep_has_the_penalties_of_several_seeds(tmp_path: Path) -> None:
     text = (tmp_path / "stabilisers.md").read_text(encoding="utf-8")
     logs = np.log([101, 102, 103])
     low, high = np.exp(stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs)))
-    assert f"| all three | λ = 0 | 3 | 32.0 [32.0, 32.0] | {np.exp(logs.mean()):.2f} [{low:.2f}, {high:.2f}] |" in text
+    assert f"| all three | λ = 0 | 3 | 32.0 | {np.exp(logs.mean()):.2f} [{low:.2f}, {high:.2f}] |" in text
     assert "| all three | λ = 0.1 | 3 | 8.0 [5.5, 10.5] |" in text  # t(2) = 4.303, standard error 0.577
     assert "λ = 0.3" not in text
 
