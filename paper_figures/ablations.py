@@ -20,7 +20,7 @@ from tabling import ABSENT, escape, tabular
 from headprune.analysis.drawings import Table
 from headprune.analysis.quality import of_metric
 from headprune.results.schema import LATER
-from headprune.statistics.paired import LEAST, significant
+from headprune.statistics.randomisation import least_p
 
 NAME = "ablations"
 TABLE = Table(
@@ -39,9 +39,8 @@ TITLES = {
 OPENING = (
     "Heads of the unpruned model taken away one at a time (drop one), and all but one of a module taken away (keep "
     "one; the best head is chosen on the text it is scored on). Differences of BLEU, of perplexity those of its "
-    "logarithm (nats per token). Validation set; * p < 0.01, paired bootstrap for BLEU, paired permutation for "
-    "perplexity, two-sided, each head for itself, without correction for their number, and no star where fewer than "
-    "{least} segments differ{unknown}."
+    "logarithm (nats per token). Validation set; * p < 0.01, paired test of the outputs, two-sided, each head for "
+    "itself, without correction for their number; k segments that differ allow no p below 2^(1−k){unknown}."
 )
 UNKNOWN = ": these results do not say of every head in how many segments the outputs differ, which then has none"
 NOTHING = "No ablations in these results: the profile asks for none."
@@ -65,7 +64,7 @@ def draw(results: Results, out_dir: Path) -> None:
         lines = ["| " + " | ".join(cells) + " |" for cells in (header, rule, *body)]
         markdown.append(f"## {heading}\n\n" + "\n".join(lines) + "\n")
         latex.append(f"% {heading}\n" + escape(tabular(header, body)))
-    text = caption(results, OPENING.format(least=LEAST, unknown=unknown), with_metric=False)
+    text = caption(results, OPENING.format(unknown=unknown), with_metric=False)
     write_text(out_dir / f"{NAME}.md", "\n".join(markdown) + "\n" + text.replace("\n", "  \n"))
     write_text(out_dir / f"{NAME}.tex", "\n".join(latex))
 
@@ -104,7 +103,8 @@ def grid(part: pd.DataFrame, down: str, across: str, columns: Sequence[object]) 
 
 def text(row: pd.Series) -> str:
     """`−0.31*`"""
-    star = "*" * (row["p_value"] < ALPHA and significant(row["p_value"], row["segments_differing"], ALPHA))
+    allowed = least_p(float(row["segments_differing"])) < ALPHA  # NaN: not known, and no star
+    star = "*" * (row["p_value"] < ALPHA and allowed)
     return f"{row['difference']:+.{row['digits']}f}{star}".replace("-", "−")
 
 

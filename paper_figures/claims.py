@@ -21,6 +21,7 @@ from headprune.analysis.claims import (
     HELD,
     NO_DATA,
     NOT_HELD,
+    UNDECIDABLE,
     UNDECIDED,
     ClaimsError,
     elsewhere,
@@ -28,10 +29,12 @@ from headprune.analysis.claims import (
     load,
 )
 from headprune.analysis.drawings import Table
+from headprune.statistics.seeds import ALPHA
 
 NAME = "claims"
 TABLE = Table(
-    "Claims of the papers: held, not held, undecided or without data, with the interval that decides.", target="claims"
+    "Claims of the papers: held, not held, undecided, undecidable or without data, with the interval that decides.",
+    target="claims",
 )
 FILE = Path(__file__).with_name("claims.yaml")
 COLUMNS = [
@@ -44,12 +47,13 @@ COLUMNS = [
     Column("decided by", right=False, width=0.22),
 ]
 OPENING = (
-    "Claims of the papers as predicates over the results: {counts}. Held: the interval of the effect lies on the side "
-    "of the margin that is wanted; not held: on the other side; undecided: the margin lies in it, there is none, n is "
-    "1, or a comparison of the claim cannot be made; what is said of every cell is settled by counting them. "
-    "Effect: {units}. Intervals: Student's t over n seeds at 95 % (of counts of cells: Clopper and Pearson, n cells), "
-    "for the several comparisons of one claim together (Bonferroni), not corrected over claims; shown is the "
-    "comparison that decides. Claims and margins: paper_figures/claims.yaml.{elsewhere}"
+    "Claims of the papers as predicates over the results: {counts}. Held: over n seeds the effect lies on the side of "
+    "the margin that is wanted, p ≤ {alpha:g} two-sided, the larger of the exact sign-flip test's and Student's, for "
+    "every comparison of the claim; not held: one lies on the other side, by Bonferroni over them; undecided: "
+    "neither, or a comparison cannot be made; undecidable: n seeds reach no such p. Not corrected over claims. What "
+    "other trainings would not change, parameters and counts of cells, needs no seeds and says so. Effect: {units}, "
+    "with Student's t interval at 95 %; shown is the comparison that decides. Claims and margins: "
+    "paper_figures/claims.yaml.{elsewhere}"
 )
 NOTHING = "None of the claims is about these results."
 
@@ -62,11 +66,15 @@ def draw(results: Results, out_dir: Path) -> None:
         raise ResultsError(str(error)) from error
     table = every[every["verdict"] != ELSEWHERE]
     found = table["verdict"].value_counts()
-    told = [f"{found[verdict]} {verdict}" for verdict in (HELD, NOT_HELD, UNDECIDED, NO_DATA) if verdict in found]
+    told = [
+        f"{found[verdict]} {verdict}"
+        for verdict in (HELD, NOT_HELD, UNDECIDED, UNDECIDABLE, NO_DATA)
+        if verdict in found
+    ]
     units = "; ".join(dict.fromkeys(table["unit"]))
     others = f" {elsewhere(every)}".rstrip()
     counts = ", ".join(told) or NOTHING.lower().removesuffix(".")
-    text = caption(results, OPENING.format(counts=counts, units=units or "–", elsewhere=others))
+    text = caption(results, OPENING.format(counts=counts, units=units or "–", elsewhere=others, alpha=ALPHA))
     sections = {
         ", ".join(part for part in group[1:] if part): [_cells(row) for row in own.itertuples(index=False)]
         for group, own in table.groupby(GROUP, sort=False)

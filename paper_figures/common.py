@@ -105,9 +105,9 @@ def on_lines(table: pd.DataFrame, lines: Collection[Line]) -> pd.DataFrame:
 def spread(values: Sequence[float], quality: Quality) -> str:
     """The mean with the 95 % t interval, `104.6 [93.1, 117.5]`; with both of two seeds, `6.37 (4.59 to 8.15)`."""
     found = quality.estimate(values)
-    if len(values) >= LEAST:
+    if len(values) >= LEAST and found.has_interval:
         return f"{quality.text(found.value)} [{quality.text(found.low)}, {quality.text(found.high)}]"
-    ends = f" ({quality.text(min(values))} to {quality.text(max(values))})" if len(values) > 1 else ""
+    ends = f" ({quality.text(min(values))} to {quality.text(max(values))})" if len(values) == LEAST - 1 else ""
     return quality.text(found.value) + ends
 
 

@@ -20,7 +20,6 @@ from tabling import ABSENT, Column, write
 from headprune.analysis.comparisons import compare
 from headprune.analysis.drawings import Table
 from headprune.analysis.quality import Quality
-from headprune.statistics.paired import LEAST
 from headprune.statistics.seeds import ALPHA
 
 NAME = "comparisons"
@@ -35,17 +34,17 @@ COLUMNS = [
     Column("n"),
     Column("p, seeds (floor)"),
     Column("across seeds", right=False, width=0.15),
-    Column("p, outputs"),
+    Column("p, outputs (floor)"),
     Column("flags", right=False, width=0.17),
 ]
 OPENING = (
-    "Differences in test quality, seed by seed; improvement: positive is better, {units}. Across "
-    "seeds: t interval at 95 % and exact sign-flip permutation test over n seeds (draws of a seed averaged), with the "
-    "smallest p that n seeds and the family allow in brackets; where that is above α = {alpha:g} the comparison is "
-    "undecidable with n seeds. Outputs: paired test of the same segments pooled within seeds, which knows nothing of "
-    "other trainings; {outputs}. All p are corrected by Holm within the families {families}; * p ≤ α. Outputs that "
-    "differ in fewer than {least} segments have no star, whatever their p: in brackets how many do. Quality control: "
-    "flags of what lies below random heads, or above the unpruned model, beyond the interval."
+    "Differences in test quality, seed by seed; improvement: positive is better, {units}. Across seeds: t interval at "
+    "95 % and p over n seeds (draws of a seed averaged), the larger of the exact sign-flip test's and Student's. "
+    "Outputs: paired test of the same segments pooled within seeds, which knows nothing of other trainings; {outputs}. "
+    "All p are corrected by Holm within the families {families}; * p ≤ α. In brackets behind both the smallest p that "
+    "could have come out, corrected likewise; where that is above α = {alpha:g} the comparison is undecidable, with n "
+    "seeds or with the segments that differ. Quality control: flags of what lies below random heads, or above the "
+    "unpruned model, beyond the interval."
 )
 
 
@@ -55,9 +54,7 @@ def draw(results: Results, out_dir: Path) -> None:
     tests = [f"{test} of {n:g} segments" for test, n in _pairs(table, "outputs_test", "segments")]
     families = "; ".join(f"{name} ({n})" for name, n in _pairs(table, "family", "family_size"))
     outputs = "; ".join(tests) or f"{ABSENT}: these results hold no segments"
-    opening = OPENING.format(
-        alpha=ALPHA, outputs=outputs, families=families or "(none)", least=LEAST, units=units_of(results)
-    )
+    opening = OPENING.format(alpha=ALPHA, outputs=outputs, families=families or "(none)", units=units_of(results))
     sections = {}
     for name, own in table.groupby("family", sort=False):
         quality = quality_of(in_group(results.cells, tuple(own.iloc[0][:4])))
@@ -79,11 +76,11 @@ def units_of(results: Results) -> str:
 
 
 def _outputs(row: Any) -> str:
-    """`0.031*`; `0.001 (3 differ)` where too few segments do."""
+    """`0.031* (<0.001)`: p with its floor."""
     if pd.isna(row.p_outputs_holm):
         return ABSENT
-    few = "" if row.segments_differing >= LEAST else f" ({row.segments_differing:g} differ)"
-    return _p(row.p_outputs_holm) + "*" * (row.verdict_outputs == "significant") + few
+    star = "*" * (row.verdict_outputs == "significant")
+    return f"{_p(row.p_outputs_holm)}{star} ({_p(row.p_outputs_floor_holm)})"
 
 
 def _cells(row: Any, quality: Quality) -> list[str]:

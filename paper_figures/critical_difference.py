@@ -1,4 +1,4 @@
-"""Methods that rank apart: Friedman's test and Nemenyi's critical difference over (track, dataset, model, budget).
+"""Methods that rank apart: Friedman's test and Nemenyi's critical difference over (track, dataset, model, seed).
 
 One diagram over all models where there are several, and one of each model.
 
@@ -31,13 +31,13 @@ FIGURE = Drawing("Which methods rank apart: Friedman's test and Nemenyi's critic
 STEP, BAR, HEAD = 0.15, 0.09, 0.62  # inches: between names, between bars, for title, critical difference and axis
 LETTER, GAP, LEAST = 0.058, 0.25, 1.6  # inches: of a letter of a name, from a name to the axis, of the axis
 OPENING = (
-    "Critical-difference diagram (Demšar 2006). Methods at their mean rank by test quality over blocks, 1 the best, "
-    "seeds averaged before; a block is one budget K of one model. Bars join methods that Nemenyi's test does not tell "
-    "apart at α = {alpha:g}, their mean ranks no further apart than the critical difference CD. Budgets of one model "
-    "share their trainings, so blocks are not independent and the test is optimistic. Only methods with a result in "
-    "every block."
+    "Critical-difference diagram (Demšar 2006). Methods at their mean rank by test quality over blocks, 1 the best; a "
+    "block is one seed of one model, its quality the mean over the budgets K that most methods have, since budgets of "
+    "one seed share its trainings. Bars join methods that Nemenyi's test does not tell apart at α = {alpha:g}, their "
+    "mean ranks no further apart than the critical difference CD. Only methods with a result in every block, without "
+    "treated masks and what misses K by more than a head."
 )
-NOTHING = "Too few methods share two budgets: Friedman's test needs three methods in two blocks."
+NOTHING = "No ranks: Friedman's test needs three methods with three seeds of every model."
 Place = tuple[float, str]
 
 

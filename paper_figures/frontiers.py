@@ -38,11 +38,12 @@ COLUMNS = [
     Column("n"),
 ]
 OPENING = (
-    "Pareto fronts of quality (share of the unpruned model's of the same seed) against cost, over all methods without "
-    "treatment: the points on the front through the means over n seeds, by rising cost. In brackets a bootstrap band "
-    "of the front at that cost, 95 %, seeds drawn as blocks; of two or three seeds it is much too narrow, of one there "
-    "is none. On the front: share of the draws in which the point is. Hypervolume: area below the front as a share of "
-    "the unpruned model's rectangle, or that of the dearest point where it costs more."
+    "Pareto fronts of quality (share of the unpruned model's of the same seed, of perplexities of their logarithms) "
+    "against cost, over all methods without treatment: the points on the front through the means over n seeds, by "
+    "rising cost. In brackets a bootstrap band of the front at that cost, 95 %, seeds drawn as blocks; of two or three "
+    "seeds it is much too narrow, of one there is none. On the front: share of the draws in which the point is. "
+    "Hypervolume: area below the front as a share of the unpruned model's rectangle, or that of the dearest point "
+    "where it costs more."
 )
 
 

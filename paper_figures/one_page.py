@@ -42,7 +42,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from pages import fitting
 
-from headprune.analysis.claims import ELSEWHERE, HELD, NO_DATA, NOT_HELD, UNDECIDED, ClaimsError, evaluate, load
+from headprune.analysis.claims import (
+    ELSEWHERE,
+    HELD,
+    NO_DATA,
+    NOT_HELD,
+    UNDECIDABLE,
+    UNDECIDED,
+    ClaimsError,
+    evaluate,
+    load,
+)
 from headprune.analysis.drawings import Drawing
 
 NAME = "one_page"
@@ -277,9 +287,9 @@ def shortened(text: str) -> str:
 
 
 def tally(verdicts: pd.DataFrame) -> str:
-    """The number of claims by verdict, `3 held, 1 not held, 5 undecided, 11 without data.`"""
+    """The number of claims by verdict, `3 held, 1 not held, 5 undecided, 2 undecidable, …`"""
     counts = verdicts["verdict"].value_counts()
-    names = {HELD: HELD, NOT_HELD: NOT_HELD, UNDECIDED: UNDECIDED, NO_DATA: "without data"}
+    names = {HELD: HELD, NOT_HELD: NOT_HELD, UNDECIDED: UNDECIDED, UNDECIDABLE: UNDECIDABLE, NO_DATA: "without data"}
     return ", ".join(f"{counts.get(verdict, 0)} {name}" for verdict, name in names.items()) + "."
 
 

@@ -26,8 +26,8 @@ def text_of(row: Any, quality: Quality) -> str:
 
 
 def _interval(row: Any, quality: Quality) -> str:
-    """The printed interval of three seeds and more; empty for fewer."""
-    if row.n_seeds < LEAST:
+    """The printed interval of three seeds and more; empty for fewer, and for seeds that are all equal."""
+    if row.n_seeds < LEAST or pd.isna(row.low):
         return ""
     return f" [{quality.text(row.low)}, {quality.text(row.high)}]"
 

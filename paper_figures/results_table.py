@@ -28,18 +28,17 @@ from common import (
     outcomes,
     pool,
     quality_of,
-    split_arm,
     write_text,
 )
 from families import ordered
 from results_printing import latex, markdown, text_of
 from tabling import ABSENT
 
-from headprune.analysis.comparisons import told_apart
+from headprune.analysis.comparisons import may_be_the_best
 from headprune.analysis.drawings import Table
-from headprune.analysis.study import Point, Study
+from headprune.analysis.study import Point, Study, competes, missed
 from headprune.analysis.tables import by_seed, seed_values
-from headprune.statistics import paired
+from headprune.statistics.best import least_p_of_best
 from headprune.statistics.seeds import ALPHA
 
 TABLE = Table(
@@ -50,29 +49,35 @@ TABLE = Table(
 OPENING = (
     "Test quality by number of heads kept K: mean (n runs){intervals}. Cells without a result are counted beside the "
     "mean and never enter it; – marks what was not planned. Bold: best mean of a pruned model at that K, no test. "
-    "Underlined: not told apart from it at α = {alpha:g}, by the sign-flip test across seeds, or where n seeds cannot "
-    "decide by the paired test of the outputs{outputs}, if at least {least} segments differ; Holm over the column. "
-    "{floor}"
+    "{tied} {floor}"
 )
+TIED = (
+    "Underlined: not told apart from the best: what may be the best of its column at a confidence of {level:.0%} "
+    "(max-T over sign flips of seeds, draws of a seed averaged), not corrected over columns."
+)
+NOT_TIED = "Nothing is underlined: n = {n} seeds cannot tell the best from others at α = {alpha:g}, five could."
 INTERVALS = (
     ", with three seeds and more in brackets the 95 % t interval over seeds, draws of a seed averaged, cut where the "
     "metric ends; two seeds have no interval worth the name: from the lowest to the highest run"
 )
-LOGARITHMIC = " Perplexities: geometric means, intervals of the logarithm."
+LOGARITHMIC = (
+    " Perplexities: geometric means, intervals of the logarithm; ten times the unpruned one is a tenth of the quality."
+)
 FLOOR = (
     "Nothing is bold or underlined where the best has less than a tenth of the unpruned quality{least}: such models "
     "put out noise."
 )
-RIVALS = "Bold leaves out treated masks and means over more heads than K."
+RIVALS = "Bold leaves out treated masks, and what misses K by more than a head with any seed."
 
 
 def draw(results: Results, out_dir: Path) -> None:
     """Write the tables: results_long.csv holds the unrounded numbers, the others their text."""
     tables = [(group, summarise(results, group)) for group in results.groups()]
-    has_outputs = any(Study(results, group).segments.exist for group in results.groups())
-    opening = opening_of([quality_of(in_group(results.cells, group)) for group, _ in tables], has_outputs)
-    text = caption(results, opening, [RIVALS] if any(_outside(points).any() for _, points in tables) else [])
-    long = pd.concat([points for _, points in tables]).drop(columns="text")
+    seeds = max(int(points["n_seeds"].max()) for _, points in tables)
+    opening = opening_of([quality_of(in_group(results.cells, group)) for group, _ in tables], seeds)
+    others = any((points["outside"] & (points["method"] != UNPRUNED)).any() for _, points in tables)
+    text = caption(results, opening, [RIVALS] if others else [])
+    long = pd.concat([points for _, points in tables]).drop(columns=["text", "outside"])
     write_text(out_dir / "results_long.csv", long.rename(columns={"line": "arm"}).to_csv(index=False))
     write_text(out_dir / "results.csv", wide(pd.concat([p for _, p in tables])).to_csv(index=False))
     printed = [markdown(points, group_label(results, group)) for group, points in tables]
@@ -82,16 +87,18 @@ def draw(results: Results, out_dir: Path) -> None:
     write_text(out_dir / "results_table.txt", text)
 
 
-def opening_of(qualities: Sequence[Quality], has_outputs: bool) -> str:
-    """The rules of the table, those of its metrics only."""
+def opening_of(qualities: Sequence[Quality], seeds: int) -> str:
+    """The rules of the table, those of its metrics only.
+
+    :param seeds: the most of any cell
+    """
     floors = dict.fromkeys(f"{q.floor:g} {q.unit}" for q in qualities if q.floor is not None)
     least = f", or less than {' or '.join(floors)}" if floors else ""
     logarithmic = LOGARITHMIC if any(quality.scale == "log" for quality in qualities) else ""
+    tied = NOT_TIED if least_p_of_best(seeds) > ALPHA else TIED
     return OPENING.format(
-        alpha=ALPHA,
         intervals=INTERVALS,
-        outputs="" if has_outputs else " (not in these results)",
-        least=paired.LEAST,
+        tied=tied.format(n=seeds, alpha=ALPHA, level=1 - ALPHA),
         floor=FLOOR.format(least=least) + logarithmic,
     )
 
@@ -99,6 +106,7 @@ def opening_of(qualities: Sequence[Quality], has_outputs: bool) -> str:
 def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     """One row per (method, line, budget) of a group: mean, low, high, n, n_seeds, without_result, best, tied, text.
 
+    outside: it does not compete for bold print, being treated, unpruned, or off K by more than a head.
     low, high: of three seeds and more the t interval, of two the lowest and the highest run, of one NaN.
     """
     cells = in_group(results.cells, group)
@@ -114,6 +122,8 @@ def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     points["n_seeds"] = [e.n for e in over_seeds]
     bad = runs.groupby([*LINE, "budget"])["status"].agg(count_statuses).rename("without_result")
     points = points.join(bad, on=[*LINE, "budget"])
+    off = missed(runs)
+    points["outside"] = [not competes(point[0]) or point in off for point in _points(points)]
     points["best"] = _best(points, quality)
     points["tied"] = _tied(points, Study(results, group))
     said = ~_noise(points, quality)
@@ -130,8 +140,7 @@ def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
 
 def _best(points: pd.DataFrame, quality: Quality) -> pd.Series:
     """True for the best pruned mean of each budget; means that print alike are equally good."""
-    rivals = (points["method"] != UNPRUNED) & ~_outside(points)
-    shown = points["mean"].round(quality.digits).where(rivals)
+    shown = points["mean"].round(quality.digits).where(~points["outside"])
     best = shown.groupby(points["budget"]).transform("max" if quality.higher_is_better else "min")
     return shown.notna() & (shown == best)
 
@@ -148,23 +157,13 @@ def _points(points: pd.DataFrame) -> list[Point]:
 
 
 def _tied(points: pd.DataFrame, study: Study) -> pd.Series:
-    """True for what competes and is not told apart from the best of its budget."""
+    """True for what competes, is not the best of its budget, and may be it."""
     tied = pd.Series(False, index=points.index)
-    rivals = points[(points["method"] != UNPRUNED) & ~_outside(points) & points["mean"].notna()]
+    rivals = points[~points["outside"] & points["mean"].notna()]
     for _, own in rivals.groupby("budget"):
-        first, *_ = _points(own[own["best"]])
-        others = own[~own["best"]]
-        if others.empty:  # all are the best
-            continue
-        apart = told_apart(study, first, _points(others), ALPHA)
-        for row, point in zip(others.index, _points(others), strict=True):
-            tied[row] = not apart[point]
+        found = may_be_the_best(study, _points(own), ALPHA) or set()
+        tied[own.index] = pd.Series([point in found for point in _points(own)], index=own.index) & ~own["best"]
     return tied
-
-
-def _outside(points: pd.DataFrame) -> pd.Series:
-    """True for what does not compete: treated masks, and means over more heads than were asked for."""
-    return points["line"].map(lambda arm: split_arm(arm)[1] != "") | (points["heads"] > points["budget"])
 
 
 def wide(points: pd.DataFrame) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from tabling import ABSENT, Column, write
 from headprune.analysis.drawings import Table
 from headprune.analysis.quality import Quality, of_track
 from headprune.analysis.study import Pair, Study
+from headprune.statistics import Family
 from headprune.statistics.seeds import ALPHA, verdict
 
 NAME = "stabilisers"
@@ -49,13 +50,14 @@ COLUMNS = [
 ]
 KEYS = ["model", "arm", "at", "n_seeds", "heads_kept", "heads_low", "heads_high"]
 KEYS += ["perplexity", "perplexity_low", "perplexity_high", "heads_text", "perplexity_text"]
-KEYS += ["worse", "low", "high", "p_seeds", "verdict"]
+KEYS += ["worse", "low", "high", "p_seeds", "p_seeds_holm", "verdict"]
 OPENING = (
     "The layer-wise pruner with its three stabilisers (Shim et al. 2021) and without each. Above: test perplexity at "
     "budget K of the training that came nearest to it. Below: heads left and validation perplexity of every training "
     "of the sweep that has several seeds. Means over seeds, of perplexity geometric, in brackets with three seeds the "
     "95 % t interval (of the logarithm), with two both values. Worse by: mean difference of log-perplexity to the "
-    "whole method with the same seeds, nats per token, and its 95 % t interval; sign-flip test, uncorrected. An arm "
+    "whole method with the same seeds, nats per token, and its 95 % t interval; verdict across seeds, Holm over the "
+    "budgets of an arm. An arm "
     "that keeps more heads has it easier: compare where the counts are close."
 )
 NOTHING = "No ablation in these results: it needs the arm `continued` of layerwise_l0 and another one."
@@ -83,26 +85,39 @@ def arms_of(results: Results, group: tuple[str, ...]) -> list[str]:
 
 
 def at_budgets(results: Results, group: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Every arm at every budget that has a result."""
+    """Every arm at every budget that has a result; the budgets of an arm are a family."""
     study = Study(results, group)
     budgets = sorted({k for line, k in study.points if line[0] == METHOD}, reverse=True)
+    verdicts = {arm: _verdicts(study, (METHOD, arm), budgets) for arm in arms_of(results, group)}
     for budget in budgets:
-        for arm in arms_of(results, group):
-            line: Line = (METHOD, arm)
-            values = study.values.get((line, budget), {})
+        for arm, found in verdicts.items():
+            values = study.values.get(((METHOD, arm), budget), {})
             if not values:
                 continue
             row = {"model": group[3], "arm": arm, "at": f"K = {budget}", "n_seeds": len(values)}
-            heads = study.heads[line, budget]
+            heads = study.heads[(METHOD, arm), budget]
             row |= {"heads_kept": heads, "heads_text": f"{heads:.1f}"}
             row |= _interval("perplexity", study.quality.value(list(values.values())), study.quality)
-            if arm != WHOLE:
-                found = study.across(Pair((line, budget), ((METHOD, WHOLE), budget)))
-                change, n = found.difference, found.difference.n
-                row |= {"worse": -change.value, "low": -change.high, "high": -change.low, "p_seeds": found.p_value}
-                row["n_pairs"] = n
-                row["verdict"] = verdict(found.p_value if n > 1 else float("nan"), found.p_floor, n, ALPHA)
-            yield row
+            yield row | found.get(budget, {})
+
+
+def _verdicts(study: Study, line: Line, budgets: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """An arm against the whole method, by budget; nothing for the whole method itself."""
+    if line == (METHOD, WHOLE):
+        return {}
+    tests = {k: study.across(Pair((line, k), ((METHOD, WHOLE), k))) for k in budgets if (line, k) in study.values}
+    family = Family.of(
+        line[1],
+        {k: found.p_value if found.difference.n > 1 else np.nan for k, found in tests.items()},
+        {k: found.p_floor for k, found in tests.items()},
+    )
+    rows = {}
+    for k, found in tests.items():
+        change = found.difference
+        rows[k] = {"worse": -change.value, "low": -change.high, "high": -change.low, "n_pairs": change.n}
+        rows[k] |= {"p_seeds": found.p_value, "p_seeds_holm": family.adjusted[k]}
+        rows[k]["verdict"] = verdict(family.adjusted[k], family.floors[k], change.n, ALPHA)
+    return rows
 
 
 def along_sweep(results: Results, group: tuple[str, ...]) -> Iterator[dict[str, Any]]:

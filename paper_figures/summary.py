@@ -41,14 +41,16 @@ COLUMNS = [
     Column("rank"),
 ]
 OPENING = (
-    "Methods over all their budgets; qualities are shares of the unpruned model's of the same seed. Area under the "
+    "Methods over all their budgets; qualities are shares of the unpruned model's of the same seed, of perplexities of "
+    "their logarithms. Area under the "
     "quality curve from the smallest budget to all heads, over that span, so that methods are comparable with the "
     "same budgets only; interquartile mean over seeds and budgets; hypervolume of the front of quality against "
     "parameters (share of the unpruned model's square); number of heads at which the mean curve loses more than 1 % "
     "and 5 %, linear between budgets (the smallest budget where nothing is lost by then); probability that a run "
-    "beats one of random heads at the same budget. In brackets bootstrap intervals at 95 %, seeds drawn as blocks; of"
-    " two or three seeds they are much too narrow, of one there is none. Bold: best of the methods with the usual "
-    "budgets. Mean rank over budgets among the methods that have them all. {ranks}"
+    "beats one of random heads at the same budget, of all pairs of runs. In brackets bootstrap intervals at 95 %, "
+    "seeds drawn as blocks; of two or three seeds they are much too narrow, of one there is none. Bold: best of the "
+    "methods with the usual budgets, without treated masks and what misses K by more than a head; no test. Mean rank "
+    "among the same methods over seeds, by the mean over the budgets that most have. {ranks}"
 )
 
 
@@ -70,7 +72,7 @@ def draw(results: Results, out_dir: Path) -> None:
 def _friedman(results: Results, group: tuple[str, ...]) -> str:
     found = ranking([Study(results, group)])
     if found is None:
-        return "too few methods share two budgets for Friedman's test."
+        return "no ranks: Friedman's test needs three methods with three seeds."
     p = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
     return (
         f"Friedman χ² = {found.statistic:.2f}, {p}, {len(found.methods)} methods in {found.blocks} blocks; critical "
@@ -79,12 +81,13 @@ def _friedman(results: Results, group: tuple[str, ...]) -> str:
 
 
 def _rows(table: pd.DataFrame) -> list[list[str]]:
-    usual = table[table["budgets"] == table["budgets"].mode().iloc[0]]  # others have curves of another span
+    common = table["budgets"] == table["budgets"].mode().iloc[0]  # others have curves of another span
+    usual = table[common & table["competes"]]
     best = {name: usual[name].min() if name.startswith("k_at") else usual[name].max() for name in SHOWN}
     best["mean_rank"] = table["mean_rank"].min()
     rows = []
-    for _, row in table.iterrows():
-        rival = row["budgets"] == usual["budgets"].iloc[0]
+    for place, row in table.iterrows():
+        rival = common[place] and row["competes"]
         texts = [_text(row, name, best[name] if rival else None) for name in SHOWN]
         rank = ABSENT if pd.isna(row["mean_rank"]) else f"{row['mean_rank']:.2f}"
         rank = f"**{rank}**" if row["mean_rank"] == best["mean_rank"] else rank

@@ -14,14 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headprune.analysis.evidence import Evidence
 from headprune.analysis.predicates import ALL, Comparison, Predicate
-from headprune.analysis.predicates.base import Count
 from headprune.analysis.tables import GROUP, Results
+from headprune.analysis.verdicts import HELD, NO_DATA, NOT_HELD, UNDECIDABLE, UNDECIDED, Decision
 from headprune.naming import unknown
-from headprune.statistics import Estimate
-from headprune.statistics.base import LEVEL
 from headprune.tasks import TASKS
 
-HELD, NOT_HELD, UNDECIDED, NO_DATA = "held", "not held", "undecided", "no data"
 ELSEWHERE = "elsewhere"  # of a track or of methods that the results are not about
 ABSENT = ("nli",)  # tracks that papers claim something of, and that no task of the library is yet
 COLUMNS = [
@@ -33,13 +30,15 @@ COLUMNS = [
     "effect",
     "low",
     "high",
-    "level",
+    "p_value",
+    "p_floor",
     "wanted",
     "n",
     "unit",
     "decided_by",
     "note",
 ]
+WORST_FIRST = (NOT_HELD, UNDECIDABLE, UNDECIDED, HELD)
 KINDS = {get_args(kind.model_fields["predicate"].annotation)[0]: kind for kind in ALL}
 _AnyPredicate: Any = Annotated[functools.reduce(operator.or_, ALL), Field(discriminator="predicate")]
 
@@ -93,23 +92,23 @@ def load(path: Path) -> list[Claim]:
     return claims
 
 
-def evaluate(claims: list[Claim], results: Results, level: float = LEVEL) -> pd.DataFrame:
+def evaluate(claims: list[Claim], results: Results) -> pd.DataFrame:
     """One row per claim and model of its track, with the columns COLUMNS.
 
-    A claim with several comparisons holds when all of them do, and does not when one of them does not; what is shown
-    is the comparison that decides. The intervals of a claim's comparisons hold together (Bonferroni). A claim of which
-    a comparison cannot be made is not held, however the others come out: it is undecided at best. One whose track or
-    methods are not in the results has the verdict ELSEWHERE.
+    A claim with several comparisons holds when all of them do, and does not when one of them does not
+    (`headprune.analysis.verdicts`); what is shown is the comparison that decides. A claim of which a comparison cannot
+    be made is not held, however the others come out: it is undecided at best. One whose track or methods are not in
+    the results has the verdict ELSEWHERE.
     """
     groups = [Evidence(results, group) for group in results.groups()]
     rows = []
     for claim in claims:
         track = [evidence for evidence in groups if evidence.track == claim.track]
         own = [evidence for evidence in track if fnmatchcase(evidence.group[3], claim.model)]
-        rows += [_row(claim, dict(zip(GROUP, e.group, strict=True)), list(claim.check.parts(e)), level) for e in own]
+        rows += [_row(claim, dict(zip(GROUP, e.group, strict=True)), list(claim.check.parts(e))) for e in own]
         if not own:
             nowhere = dict.fromkeys(GROUP, "") | {"track": claim.track}
-            rows.append(_row(claim, nowhere, [_absent(claim, bool(track))], level))
+            rows.append(_row(claim, nowhere, [_absent(claim, bool(track))]))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -126,7 +125,7 @@ def _absent(claim: Claim, has_track: bool) -> Comparison:
     return Comparison("", missing=f"{what} in the results", elsewhere=True)
 
 
-def _row(claim: Claim, group: dict[str, str], parts: list[Comparison], level: float) -> dict[str, Any]:
+def _row(claim: Claim, group: dict[str, str], parts: list[Comparison]) -> dict[str, Any]:
     check: Predicate = claim.check
     row: dict[str, Any] = {"id": claim.id, "source": claim.source, "text": " ".join(claim.text.split())} | group
     row |= {"wanted": check.wanted(), "unit": check.unit}
@@ -136,39 +135,39 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Comparison], level: fl
         return row | {"verdict": ELSEWHERE, "n": 0, "note": "; ".join(missing)}
     if not known:
         return row | {"verdict": NO_DATA, "n": 0, "note": f"no data: {'; '.join(missing)}"}
-    level = 1 - (1 - level) / len(known)
-    found = [(part, part.estimate(level)) for part in known]
-    decisions = [check.decide(estimate) for _, estimate in found]
-    verdict = NOT_HELD if False in decisions else UNDECIDED if None in decisions else HELD
-    wanted = {NOT_HELD: False, UNDECIDED: None, HELD: True}[verdict]
-    verdict = UNDECIDED if verdict == HELD and missing else verdict
-    part, estimate = _weakest([pair for pair, made in zip(found, decisions, strict=True) if made is wanted], check)
-    notes = [_why_no_interval(part, estimate)] if not estimate.has_interval else []
-    notes += [claim.note] if claim.note else []
-    notes += [f"{part.lost} cell{'s' * (part.lost != 1)} without a result left out"] if part.lost else []
-    notes += [f"no data: {'; '.join(missing)}"] if missing else []
+    found = [(part, check.decide(part, len(known))) for part in known]
+    worst = min((decision.verdict for _, decision in found), key=WORST_FIRST.index)
+    part, decision = _weakest([pair for pair in found if pair[1].verdict == worst], check)
+    notes = [_why_no_interval(part, decision)]
+    notes += [claim.note, f"{part.lost} cell{'s' * (part.lost != 1)} without a result left out" if part.lost else ""]
+    notes += [f"no data: {'; '.join(missing)}" if missing else ""]
+    estimate = part.estimate
     return row | {
-        "verdict": verdict,
+        "verdict": UNDECIDED if worst == HELD and missing else worst,
         "effect": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
-        "level": level,
+        "p_value": decision.p_value,
+        "p_floor": decision.p_floor,
         "n": estimate.n,
         "decided_by": part.what,
-        "note": "; ".join(notes),
+        "note": "; ".join(note for note in notes if note),
     }
 
 
-def _why_no_interval(part: Comparison, estimate: Estimate) -> str:
-    what = "cell" if isinstance(part, Count) else "seed"
-    counted = f"counted over {estimate.n} {what}s" if part.counted and estimate.n > 1 else ""
-    return counted or f"no interval from {estimate.n} {what}{'s' * (estimate.n != 1)}"
+def _why_no_interval(part: Comparison, decision: Decision) -> str:
+    n = part.estimate.n
+    seeds = f"{n} seed{'s' * (n != 1)}"
+    if part.settled:
+        return part.settled
+    if decision.verdict == UNDECIDABLE:
+        return f"no p below {decision.p_floor:g} from {seeds}"
+    return "" if part.estimate.has_interval else f"no interval from {seeds} that are all equal"
 
 
-def _weakest(found: list[tuple[Comparison, Estimate]], check: Predicate) -> tuple[Comparison, Estimate]:
+def _weakest(found: list[tuple[Comparison, Decision]], check: Predicate) -> tuple[Comparison, Decision]:
     """The comparison that speaks least for the claim."""
-    sign = 1 if check.direction == "above" else -1
-    return min(found, key=lambda pair: sign * pair[1].value)
+    return min(found, key=lambda pair: check.room(pair[0].estimate.value))
 
 
 def _explain(error: ValidationError, entry: Any) -> list[str]:

@@ -11,8 +11,9 @@ import pandas as pd
 from headprune.analysis.study import RANDOM, REFERENCE, Pair, Point, Study
 from headprune.analysis.tables import GROUP, Line, Results, label_of
 from headprune.statistics import Family, PairedComparison
-from headprune.statistics.paired import significant
+from headprune.statistics.best import may_be_best
 from headprune.statistics.paired import verdict as verdict_of_outputs
+from headprune.statistics.randomisation import draws_for
 from headprune.statistics.seeds import ALPHA, Across, verdict
 
 COLUMNS = [
@@ -46,7 +47,10 @@ COLUMNS = [
     "outputs_high",
     "p_outputs",
     "p_outputs_holm",
+    "p_outputs_floor",
+    "p_outputs_floor_holm",
     "outputs_test",
+    "outputs_draws",
     "outputs_seeds",
     "segments",
     "segments_differing",
@@ -84,42 +88,44 @@ def compare(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def told_apart(study: Study, best: Point, others: Sequence[Point], alpha: float = ALPHA) -> dict[Point, bool]:
-    """Return whether each differs from the best: across seeds, or where their number cannot decide, on the outputs.
+def may_be_the_best(study: Study, points: Sequence[Point], alpha: float = ALPHA) -> set[Point] | None:
+    """The points that may be the best of several at a confidence of 1 − α, over the seeds that the best mean has.
 
-    Corrected by Holm, those across seeds and those of outputs apart. Outputs that differ in too few segments are not.
+    Points that lack one of these seeds are left out.
+
+    :returns: None where there are too few seeds to leave any out
     """
-    pairs = {other: Pair(other, best) for other in others}
-    seeds = {other: study.across(pair) for other, pair in pairs.items()}
-    family = Family.of(
-        "across seeds",
-        {other: found.p_value if found.difference.n > 1 else np.nan for other, found in seeds.items()},
-        {other: found.p_floor for other, found in seeds.items()},
-    )
-    decidable = {other: family.floors[other] <= alpha for other in others}
-    outputs = {other: None if decidable[other] else study.outputs(pair) for other, pair in pairs.items()}
-    texts = Family.of("outputs", {other: found.p_value if found else np.nan for other, found in outputs.items()})
-
-    def apart(other: Point) -> bool:
-        found = outputs[other]
-        if decidable[other]:
-            return family.adjusted[other] <= alpha
-        return found is not None and significant(texts.adjusted[other], found.differing, alpha)
-
-    return {other: apart(other) for other in others}
+    values = {point: study.values[point] for point in points if study.values.get(point)}
+    if not values:
+        return None
+    first = max(values, key=lambda point: (len(values[point]), float(np.mean(list(values[point].values())))))
+    seeds = sorted(values[first])
+    whole = [point for point, own in values.items() if set(seeds) <= set(own)]
+    found = may_be_best([[values[point][seed] for point in whole] for seed in seeds], alpha)
+    return None if found is None else {point for point, best in zip(whole, found, strict=True) if best}
 
 
-def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = ALPHA) -> list[dict[str, Any]]:
-    """The rows, with the columns COLUMNS, of comparisons that are corrected together under a name."""
-    seeds = {pair: study.across(pair) for pair in pairs}
-    outputs = {pair: study.outputs(pair) for pair in pairs}
+def family_rows(
+    study: Study, name: str, pairs: Sequence[Pair], alpha: float = ALPHA, wider: Sequence[Pair] = ()
+) -> list[dict[str, Any]]:
+    """The rows, with the columns COLUMNS, of comparisons that are corrected together under a name.
+
+    :param wider: of p across seeds, a family that these comparisons are part of; absent: themselves
+    """
+    seeds = {pair: study.across(pair) for pair in wider or pairs}
+    draws = draws_for(len(pairs), alpha)
+    outputs = {pair: study.outputs(pair, draws) for pair in pairs}
     tested = {pair: found.difference.n > 1 for pair, found in seeds.items()}
     family = Family.of(
         name,
         {pair: found.p_value if tested[pair] else np.nan for pair, found in seeds.items()},
         {pair: found.p_floor for pair, found in seeds.items()},
     )
-    texts = Family.of(name, {pair: found.p_value if found else np.nan for pair, found in outputs.items()})
+    texts = Family.of(
+        name,
+        {pair: found.p_value if found else np.nan for pair, found in outputs.items()},
+        {pair: found.p_floor for pair, found in outputs.items() if found},
+    )
     rows = []
     for pair in pairs:
         n, differing = seeds[pair].difference.n, getattr(outputs[pair], "differing", np.nan)
@@ -132,7 +138,8 @@ def family_rows(study: Study, name: str, pairs: Sequence[Pair], alpha: float = A
             "p_floor_holm": family.floors[pair],
             "verdict": verdict(family.adjusted[pair], family.floors[pair], n, alpha),
             "p_outputs_holm": texts.adjusted[pair],
-            "verdict_outputs": verdict_of_outputs(texts.adjusted[pair], differing, alpha),
+            "p_outputs_floor_holm": texts.floors[pair],
+            "verdict_outputs": verdict_of_outputs(texts.adjusted[pair], texts.floors[pair], differing, alpha),
         }
         rows.append(_row(study, pair, seeds[pair], outputs[pair]) | holm)
     return rows
@@ -177,7 +184,9 @@ def _of_outputs(found: PairedComparison) -> dict[str, Any]:
         "outputs_low": found.low,
         "outputs_high": found.high,
         "p_outputs": found.p_value,
+        "p_outputs_floor": found.p_floor,
         "outputs_test": found.test,
+        "outputs_draws": found.resamples,
         "outputs_seeds": found.seeds,
         "segments": found.segments,
         "segments_differing": found.differing,

@@ -11,21 +11,22 @@ from rich.console import Console
 from headprune.analysis.differences import Differences, machines
 from headprune.analysis.quality import Quality
 from headprune.analysis.versus import Versus
-from headprune.statistics.paired import LEAST
 from headprune.statistics.seeds import ALPHA
 from headprune.system.terminal import Column, say, show
 
 ABSENT = "–"
 MOST_LISTED = 20
 FOOT = (
-    "A − B: positive is better for A, with its t interval at 95 %. p: exact sign-flip test over the n seeds that both "
-    "have (draws of a seed averaged); Holm over the budgets of a table; floor: the smallest p that n seeds and the "
-    f"family can reach; above α = {ALPHA:g} nothing can be decided. P(A>B): that a run of A beats one of B."
+    "A − B: positive is better for A, with its t interval at 95 %. p: over the n seeds that both have (draws of a seed "
+    "averaged), the larger of the exact sign-flip test's and Student's; Holm over the budgets of a table, against "
+    "random heads or the unpruned model over all methods, as in the table of comparisons; floor: the smallest p that "
+    f"n seeds and the family can reach; above α = {ALPHA:g} nothing can be decided. P(A>B): that a run of A beats one "
+    "of B."
 )
 OUTPUTS = (
     " Same outputs: segments of one test set in pairs, seeds as blocks; it asks what another test set would change, "
-    "given these trained models, and knows nothing of other trainings. Holm as above; * p ≤ α, where at least "
-    f"{LEAST} segments differ."
+    "given these trained models, and knows nothing of other trainings. Approximate randomisation, ties counted, exact "
+    "where few segments differ; interval by bootstrap. Holm over the budgets of a table, with its floor; * p ≤ α."
 )
 
 
@@ -113,10 +114,10 @@ def _outputs(console: Console, table: pd.DataFrame, digits: int) -> None:
             f"{row['segments_differing']:g}",
             f"{row['outputs_seeds']:g}",
             _p(row["p_outputs"]),
-            _p(row["p_outputs_holm"]) + star,
+            f"{_p(row['p_outputs_holm'])}{star} ({_p(row['p_outputs_floor_holm'])})",
         )
         rows.append(cells)
-    columns = _numbers("K", "A − B [95 %]", "segments", "differ", "seeds", "p", "Holm")
+    columns = _numbers("K", "A − B [95 %]", "segments", "differ", "seeds", "p", "Holm (floor)")
     show(console, columns, rows, title=f"same outputs: {table['outputs_test'].iloc[0]}")
 
 

@@ -41,6 +41,16 @@ class Evidence:
         shares = {s: quality.share(float(quality.value(own[s])), float(quality.value(unpruned[s]))) for s in both}
         return {seed: share for seed, share in shares.items() if np.isfinite(share)}
 
+    def difference(self, line: Line, baseline: Line, budget: int) -> BySeed:
+        """Quality less that of a baseline, within seeds, over the mean unpruned quality of all seeds.
+
+        Of perplexities both are logarithms.
+        """
+        points = (self.study.at(line, budget), self.study.at(baseline, budget), self.study.at(REFERENCE, budget))
+        ours, theirs, unpruned = (self.study.values.get(at, {}) if at else {} for at in points)
+        whole = abs(float(np.mean(list(unpruned.values())))) if unpruned else 0.0
+        return {s: (ours[s] - theirs[s]) / whole for s in sorted(set(ours) & set(theirs))} if whole else {}
+
     def cost(self, metric: str, line: Line, budget: int) -> BySeed:
         """A cost over that of the unpruned model of the same seed."""
         table = self._costs(metric)
@@ -58,12 +68,13 @@ class Evidence:
         means = own.dropna(subset=["heads_kept"]).groupby("seed")["heads_kept"].mean()
         return {int(str(seed)): float(heads) for seed, heads in means.items()}
 
-    def exact(self, line: Line, kept: tuple[float, float]) -> list[bool]:
-        """Return for every cell with a result whether it keeps as many heads as were asked for."""
+    def exact(self, line: Line, kept: tuple[float, float]) -> dict[int, list[bool]]:
+        """Return by seed for every cell with a result whether it keeps as many heads as were asked for."""
         runs = self.study.runs
         own = runs[(runs["method"] == line[0]) & (runs["line"] == line[1]) & (runs["status"] == "ok")]
         own = own[own["budget"].isin(self.budgets(line, kept))]
-        return [bool(x) for x in (own["heads_kept"] == own["budget"])]
+        cells = (own["heads_kept"] == own["budget"]).groupby(own["seed"])
+        return {int(str(seed)): [bool(cell) for cell in part] for seed, part in cells}
 
     def trials(self, line: Line) -> int | None:
         """Number of trainings that the search of a line for K may add, by the manifest; None where it does not tell."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from headprune.analysis.tables import ResultsError
 from headprune.naming import cell_id
@@ -28,7 +28,6 @@ class SegmentOutputs:
     model: str
     split: str = "test"
     metric: str = "bleu"  # of those whose outputs can be tested in several
-    test: Literal["bs", "ar"] = "bs"  # where there is a choice: paired bootstrap or approximate randomisation
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -72,15 +71,18 @@ class SegmentOutputs:
         except ValueError as error:
             raise ResultsError(str(error)) from error
 
-    def compare(self, system: str, runs: Sequence[Run], baseline: str, others: Sequence[Run]) -> PairedComparison:
+    def compare(
+        self, system: str, runs: Sequence[Run], baseline: str, others: Sequence[Run], draws: int
+    ) -> PairedComparison:
         """The outputs of runs of a method against those of the baseline, pair by pair; difference: more is better.
 
         :param runs: of the system; the i-th is paired with the i-th of `others`, made with the same seed
+        :param draws: swaps of the test where not all are made
         :raises ResultsError: a file is missing, unreadable, or of other segments than its pair.
         """
         ours, theirs = ([self._read(m, run) for run in rs] for m, rs in ((system, runs), (baseline, others)))
         try:
-            return self.outputs.compare(theirs, ours, self.metric, self.test)
+            return self.outputs.compare(theirs, ours, self.metric, draws)
         except ValueError as error:
             name = self.where(self.cell(system, runs[0]))
             raise ResultsError(f"{name} cannot be paired with {baseline}: {error}") from error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from headprune.analysis.segments import Run, SegmentOutputs
 from headprune.analysis.tables import (
@@ -29,6 +29,7 @@ from headprune.statistics.seeds import Across, across
 REFERENCE: Line = (UNPRUNED, "")
 RANDOM: Line = ("random", "")
 TWIN = "twin"  # treatment: random heads, as many of every module as the mask keeps
+NEAR = 1  # heads by which a cell may miss K and still compete with those that keep K
 Point = tuple[Line, int]
 
 
@@ -40,11 +41,24 @@ class Pair:
     baseline: Point
 
 
+def competes(line: Line) -> bool:
+    """True for a pruned model whose mask was not treated: what tables look for the best in, and rank."""
+    return not line[0].startswith(UNPRUNED) and not split_arm(line[1])[1]
+
+
+def missed(runs: pd.DataFrame) -> set[Point]:
+    """The points with a cell that misses K by more than a head: they enter no ranking, and are never the best.
+
+    :param runs: rows of `outcomes`
+    """
+    off = runs[(runs["heads_kept"] - runs["budget"]).abs() > NEAR]
+    return {((str(method), str(line)), int(budget)) for method, line, budget in off[[*LINE, "budget"]].to_numpy()}
+
+
 class Study:
     """The seeds, outputs and flags of one (profile, track, dataset, model).
 
     :param quality: absent: the one that stands for the track
-    :param test: of translations, see `Segments`
     """
 
     def __init__(
@@ -52,7 +66,6 @@ class Study:
         results: Results,
         group: tuple[str, ...],
         quality: Quality | None = None,
-        test: Literal["bs", "ar"] = "bs",
     ) -> None:
         cells = in_group(results.cells, group)
         self.group, self.quality = group, quality or quality_of(cells)
@@ -62,15 +75,15 @@ class Study:
         self.values = {
             at: {seed: float(self.quality.worth(value)) for seed, value in own.items()} for at, own in raw.items()
         }
+        self.worths = self._worths()
+        self.missed = missed(self.runs)
         self.lost: dict[Point, int] = {}
         self.heads: dict[Point, float] = {}
         for (method, line, budget), part in self.runs.groupby([*LINE, "budget"]):
             at: Point = ((str(method), str(line)), int(str(budget)))
             self.lost[at], self.heads[at] = int(part["value"].isna().sum()), float(part["heads_kept"].mean())
         self.points = list(self.lost)
-        self.segments = SegmentOutputs(
-            results.folder, group[1], group[2], group[3], metric=self.quality.metric, test=test
-        )
+        self.segments = SegmentOutputs(results.folder, group[1], group[2], group[3], metric=self.quality.metric)
         ok = self.runs[self.runs["status"] == "ok"]
         columns = [*LINE, "budget", "arm", "seed"]
         self._cells: dict[Point, list[Run]] = {}
@@ -98,10 +111,13 @@ class Study:
 
     def across(self, pair: Pair) -> Across:
         """The difference of a pair across the seeds that both have."""
-        return across(self.values.get(pair.system, {}), self.values.get(pair.baseline, {}))
+        return across(self.worths.get(pair.system, {}), self.worths.get(pair.baseline, {}))
 
-    def outputs(self, pair: Pair) -> PairedComparison | None:
-        """The paired test of outputs over all seeds and draws that both have; None without segments."""
+    def outputs(self, pair: Pair, draws: int) -> PairedComparison | None:
+        """The paired test of outputs over all seeds and draws that both have; None without segments.
+
+        :param draws: swaps of the test where not all are made (`headprune.statistics.randomisation.draws_for`)
+        """
         if not self.segments.exist:
             return None
         systems, baselines = (
@@ -112,8 +128,17 @@ class Study:
         if not runs:
             return None
         ours, theirs = zip(*runs, strict=True)
-        found = self.segments.compare(pair.system[0][0], ours, pair.baseline[0][0], theirs)
+        found = self.segments.compare(pair.system[0][0], ours, pair.baseline[0][0], theirs, draws)
         return replace(found, seeds=len({run[2] for run in ours}))
+
+    def _worths(self) -> dict[Point, dict[int, list[float]]]:
+        """The runs of every seed, one for each draw, on the scale of `values`."""
+        found: dict[Point, dict[int, list[float]]] = {}
+        known = self.runs.dropna(subset=["value"])
+        for method, line, budget, seed, value in known[[*LINE, "budget", "seed", "value"]].to_numpy(dtype=object):
+            own = found.setdefault(((method, line), int(budget)), {})
+            own.setdefault(int(seed), []).append(float(self.quality.worth(value)))
+        return found
 
     def flags(self, point: Point) -> tuple[str, ...]:
         """The remarks of the quality control; a method with random twins of its own masks is held against these."""
@@ -125,8 +150,8 @@ class Study:
         is_control = line == RANDOM or treatment == TWIN
         found = flags(self.values.get(point, {}), {} if is_control else others[0], others[1])
         heads = self.heads[point]
-        missed = () if np.isnan(heads) or heads == budget else (f"keeps {heads:.1f} heads",)
-        return (*found, *missed)
+        off = () if np.isnan(heads) or heads == budget else (f"keeps {heads:.1f} heads",)
+        return (*found, *off)
 
     def normalised(self, point: Point) -> Estimate:
         """Mean quality with random heads at 0 and the unpruned model at 1, over the seeds that all three have."""

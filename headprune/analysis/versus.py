@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
 from headprune.analysis.comparisons import COLUMNS, family_rows
-from headprune.analysis.study import REFERENCE, Pair, Study
+from headprune.analysis.study import RANDOM, REFERENCE, Pair, Study
 from headprune.analysis.tables import Line, Quality, Results, ResultsError, label_of, quality_named
 from headprune.naming import unknown
 
@@ -32,15 +31,12 @@ class Versus:
     notes: tuple[str, ...]
 
 
-def versus(
-    results: Results, system: str, baseline: str, metric: str | None = None, test: Literal["bs", "ar"] = "bs"
-) -> list[Versus]:
-    """The system compared with the baseline, model by model; the budgets of a model are a family.
+def versus(results: Results, system: str, baseline: str, metric: str | None = None) -> list[Versus]:
+    """The system compared with the baseline, model by model; the budgets of a model are a family, or part of a table's.
 
     :param system: a label such as `dsp.joint`
     :param metric: of quality; None: the one that stands for the track
-    :param test: of translations: paired bootstrap or approximate randomisation
-    :returns: one comparison for each model that has both
+    :returns: one comparison for each model that has both, its p across seeds corrected as in the table of comparisons
     :raises ResultsError: an unknown label or metric, one label twice, or no model that has both.
     """
     known = {label_of(line): line for line in results.lines()}
@@ -51,7 +47,7 @@ def versus(
         raise ResultsError(f"{system!r} is compared with itself; give two methods")
     lines, found = (known[system], known[baseline]), []
     for group in results.groups():
-        study = Study(results, group, quality_named(group[1], metric), test)
+        study = Study(results, group, quality_named(group[1], metric))
         own = {line: sorted(k for other, k in study.points if other == line) for line in lines}
         if all(own.values()):
             found.append(_versus(study, lines, own))
@@ -81,7 +77,8 @@ def _versus(study: Study, lines: tuple[Line, Line], own: Mapping[Line, list[int]
     labels = [label_of(line) for line in lines]
     at = "" if REFERENCE in lines else " at the same K"
     name = f"{', '.join(part for part in study.group[1:] if part)}: {labels[0]} against {labels[1]}{at}"
-    rows = family_rows(study, name, sorted(pairs, key=lambda pair: -min(pair.system[1], pair.baseline[1])))
+    pairs.sort(key=lambda pair: -min(pair.system[1], pair.baseline[1]))
+    rows = family_rows(study, name, pairs, wider=_family(study, system, baseline))
     missed = {
         label: sorted(set(own[line]) - set(own[other]), reverse=True)
         for label, line, other in zip(labels, lines, lines[::-1], strict=True)
@@ -95,6 +92,16 @@ def _versus(study: Study, lines: tuple[Line, Line], own: Mapping[Line, list[int]
         study.segments.exist,
         tuple(_notes(study, points, rows)),
     )
+
+
+def _family(study: Study, system: Line, baseline: Line) -> list[Pair]:
+    """The comparisons with random heads, or with the unpruned model, as the table of comparisons corrects them."""
+    for line in (REFERENCE, RANDOM):
+        if line == baseline:
+            return study.against(line)
+        if line == system:
+            return [Pair(pair.baseline, pair.system) for pair in study.against(line)]
+    return []
 
 
 def _notes(study: Study, points: Mapping[tuple[Line, int], None], rows: list[dict]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -151,9 +151,6 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="what it is compared with, of the same kind")],
     results: Annotated[Path | None, typer.Option(help="folder with the results of both; default: the newest")] = None,
     metric: Annotated[str | None, typer.Option(help="of translations: bleu or chrf")] = None,
-    test: Annotated[
-        Literal["bootstrap", "randomisation"], typer.Option(help="of the outputs of translations, in pairs")
-    ] = "bootstrap",
 ) -> None:
     """Compare two methods, across seeds and on their outputs, or two result tables, cell by cell."""
     from headprune.analysis import display
@@ -169,7 +166,7 @@ def compare(
     if any(path.exists() and "/" in str(path) for path in paths):
         raise ValueError(f"{first} and {second} are not of one kind: give two methods, or two results that exist")
     folder = results or newest()
-    found = versus(read(folder), first, second, metric, "bs" if test == "bootstrap" else "ar")
+    found = versus(read(folder), first, second, metric)
     display.comparison(console, folder, first, second, found)
 
 

@@ -172,7 +172,9 @@ class Ablation(Section):
     kind: Literal["drop_one", "keep_one"] = Field(description="remove one head, or all others of its module")
     seeds: Numbers | None = Field(None, description="null: the profile's")
     models: list[Name] | None = Field(None, min_length=1, max_length=100, description="keys of `models`; null: all")
-    samples: int = Field(1000, ge=1, le=10**6, description="resamples of the paired test")
+    samples: int = Field(
+        1000, ge=1, le=10**6, description="swaps that the paired test draws where more than 16 segments differ"
+    )
 
 
 class Tuning(Section):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from headprune.analysis.study import REFERENCE
+from headprune.analysis.study import competes, missed
 from headprune.analysis.tables import (
     LINE,
     UNPRUNED,
@@ -24,7 +24,6 @@ from headprune.analysis.tables import (
     outcomes,
     quality_of,
     seed_values,
-    split_arm,
 )
 from headprune.report.sources import Sources
 from headprune.statistics import Estimate
@@ -69,7 +68,7 @@ class ReportOverview:
 
 
 def overview(results: Results, group: tuple[str, ...]) -> ReportOverview:
-    """Counts and best lines. As in the results table, treated masks and means over more than K heads do not compete.
+    """Counts and best lines, among the lines that compete in the results table, too.
 
     :returns: the numbers of one (profile, track, dataset, model)
     """
@@ -93,13 +92,12 @@ def overview(results: Results, group: tuple[str, ...]) -> ReportOverview:
 
 def _best(runs: pd.DataFrame, quality: Quality, unpruned: Estimate) -> list[Best]:
     values = seed_values(by_seed(runs, quality))
-    heads = runs[runs["status"] == "ok"].groupby([*LINE, "budget"])["heads_kept"].mean().to_dict()
-    found = []
-    for budget in sorted({budget for (line, budget) in values if line != REFERENCE}, reverse=True):
+    off, found = missed(runs), []
+    for budget in sorted({budget for (line, budget) in values if competes(line)}, reverse=True):
         rivals = {
             line: quality.estimate(list(own.values()))
             for (line, at), own in values.items()
-            if at == budget and line != REFERENCE and not split_arm(line[1])[1] and heads[(*line, at)] <= budget
+            if at == budget and competes(line) and (line, at) not in off
         }
         if rivals:
             line = max(rivals, key=lambda one: quality.sign * rivals[one].value)
@@ -118,8 +116,12 @@ def interval(estimate: Estimate, quality: Quality) -> str:
     """`15.46 [14.10, 16.82]`; without bounds below three seeds; a dash without a value."""
     if not np.isfinite(estimate.value):
         return "–"
-    bounds = f" [{quality.text(estimate.low)}, {quality.text(estimate.high)}]" if estimate.n >= LEAST else ""
+    bounds = f" [{quality.text(estimate.low)}, {quality.text(estimate.high)}]" if _has_interval(estimate) else ""
     return f"{quality.text(estimate.value)}{bounds}".replace("-", "−")
+
+
+def _has_interval(estimate: Estimate) -> bool:
+    return estimate.n >= LEAST and estimate.has_interval
 
 
 def percent(share: float) -> str:

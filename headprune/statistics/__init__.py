@@ -1,10 +1,10 @@
 """Statistics of result tables: pure functions of numbers, thin over scipy, statsmodels and sacrebleu."""
 
 from headprune.statistics.base import Estimate
+from headprune.statistics.blocks import iqm
 from headprune.statistics.frontiers import hypervolume, pareto_front
 from headprune.statistics.multiple import Family, holm
 from headprune.statistics.paired import PairedComparison, approximate_randomization, paired_bootstrap
-from headprune.statistics.seeds import iqm
 
 __all__ = [
     "Estimate",

@@ -1,6 +1,7 @@
 """Quality against cost: Pareto fronts as steps, their volume, and curves over budgets, with intervals over seeds.
 
-Cost is better when lower, quality when higher. Points with a NaN in either are missing, and on no front.
+Cost is better when lower, quality when higher. A front takes points that are known: the caller leaves out what is not
+and says how many. Over seeds, a NaN is a seed that lacks the point.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, Estimate, percentiles
+from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, Estimate, finite, percentiles
+
+Measure = Callable[[Array, Array], ArrayLike]
 
 
 def pareto_front(cost: ArrayLike, quality: ArrayLike) -> list[int]:
@@ -19,14 +22,13 @@ def pareto_front(cost: ArrayLike, quality: ArrayLike) -> list[int]:
 
     A point dominates another when it costs no more and is no worse, and is better in one of the two.
 
-    :returns: places in the arrays; a point with a NaN is on no front
-    :raises ValueError: arrays of different lengths.
+    :returns: places in the arrays
+    :raises ValueError: arrays of different lengths, or a point that is not finite.
     """
-    costs, qualities = _points(cost, quality)
-    known = np.flatnonzero(~(np.isnan(costs) | np.isnan(qualities)))
+    costs, qualities = _points(finite(cost, "costs"), finite(quality, "qualities"))
     front: list[int] = []
     best = (np.nan, -np.inf)  # cost and quality of the last point taken
-    for i in known[np.lexsort((known, -qualities[known], costs[known]))].tolist():
+    for i in np.lexsort((-qualities, costs)).tolist():
         if qualities[i] > best[1] or (costs[i], qualities[i]) == best:
             front.append(i)
             best = (costs[i], qualities[i])
@@ -39,6 +41,7 @@ def attained(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> Array:
     :param cost: (points,), likewise `quality`
     :param at: costs, of any shape
     :returns: qualities, of the shape of `at`
+    :raises ValueError: a point that is not finite.
     """
     front = pareto_front(cost, quality)
     costs, qualities = (np.asarray(x, dtype=np.float64)[front] for x in (cost, quality))
@@ -51,7 +54,7 @@ def hypervolume(cost: ArrayLike, quality: ArrayLike, reference: tuple[float, flo
 
     :param reference: (highest cost, lowest quality) that count; points beyond contribute what lies within, or nothing
     :returns: in units of cost times quality
-    :raises ValueError: a reference that is not finite.
+    :raises ValueError: a reference, or a point, that is not finite.
     """
     if not np.isfinite(reference).all():
         raise ValueError(f"reference {reference} is not finite")
@@ -89,7 +92,7 @@ def front_band(
     :returns: the steps and their percentile band, (places,) each
     """
     places = np.asarray(at, dtype=np.float64)
-    value, drawn, n = _over_seeds(cost, quality, lambda c, q: attained(c, q, places), samples, seed)
+    value, drawn, n = _over_seeds(cost, quality, _of_known(lambda c, q: attained(c, q, places)), samples, seed)
     if n < 2:
         nothing = np.full(places.shape, np.nan)
         return Band(places, value, nothing, nothing, n)
@@ -105,8 +108,9 @@ def front_membership(cost: ArrayLike, quality: ArrayLike, samples: int = RESAMPL
     """
 
     def on_front(costs: Array, qualities: Array) -> Array:
+        known = np.flatnonzero(~np.isnan(costs + qualities))
         found = np.zeros(len(costs))
-        found[pareto_front(costs, qualities)] = 1
+        found[known[pareto_front(costs[known], qualities[known])]] = 1
         return found
 
     _, drawn, n = _over_seeds(cost, quality, on_front, samples, seed)
@@ -122,7 +126,7 @@ def hypervolume_interval(
     seed: int = SEED,
 ) -> Estimate:
     """Hypervolume of the front through the means over seeds with its bootstrap interval; parameters of `front_band`."""
-    value, drawn, n = _over_seeds(cost, quality, lambda c, q: hypervolume(c, q, reference), samples, seed)
+    value, drawn, n = _over_seeds(cost, quality, _of_known(lambda c, q: hypervolume(c, q, reference)), samples, seed)
     low, high = percentiles(drawn, level) if n > 1 else (float("nan"), float("nan"))
     return Estimate(float(value), low, high, n)
 
@@ -192,6 +196,16 @@ def _points(cost: ArrayLike, quality: ArrayLike) -> tuple[Array, Array]:
     return costs, qualities
 
 
+def _of_known(measure: Measure) -> Measure:
+    """The measure of the points that a draw of seeds has."""
+
+    def measured(costs: Array, qualities: Array) -> ArrayLike:
+        known = ~np.isnan(costs + qualities)
+        return measure(costs[known], qualities[known])
+
+    return measured
+
+
 def _curve(budgets: ArrayLike, quality: ArrayLike) -> tuple[Array, Array]:
     """The points that are not missing, by rising budget."""
     x, y = _points(budgets, quality)
@@ -216,7 +230,7 @@ def _curve_interval(
 
 
 def _over_seeds(
-    cost: ArrayLike, quality: ArrayLike, measure: Callable[[Array, Array], ArrayLike], samples: int, seed: int
+    cost: ArrayLike, quality: ArrayLike, measure: Measure, samples: int, seed: int
 ) -> tuple[Array, Array, int]:
     """A measure of the mean points, the same of `samples` draws of seeds, and the number of seeds with any point.
 

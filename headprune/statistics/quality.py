@@ -1,7 +1,7 @@
 """The metrics that stand for quality: name, direction, and the scale on which values are averaged and told apart.
 
 Nothing else knows that perplexities are averaged by their logarithm, so that means are geometric, differences are nats
-per token and shares are ratios: tables, comparisons, fronts, claims and figures ask here.
+per token and shares are ratios of logarithms: tables, comparisons, fronts, claims and figures ask here.
 """
 
 from __future__ import annotations
@@ -98,13 +98,19 @@ class Quality:
         return f"{value:.{self.digits}f}"
 
     def is_noise(self, value: float, unpruned: float) -> bool:
-        """True if a model of this value says nothing: less than a tenth of the unpruned quality, or than the floor."""
+        """True if a model of this value says nothing: less than a tenth of the unpruned quality, or than the floor.
+
+        Of perplexities, of ten times the unpruned one: a tenth of the probability per token.
+        """
         below = self.floor is not None and self.sign * value < self.sign * self.floor
-        return bool(below or self.share(value, unpruned) < NOISE)
+        return bool(below or relative(value, unpruned, self.higher_is_better) < NOISE)
 
     def share(self, value: float, unpruned: float) -> float:
         """The share that is left of the unpruned quality: the ratio of the two, less than 1 where the value is worse.
 
-        For perplexities it is the ratio of the probabilities per token.
+        For perplexities it is that of their logarithms, so of the bits that a text takes, in any tokens: 0.95 is a
+        text that takes 5 % more.
         """
-        return float(relative(value, unpruned, self.higher_is_better))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            one, top = (np.log(x) if self.scale == "log" else x for x in (value, unpruned))
+        return float(relative(one, top, self.higher_is_better))

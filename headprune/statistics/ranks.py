@@ -12,6 +12,8 @@ from scipy import stats
 from headprune.statistics.base import Array, finite
 from headprune.statistics.seeds import ALPHA
 
+LEAST = 3  # blocks
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -33,14 +35,14 @@ def friedman(values: ArrayLike, methods: Sequence[Hashable], alpha: float = ALPH
 
     :param values: (blocks, methods), more is better, complete; ties get mean ranks
     :returns: mean ranks, best first, with the test and the critical difference
-    :raises ValueError: fewer than three methods or two blocks, a missing value, or names that do not fit.
+    :raises ValueError: fewer than three methods or three blocks, a missing value, or names that do not fit.
     """
     table = finite(values, "ranked values")
     if table.ndim != 2 or table.shape[1] != len(methods):
         raise ValueError(f"values of shape {table.shape} for {len(methods)} methods")
     blocks, k = table.shape
-    if k < 3 or blocks < 2:
-        raise ValueError(f"{k} methods in {blocks} blocks: Friedman's test needs three methods and two blocks")
+    if k < 3 or blocks < LEAST:
+        raise ValueError(f"{k} methods in {blocks} blocks: Friedman's test needs three methods and three blocks")
     ranks = stats.rankdata(-table, axis=1).mean(axis=0)
     order = np.argsort(ranks, kind="stable")
     if (table == table[:, :1]).all():  # nothing but ties: scipy would divide by zero

@@ -1,8 +1,11 @@
-"""Across seeds: what another training of the same method would give. The unit is the seed."""
+"""Across seeds: what another training of the same method would give. The unit is the seed.
+
+Averages over tasks and probabilities of improvement are in `headprune.statistics.blocks`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,79 +13,27 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, Estimate, finite, percentiles, resampled
+from headprune.statistics.base import LEVEL, SEED, Array, Estimate, finite
+from headprune.statistics.blocks import probability_of_improvement
 
 ALPHA = 0.05
 EXACT = 16  # up to so many seeds all 2^n sign flips are made
+ROUNDING = 1e-12  # relative to the largest value
 
 
 def mean(values: ArrayLike, level: float = LEVEL) -> Estimate:
-    """Mean with Student's t interval; one value has none, no value has no mean."""
+    """Mean with Student's t interval. One value has none, nor have values that are all equal; no value has no mean."""
     array = finite(values)
-    if array.size < 2:
+    if array.size < 2 or alike(array):
         return Estimate(float(array[0]) if array.size else float("nan"), float("nan"), float("nan"), array.size)
     centre = float(array.mean())
     half = float(stats.t.ppf((1 + level) / 2, array.size - 1) * stats.sem(array))
     return Estimate(centre, centre - half, centre + half, array.size)
 
 
-def iqm(values: ArrayLike) -> float:
-    """Interquartile mean: the mean of what is left without the lowest and the highest quarter (Agarwal et al. 2021).
-
-    As their library has it, scipy's trimmed mean of all values together: a quarter of n is rounded down.
-
-    :param values: of any shape
-    """
-    array = finite(values)
-    return float(stats.trim_mean(array, 0.25, axis=None)) if array.size else float("nan")
-
-
-def iqm_interval(
-    strata: Sequence[ArrayLike], level: float = LEVEL, samples: int = RESAMPLES, seed: int = SEED
-) -> Estimate:
-    """Interquartile mean over all strata with its stratified bootstrap interval.
-
-    :param strata: for every task (a budget, a track) the values of its seeds; seeds are drawn within their stratum
-    """
-    arrays = [finite(stratum) for stratum in strata if np.size(stratum)]
-    n = min((array.size for array in arrays), default=0)
-    value = iqm(np.concatenate(arrays)) if arrays else float("nan")
-    if n < 2:
-        return Estimate(value, float("nan"), float("nan"), n)
-    drawn = np.concatenate(resampled(arrays, samples, seed), axis=1)  # (samples, values)
-    return Estimate(value, *percentiles(stats.trim_mean(drawn, 0.25, axis=1), level), n)
-
-
-def probability_of_improvement(
-    system: Sequence[ArrayLike],
-    baseline: Sequence[ArrayLike],
-    level: float = LEVEL,
-    samples: int = RESAMPLES,
-    seed: int = SEED,
-) -> Estimate:
-    """Probability that a run of the system beats a run of the baseline, ties counting half, averaged over strata.
-
-    Agarwal et al. 2021: the Mann–Whitney statistic over n · m, with a stratified bootstrap interval.
-
-    :param system: for every task the values of its seeds, more is better
-    :param baseline: the same tasks
-    :raises ValueError: numbers of tasks that differ, or a task without values.
-    """
-    ours, theirs = [finite(x) for x in system], [finite(x) for x in baseline]
-    if len(ours) != len(theirs) or not ours or not all(x.size for x in (*ours, *theirs)):
-        raise ValueError(f"{len(ours)} tasks against {len(theirs)}: every task needs values of both")
-    value = float(np.mean([stats.mannwhitneyu(x, y).statistic / (x.size * y.size) for x, y in _pairs(ours, theirs)]))
-    n = min(x.size for x in (*ours, *theirs))
-    if n < 2:
-        return Estimate(value, float("nan"), float("nan"), n)
-    draws = resampled([*ours, *theirs], samples, seed)
-    drawn = zip(draws[: len(ours)], draws[len(ours) :], strict=True)
-    wins = [(np.sign(x[:, :, None] - y[:, None, :]).mean(axis=(1, 2)) + 1) / 2 for x, y in drawn]
-    return Estimate(value, *percentiles(np.mean(wins, axis=0), level), n)
-
-
-def _pairs(ours: list[Array], theirs: list[Array]) -> list[tuple[Array, Array]]:
-    return list(zip(ours, theirs, strict=True))
+def alike(values: Array) -> bool:
+    """True where values differ by rounding alone: what varies in no seed has no spread to judge a difference by."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
 
 
 def sign_flip(differences: ArrayLike, samples: int = 99_999, seed: int = SEED) -> float:
@@ -101,6 +52,26 @@ def sign_flip(differences: ArrayLike, samples: int = 99_999, seed: int = SEED) -
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
+
+
+def student(differences: ArrayLike) -> float:
+    """Two-sided p of Student's t test of paired differences, by scipy.
+
+    Fewer than two differences: p = 1. Differences that are all equal have no spread: 1 where they are zero, else 0.
+    """
+    array = finite(differences)
+    if array.size < 2 or not array.any():
+        return 1.0
+    return 0.0 if alike(array) else float(stats.ttest_1samp(array, 0).pvalue)
+
+
+def paired_p(differences: ArrayLike) -> float:
+    """Two-sided p of paired differences: the larger of the sign-flip test's and Student's.
+
+    It holds its level where either does: for symmetric differences and for normal ones. And no difference is called
+    significant whose t interval holds zero.
+    """
+    return max(sign_flip(differences), student(differences))
 
 
 def wilcoxon(differences: ArrayLike) -> float:
@@ -136,7 +107,7 @@ class Across:
     """Two methods across the seeds that both have; more is better."""
 
     difference: Estimate  # of system − baseline, t interval
-    p_value: float  # sign flip
+    p_value: float  # of `paired_p`
     wilcoxon: float
     p_floor: float
     improvement: Estimate  # probability that a run of the system beats one of the baseline
@@ -144,20 +115,22 @@ class Across:
     left_out: tuple[Any, ...]  # seeds that one of the two lacks
 
 
-def across(system: Mapping[Any, float], baseline: Mapping[Any, float], level: float = LEVEL) -> Across:
+def across(system: Mapping[Any, ArrayLike], baseline: Mapping[Any, ArrayLike], level: float = LEVEL) -> Across:
     """Compares values paired by seed; seeds that one of the two lacks are left out and named.
 
+    :param system: by seed a value, or those of several runs, which are averaged but where runs are counted
     :returns: the difference system − baseline with its tests, p-values two-sided
     """
     seeds = tuple(sorted(set(system) & set(baseline), key=str))
-    ours, theirs = (np.array([values[seed] for seed in seeds], dtype=np.float64) for values in (system, baseline))
+    runs = [[np.atleast_1d(values[seed]) for seed in seeds] for values in (system, baseline)]
+    ours, theirs = (np.array([own.mean() for own in side], dtype=np.float64) for side in runs)
     none = Estimate(float("nan"), float("nan"), float("nan"), 0)
     return Across(
         difference=mean(ours - theirs, level),
-        p_value=sign_flip(ours - theirs),
+        p_value=paired_p(ours - theirs),
         wilcoxon=wilcoxon(ours - theirs),
         p_floor=floor(len(seeds)),
-        improvement=probability_of_improvement([ours], [theirs], level) if seeds else none,
+        improvement=probability_of_improvement([runs[0]], [runs[1]], level) if seeds else none,
         seeds=seeds,
         left_out=tuple(sorted(set(system) ^ set(baseline), key=str)),
     )

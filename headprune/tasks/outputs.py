@@ -15,8 +15,6 @@ from headprune.results import outputs
 from headprune.statistics.paired import PairedComparison, paired_means
 from headprune.statistics.quality import Quality
 
-MEAN_SAMPLES = 1999  # permutations of per-segment values
-
 
 @dataclass(frozen=True)
 class OutputSource:
@@ -67,12 +65,10 @@ class Outputs(ABC):
         """The part of a cell's outputs that `compare` needs."""
 
     @abstractmethod
-    def compare(
-        self, baseline: Sequence[Any], system: Sequence[Any], metric: str, test: Literal["bs", "ar"]
-    ) -> PairedComparison:
-        """A paired test of two systems by what was read of them, once for every seed.
+    def compare(self, baseline: Sequence[Any], system: Sequence[Any], metric: str, draws: int) -> PairedComparison:
+        """Approximate randomisation of two systems by what was read of them, once for every seed.
 
-        :param test: where there is a choice, `bs`: paired bootstrap; `ar`: approximate randomisation
+        :param draws: swaps to draw where not all are made
         :returns: system against baseline; a positive difference is better
         :raises ValueError: they are not of the same segments.
         """
@@ -113,12 +109,9 @@ class MeansOfSegments(Outputs):
     def read(self, source: OutputSource, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Values, of which more is better, and sizes of the segments in their order: (segments,) each."""
 
-    def compare(
-        self, baseline: Sequence[Any], system: Sequence[Any], metric: str, test: Literal["bs", "ar"]
-    ) -> PairedComparison:
-        """Tests by permutation, whatever `test` says."""
+    def compare(self, baseline: Sequence[Any], system: Sequence[Any], metric: str, draws: int) -> PairedComparison:
         sizes = [read[1] for read in (*system, *baseline)]
         if any(not np.array_equal(size, sizes[0]) for size in sizes[1:]):
             raise ValueError("the segments differ in their numbers of tokens")
         first, second = ([read[0] for read in side] for side in (baseline, system))
-        return paired_means(first, second, sizes[0], samples=MEAN_SAMPLES)
+        return paired_means(first, second, sizes[0], samples=draws)

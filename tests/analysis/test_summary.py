@@ -50,6 +50,38 @@ def test_ranks_over_budgets(values: dict, write: Callable) -> None:
     assert (found.p_value, found.blocks) == (pytest.approx(expected.p_value), 3)
 
 
+def test_what_is_ranked(values: dict, write: Callable) -> None:
+    """Neither treated masks nor the unpruned model that trained on, nor what misses K by two heads with one seed."""
+    more = {("a", "+ft", k, s): 99.0 for k in BUDGETS for s in SEEDS}
+    more |= {("unpruned", "+ft", N_HEADS, s): 99.0 for s in SEEDS} | {
+        ("l0", "", k, s): 99.0 for k in BUDGETS for s in SEEDS
+    }
+    rows = rows_of(values | more)
+    for row in rows:
+        if (row["method"], row["budget"], row["seed"]) == ("l0", 6, 2):
+            row["heads_kept"] = 8
+    table = summarise(read(write(rows))).set_index(["method", "arm"])
+    assert sorted(table.index[table["mean_rank"].notna()]) == [("a", ""), ("b", ""), ("random", "")]
+    assert table.index[~table["competes"]].tolist() == [("a", "+ft"), ("l0", ""), ("unpruned+ft", "")]
+    for row in rows:
+        if row["method"] == "l0" and row["heads_kept"] == 8:
+            row["heads_kept"] = 7
+    assert summarise(read(write(rows, name="near"))).set_index("method").loc["l0", "mean_rank"] == 1
+
+
+def test_two_seeds_are_not_ranked(values: dict, write: Callable) -> None:
+    two = {key: value for key, value in values.items() if key[3] < 3}
+    results = read(write(rows_of(two)))
+    assert ranking([Study(results, results.groups()[0])]) is None
+
+
+def test_runs_beat_runs(values: dict, write: Callable) -> None:
+    """Two draws of random a seed, 1 and 30: their means, 15.5, lose against 16 always, the draws half of the time."""
+    mine = {("unpruned", "", N_HEADS, s): 20.0 for s in SEEDS} | {("a", "", 6, s): 16.0 for s in SEEDS}
+    mine |= {("random", f"draw{d}", 6, s): value for s in SEEDS for d, value in ((1, 1.0), (2, 30.0))}
+    assert summarise(read(write(rows_of(mine)))).set_index("method").loc["a", "beats_random"] == 0.5
+
+
 def test_a_line_that_lacks_a_block_is_not_ranked(values: dict, write: Callable) -> None:
     values |= {("short", "", 3, s): 1.0 for s in SEEDS}
     table = summarise(read(write(rows_of(values)))).set_index("method")

@@ -24,7 +24,7 @@ from headprune.analysis.tables import ResultsError, read
 from headprune.analysis.versus import newest, versus
 from headprune.cli.commands import app
 from headprune.results import schema
-from headprune.statistics import approximate_randomization, paired, paired_bootstrap
+from headprune.statistics import approximate_randomization
 
 SEEDS = range(1, 7)
 LINES = [f"a small house number {i} stands near the old town" for i in range(30)]
@@ -86,8 +86,7 @@ def test_wrong_metric_and_methods_that_never_meet(write: Callable) -> None:
         versus(folder, "dsp.joint", "obs")
 
 
-def test_outputs_by_either_test_and_metric(write: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paired, "SAMPLES", {"bs": 100, "ar": 100})
+def test_outputs_by_either_metric(write: Callable) -> None:
     values = {(m, a, 4, 1): 10.0 for m, a in (("dsp", "joint"), ("magnitude", ""))}
     folder = write(rows_of(values) + rows_of(values, metric="chrf"))
     (folder / "data/help/raw").mkdir(parents=True)
@@ -97,12 +96,11 @@ def test_outputs_by_either_test_and_metric(write: Callable, monkeypatch: pytest.
     write_hypotheses(folder, "dsp", "joint", 4, 1, ours)
     write_hypotheses(folder, "magnitude", "", 4, 1, theirs)
     for metric in ("bleu", "chrf"):
-        for test, expected in (("bs", paired_bootstrap), ("ar", approximate_randomization)):
-            (found,) = versus(read(folder), "dsp.joint", "magnitude", metric, test)
-            own = expected(theirs, ours, LINES, metric, 100)
-            assert found.table.loc[0, "p_outputs"] == own.p_value
-            assert found.table.loc[0, "outputs_improvement"] == pytest.approx(own.difference, abs=1e-12)
-    text = printed("dsp.joint", "magnitude", "--results", str(folder), "--test", "randomisation")
+        (found,) = versus(read(folder), "dsp.joint", "magnitude", metric)
+        own = approximate_randomization(theirs, ours, LINES, metric)
+        assert found.table.loc[0, "p_outputs"] == own.p_value
+        assert found.table.loc[0, "outputs_improvement"] == pytest.approx(own.difference, abs=1e-12)
+    text = printed("dsp.joint", "magnitude", "--results", str(folder))
     assert "same outputs: approximate randomisation" in text
     assert "30 25 1 " in text  # every sixth is left as it is by both
 

@@ -97,7 +97,7 @@ def test_nothing_is_pruned(script, tmp_path: Path) -> None:
         edit(folder, lambda found: found[found["method"] == "unpruned"], table)
     assert draw_all(script, folder, tmp_path) == [0] * len(NAMES)
     assert "unpruned" in (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert "too few methods" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "no ranks: Friedman" in (tmp_path / "summary.md").read_text(encoding="utf-8")
 
 
 def test_all_methods_equally_good(script, tmp_path: Path) -> None:

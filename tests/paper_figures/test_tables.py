@@ -65,9 +65,9 @@ def test_signs_of_latex(script) -> None:
 def test_captions_say_test_n_correction_and_data(drawn: Path, results: Path, script) -> None:
     digest = script("common").read(results).digest
     for name, words in (
-        ("comparisons", ("sign-flip permutation", "n seeds", "Holm within the families", "random at the same K (")),
+        ("comparisons", ("exact sign-flip test", "n seeds", "Holm within the families", "random at the same K (")),
         ("claims", ("Student's t over n seeds", "not corrected over claims")),
-        ("summary", ("bootstrap intervals", "Friedman χ²", "Nemenyi")),
+        ("summary", ("bootstrap intervals", "no ranks", "three seeds")),
         ("normalised", ("Fieller's interval at 95 %", "points are flagged", "n seeds")),
         ("frontiers", ("bootstrap band", "seeds drawn as blocks", "Hypervolume")),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from found import Found, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,13 +25,12 @@ POINTS = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, m
 
 
 def clouds(number: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Clouds on a coarse grid, so that many points tie, with missing values."""
+    """Clouds on a coarse grid, so that many points tie."""
     rng = np.random.default_rng(5)
     found = []
     for _ in range(number):
         n = int(rng.integers(1, 20))
         cost, quality = rng.integers(0, 7, (2, n)).astype(float)
-        cost[rng.random(n) < 0.1], quality[rng.random(n) < 0.1] = NAN, NAN
         found.append((cost, quality))
     return found
 
@@ -46,8 +46,7 @@ def dominated(cost: np.ndarray, quality: np.ndarray, i: int) -> bool:
 
 def test_front_equals_brute_force() -> None:
     for cost, quality in CLOUDS:
-        known = [i for i in range(len(cost)) if not np.isnan(cost[i] + quality[i])]
-        expected = {i for i in known if not dominated(cost[known], quality[known], known.index(i))}
+        expected = {i for i in range(len(cost)) if not dominated(cost, quality, i)}
         front = pareto_front(cost, quality)
         assert set(front) == expected
         assert list(cost[front]) == sorted(cost[front])
@@ -58,11 +57,7 @@ def test_hypervolume_equals_counting_squares() -> None:
     """Whole coordinates: the unit squares below and to the right of some point."""
     for cost, quality in CLOUDS:
         squares = {
-            (x, y)
-            for c, q in zip(cost, quality, strict=True)
-            if not np.isnan(c + q)
-            for x in range(int(c), 6)
-            for y in range(1, int(q))
+            (x, y) for c, q in zip(cost, quality, strict=True) for x in range(int(c), 6) for y in range(1, int(q))
         }
         assert hypervolume(cost, quality, (6, 1)) == len(squares)
 
@@ -79,11 +74,21 @@ def test_a_point_more_never_shrinks_the_volume(points: list[tuple[int, int]], ex
 def test_front_by_hand() -> None:
     assert pareto_front([3, 1, 2, 3], [9, 5, 5, 9]) == [1, 0, 3]
     assert pareto_front([], []) == []
-    assert pareto_front([NAN], [1]) == []
     with pytest.raises(ValueError, match="are no points"):
         pareto_front([1, 2], [1])
     with pytest.raises(ValueError, match="not finite"):
         hypervolume([1], [1], (NAN, 0))
+
+
+@rows(
+    Found("a quality that is NaN", [0], "1 that are not finite", "nobody was told that a point was left out", (1, NAN)),
+    Found("an infinite cost", [0, 1], "1 that are not finite", "no model costs that", (np.inf, 9)),
+)
+def test_points_of_a_front_are_known(found: Found) -> None:
+    cost, quality = zip((2, 5), found.case, strict=True)
+    for measure in (pareto_front, lambda c, q: attained(c, q, [1]), lambda c, q: hypervolume(c, q, (9, 0))):
+        with pytest.raises(ValueError, match=found.right):
+            measure(cost, quality)
 
 
 def test_steps() -> None:
@@ -91,10 +96,7 @@ def test_steps() -> None:
     np.testing.assert_array_equal(attained(cost, quality, [1, 2, 3.9, 4, 100]), [NAN, 10, 10, 12, 12])
     for costs, qualities in CLOUDS[:100]:
         at = np.arange(-1, 8)
-        expected = [
-            max((q for c, q in zip(costs, qualities, strict=True) if c <= place and not np.isnan(q)), default=NAN)
-            for place in at
-        ]
+        expected = [max((q for c, q in zip(costs, qualities, strict=True) if c <= place), default=NAN) for place in at]
         np.testing.assert_array_equal(attained(costs, qualities, at), expected)
 
 

@@ -60,7 +60,9 @@ def test_what_is_linear_stays_as_it_is() -> None:
     assert np.isnan(BLEU.mean([]))
     assert (BLEU.scale, BLEU.unit, BLEU.difference_digits) == ("linear", "BLEU", 2)
     assert (PERPLEXITY.scale, PERPLEXITY.unit, PERPLEXITY.difference_digits) == ("log", "nats per token", 3)
-    assert (BLEU.share(10, 20), PERPLEXITY.share(200, 100)) == (0.5, 0.5)
+    assert BLEU.share(10, 20) == 0.5
+    assert PERPLEXITY.share(10_000, 100) == pytest.approx(0.5)  # a text takes twice the bits, whatever the tokens
+    assert np.isnan(PERPLEXITY.share(1.0, 100))
 
 
 @rows(Found("two runs at 4.59 and 8.15", "6.37 ± 22.60", (0.0, 28.99), "BLEU is not negative", [4.59, 8.15]))

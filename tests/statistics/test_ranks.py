@@ -97,7 +97,7 @@ def test_nothing_but_ties() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [((5, 2), "three methods"), ((1, 4), "two blocks")],
+    [((5, 2), "three methods"), ((2, 4), "three blocks")],
 )
 def test_too_little_to_rank(shape: tuple[int, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

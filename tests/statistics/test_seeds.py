@@ -6,21 +6,14 @@ import itertools
 
 import numpy as np
 import pytest
+from found import Found, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from headprune.statistics import iqm
-from headprune.statistics.seeds import (
-    across,
-    floor,
-    iqm_interval,
-    mean,
-    probability_of_improvement,
-    sign_flip,
-    verdict,
-    wilcoxon,
-)
+from headprune.statistics.blocks import iqm_interval, probability_of_improvement
+from headprune.statistics.seeds import across, floor, mean, paired_p, sign_flip, student, verdict, wilcoxon
 
 NUMBERS = st.floats(-100, 100, allow_nan=False).map(lambda x: round(x, 3))
 
@@ -145,12 +138,60 @@ def test_coverage_of_the_t_interval() -> None:
     assert found == pytest.approx(0.95, abs=2.6 * np.sqrt(0.95 * 0.05 / 2000))
 
 
-def test_coverage_of_the_stratified_bootstrap() -> None:
-    """Ten seeds on six budgets: the bootstrap is a little narrow with so few, and no narrower than 90 %."""
+def test_coverage_of_the_bootstrap_of_blocks() -> None:
+    """Ten seeds that are good or bad at all six budgets: a percentile interval of ten seeds holds 90 %, P(|t₉| < 1.86).
+
+    Within 2.6 standard errors. Seeds drawn for every budget apart would hold half.
+    """
     rng = np.random.default_rng(3)
     centres = np.arange(6.0)[:, None]
-    found = [iqm_interval(list(centres + rng.normal(0, 1, (6, 10))), samples=300) for _ in range(300)]
-    assert 0.90 <= covered(found, 2.5) <= 0.99
+    tables = [centres + rng.normal(0, 1, (1, 10)) + rng.normal(0, 0.2, (6, 10)) for _ in range(300)]
+    found = covered([iqm_interval(list(table), samples=300) for table in tables], 2.5)
+    assert found == pytest.approx(0.90, abs=2.6 * np.sqrt(0.9 * 0.1 / 300))
+    own = np.arange(6)[None, :, None]
+    apart = [table[own, rng.integers(10, size=(300, 6, 10))].reshape(300, -1) for table in tables]
+    ends = [np.quantile(stats.trim_mean(drawn, 0.25, axis=1), [0.025, 0.975]) for drawn in apart]
+    assert np.mean([low <= 2.5 <= high for low, high in ends]) < 0.65
+
+
+def test_a_seed_that_lacks_a_task_is_left_out_there() -> None:
+    nan = float("nan")
+    found = iqm_interval([[1.0, nan, 1.0], [5.0, 5.0]])
+    assert (found.value, found.n) == (3, 2)
+    assert 1 <= found.low <= found.value <= found.high <= 5
+    wins = probability_of_improvement([[1, 5], [3]], [[2, 2], [4]])
+    assert (wins.value, wins.n) == (0.25, 1)
+
+
+def test_runs_are_counted_where_a_seed_has_several() -> None:
+    """Means of the draws 1 and 9 beat 4 and 4; of the eight pairs of runs half do. One seed's draws are one block."""
+    found = probability_of_improvement([[[1, 9], [1, 9]]], [[4, 4]])
+    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
+    compared = across({1: [1, 9], 2: [1, 9]}, {1: 4, 2: 4})
+    assert (compared.improvement.value, compared.difference.value) == (0.5, 1)
+
+
+@rows(Found("three seeds with −0.75 each", "[−0.75, −0.75] at 95 %", True, "no spread, no interval", [-0.75] * 3))
+def test_equal_values_have_no_interval(found: Found) -> None:
+    estimate = mean(found.case)
+    assert (estimate.value, estimate.n, not estimate.has_interval) == (-0.75, 3, found.right)
+    assert not mean([0.1 + 0.2, 0.3]).has_interval  # but for rounding
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(NUMBERS, min_size=2, max_size=9, unique=True))
+def test_p_across_seeds_is_the_larger_of_two(values: list[float]) -> None:
+    """scipy's t test and all flips; what is significant has a t interval without zero, and p its floor."""
+    p_value, interval = paired_p(values), mean(values)
+    expected = max(all_flips(np.array(values)), stats.ttest_1samp(values, 0).pvalue)
+    assert p_value == pytest.approx(expected, abs=1e-9)
+    assert p_value >= floor(len(values)) - 1e-12
+    assert p_value > 0.05 or not interval.low < 0 < interval.high
+
+
+def test_no_spread_leaves_the_flips_to_decide() -> None:
+    assert (student([2.0, 2.0, 2.0]), paired_p([2.0] * 6)) == (0, floor(6))
+    assert student([0.0, 0.0]) == student([3.0]) == 1
 
 
 def test_coverage_of_the_probability_of_improvement() -> None:

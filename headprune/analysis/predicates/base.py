@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from scipy import stats
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from headprune.analysis.evidence import BySeed, Evidence
 from headprune.analysis.tables import line_of
+from headprune.analysis.verdicts import HELD, NOT_HELD, Decision, Direction, bounds, decide
 from headprune.statistics import Estimate
 from headprune.statistics.seeds import mean
 
@@ -29,7 +29,7 @@ class Comparison:
     """One comparison of a claim: the effect by seed, or why there is none.
 
     :param elsewhere: it is about methods that these results are not about
-    :param counted: the effect is a count of what is there, which needs no interval
+    :param settled: why other trainings would show the same, so that no seeds are needed; empty: they might not
     """
 
     what: str
@@ -37,61 +37,59 @@ class Comparison:
     missing: str = ""
     lost: int = 0  # cells without a result among those that it is about
     elsewhere: bool = False
-    counted: ClassVar[bool] = False
+    settled: str = ""
 
-    def estimate(self, level: float) -> Estimate:
-        return mean(list(self.effects.values()), level)
+    @property
+    def estimate(self) -> Estimate:
+        """The mean effect with its t interval over seeds."""
+        return mean(list(self.effects.values()))
 
 
 @dataclass(frozen=True)
 class Count(Comparison):
-    """A share of cells, each of which is right or wrong; its interval is Clopper and Pearson's."""
+    """A count of cells that a claim says something of without exception: there is nothing to estimate."""
 
     right: int = 0
     of: int = 0
 
-    def estimate(self, level: float) -> Estimate:
-        interval = stats.binomtest(self.right, self.of).proportion_ci(level, method="exact")
-        return Estimate(self.right / self.of, float(interval.low), float(interval.high), self.of)
-
-
-@dataclass(frozen=True)
-class Every(Count):
-    """A count of cells that a claim says something of without exception: there is nothing to estimate."""
-
-    counted: ClassVar[bool] = True
-
-    def estimate(self, level: float) -> Estimate:
+    @property
+    def estimate(self) -> Estimate:
         return Estimate(self.right / self.of, float("nan"), float("nan"), self.of)
 
 
 class Predicate(BaseModel):
-    """An effect that should lie `above` or `below` the margin."""
+    """An effect that should lie `above` or `below` the margin, or `within` it on either side of 0."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    direction: Literal["above", "below"] = "above"
+    direction: Direction = "above"
     margin: float = 0.0
 
     unit: ClassVar[str] = "share of the unpruned quality"
+
+    @model_validator(mode="after")
+    def _has_width(self) -> Self:
+        if self.direction == "within" and self.margin <= 0:
+            raise ValueError(f"margin {self.margin:g} leaves nothing to lie within; give one above 0")
+        return self
 
     def parts(self, evidence: Evidence) -> Iterator[Comparison]:
         """The comparisons, all of which must come out as claimed."""
         raise NotImplementedError
 
     def wanted(self) -> str:
-        return f"{'≥' if self.direction == 'above' else '≤'} {self.margin:g}"
+        """The place of the effect that is claimed, `≥ 0.5`."""
+        return f"{ {'above': '≥ ', 'below': '≤ ', 'within': '±'}[self.direction] }{self.margin:g}"
 
-    def decide(self, estimate: Estimate) -> bool | None:
-        """Return whether the interval lies on the right side of the margin; None where it holds the margin, or is none.
+    def room(self, value: float) -> float:
+        """The distance by which a value passes the bound that it passes least; negative where it misses it."""
+        return min(sign * (value - bound) for sign, bound in bounds(self.direction, self.margin))
 
-        One seed or one cell decides nothing, whatever interval it is given.
-        """
-        sign = 1 if self.direction == "above" else -1
-        if not estimate.has_interval or estimate.n < 2:
-            return None
-        low, high = sorted((sign * estimate.low, sign * estimate.high))
-        return True if low >= sign * self.margin else False if high < sign * self.margin else None
+    def decide(self, part: Comparison, parts: int) -> Decision:
+        """The verdict on one of so many comparisons; what is settled is decided by its value."""
+        if part.settled:
+            return Decision(HELD if self.room(part.estimate.value) >= 0 else NOT_HELD)
+        return decide(list(part.effects.values()), self.direction, self.margin, parts)
 
 
 class OfLines(Predicate):

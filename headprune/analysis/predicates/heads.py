@@ -11,7 +11,7 @@ from pydantic import Field
 from headprune.analysis.evidence import BySeed, Evidence
 from headprune.analysis.predicates.base import Comparison, OfLines, Predicate, Share, at
 from headprune.analysis.tables import line_of
-from headprune.statistics.paired import LEAST
+from headprune.statistics.randomisation import least_p
 
 ALONE = "of kind keep_one of a model with some quality"
 
@@ -97,8 +97,8 @@ class OneHeadOf(Predicate):
 class DropOne(Predicate):
     """The share of heads without which quality is not significantly lower.
 
-    A test of outputs that differ in too few segments shows no loss. Where it is not known in how many they differ, what
-    is significant counts as a loss, which speaks against a claim that most heads can go.
+    No p counts as smaller than the segments that differ allow, whatever test gave it. Where it is not known in how many
+    they differ, what is significant counts as a loss, which speaks against a claim that most heads can go.
     """
 
     predicate: Literal["drop_one"]
@@ -109,8 +109,9 @@ class DropOne(Predicate):
         table = evidence.ablations
         table = table[table["kind"] == "drop_one"]
         sign = evidence.study.quality.sign
-        decided = table["segments_differing"].fillna(LEAST) >= LEAST
-        lower = decided & (table["p_value"] < self.alpha) & (sign * table["value"] < sign * table["unpruned"])
+        least = table["segments_differing"].astype(float).map(least_p).fillna(0)
+        p_value = table["p_value"].clip(lower=least)
+        lower = (p_value < self.alpha) & (sign * table["value"] < sign * table["unpruned"])
         effects = {int(str(s)): float(1 - own.mean()) for s, own in lower.groupby(table["seed"])}
         yield Comparison("heads that can go alone", effects, "" if effects else "no ablations of kind drop_one")
 

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from headprune.analysis.evidence import BySeed, Evidence
-from headprune.analysis.predicates.base import Comparison, Count, Every, Label, OfLines, at
+from headprune.analysis.predicates.base import Comparison, Count, Label, OfLines, at
 from headprune.analysis.tables import line_of
+from headprune.analysis.verdicts import HELD, NOT_HELD, UNDECIDED, Decision, Direction
 from headprune.naming import unknown
 from headprune.results.vocabulary import COMMON
-from headprune.statistics import Estimate
+from headprune.statistics.seeds import alike
 
 COSTS = tuple(sorted(set(COMMON) - {"perplexity"}))
 SPEEDS = ("throughput",)  # more is better
+FIXED = ("parameters", "parameters_non_embedding")  # by the number of heads, whichever a training keeps
 
 
 class Compare(OfLines):
-    """Quality of systems less that of baselines, at the same budgets."""
+    """Quality of systems less that of baselines, at the same budgets, in shares of the unpruned quality.
+
+    All seeds are divided by one number, their mean unpruned quality, so that a single budget with margin 0 has the p of
+    the same comparison elsewhere.
+    """
 
     predicate: Literal["compare"]
     baselines: list[Label] = Field(min_length=1)
@@ -30,8 +37,7 @@ class Compare(OfLines):
             for baseline in self.baselines:
 
                 def difference(k: int, system: str = system, baseline: str = baseline) -> BySeed:
-                    ours, theirs = (evidence.quality(line_of(label), k) for label in (system, baseline))
-                    return {seed: ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))}
+                    return evidence.difference(line_of(system), line_of(baseline), k)
 
                 lacking = f"no seed has both {system} and {baseline}"
                 yield self.part(evidence, f"{system} − {baseline}", system, difference, lacking, (baseline,))
@@ -73,14 +79,20 @@ class Saving(OfLines):
                 sign = -1 if self.metric in SPEEDS else 1
                 return {seed: sign * (1 - share) for seed, share in shares.items()}
 
-            yield self.part(evidence, f"{self.metric} of {system}", system, saved, f"{system} has no {self.metric}")
+            part = self.part(evidence, f"{self.metric} of {system}", system, saved, f"{system} has no {self.metric}")
+            yield self.if_fixed(part)
+
+    def if_fixed(self, part: Comparison) -> Comparison:
+        """The comparison, settled where it is of a cost that no training changes."""
+        fixed = self.metric in FIXED and bool(part.effects) and alike(np.array(list(part.effects.values())))
+        return replace(part, settled="the same with every training") if fixed else part
 
 
 class Proportional(Saving):
     """The distance of savings from being proportional to the heads removed: 1 − R² of the line through the origin."""
 
     predicate: Literal["proportional"]  # type: ignore[assignment]
-    direction: Literal["above", "below"] = "below"
+    direction: Direction = "below"
     unit: ClassVar[str] = "1 − R²"
 
     def parts(self, evidence: Evidence) -> Iterator[Comparison]:
@@ -95,39 +107,42 @@ class Proportional(Saving):
             reason = "is not in the results" if absent else f"has no {self.metric} at three budgets"
             missing, lost = "" if effects else f"{system} {reason}", self.lost(evidence, system)
             what = f"{self.metric} of {system}{at(evidence.budgets(line, self.kept))}"
-            yield Comparison(what, effects, missing, lost, elsewhere=absent)
+            yield self.if_fixed(Comparison(what, effects, missing, lost, elsewhere=absent))
 
 
 class ExactCount(OfLines):
-    """The share of cells that keep exactly as many heads as were asked for."""
+    """The share of cells that keep exactly as many heads as were asked for.
+
+    With margin 1 it is about every cell, and settled by counting them: one exception is enough, one cell is not.
+    """
 
     predicate: Literal["exact_count"]
     margin: float = 1.0
     unit: ClassVar[str] = "share of cells"
 
-    @property
-    def without_exception(self) -> bool:
-        """True where the claim is one about every cell."""
-        return self.direction == "above" and self.margin == 1
-
     def parts(self, evidence: Evidence) -> Iterator[Comparison]:
-        kind = Every if self.without_exception else Count
         for system in self.systems:
             line = line_of(system)
-            exact = evidence.exact(line, self.kept)
+            by_seed = evidence.exact(line, self.kept)
+            exact = [cell for own in by_seed.values() for cell in own]
             absent = not evidence.budgets(line, (0, 1))
             missing = f"{system} is not in the results" if absent else "" if exact else f"{system} has no result"
             if exact and self.direction == "below" and evidence.trials(line) == 0:
                 missing = f"{system} does not search for K (trials: 0), so that its count says nothing of control"
             what = f"{system} keeps K heads{at(evidence.budgets(line, self.kept))}"
             lost = self.lost(evidence, system)
-            yield kind(what, {}, missing, lost, elsewhere=absent, right=sum(exact), of=len(exact))
+            if self.margin == 1:
+                counted = f"counted over {len(exact)} cell{'s' * (len(exact) != 1)}"
+                yield Count(what, {}, missing, lost, absent, counted, right=sum(exact), of=len(exact))
+            else:
+                shares = {seed: float(np.mean(own)) for seed, own in by_seed.items()}
+                yield Comparison(what, shares, missing, lost, absent)
 
-    def decide(self, estimate: Estimate) -> bool | None:
-        """A claim about every cell is settled by counting them: one exception is enough, one cell is not."""
-        if self.without_exception:
-            return False if estimate.value < 1 else True if estimate.n > 1 else None
-        return super().decide(estimate)
+    def decide(self, part: Comparison, parts: int) -> Decision:
+        if not isinstance(part, Count):
+            return super().decide(part, parts)
+        whole, claimed = part.right == part.of, self.direction == "above"
+        return Decision(UNDECIDED if whole and part.of == 1 else HELD if whole == claimed else NOT_HELD)
 
 
 def unexplained(points: Any) -> float:

@@ -112,10 +112,10 @@ def _tokenizer(language: str) -> Any:
 def bleu_against_first(
     hypotheses: Mapping[str, Sequence[str]], references: Sequence[str], samples: int
 ) -> dict[str, Paired]:
-    """BLEU of every system, with `headprune.statistics.paired_bootstrap` of it against the first.
+    """BLEU of every system, with `headprune.statistics.approximate_randomization` of it against the first.
 
     :param hypotheses: of every system, by name
-    :param samples: resamples of the segments
+    :param samples: swaps to draw where more segments differ than all swaps can be made of
     :returns: by name; p-values are two-sided
     """
     from headprune import statistics  # half a second of scipy and statsmodels, which most jobs never use
@@ -123,6 +123,6 @@ def bleu_against_first(
     (first, *others) = hypotheses
     found = {first: Paired(bleu(hypotheses[first], references).value, None)}
     for name in others:
-        test = statistics.paired_bootstrap(hypotheses[first], hypotheses[name], references, "bleu", samples)
+        test = statistics.approximate_randomization(hypotheses[first], hypotheses[name], references, "bleu", samples)
         found[name] = Paired(test.system, test.p_value, test.differing)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from headprune.evaluation.scores import Score
 from headprune.statistics.paired import PairedComparison, compare_statistics, segment_statistics
@@ -33,10 +33,8 @@ class Hypotheses(Outputs):
         references = source.lines("tgt")
         return segment_statistics(source.reader.texts(cell, source.split), references, metric)
 
-    def compare(
-        self, baseline: Sequence[Any], system: Sequence[Any], metric: str, test: Literal["bs", "ar"]
-    ) -> PairedComparison:
-        return compare_statistics(test, baseline, system, metric)
+    def compare(self, baseline: Sequence[Any], system: Sequence[Any], metric: str, draws: int) -> PairedComparison:
+        return compare_statistics(baseline, system, metric, draws)
 
     def shown(self, source: OutputSource, cell: str) -> list[str]:
         return source.reader.texts(cell, source.split)
