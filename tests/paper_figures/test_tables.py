@@ -66,7 +66,7 @@ def test_captions_say_test_n_correction_and_data(drawn: Path, results: Path, scr
     digest = script("common").read(results).digest
     for name, words in (
         ("comparisons", ("exact sign-flip test", "n seeds", "Holm within the families", "random at the same K (")),
-        ("claims", ("Student's t over n seeds", "not corrected over claims")),
+        ("claims", ("over n seeds", "Student's t interval at 95 %", "Not corrected over claims")),
         ("summary", ("bootstrap intervals", "no ranks", "three seeds")),
         ("normalised", ("Fieller's interval at 95 %", "points are flagged", "n seeds")),
         ("frontiers", ("bootstrap band", "seeds drawn as blocks", "Hypervolume")),
