@@ -40,7 +40,7 @@ def test_it_begins_at_the_mean_rises_and_stays_below_the_best(given_values: list
 
 
 def test_two_trials_by_hand() -> None:
-    """Values 0 and 1: one draw gives 1/2, two give 1 unless both are 0, 3/4."""
+    """One draw of 0 and 1 gives 1/2, two give 1 unless both are 0: 3/4."""
     assert expected_best([1.0, 0.0]).tolist() == [0.5, 0.75]
 
 

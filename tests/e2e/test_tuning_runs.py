@@ -81,18 +81,19 @@ def test_a_trial_more_runs_alone(tuned: Run, tmp_path: Path) -> None:
     """Trials that are there, and cells whose options stay, are not written again."""
     shutil.copytree(tuned.directory, tmp_path, dirs_exist_ok=True, copy_function=shutil.copy2)
     run, before = Run(tmp_path), choices(tuned)
-    trials, cells = written(run, "tuning/**/k*.json"), written(run, "cells/**/pruned.json")
+    trials, pruned = written(run, "tuning/**/k*.json"), written(run, "cells/**/pruned.json")
     run.snakemake("results/smoke/tuning.csv", config=TUNED | {"tuning": TUNED["tuning"] | {"trials": 3}})
     now = written(run, "tuning/**/k*.json")
     assert set(now) - set(trials) == {f"tuning/tiny/{label}/t2/k5-s101.json" for label in before}
     assert {name: now[name] for name in trials} == trials
     after = written(run, "cells/**/pruned.json")
-    for name in cells:
+    for name in pruned:
         label = name.split("/")[2]
         other = label in before and choices(run)[label]["options"] != before[label]["options"]
-        assert (after[name] != cells[name]) == other, name
-    costs = run.cells().set_index(["method", "arm", "metric"])["value"]
-    assert costs.loc[("dsp", "", "tuning_updates")].tolist() == [30.0]
+        assert (after[name] != pruned[name]) == other, name
+    cells = run.cells()
+    spent = cells[(cells["method"] == "dsp") & (cells["metric"] == "tuning_updates")]["value"]
+    assert spent.tolist() == [30.0]  # three trials of ten updates
 
 
 def test_garbage_for_test_references_changes_no_choice(tuned: Run, tmp_path: Path) -> None:

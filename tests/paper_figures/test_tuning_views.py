@@ -65,7 +65,7 @@ def curve(figure: Figure, panel: int, label: str) -> tuple[list[float], list[flo
 
 
 def test_a_curve_is_the_expected_lowest_loss(figure: Figure) -> None:
-    """Losses 4.0 and 3.5: the mean of one draw, and a quarter of the worse one after two."""
+    """One draw of 4.0 and 3.5 has their mean, two have the worse one a quarter of the time."""
     assert curve(figure, 0, "magnitude") == ([1, 2], [3.75, pytest.approx(0.25 * 4.0 + 0.75 * 3.5)])
 
 
