@@ -67,7 +67,9 @@ FLOOR = (
     "Nothing is bold or underlined where the best has less than a tenth of the unpruned quality{least}: such models "
     "put out noise."
 )
-RIVALS = "Bold leaves out treated masks, and what misses K by more than a head with any seed."
+RIVALS = (
+    "Bold leaves out treated masks, means over more heads than K, and what misses K by more than a head with any seed."
+)
 
 
 def draw(results: Results, out_dir: Path) -> None:
@@ -106,7 +108,7 @@ def opening_of(qualities: Sequence[Quality], seeds: int) -> str:
 def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     """One row per (method, line, budget) of a group: mean, low, high, n, n_seeds, without_result, best, tied, text.
 
-    outside: it does not compete for bold print, being treated, unpruned, or off K by more than a head.
+    outside: it does not compete for bold print, being treated, unpruned, over K in the mean, or off by two heads.
     low, high: of three seeds and more the t interval, of two the lowest and the highest run, of one NaN.
     """
     cells = in_group(results.cells, group)
@@ -123,7 +125,8 @@ def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     bad = runs.groupby([*LINE, "budget"])["status"].agg(count_statuses).rename("without_result")
     points = points.join(bad, on=[*LINE, "budget"])
     off = missed(runs)
-    points["outside"] = [not competes(point[0]) or point in off for point in _points(points)]
+    outside = [not competes(point[0]) or point in off for point in _points(points)]
+    points["outside"] = (points["heads"] > points["budget"]) | pd.Series(outside, index=points.index)
     points["best"] = _best(points, quality)
     points["tied"] = _tied(points, Study(results, group))
     said = ~_noise(points, quality)

@@ -93,11 +93,12 @@ def overview(results: Results, group: tuple[str, ...]) -> ReportOverview:
 def _best(runs: pd.DataFrame, quality: Quality, unpruned: Estimate) -> list[Best]:
     values = seed_values(by_seed(runs, quality))
     off, found = missed(runs), []
+    heads = runs[runs["status"] == "ok"].groupby([*LINE, "budget"])["heads_kept"].mean().to_dict()
     for budget in sorted({budget for (line, budget) in values if competes(line)}, reverse=True):
         rivals = {
             line: quality.estimate(list(own.values()))
             for (line, at), own in values.items()
-            if at == budget and competes(line) and (line, at) not in off
+            if at == budget and competes(line) and (line, at) not in off and heads[(*line, at)] <= budget
         }
         if rivals:
             line = max(rivals, key=lambda one: quality.sign * rivals[one].value)

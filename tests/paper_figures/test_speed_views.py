@@ -84,6 +84,7 @@ def test_ranks_equal_scipy_and_names_stand_apart(script, tmp_path: Path, unsaved
         label = script("families").line_label(line)
         assert f"{label}  {rank:.2f}" in texts or f"{rank:.2f}  {label}" in texts
     assert no_overlap(figure.axes[0].texts)
+    assert min(text.get_fontsize() for text in figure.axes[0].texts) >= 7
     told = f"{means.shape[1]} methods in 3 blocks; Friedman χ² = "
     assert told in (tmp_path / "critical_difference.txt").read_text(encoding="utf-8")
 
