@@ -89,11 +89,13 @@ def together(kind: str, cells: int, options: argparse.Namespace) -> dict[str, An
         else subprocess.Popen(
             ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "500"],
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
     )
     with ThreadPoolExecutor(cells) as pool:
-        runs = [pool.submit(subprocess.run, command, capture_output=True, text=True) for _ in range(cells)]
+        runs = [
+            pool.submit(subprocess.run, command, capture_output=True, text=True, encoding="utf-8") for _ in range(cells)
+        ]
     found = [json.loads(run.result().stdout.splitlines()[-1]) for run in runs if run.result().returncode == 0]
     shares: list[float] = []
     if watch is not None:
