@@ -11,7 +11,7 @@ quick: install
 	snakemake --cores $(CORES)
 
 test: install lint
-	python -m pytest -q -n $(CORES) --dist loadfile
+	python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 # Starts a real Slurm of one node from the system's packages, as root or by sudo, and stops it again.
 test-slurm: install

@@ -11,10 +11,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent
 CACHES = {line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}  # of tools
 
+# Folders whose files take minutes: they begin first, so that no core waits for the last of them.
+LONG = ("tests/e2e", "tests/check", "tests/verification", "tests/paper_figures", "tests/report", "tests/pipeline")
+
 if "HEADPRUNE_TEST_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks
 else:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as `headprune.__main__` does
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of `LONG` before the others; the order within is kept. `make test` asks xdist to keep it, too."""
+    folders = {folder: rank for rank, folder in enumerate(LONG)}
+    items.sort(key=lambda item: folders.get("/".join(item.nodeid.split("/")[:2]), len(LONG)))
 
 
 @pytest.fixture(scope="session", autouse=True)
