@@ -19,15 +19,17 @@ from tabling import Column, write
 
 from headprune.analysis.drawings import Table
 from headprune.analysis.fronts import fronts
+from headprune.analysis.updates import TOTAL
 
 NAME = "frontiers"
-TABLE = Table("Fronts of quality against five costs, and their hypervolumes.")
+TABLE = Table("Fronts of quality against six costs, and their hypervolumes.")
 TITLES = {
     "heads": "heads kept (share of all)",
     "parameters": "parameters (share of the unpruned model's)",
     "macs_per_token": "multiply-accumulates a token (share of the unpruned model's)",
     "latency_ms": "measured latency (share of the unpruned model's)",
     "pruning": "cost of pruning (thousand sentences through whole models)",
+    TOTAL: "total updates (share of the unpruned model's)",
 }
 COLUMNS = [
     Column("method", right=False),
@@ -43,7 +45,8 @@ OPENING = (
     "rising cost. In brackets a bootstrap band of the front at that cost, 95 %, seeds drawn as blocks; of two or three "
     "seeds it is much too narrow, of one there is none. On the front: share of the draws in which the point is. "
     "Hypervolume: area below the front as a share of the unpruned model's rectangle, or that of the dearest point "
-    "where it costs more."
+    "where it costs more. Total updates: of the model that the method starts from, of finding the mask, in a search "
+    "those of its sweep and of what this K added, and of all trials of a tuning; not of trainings that failed."
 )
 
 

@@ -1,4 +1,4 @@
-"""Test quality against what finding the mask cost: passes over examples, and seconds.
+"""Test quality against what finding the mask cost: passes over examples, seconds, and all updates that it took.
 
 python paper_figures/pruning_cost.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
@@ -17,15 +17,12 @@ import pandas as pd
 from captions import write_caption
 from command import run
 from common import (
-    CELL,
-    LINE,
     UNPRUNED,
     EmptyError,
     Quality,
     Results,
     group_label,
     in_group,
-    measured,
     outcomes,
     quality_of,
 )
@@ -47,18 +44,22 @@ from looks import (
     some_budgets,
     styled,
 )
+from mask_costs import SECONDS, SENTENCES, UPDATES, costed, costed_runs
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
+from pages import PAGE
 from steps import band_sentence, draw_band, front_steps
 
 from headprune.analysis.drawings import Drawing
+from headprune.analysis.updates import trained_updates
 from headprune.statistics import pareto_front
 from headprune.tasks import examples_of
 
 NAME = "pruning_cost"
-FIGURE = Drawing("Quality against what it cost to find the heads to remove.")
+FIGURE = Drawing("Quality against what it cost to find the heads to remove, and against all updates.")
 BUDGETS = 3  # at most, for each group
+HEIGHT, LEAST = 2.2, 1.5  # inches of a row
 LOOKS = dict(
     zip(
         FAMILIES,
@@ -86,14 +87,15 @@ PLACES = [  # of a name beside its point: right-aligned, offset in points, over 
     (False, 2, 12, True),
     (True, -8, 6, True),
 ]
-SENTENCES, SECONDS = "passes", "time (s)"
 OPENING = (
     "Test quality of a pruned model against the cost of finding its mask, at some of the budgets K. One point per "
     "method and arm: the mean over runs. Steps: the best mean quality at each cost or below, the Pareto front. {band}. "
     "Named: the points that no cheaper one equals, as far as there is room. Open "
     "marker: the number of heads achieved is not K. A score method finds the masks of all budgets at the cost shown, "
     "a gate method trains for each, a search counts all its trials. Joint training, which needs no trained model to "
-    "start from, counts as a whole. Dashed: the unpruned model."
+    "start from, counts as a whole. Total updates, where equal ones compare: of the model that the method starts from, "
+    "of finding the mask, in a search those of its sweep and of what this K added, and of all trials of a tuning; of "
+    "trainings that failed they are not known. Dashed: the unpruned model."
 )
 
 
@@ -112,7 +114,9 @@ class Row:
     @property
     def label(self) -> str:
         """The label of the axis; a model reads a sentence in one track and a window of text in another."""
-        return f"forward + backward passes ({examples_of(self.group[1])})" if self.cost == SENTENCES else self.cost
+        if self.cost == SENTENCES:
+            return f"forward + backward passes ({examples_of(self.group[1])})"
+        return f"{UPDATES} (start, mask and tuning)" if self.cost == UPDATES else self.cost
 
     @property
     def floor(self) -> float:
@@ -134,7 +138,7 @@ def draw(results: Results, out_dir: Path) -> None:
     if not rows:
         raise EmptyError(NAME, "No cell has both a test quality and a cost of pruning.")
     columns = max(len(row.budgets) for row in rows)
-    size = (DOUBLE, 2.2 * len(rows))
+    size = (DOUBLE, max(LEAST, min(HEIGHT, PAGE / len(rows))) * len(rows))
     with styled():
         figure, grid = plt.subplots(len(rows), columns, figsize=size, squeeze=False, sharey="row", sharex="row")
         for number, (row, axes) in enumerate(zip(rows, grid, strict=True)):
@@ -174,31 +178,13 @@ def fronts(results: Results, row: Row) -> str:
 def rows_of(results: Results, group: tuple[str, ...]) -> Iterator[Row]:
     """The kinds of cost that the table of a group knows."""
     cells = in_group(results.cells, group)
-    quality, runs = quality_of(cells), costed_runs(cells)
+    quality, runs = quality_of(cells), costed_runs(cells, trained_updates(results.folder))
     points = costed(runs, quality)
     unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality)["value"]
-    for cost in (SENTENCES, SECONDS):
+    for cost in (SENTENCES, SECONDS, UPDATES):
         if points[cost].notna().any():
             budgets = some_budgets(points, BUDGETS)
             yield Row(group, cost, runs, points, budgets, quality, quality.mean(unpruned))
-
-
-def costed(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
-    """Means of runs per (method, line, budget): value, heads_kept and both costs."""
-    means = dict.fromkeys(["heads_kept", SENTENCES, SECONDS], "mean") | {"value": quality.mean}
-    return runs.groupby([*LINE, "budget"]).agg(means).reset_index()
-
-
-def costed_runs(cells: pd.DataFrame) -> pd.DataFrame:
-    """The runs of one group with both costs (NaN: not in the table)."""
-    runs = outcomes(cells, quality_of(cells))
-    runs = runs[(runs["status"] == "ok") & (runs["method"] != UNPRUNED)]
-    for metric in ("prune_seconds", "train_seconds", "prune_forward_sentences", "prune_backward_sentences"):
-        runs = runs.join(measured(cells, metric).set_index(CELL)["value"].rename(metric), on=CELL)
-    runs[SENTENCES] = runs["prune_forward_sentences"] + runs["prune_backward_sentences"]
-    # The table books the time of a joint training under training, as it leaves nothing to do afterwards.
-    runs[SECONDS] = runs["prune_seconds"].where(runs["prune_seconds"] != 0, runs["train_seconds"])
-    return runs
 
 
 def draw_panel(ax: Axes, row: Row, budget: int) -> None:
@@ -243,11 +229,20 @@ def cost_axis(ax: Axes, row: Row) -> None:
         ax.set_xticks([row.floor], ["0"])
         return
     powers = range(math.ceil(math.log10(positive.min()) - 0.3), math.floor(math.log10(positive.max()) + 0.3) + 1)
-    powers = powers[:: 1 + len(powers) // 5]
-    places = ([row.floor] if free else []) + [10.0**power for power in powers]
-    ax.set_xticks(places, (["0"] if free else []) + [f"$10^{{{power}}}$" for power in powers])
+    ticks = {10.0**power: f"$10^{{{power}}}$" for power in powers[:: 1 + len(powers) // 5]}
+    left, right = (row.floor if free else positive.min()) / 3, positive.max() * 3
+    if len(powers) < 2:
+        ticks = {place: f"{place:g}" for place in between(positive.min() / 3, right)}
+    ax.set_xticks([*([row.floor] if free else []), *ticks], [*(["0"] if free else []), *ticks.values()])
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlim((row.floor if free else positive.min()) / 3, positive.max() * 3)
+    ax.set_xlim(left, right)
+
+
+def between(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten that lie between two costs."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    places = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    return [place for place in places if low <= place <= high]
 
 
 def name_front(ax: Axes, points: pd.DataFrame, sign: int) -> None:

@@ -92,6 +92,19 @@ BAD_TREATED = {
     "negative trials": ("methods/5/trials", -1, ["methods.5.trials", "-1", "greater than or equal to 0"]),
     "a sweep of a score": ("methods/1/coefficients", [0.1], ["methods[1].coefficients", "'magnitude'", SCORE]),
     "a sweep without a search": ("methods/2/coefficients", [0.1], ["methods[2].coefficients", "without a search"]),
+    "a cap for a score": ("methods/1/updates_cap", 50, ["methods[1].updates_cap", "50", "'magnitude'", SCORE]),
+    "a cap without a search": ("methods/2/updates_cap", 50, ["methods[2].updates_cap", "'dsp'", "without a search"]),
+    "a cap of nothing": ("methods/5/updates_cap", 0, ["methods.5.updates_cap", "0", "greater than or equal to 1"]),
+    "a cap below one training": (
+        "methods/5/updates_cap",
+        4,
+        ["methods[5].updates_cap", "4", "less than the 5 updates of one training", "'tiny'"],
+    ),
+    "a cap below a joint training": (
+        "methods/5",
+        {"name": "l0", "mode": "joint", "updates_cap": VALID["models"]["tiny"]["training"]["updates"] - 1},
+        ["methods[5].updates_cap", "less than the", "one training", "'tiny'"],
+    ),
     "a falling sweep": ("methods/5/coefficients", [0.1, 0.01], ["methods.5.coefficients", "[0.1, 0.01]", "must rise"]),
     "a negative sweep": ("methods/5/coefficients", [-1, 1], ["methods.5.coefficients", "[-1.0, 1.0]", "from 0"]),
     "an empty sweep": ("methods/5/coefficients", [], ["methods.5.coefficients", "at least 1"]),
@@ -121,6 +134,12 @@ BAD_TREATED = {
 def test_bad_searches_scopes_and_treatments_are_refused(path: str, value: Any, expected: list[str]) -> None:
     message = refused(changed(path, value, TREATED))
     assert [part for part in expected if part not in message] == [], message
+
+
+@pytest.mark.parametrize(("cap", "trainings"), [(5, 1), (9, 1), (10, 2), (None, None)])
+def test_a_cap_is_as_many_whole_trainings_as_fit_into_it(cap: int | None, trainings: int | None) -> None:
+    config = load(changed("methods/5/updates_cap", cap, TREATED))
+    assert config.methods[5].most_trainings(1000) == trainings
 
 
 def test_a_treatment_of_everything_leaves_out_what_prunes_nothing() -> None:

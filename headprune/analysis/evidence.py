@@ -11,6 +11,7 @@ import pandas as pd
 
 from headprune.analysis.study import REFERENCE, Point, Study
 from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured, split_arm
+from headprune.analysis.updates import TOTAL, total_updates, trained_updates
 from headprune.results.schema import ABLATION_COLUMNS, LATER
 
 BySeed = dict[int, float]
@@ -134,7 +135,10 @@ class Evidence:
         return self._kept_costs[metric]
 
     def _read_costs(self, metric: str) -> dict[Point, BySeed]:
-        rows = measured(self.cells, metric, batch_size=LATENCY_BATCH.get(metric))
+        if metric == TOTAL:
+            rows = total_updates(self.cells, trained_updates(self.results.folder))
+        else:
+            rows = measured(self.cells, metric, batch_size=LATENCY_BATCH.get(metric))
         means: Any = rows.groupby([*LINE, "budget", "seed"])["value"].mean()
         found: dict[Point, BySeed] = {}
         for (method, line, budget, seed), value in means.items():

@@ -1,4 +1,4 @@
-"""The best quality at every cost, over all methods: heads, parameters, MACs, measured latency, cost of pruning."""
+"""The best quality at every cost, over all methods: heads, parameters, MACs, latency, cost of pruning, all updates."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pandas as pd
 from headprune.analysis.evidence import BySeed, Evidence
 from headprune.analysis.study import REFERENCE, Point
 from headprune.analysis.tables import GROUP, Results, split_arm
+from headprune.analysis.updates import TOTAL
 from headprune.statistics import pareto_front
 from headprune.statistics.base import Array
 from headprune.statistics.frontiers import front_band, front_membership, hypervolume_interval
 
 # Shares of the unpruned model's, but for `pruning`: sentences through whole models, forward and backward, in thousands.
-COSTS = ("heads", "parameters", "macs_per_token", "latency_ms", "pruning")
+COSTS = ("heads", "parameters", "macs_per_token", "latency_ms", "pruning", TOTAL)
 PASSES = ("prune_forward_sentences", "prune_backward_sentences")
 COLUMNS = [
     *GROUP,

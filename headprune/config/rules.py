@@ -11,6 +11,8 @@ from headprune.method import Entry, unknown
 from headprune.tasks import TASKS
 from headprune.treatments import TREATMENTS
 
+SEARCH_KEYS = ("coefficients", "trials", "updates_cap")  # of methods that search for a coefficient
+
 
 def check(config: Config, registry: Mapping[str, Entry]) -> None:
     """:raises ValueError: the first rule that is broken."""
@@ -31,6 +33,7 @@ def check(config: Config, registry: Mapping[str, Entry]) -> None:
         if kinds.count(kind) > 1:
             raise ValueError(f"ablations: {kind!r} is listed twice")
     _check_budgets(config)
+    _check_caps(config)
     tuned.check(config, registry)
 
 
@@ -85,7 +88,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
         _refuse(
             where,
             method,
-            ("updates", "mode", "learning_rate", "schedule", "update_freq", "coefficients", "trials"),
+            ("updates", "mode", "learning_rate", "schedule", "update_freq", *SEARCH_KEYS),
             f"{method.name!r} is a score method and trains nothing",
         )
         return
@@ -104,7 +107,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
         _refuse(where, method, ("updates",), "joint training takes the updates of the model's training")
     searched = entry.method.coefficient  # type: ignore[attr-defined]
     if not searched:
-        _refuse(where, method, ("coefficients", "trials"), f"{method.name!r} hits its budget without a search")
+        _refuse(where, method, SEARCH_KEYS, f"{method.name!r} hits its budget without a search")
     elif searched in method.options:
         raise ValueError(
             f"{where}.options.{searched} is {method.options[searched]!r}: {method.name!r} searches for its value"
@@ -159,6 +162,18 @@ def _refuse(where: str, section: Method | Treatment, keys: Iterable[str], why: s
     for key in keys:
         if key in section.model_fields_set:
             raise ValueError(f"{where}.{key} is {getattr(section, key)!r}: {why}")
+
+
+def _check_caps(config: Config) -> None:
+    """:raises ValueError: a search that may not even train once."""
+    for position, method in enumerate(config.methods):
+        for name, model in config.models.items():
+            whole = model.training.updates
+            if method.covers(name) and method.most_trainings(whole) == 0:
+                raise ValueError(
+                    f"methods[{position}].updates_cap is {method.updates_cap}: less than the "
+                    f"{method.updates_of_training(whole)} updates of one training, with model {name!r}"
+                )
 
 
 def _check_budgets(config: Config) -> None:

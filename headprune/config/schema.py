@@ -107,6 +107,12 @@ class Method(GridEntry):
     trials: int = Field(
         8, ge=0, le=1000, description="most trainings to search for one budget, beyond those it starts from"
     )
+    updates_cap: int | None = Field(
+        None,
+        ge=1,
+        le=UPDATES,
+        description="most updates of all trainings that the search for one budget looks at; null: as many as it takes",
+    )
     tuned: bool | None = Field(
         None, description="whether `tuning` chooses the options that are not given; null: where the profile has one"
     )
@@ -122,6 +128,20 @@ class Method(GridEntry):
     def sweep(self) -> tuple[float, ...]:
         """The coefficients that a search starts from."""
         return BRACKET if self.coefficients is None else tuple(self.coefficients)
+
+    def updates_of_training(self, whole: int) -> int:
+        """Updates of one training.
+
+        :param whole: updates of the model's own training
+        """
+        return whole if self.mode == "joint" else self.updates or whole
+
+    def most_trainings(self, whole: int) -> int | None:
+        """Trainings that the search for one budget may look at; None: no limit.
+
+        :param whole: updates of the model's own training
+        """
+        return None if self.updates_cap is None else self.updates_cap // self.updates_of_training(whole)
 
     @property
     def label(self) -> str:

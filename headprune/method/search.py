@@ -2,8 +2,9 @@
 (docs/theory/hard-concrete.md#target-count). Pure.
 
 More penalty leaves fewer heads, by and large: counts are noisy and need not fall everywhere. The search brackets the
-budget on a logarithmic grid and bisects in log λ; every training is kept and serves all later budgets. A training that
-fails says nothing about the count; the search goes round it.
+budget on a logarithmic grid and bisects in log λ; every training is kept and serves all later budgets, but under a cap
+on trainings, where every budget searches as if it were alone. A training that fails says nothing about the count; the
+search goes round it.
 """
 
 from __future__ import annotations
@@ -56,6 +57,26 @@ def search(
             break
         look(proposed)
     return nearest(counts, budget)
+
+
+def search_within(
+    count: Callable[[float], int | None],
+    budget: int,
+    most: int,
+    trials: int = 8,
+    start: Sequence[float] = BRACKET,
+) -> list[float]:
+    """The same search under a cap on its trainings, as if the budget were the only one.
+
+    Nothing is known for free: a training that other budgets made counts where the search would have made it, and where
+    it would not the search does not see it. So a budget finds the same whatever other budgets there are.
+
+    :param count: as of `search`; it may remember trainings of other budgets, which count all the same
+    :param most: calls of `count`, 1 at least; those that fail count. Those of `start` come first, as many as may be
+    :returns: as of `search`
+    """
+    first = start[:most]
+    return search(count, budget, trials=min(trials, most - len(first)), start=first)
 
 
 def nearest(counts: Mapping[float, int], budget: int) -> list[float]:

@@ -39,7 +39,7 @@ def schedule(config: Config, method: Method, model: str, budget: int, options: M
     :returns: its length, when gates settle, and what its schedule changes
     """
     settings = config.models[model]
-    total = settings.training.updates if method.mode == "joint" else method.updates or settings.training.updates
+    total = method.updates_of_training(settings.training.updates)
     whole = settings.architecture.head_space
     space = method.scope.subspace(whole)
     inside = budget - (len(whole) - len(method.scope.candidates(whole)))

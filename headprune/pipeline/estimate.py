@@ -44,7 +44,7 @@ def updates(plan: Plan, job: Job) -> int:
     method, treatment = grid.method(job.label), grid.treatment(job.label)
     if treatment is not None:
         return (treatment.updates or dense) * len(plan.cells_in(job))
-    own = dense if method.mode == "joint" else method.updates or dense
+    own = method.updates_of_training(dense)
     if job.budget is not None:
         return own
     budgets = job_budgets(plan, job)
@@ -53,8 +53,10 @@ def updates(plan: Plan, job: Job) -> int:
     if plan.shared_trial(job) if job.trial is not None else plan.shares_with(job.model, job.label, job.seed or 0):
         return 0
     searched = grid.entry(job.label).method.coefficient  # type: ignore[attr-defined]
-    further = min(2, method.trials) * len(budgets)
-    return own * (len(method.sweep) + further if searched else 1)
+    most = method.most_trainings(dense)
+    sweep = len(method.sweep[:most])
+    further = min(2, method.trials if most is None else min(method.trials, most - sweep))
+    return own * (sweep + further * len(budgets) if searched else 1)
 
 
 def job_budgets(plan: Plan, job: Job) -> list[int]:

@@ -20,6 +20,7 @@ SHARED = {
     "common",
     "families",
     "looks",
+    "mask_costs",
     "masks",
     "pages",
     "results_printing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -26,13 +27,18 @@ def values() -> dict:
 
 def test_points_on_the_front_of_every_cost(values: dict, write: Callable) -> None:
     costs = {"parameters": lambda k: 100 + k, "latency_ms": lambda k: 30 - k, "prune_forward_sentences": lambda k: 50}
+    costs |= {"prune_updates": lambda k: 10 * (N_HEADS - k), "prune_seconds": lambda k: 1}
     folder = write(rows_of(values, **costs, prune_backward_sentences=lambda k: 10 * k))
+    manifest = {"config": {"models": {"tiny": {"training": {"updates": 100}}}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     table = fronts(read(folder))
     assert list(table.columns) == COLUMNS
     assert set(table["cost"]) == set(COSTS) - {"macs_per_token"}  # which nobody measured
     points = {cost: own[["method", "budget"]].values.tolist() for cost, own in table.groupby("cost")}
     assert points["heads"] == points["parameters"] == points["pruning"] == [["b", 3], ["a", 6], ["a", 9]]
     assert points["latency_ms"] == [["a", 9]]  # more heads are faster here
+    assert points["total_updates"] == [["a", 9]]  # fewer heads take more updates here
+    np.testing.assert_allclose(table.loc[table["cost"] == "total_updates", "at"], [1.3])
     heads = table[table["cost"] == "heads"]
     np.testing.assert_allclose(heads["at"], [0.25, 0.5, 0.75])
     np.testing.assert_allclose(heads["quality"], [10.2 / 20, 12.2 / 20, 19.2 / 20])

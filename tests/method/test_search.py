@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headprune.method.search import BRACKET, LIMITS, RESOLUTION, TOLERANCE, nearest, propose, search
+from headprune.method.search import BRACKET, LIMITS, RESOLUTION, TOLERANCE, nearest, propose, search, search_within
 
 TOTAL = 24  # heads
 # Bisecting a decade down to the resolution of 1 %, and getting to the farther limit of the two
@@ -122,6 +122,49 @@ def test_what_is_known_is_never_trained_again(function: Callable[[float], int], 
     assert len(count.asked) == len(set(count.asked))
     recorded = {coefficient: function(coefficient) for coefficient in count.asked}
     assert all_budgets(recorded.__getitem__) == found
+
+
+@given(
+    st.one_of(noisy(), falling().map(lambda function: function[0])),
+    budgets,
+    st.integers(1, 5000),
+    st.integers(1, 500),
+    st.integers(0, 12),
+    st.sets(st.sampled_from(BRACKET), max_size=3),
+)
+def test_a_cap_is_never_exceeded_and_the_nearest_that_was_seen_is_first(
+    function: Callable[[float], int], budget: int, cap: int, updates: int, trials: int, failing: set[float]
+) -> None:
+    """Trainings that fail are trainings, too."""
+    most, asked = max(1, cap // updates), list[float]()
+
+    def count(coefficient: float) -> int | None:
+        asked.append(coefficient)
+        return None if coefficient in failing else function(coefficient)
+
+    found = search_within(count, budget, most, trials)
+    assert 1 <= len(asked) == len(set(asked)) <= min(most, len(BRACKET) + trials)
+    assert asked[: len(BRACKET)] == list(BRACKET[:most])
+    distances = {c: abs(function(c) - budget) for c in asked if c not in failing}
+    assert sorted(found) == sorted(distances)
+    assert [distances[c] for c in found] == sorted(distances.values())
+
+
+@given(noisy(), budgets, st.integers(0, 8))
+def test_a_cap_that_does_not_bind_changes_nothing(function: Callable[[float], int], budget: int, trials: int) -> None:
+    free, capped = Trainings(function), Trainings(function)
+    assert search_within(capped, budget, len(BRACKET) + trials, trials) == search(free, budget, trials=trials)
+    assert capped.asked == free.asked
+
+
+@given(falling(), budgets, st.integers(1, 15))
+def test_a_higher_cap_goes_on_where_a_lower_one_ends(
+    function: tuple[Callable[[float], int], list[int]], budget: int, most: int
+) -> None:
+    fewer, more = Trainings(function[0]), Trainings(function[0])
+    first, second = search_within(fewer, budget, most)[0], search_within(more, budget, most + 1)[0]
+    assert more.asked[: len(fewer.asked)] == fewer.asked
+    assert abs(function[0](second) - budget) <= abs(function[0](first) - budget)
 
 
 def test_a_known_hit_costs_nothing() -> None:

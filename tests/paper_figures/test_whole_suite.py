@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_runs import MAPS
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from synthetic_results import EVERY_ARM, whole_suite, write
+from synthetic_results import EVERY_ARM, Plan, whole_suite, write
 
 from headprune.analysis.quality import of_track
 
@@ -162,6 +163,25 @@ def test_cost_of_pruning(script, suite: Path, tmp_path: Path, unsaved: list[Figu
         assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
     shown = sum(len(points.get_offsets()) for ax in figure.axes for points in ax.collections)
     assert shown == 2 * len(costs)  # passes, and seconds
+
+
+def test_total_updates_are_a_row_of_their_own(script, tmp_path: Path, unsaved: list[Figure]) -> None:
+    """Points at the sums by hand: 400 updates on top of 2,000; a joint training has its own alone."""
+    folder = write(tmp_path / "results", Plan(arms=(("magnitude", ""), ("dsp", "joint"), ("dsp", "continued"))))
+    cells = pd.read_parquet(folder / "cells.parquet")
+    added = cells[cells["metric"] == "prune_seconds"].assign(metric="prune_updates")
+    spent = {"joint": 2000.0, "continued": 400.0}
+    pd.concat([cells, added.assign(value=added["arm"].map(spent).fillna(0.0))]).to_parquet(folder / "cells.parquet")
+    manifest = {"config": {"models": {"transformer_small": {"training": {"updates": 2000}}}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    figure = drawn(script, "pruning_cost", folder, tmp_path, unsaved)
+    assert len(figure.axes) == 9  # passes, seconds and updates at three budgets
+    for ax in figure.axes[6:]:
+        offsets = [points.get_offsets() for points in ax.collections if isinstance(points, PathCollection)]
+        assert {float(x) for x in np.concatenate(offsets)[:, 0]} == {2000.0, 2400.0}
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1000", "2000", "5000"]
+    caption = (tmp_path / "pruning_cost.txt").read_text(encoding="utf-8")
+    assert "total updates (start, mask and tuning): K = 32" in caption
 
 
 def test_every_trial_is_a_point(script, suite: Path, tmp_path: Path, unsaved: list[Figure]) -> None:

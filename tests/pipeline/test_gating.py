@@ -109,6 +109,36 @@ def test_a_budget_pays_for_the_bracket_and_its_own_trials(start: Start, training
         assert {trial["heads_kept"] for trial in known} == {left(trial["coefficient"]) for trial in known}
 
 
+@pytest.mark.parametrize("budgets", [BUDGETS, [6], [6, 5]])
+def test_under_a_cap_a_budget_searches_as_if_it_were_alone(
+    start: Start, trainings: Trainings, budgets: list[int]
+) -> None:
+    """Five trainings of five updates: the bracket and one more, which is run once and counted by all that want it."""
+    run = start([L0 | {"updates_cap": 29}], budgets=budgets)
+    run.job("search", "l0")
+    for cell in run.cells("l0"):
+        record = run.record(cell)
+        assert (len(record["trials"]), record["prune_updates"]) == (5, 25)
+        assert record["coefficient"] == pytest.approx({10: 10**-4.5, 6: 10**-3.5, 5: 10**-3.5}[cell.budget])
+    wanted = [10**-4.5] * (10 in budgets) + [10**-3.5]
+    assert trainings.penalties == pytest.approx([*BRACKET, *wanted])
+
+
+def test_under_a_small_cap_what_others_trained_is_not_looked_at(start: Start, trainings: Trainings) -> None:
+    """Two trainings are the first two of the sweep. The entry without a cap has trained what would suit better."""
+    run = start([L0, L0 | {"arm": "capped", "updates_cap": 10}], budgets=[6])
+    run.job("search", "l0")
+    count = len(trainings.penalties)
+    run.job("search", "l0.capped")
+    assert len(trainings.penalties) == count
+    (free,), (capped,) = run.cells("l0"), run.cells("l0.capped")
+    assert run.record(free)["coefficient"] == pytest.approx(10**-3.5)
+    found = run.record(capped)
+    assert (found["coefficient"], found["prune_updates"]) == (1e-4, 10)
+    assert found["reason"] == "2 trainings came no nearer to K = 6"
+    assert found["signature"] != run.record(free)["signature"]
+
+
 def test_searching_again_trains_nothing_and_changes_nothing(start: Start, trainings: Trainings) -> None:
     run = start([L0], budgets=BUDGETS)
     first = run.job("search", "l0")

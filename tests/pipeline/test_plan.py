@@ -304,6 +304,15 @@ def test_estimates_count_the_trainings() -> None:
     assert all(estimate.seconds(whole, job) > 0 for job in whole.jobs)
 
 
+@pytest.mark.parametrize(
+    ("cap", "trainings"),
+    [(60, 1), (179, 2), (240, 4), (300, 4 + 2), (6000, 4 + 2 * 2)],  # of the sweep, and further ones of two budgets
+)
+def test_estimates_keep_to_the_cap_of_a_search(cap: int, trainings: int) -> None:
+    capped = plan(methods=[entry("l0", mode="continued", updates=60, updates_cap=cap)], treatments=[], budgets=[8, 4])
+    assert estimate.updates(capped, Job("search", "tiny", label="l0", seed=1)) == 60 * trainings
+
+
 LANGUAGE: dict[str, Any] = {
     "track": "lm",
     "dataset": "text",

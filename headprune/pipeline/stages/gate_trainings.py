@@ -24,8 +24,7 @@ from headprune.training.trainer import Trained
 
 def updates_of(context: ModelContext, arm: Arm) -> int:
     """Updates of one training of a gate method."""
-    whole = context.settings.training.updates
-    return whole if arm.joint else arm.settings.updates or whole
+    return arm.settings.updates_of_training(context.settings.training.updates)
 
 
 def gate_run(context: ModelContext, arm: Arm, budget: int, options: Mapping[str, Any], seed: int) -> GateRun:

@@ -15,7 +15,7 @@ from headprune.evaluation import likelihood
 from headprune.gates import clear_mask
 from headprune.heads import HeadSpace
 from headprune.method import GateMethod
-from headprune.method.search import TOLERANCE
+from headprune.method.search import TOLERANCE, search_within
 from headprune.method.search import search as search_coefficient
 from headprune.models.devices import device
 from headprune.models.gate_training import set_hard_gates
@@ -103,6 +103,8 @@ def choose(context: ModelContext, arm: Arm, cell: Cell, trials: Trials, reporter
         with contained():
             if not arm.entry.method.coefficient:  # type: ignore[attr-defined]
                 return only_trial(context, arm, trials, reporter)
+            if (most := arm.settings.most_trainings(context.settings.training.updates)) is not None:
+                return capped_trial(context, arm, cell, most, trials, reporter)
             return nearest_trial(context, arm, cell, trials, reporter)
     except Exception as error:
         traceback.print_exc()
@@ -137,6 +139,22 @@ def nearest_trial(context: ModelContext, arm: Arm, cell: Cell, trials: Trials, r
     require_usable(trials.values())
     needed = (c for c in trials if c not in before or c in settings.sweep or c == looked_at[0])
     return Choice(trials[looked_at[0]], tuple(trials[c] for c in needed))
+
+
+def capped_trial(context: ModelContext, arm: Arm, cell: Cell, most: int, trials: Trials, reporter: Reporter) -> Choice:
+    """The training that a search of at most so many ends with; those of other budgets are not repeated, but counted.
+
+    :raises UpstreamError: all trainings that it may look at failed.
+    """
+    own: Trials = {}
+
+    def train_with(coefficient: float) -> int | None:
+        own[coefficient] = trials[coefficient] = trials.get(coefficient) or trial(context, arm, coefficient, reporter)
+        return own[coefficient].count
+
+    looked_at = search_within(train_with, cell.budget, most, arm.settings.trials, arm.settings.sweep)
+    require_usable(own.values())
+    return Choice(own[looked_at[0]], tuple(own.values()))
 
 
 def require_usable(trials: Iterable[Trial]) -> None:

@@ -1,0 +1,48 @@
+"""Updates that a cell took in all: of the model that its method starts from, of finding its mask, and of all trials of
+the tuning that chose its options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from headprune.analysis.tables import CELL, measured
+
+TOTAL = "total_updates"
+
+
+def trained_updates(folder: Path) -> dict[str, int]:
+    """Updates of the training of an unpruned model, by model; empty where no manifest tells them.
+
+    :param folder: of results
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return {name: int(model["training"]["updates"]) for name, model in manifest["config"]["models"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def total_updates(cells: pd.DataFrame, trained: Mapping[str, int]) -> pd.DataFrame:
+    """The updates in all of every cell that tells enough: start + `prune_updates` + `tuning_updates`.
+
+    The start is the training of the unpruned model, and 0 after a joint training, which starts from new weights. The
+    table tells that by its times: the updates of a joint training took none to find the mask, but all to train.
+    Trainings that failed are not among the updates, as nothing is known of them.
+
+    :param cells: rows of a table of cells
+    :param trained: updates of the training of an unpruned model, by model
+    :returns: a row per cell as of `measured`; none for cells of other models, or without updates or seconds of pruning
+    """
+    rows = measured(cells, "prune_updates")
+    seconds, tuning = (
+        rows.join(measured(cells, metric).set_index(CELL)["value"].rename(metric), on=CELL)[metric]
+        for metric in ("prune_seconds", "tuning_updates")
+    )
+    joint = (rows["value"] > 0) & (seconds == 0)
+    start = rows["model"].map(dict(trained)).astype(float).mask(joint & rows["model"].isin(list(trained)), 0.0)
+    total = rows["value"] + start + tuning.fillna(0.0)
+    return rows.assign(metric=TOTAL, value=total.where(seconds.notna())).dropna(subset=["value"])
