@@ -1,0 +1,36 @@
+"""The registration of claims: noted when a run begins, kept from then on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headprune.analysis.claims import load
+from headprune.analysis.registration import SECTION, register
+from headprune.pipeline.history import now
+from headprune.pipeline.records import Record, hint
+from headprune.pipeline.store import write_json
+from headprune.results.layout import RunFolder
+from headprune.system.bundled import bundled
+
+
+def note_claims(run: RunFolder, file: Path | None = None) -> Record:
+    """Notes what decides the claims, once: a run that has a note, or a manifest with one, keeps the first.
+
+    :param file: of claims; absent: paper_figures/claims.yaml
+    :returns: `sha256`, `claims` (`headprune.analysis.registration.register`), `registered`, the time, and `results`,
+        the number of cells that had a mask or a score by then
+    :raises ClaimsError: the file breaks a rule.
+    """
+    claims = load(file or bundled("paper_figures/claims.yaml"))
+    if found := noted_claims(run):
+        return found
+    results = len({path.parent for step in ("pruned", "test") for path in run.records(step)})
+    note = register(claims) | {"registered": now(), "results": results}
+    write_json(run.registration, note)
+    return note
+
+
+def noted_claims(run: RunFolder) -> Record:
+    """The first registration of a run: that of its manifest, else of its note; empty where there is none."""
+    found = hint(run.manifest).get(SECTION)
+    return found if isinstance(found, dict) and found else hint(run.registration)
