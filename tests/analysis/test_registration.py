@@ -1,4 +1,4 @@
-"""What verdicts say of claims that were noted before the results, after them, with another margin, or not at all."""
+"""Verdicts say whether claims were noted before the results, after them, with another margin, or not at all."""
 
 from __future__ import annotations
 
