@@ -24,7 +24,7 @@ from headprune.analysis.tables import (
     seed_values,
     split_arm,
 )
-from headprune.analysis.twins import TWIN, Freedom, freedoms, twin_of
+from headprune.analysis.twins import TWIN, TWINS, Freedom, freedoms, twin_of
 from headprune.statistics import Estimate, PairedComparison
 from headprune.statistics.normalised import flags, normalised_interval
 from headprune.statistics.seeds import Across, across
@@ -118,7 +118,7 @@ class Study:
     @cached_property
     def freedoms(self) -> dict[Point, Freedom]:
         """The freedom of random twins by their point; nothing without twins or masks."""
-        if not any(split_arm(line[1])[1] == TWIN for line, _ in self.points):
+        if not any(split_arm(line[1])[1] in TWINS for line, _ in self.points):
             return {}
         return freedoms(in_group(masks_of(self.results), self.group))
 

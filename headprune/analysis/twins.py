@@ -11,7 +11,8 @@ from headprune.analysis.tables import Line, split_arm
 from headprune.statistics.freedom import expected_overlap, in_words, is_little, masks_with
 
 TWIN = "twin"  # treatment: random heads, as many of every module as the mask keeps
-_CELL = ["method", "base", "budget", "seed"]
+TWINS = {TWIN: "", "scratch_twin": "scratch"}  # and the treatment of the masks that each is a twin of
+_CELL = ["method", "base", "of", "budget", "seed"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Freedom:
 
 
 def twin_of(line: Line) -> Line:
-    """The line of the random twins of a line."""
-    return line[0], f"{line[1]}+{TWIN}"
+    """The line of the random twins of a line, of masks as they were found or of their training from scratch."""
+    base, treatment = split_arm(line[1])
+    twin = {of: twin for twin, of in TWINS.items()}.get(treatment, f"{treatment}_{TWIN}")
+    return line[0], f"{base}+{twin}"
 
 
 def freedoms(masks: pd.DataFrame) -> dict[tuple[Line, int], Freedom]:
@@ -56,8 +59,9 @@ def freedoms(masks: pd.DataFrame) -> dict[tuple[Line, int], Freedom]:
     :param masks: rows of masks.parquet of one (profile, track, dataset, model), with `line`
     """
     names = masks["arm"].map(split_arm)
-    masks = masks.assign(base=names.str[0], treatment=names.str[1])
-    own, twins = (masks[masks["treatment"] == treatment] for treatment in ("", TWIN))
+    masks = masks.assign(base=names.str[0], of=names.str[1])
+    own = masks[masks["of"].isin(TWINS.values())]
+    twins = masks[masks["of"].isin(TWINS)].assign(of=lambda table: table["of"].map(TWINS))
     pairs = twins.merge(own[[*_CELL, "head", "kept"]], on=[*_CELL, "head"], suffixes=("", "_own"))
     pairs["shared"] = (pairs["kept"] > 0) & (pairs["kept_own"] > 0)
     found = {}

@@ -14,6 +14,7 @@ from made_up_cells import GROUP, N_HEADS, rows_of
 from headprune.analysis.claims import Claim, evaluate
 from headprune.analysis.study import Pair, Study
 from headprune.analysis.tables import read
+from headprune.analysis.twins import twin_of
 from headprune.analysis.versus import versus
 
 SEEDS, PER_MODULE = tuple(range(1, 8)), 6
@@ -97,6 +98,24 @@ def test_claims_say_so(kept: tuple, verdict: str, told: str, folder: Path) -> No
     assert ("K = 10: too little freedom: twins share 9.5 of 10 heads" in row[told]) == (kept[1] == 1)
     if verdict == "held":
         assert row["effect"] == pytest.approx(5.4 / 20)
+
+
+def test_twins_of_trainings_from_scratch(write: Callable) -> None:
+    """They are twins of the mask that was trained from scratch, not of the mask as it was found."""
+    arms = {"": FREE, "+scratch": FREE, "+scratch_twin": {0, 2, 8, 9}, "+twin": DRAWS["free"][0]}
+    cells = {("fine", arm, 4, 1): 15.0 for arm in arms} | {("unpruned", "", N_HEADS, 1): 20.0}
+    folder = write(rows_of(cells), [row for arm, kept in arms.items() for row in mask_rows(arm, 4, 1, kept)])
+    study = Study(read(folder), tuple(GROUP.values()))
+    shared = {line[1]: found.shared for (line, _), found in study.freedoms.items()}
+    assert shared == {"+twin": 2, "+scratch_twin": 1}
+    assert [twin_of(("fine", arm))[1] for arm in ("", "+scratch", "joint+scratch")] == [
+        "+twin",
+        "+scratch_twin",
+        "joint+scratch_twin",
+    ]
+    scratch, twin = ((("fine", arm), 4) for arm in ("+scratch", "+scratch_twin"))
+    assert study.freedom(Pair(scratch, twin)) is not None
+    assert study.freedom(Pair(point(4), twin)) is None
 
 
 def test_without_masks_nothing_is_known_of_twins(folder: Path) -> None:
