@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headprune.analysis.claims import load
+from headprune.analysis.claims import Claim, load
 from headprune.analysis.registration import SECTION, register
 from headprune.pipeline.history import now
 from headprune.pipeline.records import Record, hint
 from headprune.pipeline.store import write_json
 from headprune.results.layout import RunFolder
 from headprune.system.bundled import bundled
+
+
+def own_claims(file: Path | None = None) -> list[Claim]:
+    """The claims of a file; absent: of paper_figures/claims.yaml.
+
+    :raises ClaimsError: the file breaks a rule.
+    """
+    return load(file or bundled("paper_figures/claims.yaml"))
 
 
 def note_claims(run: RunFolder, file: Path | None = None) -> Record:
@@ -21,7 +29,7 @@ def note_claims(run: RunFolder, file: Path | None = None) -> Record:
         the number of cells that had a mask or a score by then
     :raises ClaimsError: the file breaks a rule.
     """
-    claims = load(file or bundled("paper_figures/claims.yaml"))
+    claims = own_claims(file)
     if found := noted_claims(run):
         return found
     results = len({path.parent for step in ("pruned", "test") for path in run.records(step)})

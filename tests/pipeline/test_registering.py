@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headprune.analysis.claims import ClaimsError, load
 from headprune.analysis.registration import register
+from headprune.pipeline import progress
+from headprune.pipeline.collect import manifest
 from headprune.pipeline.registering import note_claims, noted_claims
 from headprune.results.layout import RunFolder
 from headprune.system.bundled import bundled
@@ -51,6 +55,16 @@ def test_results_that_were_there_are_counted(run: RunFolder) -> None:
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text("{}", encoding="utf-8")
     assert note_claims(run)["results"] == 2
+
+
+def test_a_run_notes_its_claims_as_it_starts(start: Callable[..., Any]) -> None:
+    """The note is in the manifest as the run is collected."""
+    plan = start([{"name": "magnitude"}], budgets=[5]).plan
+    plan.run.registration.unlink(missing_ok=True)
+    progress.start(plan, 1)
+    told = manifest(plan, {}, {}, {})["claims"]
+    assert told == json.loads(plan.run.registration.read_text(encoding="utf-8"))
+    assert told["claims"].keys() == {claim.id for claim in load(OWN)}
 
 
 def test_a_broken_file_ends_a_run_before_it_begins(run: RunFolder, tmp_path: Path) -> None:
