@@ -17,7 +17,6 @@ from headprune.config.lengths import bounds
 from headprune.pipeline import calls, estimate, timings
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import hint, planned
-from headprune.pipeline.registering import note_claims
 from headprune.pipeline.remaining import JobState, Pace, seconds_left
 from headprune.pipeline.store import write_json
 from headprune.results.layout import RunFolder
@@ -47,6 +46,8 @@ class Overview:
 
 def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
     """Writes what a run has to do, and how; called once when it starts. For `logs` and `moved` see `calls.note`."""
+    from headprune.pipeline.registering import note_claims  # imports pandas, which jobs do without
+
     run = plan.run
     note_claims(run)
     write_json(run.execution, plan.config.execution.model_dump())
