@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headprune.analysis.claims import Claim, load
+from headprune.analysis.claims import Claim, ClaimsError, load
 from headprune.analysis.registration import SECTION, register
 from headprune.pipeline.history import now
 from headprune.pipeline.records import Record, hint
 from headprune.pipeline.store import write_json
 from headprune.results.layout import RunFolder
 from headprune.system.bundled import bundled
+
+__all__ = ["ClaimsError", "note_claims", "noted_claims", "own_claims"]
 
 
 def own_claims(file: Path | None = None) -> list[Claim]:

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import yaml
-from headprune.analysis.claims import ClaimsError
 from headprune.config import ConfigError, load, read
-from headprune.pipeline import failures, inventory, limits, progress, registering
+from headprune.pipeline import failures, inventory, limits, progress
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.settled import Settled
@@ -34,8 +33,15 @@ try:
     plan = Plan(load(config))
     limits.check_writable(plan)
     limits.check_data(plan)
+except ConfigError as error:
+    raise WorkflowError(str(error))
+
+# After that, as it imports pandas, which a mistake in the profile need not wait for.
+from headprune.pipeline import registering
+
+try:
     registering.own_claims()  # a run notes them as it starts
-except (ConfigError, ClaimsError) as error:
+except registering.ClaimsError as error:
     raise WorkflowError(str(error))
 
 if plan.config.mirror:
