@@ -29,6 +29,7 @@ from headprune.analysis.claims import (
     load,
 )
 from headprune.analysis.drawings import Table
+from headprune.analysis.registration import registered_in, sentence
 from headprune.statistics.seeds import ALPHA
 
 NAME = "claims"
@@ -40,7 +41,7 @@ FILE = Path(__file__).with_name("claims.yaml")
 COLUMNS = [
     Column("claim", right=False, width=0.34),
     Column("source", right=False, width=0.14),
-    Column("verdict", right=False),
+    Column("verdict", right=False, width=0.12),
     Column("effect [interval]"),
     Column("wanted"),
     Column("n"),
@@ -53,7 +54,7 @@ OPENING = (
     "neither, or a comparison cannot be made; undecidable: n seeds reach no such p. Not corrected over claims. What "
     "other trainings would not change, parameters and counts of cells, needs no seeds and says so. Effect: {units}, "
     "with Student's t interval at 95 %; shown is the comparison that decides. Claims and margins: "
-    "paper_figures/claims.yaml.{elsewhere}"
+    "paper_figures/claims.yaml. {registered}{elsewhere}"
 )
 NOTHING = "None of the claims is about these results."
 
@@ -61,7 +62,8 @@ NOTHING = "None of the claims is about these results."
 def draw(results: Results, out_dir: Path) -> None:
     """Write the tables."""
     try:
-        every = evaluate(load(FILE), results)
+        claims = load(FILE)
+        every = evaluate(claims, results)
     except ClaimsError as error:
         raise ResultsError(str(error)) from error
     table = every[every["verdict"] != ELSEWHERE]
@@ -74,7 +76,9 @@ def draw(results: Results, out_dir: Path) -> None:
     units = "; ".join(dict.fromkeys(table["unit"]))
     others = f" {elsewhere(every)}".rstrip()
     counts = ", ".join(told) or NOTHING.lower().removesuffix(".")
-    text = caption(results, OPENING.format(counts=counts, units=units or "–", elsewhere=others, alpha=ALPHA))
+    told_before = sentence(claims, registered_in(results.folder))
+    opening = OPENING.format(counts=counts, units=units or "–", registered=told_before, elsewhere=others, alpha=ALPHA)
+    text = caption(results, opening)
     sections = {
         ", ".join(part for part in group[1:] if part): [_cells(row) for row in own.itertuples(index=False)]
         for group, own in table.groupby(GROUP, sort=False)
@@ -87,7 +91,9 @@ def _cells(row: Any) -> list[str]:
     verdict = f"**{row.verdict}**" if row.verdict in (HELD, NOT_HELD) else row.verdict
     decided = "; ".join(part for part in (row.decided_by if known else "", row.note) if part)
     effect = _interval(row) if known else ABSENT
-    return [row.text, row.source, verdict, effect, row.wanted.replace("-", "−"), str(row.n), decided]
+    wanted = f"{row.wanted.replace('-', '−')} ({row.margin_of})"
+    stated = f"{verdict}, {row.registered}" if known else verdict
+    return [row.text, row.source, stated, effect, wanted, str(row.n), decided]
 
 
 def _interval(row: Any) -> str:

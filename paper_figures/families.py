@@ -65,6 +65,8 @@ TREATMENT_NAMES = {
     "distil": "distillation",
     "bc": "bias compensation",
     "scratch": "from scratch",
+    "scratch_twin": "random twin from scratch",
+    "ft_long": "long fine-tuning",
     TWIN: "random twin",
 }
 

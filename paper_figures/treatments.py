@@ -60,6 +60,7 @@ from matplotlib.axes import Axes
 from pages import PAGE, fitting, selection_note
 
 from headprune.analysis.drawings import Drawing
+from headprune.analysis.study import Study
 
 NAME = "treatments"
 FIGURE = Drawing(
@@ -134,7 +135,9 @@ def differences(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
 def gains(results: Results, group: tuple[str, ...], runs: pd.DataFrame) -> list[str]:
     """One sentence of the caption: mean paired difference of every treatment."""
     quality = quality_of(in_group(results.cells, group))
-    pairs = differences(runs, quality)
+    bound = {point: found for point, found in Study(results, group).freedoms.items() if found.little}
+    points = zip(zip(runs["method"], runs["line"], strict=True), runs["budget"], strict=True)
+    pairs = differences(runs[[point not in bound for point in points]], quality)
     texts = []
     for treatment in treatments(pairs["treatment"]):
         found = pairs.loc[pairs["treatment"] == treatment, "difference"]
@@ -144,7 +147,8 @@ def gains(results: Results, group: tuple[str, ...], runs: pd.DataFrame) -> list[
     start = f"{group_label(results, group)}: " if len(results.groups()) > 1 else ""
     listed = "; ".join(texts)
     what = f"{quality.label} in {quality.unit}"
-    return [f"{start}Mean improvement over the same mask untreated, {what}: {listed}."] if texts else []
+    left_out = f" Left out are twins with too little freedom at {len(bound)} points (table `twins`)." if bound else ""
+    return [f"{start}Mean improvement over the same mask untreated, {what}: {listed}.{left_out}"] if texts else []
 
 
 def treatments(found: Iterable[str]) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import operator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
 import yaml
@@ -14,9 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headprune.analysis.evidence import Evidence
 from headprune.analysis.predicates import ALL, Comparison, Predicate
+from headprune.analysis.registration import registered_in, standing
 from headprune.analysis.tables import GROUP, Results
 from headprune.analysis.verdicts import HELD, NO_DATA, NOT_HELD, UNDECIDABLE, UNDECIDED, Decision
 from headprune.naming import unknown
+from headprune.statistics.seeds import ALPHA
 from headprune.tasks import TASKS
 
 ELSEWHERE = "elsewhere"  # of a track or of methods that the results are not about
@@ -27,12 +30,14 @@ COLUMNS = [
     "text",
     *GROUP,
     "verdict",
+    "registered",
     "effect",
     "low",
     "high",
     "p_value",
     "p_floor",
     "wanted",
+    "margin_of",
     "n",
     "unit",
     "decided_by",
@@ -58,6 +63,8 @@ class Claim(BaseModel):
     track: str
     model: str = "*"  # a pattern of names: of the models that it is about
     note: str = ""  # what a reader of the verdict must know
+    margin_of: Literal["paper", "ours"]  # who has set the margin
+    least_n: int = Field(ge=1)  # seeds below which there is no verdict; what is settled needs none
     check: _AnyPredicate  # one of the classes of headprune.analysis.predicates
 
 
@@ -85,6 +92,8 @@ def load(path: Path) -> list[Claim]:
             problems.append(f"claim {name}: track: " + unknown("track", claim.track, tracks))
         if claim.id in seen:
             problems.append(f"claim {name}: this id is given twice")
+        if "margin" not in claim.check.model_fields_set:
+            problems.append(f"claim {name}: check.margin: this key is required")
         seen.add(claim.id)
         claims.append(claim)
     if problems:
@@ -101,7 +110,7 @@ def evaluate(claims: list[Claim], results: Results) -> pd.DataFrame:
     the results has the verdict ELSEWHERE.
     """
     groups = [Evidence(results, group) for group in results.groups()]
-    rows = []
+    rows, registrations = [], registered_in(results.folder)
     for claim in claims:
         track = [evidence for evidence in groups if evidence.track == claim.track]
         own = [evidence for evidence in track if fnmatchcase(evidence.group[3], claim.model)]
@@ -109,7 +118,8 @@ def evaluate(claims: list[Claim], results: Results) -> pd.DataFrame:
         if not own:
             nowhere = dict.fromkeys(GROUP, "") | {"track": claim.track}
             rows.append(_row(claim, nowhere, [_absent(claim, bool(track))]))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.assign(registered=table["id"].map({c.id: standing(c, registrations) for c in claims}))
 
 
 def elsewhere(table: pd.DataFrame) -> str:
@@ -128,17 +138,17 @@ def _absent(claim: Claim, has_track: bool) -> Comparison:
 def _row(claim: Claim, group: dict[str, str], parts: list[Comparison]) -> dict[str, Any]:
     check: Predicate = claim.check
     row: dict[str, Any] = {"id": claim.id, "source": claim.source, "text": " ".join(claim.text.split())} | group
-    row |= {"wanted": check.wanted(), "unit": check.unit}
+    row |= {"wanted": check.wanted(), "margin_of": claim.margin_of, "unit": check.unit}
     missing = list(dict.fromkeys(part.missing for part in parts if part.missing))
     known = [part for part in parts if not part.missing]
     if not known and all(part.elsewhere for part in parts):
         return row | {"verdict": ELSEWHERE, "n": 0, "note": "; ".join(missing)}
     if not known:
         return row | {"verdict": NO_DATA, "n": 0, "note": f"no data: {'; '.join(missing)}"}
-    found = [(part, check.decide(part, len(known))) for part in known]
+    found = [(part, _decide(claim, part, len(known))) for part in known]
     worst = min((decision.verdict for _, decision in found), key=WORST_FIRST.index)
     part, decision = _weakest([pair for pair in found if pair[1].verdict == worst], check)
-    notes = [_why_no_interval(part, decision)]
+    notes = [_why_no_interval(part, decision, claim.least_n)]
     notes += [claim.note, f"{part.lost} cell{'s' * (part.lost != 1)} without a result left out" if part.lost else ""]
     notes += [f"no data: {'; '.join(missing)}" if missing else ""]
     estimate = part.estimate
@@ -155,11 +165,20 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Comparison]) -> dict[s
     }
 
 
-def _why_no_interval(part: Comparison, decision: Decision) -> str:
+def _decide(claim: Claim, part: Comparison, parts: int) -> Decision:
+    """The verdict on one of so many comparisons; of fewer seeds than were registered there is none."""
+    decision = claim.check.decide(part, parts)
+    few = not part.settled and part.estimate.n < claim.least_n
+    return replace(decision, verdict=UNDECIDABLE) if few else decision
+
+
+def _why_no_interval(part: Comparison, decision: Decision, least_n: int) -> str:
     n = part.estimate.n
     seeds = f"{n} seed{'s' * (n != 1)}"
     if part.settled:
         return part.settled
+    if decision.verdict == UNDECIDABLE and decision.p_floor <= ALPHA:
+        return f"{seeds}, fewer than the {least_n} of the claim"
     if decision.verdict == UNDECIDABLE:
         return f"no p below {decision.p_floor:g} from {seeds}"
     return "" if part.estimate.has_interval else f"no interval from {seeds} that are all equal"

@@ -42,6 +42,9 @@ COLUMNS = [
     "p_wilcoxon",
     "probability_of_improvement",
     "verdict",
+    "twins_share",
+    "twins_expected",
+    "twins_masks",
     "outputs_improvement",
     "outputs_low",
     "outputs_high",
@@ -59,6 +62,8 @@ COLUMNS = [
     "heads_kept",
     "flags",
 ]
+
+DIFFERENCE = ("improvement", "low", "high", "p_floor", "p_wilcoxon", "probability_of_improvement")
 
 
 def compare(
@@ -110,12 +115,14 @@ def family_rows(
 ) -> list[dict[str, Any]]:
     """The rows, with the columns COLUMNS, of comparisons that are corrected together under a name.
 
+    A mask and twins that have too little freedom to differ from it are not compared: the verdict says why.
+
     :param wider: of p across seeds, a family that these comparisons are part of; absent: themselves
     """
     seeds = {pair: study.across(pair) for pair in wider or pairs}
     draws = draws_for(len(pairs), alpha)
-    outputs = {pair: study.outputs(pair, draws) for pair in pairs}
-    tested = {pair: found.difference.n > 1 for pair, found in seeds.items()}
+    outputs = {pair: None if study.is_bound(pair) else study.outputs(pair, draws) for pair in pairs}
+    tested = {pair: found.difference.n > 1 and not study.is_bound(pair) for pair, found in seeds.items()}
     family = Family.of(
         name,
         {pair: found.p_value if tested[pair] else np.nan for pair, found in seeds.items()},
@@ -141,7 +148,7 @@ def family_rows(
             "p_outputs_floor_holm": texts.floors[pair],
             "verdict_outputs": verdict_of_outputs(texts.adjusted[pair], texts.floors[pair], differing, alpha),
         }
-        rows.append(_row(study, pair, seeds[pair], outputs[pair]) | holm)
+        rows.append(_row(study, pair, seeds[pair], outputs[pair]) | holm | _of_twins(study, pair))
     return rows
 
 
@@ -175,6 +182,17 @@ def _row(study: Study, pair: Pair, seeds: Across, outputs: PairedComparison | No
         "flags": "; ".join(study.flags(pair.system)),
     }
     return row | (_of_outputs(outputs) if outputs else {})
+
+
+def _of_twins(study: Study, pair: Pair) -> dict[str, Any]:
+    """The columns of a row that tell of random twins; with too little freedom in the place of all that compares."""
+    found = study.freedom(pair)
+    if found is None:
+        return {}
+    told = {"twins_share": found.shared, "twins_expected": found.expected, "twins_masks": str(found.masks)}
+    if not found.little:
+        return told
+    return told | dict.fromkeys(DIFFERENCE, float("nan")) | {"verdict": str(found), "verdict_outputs": ""}
 
 
 def _of_outputs(found: PairedComparison) -> dict[str, Any]:

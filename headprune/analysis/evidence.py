@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headprune.analysis.study import REFERENCE, Point, Study
+from headprune.analysis.study import REFERENCE, Pair, Point, Study
 from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured, split_arm
 from headprune.analysis.updates import TOTAL, total_updates, trained_updates
 from headprune.results.schema import ABLATION_COLUMNS, LATER
@@ -45,12 +45,20 @@ class Evidence:
     def difference(self, line: Line, baseline: Line, budget: int) -> BySeed:
         """Quality less that of a baseline, within seeds, over the mean unpruned quality of all seeds.
 
-        Of perplexities both are logarithms.
+        Of perplexities both are logarithms. None of a mask and twins that have too little freedom to differ from it.
         """
+        if self.study.is_bound(Pair((line, budget), (baseline, budget))):
+            return {}
         points = (self.study.at(line, budget), self.study.at(baseline, budget), self.study.at(REFERENCE, budget))
         ours, theirs, unpruned = (self.study.values.get(at, {}) if at else {} for at in points)
         whole = abs(float(np.mean(list(unpruned.values())))) if unpruned else 0.0
         return {s: (ours[s] - theirs[s]) / whole for s in sorted(set(ours) & set(theirs))} if whole else {}
+
+    def bound(self, line: Line, baseline: Line, kept: tuple[float, float]) -> str:
+        """The budgets at which a mask is not compared with its twins, and why; empty where there are none."""
+        pairs = [Pair((line, k), (baseline, k)) for k in self.budgets(line, kept)]
+        told = [f"K = {pair.system[1]}: {self.study.freedom(pair)}" for pair in pairs if self.study.is_bound(pair)]
+        return "; ".join(told)
 
     def cost(self, metric: str, line: Line, budget: int) -> BySeed:
         """A cost over that of the unpruned model of the same seed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -17,20 +18,21 @@ from headprune.analysis.tables import (
     Results,
     by_seed,
     in_group,
+    masks_of,
     outcomes,
     quality_of,
     seed_values,
     split_arm,
 )
+from headprune.analysis.twins import TWIN, TWINS, Freedom, freedoms, twin_of
 from headprune.statistics import Estimate, PairedComparison
 from headprune.statistics.normalised import flags, normalised_interval
 from headprune.statistics.seeds import Across, across
 
 REFERENCE: Line = (UNPRUNED, "")
 RANDOM: Line = ("random", "")
-TWIN = "twin"  # treatment: random heads, as many of every module as the mask keeps
-NEAR = 1  # heads by which a cell may miss K and still compete with those that keep K
 Point = tuple[Line, int]
+NEAR = 1  # heads by which a cell may miss K and still compete with those that keep K
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Study:
         quality: Quality | None = None,
     ) -> None:
         cells = in_group(results.cells, group)
-        self.group, self.quality = group, quality or quality_of(cells)
+        self.results, self.group, self.quality = results, group, quality or quality_of(cells)
         self.runs = outcomes(cells, self.quality)
         raw = seed_values(by_seed(self.runs, self.quality))
         # On the scale on which the metric is compared, more is better: BLEU itself, minus the logarithm of perplexity.
@@ -113,6 +115,25 @@ class Study:
         """The difference of a pair across the seeds that both have."""
         return across(self.worths.get(pair.system, {}), self.worths.get(pair.baseline, {}))
 
+    @cached_property
+    def freedoms(self) -> dict[Point, Freedom]:
+        """The freedom of random twins by their point; nothing without twins or masks."""
+        if not any(split_arm(line[1])[1] in TWINS for line, _ in self.points):
+            return {}
+        return freedoms(in_group(masks_of(self.results), self.group))
+
+    def freedom(self, pair: Pair) -> Freedom | None:
+        """The freedom of the twins where a pair is a mask and its own; None of all other pairs."""
+        for mask, twin in ((pair.system, pair.baseline), (pair.baseline, pair.system)):
+            if twin == (twin_of(mask[0]), mask[1]):
+                return self.freedoms.get(twin)
+        return None
+
+    def is_bound(self, pair: Pair) -> bool:
+        """True for a pair of a mask and its twins that have too little freedom to differ from it."""
+        found = self.freedom(pair)
+        return found is not None and found.little
+
     def outputs(self, pair: Pair, draws: int) -> PairedComparison | None:
         """The paired test of outputs over all seeds and draws that both have; None without segments.
 
@@ -141,17 +162,22 @@ class Study:
         return found
 
     def flags(self, point: Point) -> tuple[str, ...]:
-        """The remarks of the quality control; a method with random twins of its own masks is held against these."""
+        """The remarks of the quality control; a method with random twins of its own masks is held against these.
+
+        Twins with too little freedom are no control, and the remark is that.
+        """
         line, budget = point
-        base, treatment = split_arm(line[1])
-        twin = self.at((line[0], f"{base}+{TWIN}"), budget) if not treatment else None
-        random = twin or self.at(RANDOM, budget)
+        treatment = split_arm(line[1])[1]
+        twin = self.at(twin_of(line), budget) if not treatment else None
+        freedom = self.freedoms.get(twin) if twin else None
+        bound = freedom is not None and freedom.little
+        random = None if bound else twin or self.at(RANDOM, budget)
         others = [self.values.get(other, {}) if other else {} for other in (random, self.at(REFERENCE, budget))]
         is_control = line == RANDOM or treatment == TWIN
         found = flags(self.values.get(point, {}), {} if is_control else others[0], others[1])
         heads = self.heads[point]
         off = () if np.isnan(heads) or heads == budget else (f"keeps {heads:.1f} heads",)
-        return (*found, *off)
+        return (*found, *off, *([str(freedom)] if bound else []))
 
     def normalised(self, point: Point) -> Estimate:
         """Mean quality with random heads at 0 and the unpruned model at 1, over the seeds that all three have."""

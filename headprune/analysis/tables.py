@@ -177,6 +177,14 @@ def quality_named(track: str, metric: str | None) -> Quality:
         raise ResultsError(str(error)) from None
 
 
+def masks_of(results: Results) -> pd.DataFrame:
+    """The masks of results, those that were read along or else those of the folder; no rows where it has none."""
+    if results.masks is not None:
+        return results.masks
+    path = results.folder / "masks.parquet"
+    return _read_table(path) if path.is_file() else pd.DataFrame(columns=[*NEEDED[path.name], "line"])
+
+
 def lines_of(table: pd.DataFrame) -> dict[Line, pd.DataFrame]:
     """The table cut by (method, pooled arm)."""
     return {(str(method), str(line)): part for (method, line), part in table.groupby(LINE)}

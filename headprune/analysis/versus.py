@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def _versus(study: Study, lines: tuple[Line, Line], own: Mapping[Line, list[int]
         pd.DataFrame(rows, columns=COLUMNS),
         {} if REFERENCE in lines else {label: budgets for label, budgets in missed.items() if budgets},
         study.segments.exist,
-        tuple(_notes(study, points, rows)),
+        (*_notes(study, points, rows), *_of_twins(study, pairs)),
     )
 
 
@@ -102,6 +102,13 @@ def _family(study: Study, system: Line, baseline: Line) -> list[Pair]:
         if line == system:
             return [Pair(pair.baseline, pair.system) for pair in study.against(line)]
     return []
+
+
+def _of_twins(study: Study, pairs: list[Pair]) -> Iterator[str]:
+    """The freedom of random twins that are compared with their masks; where there is too little the verdict says so."""
+    for pair in pairs:
+        if (found := study.freedom(pair)) and not found.little:
+            yield f"K = {pair.system[1]}: {found}"
 
 
 def _notes(study: Study, points: Mapping[tuple[Line, int], None], rows: list[dict]) -> list[str]:

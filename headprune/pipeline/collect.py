@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from headprune.analysis import names
+from headprune.analysis import names, registration
 from headprune.heads import HeadSpace
 from headprune.pipeline import history
 from headprune.pipeline.cells import Cell
@@ -20,6 +20,7 @@ from headprune.pipeline.curves import curve_rows
 from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import COSTS, Record, find, hint
+from headprune.pipeline.registering import noted_claims
 from headprune.pipeline.store import json_bytes
 from headprune.pipeline.tunings import Find, cost_rows, tuning_rows
 from headprune.results import schema
@@ -100,6 +101,7 @@ def manifest(plan: Plan, signatures: Record, hashes: Mapping[str, str], data: Re
         "packages": history.packages(),
         **history.runtime(),
         **history.history(plan.run),
+        registration.SECTION: noted_claims(plan.run),
         names.SECTION: names.printed(
             {method.name: plan.grid.entry(method.label).method for method in plan.config.methods}
         ),

@@ -215,6 +215,11 @@ class RunFolder:
         return self.progress / "drawn.json"
 
     @property
+    def registration(self) -> Path:
+        """Digests of the claims when the run began."""
+        return self.progress / "claims.json"
+
+    @property
     def overview(self) -> Path:
         """State of the run a moment ago."""
         return self.progress / "overview.json"

@@ -87,6 +87,13 @@ class Retraining(MaskTreatment):
     trains = True
     starts_pruned: ClassVar[bool]
 
+    def mask(self, mask: HeadMask, rng: torch.Generator) -> HeadMask:
+        """Gives the mask of the architecture: the method's, or another one.
+
+        :param rng: another one for every cell
+        """
+        return mask
+
     def needs_dense(self, settings: Settings) -> bool:
         return False
 

@@ -24,7 +24,8 @@ SEEDS = tuple(range(1, 8))  # as few as decide a claim of two comparisons: 2 / 2
 
 
 def claim(**check: Any) -> Claim:
-    return Claim(id="a-claim", text="It is so.", source="somebody", track="mt", check=check)
+    own = {"margin_of": "ours", "least_n": 1}
+    return Claim(id="a-claim", text="It is so.", source="somebody", track="mt", check=check, **own)
 
 
 def values(qualities: dict[tuple[str, int], tuple[float, ...]]) -> dict:
@@ -341,7 +342,9 @@ GOOD = """
   text: It is so.
   source: somebody
   track: mt
-  check: {predicate: compare, systems: [dsp.joint], baselines: [random]}
+  margin_of: ours
+  least_n: 6
+  check: {predicate: compare, margin: 0, systems: [dsp.joint], baselines: [random]}
 """
 
 
@@ -356,10 +359,14 @@ GOOD = """
         ("[random]}", "[random], kept: [0.5, 0.1]}", "the first share may not be larger"),
         ("[random]}", "[random], kept: [0.5, 1.5]}", "check.kept.1: 1.5:"),
         (
-            "predicate: compare, systems: [dsp.joint], baselines: [random]",
-            "predicate: saving, systems: [dsp.joint], metric: parametres",
+            "predicate: compare, margin: 0, systems: [dsp.joint], baselines: [random]",
+            "predicate: saving, margin: 0, systems: [dsp.joint], metric: parametres",
             "unknown metric 'parametres'; did you mean 'parameters'?",
         ),
+        ("margin: 0, ", "", "claim fine: check.margin: this key is required"),
+        ("  least_n: 6\n", "", "claim fine: least_n: this key is required"),
+        ("least_n: 6", "least_n: 0", "claim fine: least_n: 0:"),
+        ("margin_of: ours", "margin_of: mine", "claim fine: margin_of: 'mine':"),
         ("- id", "- {}\n- id", "claim [0]: id: this key is required"),
     ],
 )

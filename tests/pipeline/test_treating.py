@@ -170,6 +170,26 @@ def test_from_scratch_takes_the_architecture_only(start: Start) -> None:
     assert not torch.equal(states[0][words], runs[0].dense.state_dict()[words])
 
 
+def test_twins_from_scratch_have_the_architecture_and_other_initial_weights(start: Start, mask: MaskOf) -> None:
+    """Two draws, each with the counts of the mask, none with the weights of the model that the mask was found in."""
+    treatments = [{"name": "scratch_twin", "draws": 2}, {"name": "from_scratch"}]
+    run = start([MAGNITUDE], treatments, budgets=[5])
+    run.job("score", "all-score")
+    receipt = run.job("retrain", "magnitude+scratch_twin", 5)
+    assert {cell["status"] for cell in receipt["cells"].values()} == {"ok"}, receipt
+    run.job("retrain", "magnitude+scratch", 5)
+    (scratch,) = run.cells("magnitude+scratch")
+    twins = run.cells("magnitude+scratch_twin")
+    found = [mask(run.record(cell)) for cell in (scratch, *twins)]
+    assert len(found) == len({each.keep for each in found}) == 3
+    assert all(each.per_module() == found[0].per_module() for each in found)
+    shapes = [Counter(tuple(value.shape) for value in run.model(cell).state_dict().values()) for cell in twins]
+    assert shapes[0] == shapes[1] == Counter(tuple(v.shape) for v in run.model(scratch).state_dict().values())
+    words = "encoder.embed_tokens.weight"
+    assert not torch.equal(run.model(twins[0]).state_dict()[words], run.dense.state_dict()[words])
+    assert [run.record(cell)["prune_updates"] for cell in twins] == [0, 0]
+
+
 def test_a_mask_that_was_not_found_cannot_be_treated(start: Start) -> None:
     """The treated cell says why; once the mask is there, it is made."""
     run = start([MAGNITUDE], [{"name": "matched_random"}], budgets=[5])

@@ -36,6 +36,14 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
+# After that, as it imports pandas, which a mistake in the profile need not wait for.
+from headprune.pipeline import registering
+
+try:
+    registering.own_claims()  # a run notes them as it starts
+except registering.ClaimsError as error:
+    raise WorkflowError(str(error))
+
 if plan.config.mirror:
     os.environ.setdefault("HEADPRUNE_MIRROR", plan.config.mirror)
 

@@ -26,7 +26,7 @@ class Compare(OfLines):
     """Quality of systems less that of baselines, at the same budgets, in shares of the unpruned quality.
 
     All seeds are divided by one number, their mean unpruned quality, so that a single budget with margin 0 has the p of
-    the same comparison elsewhere.
+    the same comparison elsewhere. Twins with too little freedom are not compared with their masks.
     """
 
     predicate: Literal["compare"]
@@ -40,7 +40,13 @@ class Compare(OfLines):
                     return evidence.difference(line_of(system), line_of(baseline), k)
 
                 lacking = f"no seed has both {system} and {baseline}"
-                yield self.part(evidence, f"{system} − {baseline}", system, difference, lacking, (baseline,))
+                part = self.part(evidence, f"{system} − {baseline}", system, difference, lacking, (baseline,))
+                bound = evidence.bound(line_of(system), line_of(baseline), self.kept)
+                if bound and part.effects:
+                    part = replace(part, what=f"{part.what}; {bound}")
+                elif bound:
+                    part = replace(part, missing=bound)
+                yield part
 
 
 class Loss(OfLines):

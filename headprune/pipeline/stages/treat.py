@@ -54,9 +54,8 @@ def repruned(context: ModelContext, kind: Repruning, cell: Cell, base: Record) -
     """The unpruned model, pruned in another way."""
     seconds = context.trained()["seconds"]
     model = removal.load(context.checkpoint).to(device())
-    rng = torch.Generator().manual_seed(derived_seed(cell.seed, cell.id))
     with costed() as cost:
-        pruning = kind.prune(model, mask_of(base), context.batches, rng)
+        pruning = kind.prune(model, mask_of(base), context.batches, generator_of(cell))
     record = prune(context, cell, model, pruning)
     if kind.keeps_mask:
         return record | (cost + Cost.of(base)).record(base["train_seconds"])
@@ -70,7 +69,7 @@ def retrained(
 
     :raises UpstreamError: the pruned model that it starts from is lost, or another one.
     """
-    settings, mask, start = context.treatment, mask_of(base), None
+    settings, mask, start = context.treatment, kind.mask(mask_of(base), generator_of(cell)), None
     assert settings is not None
     argv = arguments_of(context)
     if kind.starts_pruned:
@@ -86,6 +85,11 @@ def retrained(
     if start is None:
         return record | Cost(memory=cost.memory).record(cost.seconds)
     return record | (Cost.of(base) + cost).record(base["train_seconds"])
+
+
+def generator_of(cell: Cell) -> torch.Generator:
+    """A generator of random numbers that differs for every cell."""
+    return torch.Generator().manual_seed(derived_seed(cell.seed, cell.id))
 
 
 def mask_of(record: Record) -> HeadMask:

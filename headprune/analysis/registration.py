@@ -1,0 +1,68 @@
+"""Registered claims: digests of what decides them, noted before a run has results, and what verdicts say of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headprune.analysis.claims import Claim
+
+SECTION = "claims"  # of the manifest
+REGISTERED, AFTERWARDS = "registered before the results", "margin set afterwards"
+OF_PAPER = "margin of the paper, not registered"
+
+
+def deciding(claim: Claim) -> dict[str, Any]:
+    """All of a claim that its verdict depends on: quantity, margin, comparison, smallest n; not its wording."""
+    return claim.model_dump(mode="json", include={"track", "model", "check", "least_n"})
+
+
+def register(claims: Iterable[Claim]) -> dict[str, Any]:
+    """The digests of claims.
+
+    :returns: `claims`, the sha256 of each by id, and `sha256`, of them together, whatever their order in the file
+    """
+    each = {claim.id: _sha256(deciding(claim)) for claim in sorted(claims, key=lambda claim: claim.id)}
+    return {"sha256": _sha256(each), "claims": each}
+
+
+def registered_in(folder: Path) -> list[Mapping[str, Any]]:
+    """The registrations in the manifest of results: one, or one of every run that was merged.
+
+    :returns: none where a run has none, as nothing is registered then
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        found = [run.get(SECTION) for run in manifest.get("merged") or [manifest]]
+    except (OSError, ValueError, AttributeError):
+        return []
+    return found if all(isinstance(each, dict) for each in found) else []
+
+
+def standing(claim: Claim, registrations: Iterable[Mapping[str, Any]]) -> str:
+    """The words of a verdict: REGISTERED where every run has noted this very claim before its first result."""
+    own = _sha256(deciding(claim))
+    noted = [each.get("results") == 0 and each.get("claims", {}).get(claim.id) == own for each in registrations]
+    if noted and all(noted):
+        return REGISTERED
+    return OF_PAPER if claim.margin_of == "paper" else AFTERWARDS
+
+
+def sentence(claims: Iterable[Claim], registrations: Iterable[Mapping[str, Any]]) -> str:
+    """The sentence of a caption: when the claims were registered, under which hash, and which differ now."""
+    now, texts = register(claims), []
+    for each in registrations:
+        noted = each.get("claims", {})
+        changed = [name for name in sorted({*noted, *now["claims"]}) if noted.get(name) != now["claims"].get(name)]
+        late = f", after {each['results']} results" if each.get("results") else ""
+        state = f"changed since: {', '.join(changed)}" if changed else "unchanged since"
+        texts.append(f"Registered {each.get('registered')}{late}, sha256 {str(each.get('sha256'))[:12]}; {state}.")
+    return " ".join(dict.fromkeys(texts)) or "Not registered before these results."
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
