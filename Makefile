@@ -25,7 +25,7 @@ test-gpu: install
 # Kills the smoke profile twenty times at random moments, on this machine and through Slurm; broken profiles, for real.
 test-faults: install
 	pip install -q $(TESTED) -e '.[dev,slurm]'
-	HEADPRUNE_TEST_FAULTS=1 HEADPRUNE_TEST_SLURM=1 python -m pytest -q -s tests/faults
+	HEADPRUNE_TEST_FAULTS=1 HEADPRUNE_TEST_SLURM=1 python -m pytest -q -s tests/faults tests/e2e/test_tuning_runs.py
 
 smoke: install
 	snakemake --cores $(CORES) --configfile workflows/config/smoke.yaml

@@ -40,6 +40,10 @@ TREATMENTS = [
 ]
 
 
+DRAWN = ("quality_vs_heads", "pareto", "survival_maps", "penalty_frontier")
+SHOWN = [*(f"results/smoke/figures/{name}.png" for name in DRAWN), "results/smoke/tables/results.md"]
+
+
 @pytest.fixture(scope="module")
 def novel(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(tmp_path_factory.mktemp("novel"))
@@ -60,7 +64,7 @@ def novel(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "evaluation": {"rows": 4},
         "speed": {"sentences": 1, "batch_size": 4, "repeats": 1, "most_repeats": 1},
     }
-    run.snakemake(config=config)
+    run.snakemake(*SHOWN, config=config)
     return run
 
 
@@ -152,6 +156,6 @@ def test_ablations_compare_perplexities(novel: Run) -> None:
 
 
 def test_figures_and_tables_are_there(novel: Run) -> None:
-    for name in ("quality_vs_heads", "pareto", "survival_maps", "penalty_frontier"):
+    for name in DRAWN:
         assert (novel.results / "figures" / f"{name}.png").stat().st_size > 10_000
     assert "perplexity" in (novel.results / "tables" / "results.md").read_text()

@@ -127,7 +127,7 @@ def test_tables_and_figures_show_it(toy: Toy) -> None:
     assert (toy.results / "figures" / "quality_vs_heads.png").stat().st_size > 0, caption
     compared = pd.read_csv(toy.results / "tables" / "comparisons.csv")
     assert compared["p_outputs"].notna().any()
-    assert set(compared.loc[compared["p_outputs"].notna(), "outputs_test"]) == {"paired permutation"}
+    assert set(compared.loc[compared["p_outputs"].notna(), "outputs_test"]) == {"approximate randomisation"}
 
 
 def test_the_report_shows_answers(toy: Toy) -> None:
