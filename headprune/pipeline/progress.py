@@ -46,10 +46,7 @@ class Overview:
 
 def start(plan: Plan, cores: int, logs: Sequence[str] = (), moved: bool = False) -> None:
     """Writes what a run has to do, and how; called once when it starts. For `logs` and `moved` see `calls.note`."""
-    from headprune.pipeline.registering import note_claims  # imports pandas, which jobs do without
-
     run = plan.run
-    note_claims(run)
     write_json(run.execution, plan.config.execution.model_dump())
     asked = {name: bounds(plan.config, name) for name in plan.config.datasets}
     write_json(run.bounds, {name: {s: vars(b) for s, b in each.items()} for name, each in asked.items()})

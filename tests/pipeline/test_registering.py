@@ -11,7 +11,6 @@ import pytest
 
 from headprune.analysis.claims import ClaimsError, load
 from headprune.analysis.registration import register
-from headprune.pipeline import progress
 from headprune.pipeline.collect import manifest
 from headprune.pipeline.registering import note_claims, noted_claims
 from headprune.results.layout import RunFolder
@@ -58,10 +57,10 @@ def test_results_that_were_there_are_counted(run: RunFolder) -> None:
 
 
 def test_a_run_notes_its_claims_as_it_starts(start: Callable[..., Any]) -> None:
-    """The note is in the manifest as the run is collected."""
+    """The note is in the manifest as the run is collected; `onstart` of the workflow makes it."""
     plan = start([{"name": "magnitude"}], budgets=[5]).plan
     plan.run.registration.unlink(missing_ok=True)
-    progress.start(plan, 1)
+    note_claims(plan.run)
     told = manifest(plan, {}, {}, {})["claims"]
     assert told == json.loads(plan.run.registration.read_text(encoding="utf-8"))
     assert told["claims"].keys() == {claim.id for claim in load(OWN)}

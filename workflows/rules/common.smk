@@ -158,6 +158,7 @@ def one_thread(wildcards, threads):
 
 
 onstart:
+    registering.note_claims(plan.run)
     progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))
     inventory.forget_drawn(plan.folder)
 
