@@ -14,7 +14,7 @@ from typing import Any
 
 from simulation import pruned_record, speed_record, test_record
 
-from headprune.__main__ import ALLOCATOR
+from headprune.system.allocator import ALLOCATOR
 
 os.environ.update(ALLOCATOR)  # read at the start of the process; set so that it does not start again
 

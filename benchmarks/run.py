@@ -54,7 +54,7 @@ def parsed() -> argparse.Namespace:
 
 def with_environment(threads: int, allocator: str) -> None:
     """Starts this program again with what is read before it is."""
-    from headprune.__main__ import ALLOCATOR
+    from headprune.system.allocator import ALLOCATOR
 
     wanted: dict[str, str | None] = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     wanted |= {name: value if allocator == "headprune" else None for name, value in ALLOCATOR.items()}

@@ -7,36 +7,56 @@ import locale
 import os
 import sys
 
-# glibc hands every large logits tensor back to the system and page-faults it anew at the next step; this keeps it.
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", "THP_MEM_ALLOC_ENABLE": "1"}
+from headprune.system.allocator import allocator
 
 CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # a GPU adds up in the same order in every run
 
 
 def main() -> None:
-    """Runs `headprune`; a job of the DAG in a process of its own, under a parent that supervises it.
+    """Runs `headprune`. Where a warm process listens, it does what jobs and scripts of figures ask for."""
+    speak_utf8()
+    os.environ.setdefault(*CUBLAS)
+    if sys.argv[1:2] == ["warm"]:
+        from headprune.cli.warm import serve
+
+        if not serve():
+            return
+    elif os.environ.get("HEADPRUNE_WARM") and "HEADPRUNE_SUPERVISED" not in os.environ:
+        from headprune.cli.warm import elsewhere
+
+        status = elsewhere()
+        if status is not None:
+            sys.exit(status)
+    run()
+
+
+def run() -> None:
+    """Does what `sys.argv` says; a job of the DAG in a process of its own, under a parent that supervises it.
 
     That process gets the allocator's variables, which are read before the program is.
     """
-    speak_utf8()
-    os.environ.setdefault(*CUBLAS)
     if sys.argv[1:2] == ["job"] and "--spec" in sys.argv and "--receipt" in sys.argv:
         from headprune.pipeline import supervisor
-        from headprune.system import stopping
+        from headprune.system import stopping, warm
 
         if supervisor.FOLDER not in os.environ:
-            missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
             try:
-                parent = supervisor.job_supervisor(sys.argv[1:], missing)
+                fork = run if warm.is_warm() else None
+                parent = supervisor.job_supervisor(sys.argv[1:], allocator(), fork)
             except ValueError as error:
                 print(f"error: {error}", file=sys.stderr)
                 sys.exit(2)
             sys.exit(parent.run())
         stopping.die_with_parent()
         stopping.listen()
-    from headprune.cli.commands import main as command_line
+    if sys.argv[1:2] == ["draw"] and len(sys.argv) > 2:
+        from headprune.cli.warm import draw
 
-    command_line()
+        draw()
+    else:
+        from headprune.cli.commands import main as command_line
+
+        command_line()
 
 
 def speak_utf8() -> None:

@@ -46,6 +46,10 @@ class Execution(Section):
         10, gt=0, le=YEAR, description="minutes between two such states, if that comes first"
     )
 
+    warm: bool = Field(
+        True, description="jobs on this machine begin as copies of a process that has imported what they need"
+    )
+
     @field_validator("minutes", "memory_mb")
     @classmethod
     def _kinds(cls, values: dict[str, int], info: ValidationInfo) -> dict[str, int]:

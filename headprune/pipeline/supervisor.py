@@ -29,7 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,7 @@ from headprune.results.jobs import JOBS
 from headprune.results.layout import RunFolder
 from headprune.system import stopping
 from headprune.system.files import alone
+from headprune.system.forked import Forked
 
 FOLDER = "HEADPRUNE_SUPERVISED"  # environment variable: the folder of the job under `attempts/`
 PATIENCE = 10.0  # seconds between two notes that the job is alive
@@ -56,6 +57,7 @@ class Supervisor:
     """Runs one attempt at a job.
 
     :param command: of the job's process
+    :param fork: what that process does, if it begins as a copy of this one; `command` holds its arguments
     :param given: what the process reads from its standard input
     :param attempt: counted from 1
     :param seconds: time limit of the attempt; None: none
@@ -68,6 +70,7 @@ class Supervisor:
     seconds: float | None = None
     given: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    fork: Callable[[], Any] | None = None
 
     def __post_init__(self) -> None:
         self.place = RunFolder(Path(self.spec["results"]))
@@ -76,7 +79,7 @@ class Supervisor:
         self.attempts = attempts if isinstance(attempts, int) else ATTEMPTS
         self.started = time.monotonic()
         self.stopped = False
-        self.child: subprocess.Popen[bytes] | None = None
+        self.child: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def last(self) -> bool:
@@ -155,14 +158,11 @@ class Supervisor:
             path.unlink(missing_ok=True)  # what is there afterwards, this process has left
         killed_before = out_of_memory_kills()
         environment = {**os.environ, **self.environment, FOLDER: str(self.folder.absolute())}
-        with tempfile.TemporaryFile() as file:  # unlike a pipe it takes any length without being read
-            file.write(self.given.encode())
-            file.seek(0)
-            self.child = subprocess.Popen(self.command, env=environment, stdin=file)
+        self.child = self._start(environment)
         if self.stopped:  # before there was a child to pass it on to
             self.child.terminate()
         timeout = not self._wait()
-        code = self.child.returncode
+        code = self.child.wait()
         if code == 0 and self._is_complete():
             return Ending("ok")
         if timeout:
@@ -181,6 +181,14 @@ class Supervisor:
         if out_of_memory_kills() > killed_before:
             reason += "; the kernel killed processes that needed more memory than there was"
         return Ending("failed", reason)
+
+    def _start(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes] | Forked:
+        if self.fork is not None:
+            return Forked(self.fork, self.command[3:], environment, self.given)
+        with tempfile.TemporaryFile() as file:  # unlike a pipe it takes any length without being read
+            file.write(self.given.encode())
+            file.seek(0)
+            return subprocess.Popen(self.command, env=environment, stdin=file)
 
     def _is_complete(self) -> bool:
         """True if the process has left a receipt of all its cells: exit status 0 alone is anybody's to give."""
@@ -260,7 +268,9 @@ def read_spec(value: str) -> str:
     return sys.stdin.read() if value == "-" else value
 
 
-def job_supervisor(arguments: list[str], environment: Mapping[str, str]) -> Supervisor:
+def job_supervisor(
+    arguments: list[str], environment: Mapping[str, str], fork: Callable[[], Any] | None = None
+) -> Supervisor:
     """The supervisor of `headprune job …`, from its arguments.
 
     :raises ValueError: one of them, or the specification, is not what it must be.
@@ -281,4 +291,5 @@ def job_supervisor(arguments: list[str], environment: Mapping[str, str]) -> Supe
         attempt=int(attempt),
         seconds=60 * float(minutes) if minutes else None,
         environment=environment,
+        fork=fork,
     )

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from headprune.cli import warm
 from headprune.config import ConfigError, load, read
 from headprune.pipeline import failures, inventory, limits, progress
 from headprune.pipeline.cells import Job
@@ -161,6 +162,8 @@ onstart:
     registering.note_claims(plan.run)
     progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))
     inventory.forget_drawn(plan.folder)
+    if workflow.local_exec and plan.config.execution.warm:
+        warm.begin()
 
 
 onsuccess:

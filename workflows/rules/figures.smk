@@ -27,7 +27,7 @@ rule figure:
         folder=output_folder,
         caption=caption_of,
     shell:
-        "python {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
+        "headprune draw {input.script:q} {params.results:q} {params.folder:q} 2> {log:q}"
 
 
 use rule figure as table with:

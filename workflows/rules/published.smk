@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from headprune.analysis import published
+from headprune.cli import warm
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -21,3 +22,8 @@ RUNS = {
     }
     for name, folder in FOUND.items()
 }
+
+
+onstart:
+    if workflow.local_exec:
+        warm.begin()

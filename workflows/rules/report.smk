@@ -24,7 +24,7 @@ rule report_page:
         results=input_folder,
         folder=output_folder,
     shell:
-        "python {input.script:q} {params.results:q} {params.folder:q} > {log:q} 2>&1"
+        "headprune draw {input.script:q} {params.results:q} {params.folder:q} > {log:q} 2>&1"
 
 
 rule report:

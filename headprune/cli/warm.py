@@ -1,0 +1,72 @@
+"""The warm process of a run: which commands it takes, and what it imports for each."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import runpy
+import sys
+from pathlib import Path
+from subprocess import Popen
+
+from headprune.results.jobs import JOBS
+from headprune.system import warm
+from headprune.system.allocator import allocator
+
+NOT_FOR_JOBS = ("__main__", "analysis", "check", "cli", "report", "verification")
+FIRST_USED_IN_JOBS = (
+    *("fairseq.trainer", "fairseq_cli.preprocess", "fairseq_cli.train", "torch._dynamo"),
+    *("pandas", "pyarrow.parquet", "sacrebleu", "sacremoses", "sentencepiece"),
+)
+FOR_FIGURES = ("matplotlib.pyplot", "pandas", "headprune.analysis.study")
+
+_kept: list[Popen[bytes]] = []  # until the end of this process
+
+
+def begin() -> None:
+    """Starts the warm process of a run, unless the environment names one."""
+    if warm.WHERE not in os.environ:
+        _kept.append(warm.start(allocator()))
+
+
+def serve() -> bool:
+    """Answers requests; True in a process that has to do what one asks for, False at the end."""
+    return warm.WarmProcess({"job": _import_for_jobs, "draw": _import_for_figures}).serve()
+
+
+def elsewhere() -> int | None:
+    """The exit status of a job or a drawing that the warm process did; None where it has to be done here.
+
+    What is timed is always done here.
+
+    """
+    command, *arguments = sys.argv[1:] or [""]
+    kind = JOBS.get(arguments[0]) if command == "job" and arguments else None
+    if command == "draw" or (kind and not kind.alone):
+        return warm.elsewhere(sys.argv, allocator())
+    return None
+
+
+def draw() -> None:
+    """Runs the script that stands after `draw`, with the arguments after it, as `python` does."""
+    del sys.argv[:2]
+    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _import_for_jobs() -> None:
+    """Imports the library, but for what only draws, reports or checks, and what it and fairseq import at first use."""
+    import headprune
+    import headprune.models.compat  # noqa: F401  # before fairseq
+
+    for module in pkgutil.walk_packages(headprune.__path__, f"{headprune.__name__}."):
+        if module.name.split(".")[1] not in NOT_FOR_JOBS:
+            importlib.import_module(module.name)
+    for name in FIRST_USED_IN_JOBS:
+        importlib.import_module(name)
+
+
+def _import_for_figures() -> None:
+    for name in FOR_FIGURES:
+        importlib.import_module(name)
