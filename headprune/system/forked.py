@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from setproctitle import setproctitle
+
 from headprune.system import stopping
 
 
@@ -32,6 +34,7 @@ class Forked:
             os.environ.clear()
             os.environ.update(environment)
             sys.argv[1:] = arguments
+            setproctitle(" ".join([sys.executable, "-m", "headprune", *arguments]))
             sys.stdin = io.StringIO(given)
             main()
 

@@ -28,6 +28,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from setproctitle import setproctitle
+
 from headprune.system import stopping
 from headprune.system.bundled import PACKAGE
 
@@ -172,6 +174,7 @@ class Request:
         os.environ.update(self.environment)
         del os.environ[WHERE]
         sys.argv[:] = self.arguments
+        setproctitle(" ".join([sys.executable, *sys.argv]))
 
 
 class WarmProcess:

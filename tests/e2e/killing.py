@@ -40,7 +40,7 @@ class Process:
     @property
     def kind(self) -> str:
         """The kind of the job that it computes: `dense`; empty if it computes none."""
-        return self.words[self.words.index("job") + 1] if "headprune" in self.words else ""
+        return self.words[self.words.index("job") + 1] if {"headprune", "job"} <= {*self.words} else ""
 
     @property
     def supervises(self) -> bool:
@@ -107,7 +107,7 @@ class Disturbed:
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
                     here = (entry / "cwd").resolve() == self.run.directory.resolve()
-                    words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                    words = (entry / "cmdline").read_bytes().decode(errors="replace").replace(" ", "\0").split("\0")
                 except OSError:
                     continue
                 if here and words[0]:
@@ -204,6 +204,11 @@ def kill_snakemake(disturbed: Disturbed, rng: random.Random) -> str:
     disturbed.snakemake.kill()
     disturbed.snakemake.wait()
     return f"process {disturbed.snakemake.pid}, {len(jobs)} jobs live on"
+
+
+def kill_warm_process(disturbed: Disturbed, rng: random.Random) -> str:
+    """SIGKILL of the process whose copies the jobs are: they go with it."""
+    return _kill(disturbed, rng, lambda process: "warm" in process.words)
 
 
 def kill_everything(disturbed: Disturbed, rng: random.Random) -> str:

@@ -166,8 +166,9 @@ def test_another_option_measures_its_own_cells_and_keeps_the_others(smoke, tmp_p
     assert planned(run, methods=methods) == {}
 
 
-def test_one_core_and_kills_give_the_same_bytes(smoke, tmp_path):
+def test_one_core_and_kills_and_no_warm_process_give_the_same_bytes(smoke, tmp_path, monkeypatch):
     """A training is killed, later everything, as in a power failure; `make test-faults` does more."""
+    monkeypatch.setenv("HEADPRUNE_WARM", "")
     run, told = Run(tmp_path, cores=1), []
     disturbed = Disturbed(run, config={"seeds": [1]})
     blows = [Blow("training", kill_training, latest=0.1), Blow("everything", kill_everything, latest=0.5)]

@@ -23,6 +23,7 @@ from killing import (
     kill_parent,
     kill_snakemake,
     kill_training,
+    kill_warm_process,
 )
 from smoke_run import ROOT, Run
 
@@ -81,7 +82,8 @@ TRAINING = 0.3  # share of the steps after which nothing trains any more
 
 def on_one_machine() -> list[Blow]:
     return [
-        *(Blow("SIGKILL of a training", kill_training, TRAINING) for _ in range(4)),
+        *(Blow("SIGKILL of a training", kill_training, TRAINING) for _ in range(3)),
+        Blow("SIGKILL of the process whose copies they are", kill_warm_process),
         Blow("SIGKILL of a job", kill_job),
         Blow("SIGKILL of a job's parent", kill_parent),
         *(Blow("SIGKILL of Snakemake", kill_snakemake) for _ in range(3)),
