@@ -75,6 +75,16 @@ def test_compare(ours: tuple, theirs: tuple, margin: float, verdict: str, write:
         assert row["note"] == "no p below 1 from 1 seed"
 
 
+def test_claims_that_are_decided_together_share_alpha(write: Callable) -> None:
+    """Seven seeds reach 2 / 2⁷ = 0.016, enough for α = 0.05 and too much for a fifth of it."""
+    folder = write(rows_of(values({("dsp.joint", 4): (14.0, 15.0, 12.5), ("l0.joint", 4): (12.0, 12.0, 12.0)})))
+    check = {"predicate": "compare", "systems": ["dsp.joint"], "baselines": ["l0.joint"], "margin": 0.0}
+    alone, together = (decided(claim(**check, family=number), folder) for number in (1, 5))
+    assert (alone["verdict"], alone["wanted"]) == ("held", "≥ 0")
+    assert (together["verdict"], together["wanted"]) == ("undecidable", "≥ 0, one of 5")
+    assert alone["p_value"] == together["p_value"]
+
+
 def test_effect_is_the_mean_over_the_budgets_that_count(write: Callable) -> None:
     qualities = {("dsp.joint", k): (k / 1.0,) * 3 for k in (2, 6, 9)} | {("l0.joint", k): (1.0,) * 3 for k in (2, 6, 9)}
     folder = write(rows_of(values(qualities)))

@@ -13,7 +13,7 @@ from headprune.analysis.evidence import BySeed, Evidence
 from headprune.analysis.tables import line_of
 from headprune.analysis.verdicts import HELD, NOT_HELD, Decision, Direction, bounds, decide
 from headprune.statistics import Estimate
-from headprune.statistics.seeds import mean
+from headprune.statistics.seeds import ALPHA, mean
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[A-Za-z0-9_-]+)?(\+[A-Za-z0-9_-]+)?$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -64,6 +64,7 @@ class Predicate(BaseModel):
 
     direction: Direction = "above"
     margin: float = 0.0
+    family: int = Field(1, ge=1)  # claims that are decided together: each at α over their number
 
     unit: ClassVar[str] = "share of the unpruned quality"
 
@@ -79,7 +80,8 @@ class Predicate(BaseModel):
 
     def wanted(self) -> str:
         """The place of the effect that is claimed, `≥ 0.5`."""
-        return f"{ {'above': '≥ ', 'below': '≤ ', 'within': '±'}[self.direction] }{self.margin:g}"
+        together = f", one of {self.family}" if self.family > 1 else ""
+        return f"{ {'above': '≥ ', 'below': '≤ ', 'within': '±'}[self.direction] }{self.margin:g}{together}"
 
     def room(self, value: float) -> float:
         """The distance by which a value passes the bound that it passes least; negative where it misses it."""
@@ -89,7 +91,7 @@ class Predicate(BaseModel):
         """The verdict on one of so many comparisons; what is settled is decided by its value."""
         if part.settled:
             return Decision(HELD if self.room(part.estimate.value) >= 0 else NOT_HELD)
-        return decide(list(part.effects.values()), self.direction, self.margin, parts)
+        return decide(list(part.effects.values()), self.direction, self.margin, parts, ALPHA / self.family)
 
 
 class OfLines(Predicate):
