@@ -13,6 +13,7 @@ from subprocess import Popen
 from headprune.results.jobs import JOBS
 from headprune.system import warm
 from headprune.system.allocator import allocator
+from headprune.system.bundled import PACKAGE
 
 NOT_FOR_JOBS = ("__main__", "analysis", "check", "cli", "report", "verification")
 FIRST_USED_IN_JOBS = (
@@ -57,10 +58,8 @@ def draw() -> None:
 
 def _import_for_jobs() -> None:
     """Imports the library, but for what only draws, reports or checks, and what it and fairseq import at first use."""
-    import headprune
-    import headprune.models.compat  # noqa: F401  # before fairseq
-
-    for module in pkgutil.walk_packages(headprune.__path__, f"{headprune.__name__}."):
+    importlib.import_module("headprune.models.compat")  # before fairseq
+    for module in pkgutil.walk_packages([str(PACKAGE)], "headprune."):
         if module.name.split(".")[1] not in NOT_FOR_JOBS:
             importlib.import_module(module.name)
     for name in FIRST_USED_IN_JOBS:
