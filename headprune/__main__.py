@@ -18,9 +18,11 @@ def main() -> None:
     os.environ.setdefault(*CUBLAS)
     if sys.argv[1:2] == ["warm"]:
         from headprune.cli.warm import serve
+        from headprune.system.forked import end
 
-        if not serve():
-            return
+        if serve():
+            end(run)
+        return
     elif os.environ.get("HEADPRUNE_WARM") and "HEADPRUNE_SUPERVISED" not in os.environ:
         from headprune.cli.warm import elsewhere
 

@@ -20,7 +20,10 @@ FIRST_USED_IN_JOBS = (
     *("fairseq.trainer", "fairseq_cli.preprocess", "fairseq_cli.train", "torch._dynamo"),
     *("pandas", "pyarrow.parquet", "sacrebleu", "sacremoses", "sentencepiece"),
 )
-FOR_FIGURES = ("matplotlib.pyplot", "pandas", "headprune.analysis.study")
+FOR_FIGURES = (
+    *("matplotlib.pyplot", "matplotlib.backends.backend_pdf", "PIL.PngImagePlugin", "fontTools.subset"),
+    *("pandas", "pyarrow.parquet", "sacrebleu", "headprune.analysis.study"),
+)
 
 _kept: list[Popen[bytes]] = []  # until the end of this process
 

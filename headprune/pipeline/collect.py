@@ -31,7 +31,6 @@ from headprune.system.files import replacing
 from headprune.tasks import TASKS
 
 TABLES = schema.TABLES
-FILES = (*TABLES, MANIFEST)  # all that it writes
 
 Trials = Sequence[tuple[Cell, Record]]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+import scipy
 
 from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, Estimate, finite, percentiles
 
@@ -25,7 +25,7 @@ def iqm(values: ArrayLike) -> float:
     :param values: of any shape
     """
     array = finite(values)
-    return float(stats.trim_mean(array, 0.25, axis=None)) if array.size else NAN
+    return float(scipy.stats.trim_mean(array, 0.25, axis=None)) if array.size else NAN
 
 
 def iqm_interval(
@@ -43,7 +43,7 @@ def iqm_interval(
         return Estimate(value, NAN, NAN, n)
     drawn = [table[:, chosen].ravel() for chosen in _draws(table.shape[1], samples, seed)]
     if known.all():
-        found = stats.trim_mean(np.array(drawn), 0.25, axis=1)
+        found = scipy.stats.trim_mean(np.array(drawn), 0.25, axis=1)
     else:
         found = np.array([iqm(row[~np.isnan(row)]) for row in drawn])
     return Estimate(value, *percentiles(found, level), n)

@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from statsmodels.stats.multitest import multipletests
 
 from headprune.statistics.base import Array
 
@@ -21,6 +20,8 @@ def holm(p_values: ArrayLike) -> Array:
     :returns: of the shape of `p_values`, in their order
     :raises ValueError: a p outside 0…1.
     """
+    from statsmodels.stats.multitest import multipletests  # half a second, which most commands need not spend
+
     array = np.asarray(p_values, dtype=np.float64)
     made = ~np.isnan(array)
     if ((array[made] < 0) | (array[made] > 1)).any():

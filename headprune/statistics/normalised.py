@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+import scipy
 
 from headprune.statistics.base import LEVEL, Array, Estimate
 from headprune.statistics.seeds import mean
@@ -44,7 +44,7 @@ def normalised_interval(values: ArrayLike, unpruned: ArrayLike, random: ArrayLik
     share = float(normalised(value.mean(), top.mean(), bottom.mean())) if n else nothing
     if n < 2 or np.isnan(share):
         return Estimate(share, nothing, nothing, n)
-    (xx, xy), (_, yy) = np.cov(x, y) / n * stats.t.ppf((1 + level) / 2, n - 1) ** 2
+    (xx, xy), (_, yy) = np.cov(x, y) / n * scipy.stats.t.ppf((1 + level) / 2, n - 1) ** 2
     a, b, c = y.mean() ** 2 - yy, x.mean() * y.mean() - xy, x.mean() ** 2 - xx
     if a <= 0:
         return Estimate(share, nothing, nothing, n)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+import scipy
 
 from headprune.statistics.base import Array, finite
 from headprune.statistics.seeds import ALPHA
@@ -43,12 +43,12 @@ def friedman(values: ArrayLike, methods: Sequence[Hashable], alpha: float = ALPH
     blocks, k = table.shape
     if k < 3 or blocks < LEAST:
         raise ValueError(f"{k} methods in {blocks} blocks: Friedman's test needs three methods and three blocks")
-    ranks = stats.rankdata(-table, axis=1).mean(axis=0)
+    ranks = scipy.stats.rankdata(-table, axis=1).mean(axis=0)
     order = np.argsort(ranks, kind="stable")
     if (table == table[:, :1]).all():  # nothing but ties: scipy would divide by zero
         statistic, p_value = 0.0, 1.0
     else:
-        found = stats.friedmanchisquare(*table.T)
+        found = scipy.stats.friedmanchisquare(*table.T)
         statistic, p_value = float(found.statistic), float(found.pvalue)
     ranked = ranks[order]
     difference = critical_difference(k, blocks, alpha)
@@ -76,13 +76,13 @@ def nemenyi(mean_ranks: ArrayLike, blocks: int) -> Array:
     distance = np.abs(ranks[:, None] - ranks[None, :]) / np.sqrt(k * (k + 1) / (6 * blocks))
     p_values = np.ones((k, k))
     above = np.triu_indices(k, 1)
-    p_values[above] = stats.studentized_range.sf(distance[above] * np.sqrt(2), k, np.inf)
+    p_values[above] = scipy.stats.studentized_range.sf(distance[above] * np.sqrt(2), k, np.inf)
     return np.minimum(np.minimum(p_values, p_values.T), 1.0)
 
 
 def critical_difference(methods: int, blocks: int, alpha: float = ALPHA) -> float:
     """Nemenyi's critical difference of mean ranks: q_α √(k (k + 1) / 6 N), Demšar 2006, section 3.2.2."""
-    q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
+    q = scipy.stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
 

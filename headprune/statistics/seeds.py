@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+import scipy
 
 from headprune.statistics.base import LEVEL, SEED, Array, Estimate, finite
 from headprune.statistics.blocks import probability_of_improvement
@@ -27,7 +27,7 @@ def mean(values: ArrayLike, level: float = LEVEL) -> Estimate:
     if array.size < 2 or alike(array):
         return Estimate(float(array[0]) if array.size else float("nan"), float("nan"), float("nan"), array.size)
     centre = float(array.mean())
-    half = float(stats.t.ppf((1 + level) / 2, array.size - 1) * stats.sem(array))
+    half = float(scipy.stats.t.ppf((1 + level) / 2, array.size - 1) * scipy.stats.sem(array))
     return Estimate(centre, centre - half, centre + half, array.size)
 
 
@@ -44,7 +44,7 @@ def sign_flip(differences: ArrayLike, samples: int = 99_999, seed: int = SEED) -
     array = finite(differences)
     if array.size < 2 or not array.any():
         return 1.0
-    found = stats.permutation_test(
+    found = scipy.stats.permutation_test(
         (array,),
         lambda x, axis=-1: x.mean(axis=axis),
         permutation_type="samples",
@@ -62,7 +62,7 @@ def student(differences: ArrayLike) -> float:
     array = finite(differences)
     if array.size < 2 or not array.any():
         return 1.0
-    return 0.0 if alike(array) else float(stats.ttest_1samp(array, 0).pvalue)
+    return 0.0 if alike(array) else float(scipy.stats.ttest_1samp(array, 0).pvalue)
 
 
 def paired_p(differences: ArrayLike) -> float:
@@ -82,8 +82,8 @@ def wilcoxon(differences: ArrayLike) -> float:
         return 1.0
     method: Any = "exact"
     if len(np.unique(np.abs(array))) < array.size or array.size > 50:  # scipy's exact distribution knows no ties
-        method = stats.PermutationMethod(n_resamples=2**10) if array.size <= 10 else "asymptotic"
-    return float(stats.wilcoxon(array, method=method).pvalue)
+        method = scipy.stats.PermutationMethod(n_resamples=2**10) if array.size <= 10 else "asymptotic"
+    return float(scipy.stats.wilcoxon(array, method=method).pvalue)
 
 
 def floor(n: int) -> float:

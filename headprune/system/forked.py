@@ -1,19 +1,46 @@
-"""A copy of this process, handled as `subprocess.Popen` handles a program."""
+"""Copies of this process: how they end, and one that is handled as `subprocess.Popen` handles a program."""
 
 from __future__ import annotations
 
 import io
+import logging
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
 from headprune.system import stopping
+
+
+def end(main: Callable[[], Any]) -> NoReturn:
+    """Does what `main` does and ends this copy with its exit status.
+
+    At once, like copies of `multiprocessing`: what was registered to happen at the exit is the original's, and an
+    interpreter that clears up would touch, and so copy, all that the two share.
+    """
+    code: int | str | None = 0
+    try:
+        main()
+    except SystemExit as error:
+        code = error.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        code = 1
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed by who reads it, or by `main`
+            stream.flush()
+    os._exit(code or 0)
 
 
 class Forked:

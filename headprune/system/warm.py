@@ -12,6 +12,7 @@ this library that has changed. Then, and where nothing listens, the command runs
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import selectors
@@ -249,7 +250,10 @@ class WarmProcess:
         same = request.read_once == self.read_once and request.python == sys.executable
         if not same or any(changed(path, time) for path, time in self.sources.items()):
             return False
-        self.imports.pop(request.arguments[1], lambda: None)()
+        if request.arguments[1] in self.imports:
+            self.imports.pop(request.arguments[1])()
+            gc.collect()
+            gc.freeze()  # a fork that looks for garbage among what was imported would copy it all
         files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
         self.sources = {path: Path(path).stat().st_mtime_ns for path in files if path.startswith(f"{PACKAGE}{os.sep}")}
         return True

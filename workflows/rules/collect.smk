@@ -1,7 +1,8 @@
-from headprune.pipeline.collect import FILES
 from headprune.pipeline.contents import contents
+from headprune.results.layout import MANIFEST
+from headprune.results.schema import TABLES as NAMES
 
-TABLES = [f"{RESULTS}/{name}" for name in FILES]
+TABLES = [f"{RESULTS}/{name}" for name in (*NAMES, MANIFEST)]
 RUNS = {RESULTS: {"tables": TABLES, "contents": contents(plan)}}
 
 
