@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 import scipy
+from numpy.typing import ArrayLike
 
 from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, Estimate, finite, percentiles
 

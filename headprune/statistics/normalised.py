@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 import scipy
+from numpy.typing import ArrayLike
 
 from headprune.statistics.base import LEVEL, Array, Estimate
 from headprune.statistics.seeds import mean

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 import scipy
+from numpy.typing import ArrayLike
 
 from headprune.statistics.base import LEVEL, SEED, Array, Estimate, finite
 from headprune.statistics.blocks import probability_of_improvement

@@ -18,9 +18,10 @@ import yaml
 from smoke_run import ROOT, SMOKE
 
 from headprune.config import load
-from headprune.pipeline.collect import FILES
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.specification import specification
+from headprune.results.layout import MANIFEST
+from headprune.results.schema import TABLES
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +36,9 @@ if words[1] == "job":
     outputs = [words[words.index("--receipt") + 1]]
 elif words[1] == "collect":
     config = json.loads(words[words.index("--config") + 1])
-    outputs = [os.path.join(config["results"], config["profile"], name) for name in {list(FILES)!r}]
-elif words[1].endswith(".py"):
-    stem = os.path.join(words[3], pathlib.Path(words[1]).stem)
+    outputs = [os.path.join(config["results"], config["profile"], name) for name in {[*TABLES, MANIFEST]!r}]
+elif words[1] == "draw":
+    stem = os.path.join(words[4], pathlib.Path(words[2]).stem)
     outputs = [stem + suffix for suffix in (".pdf", ".png", ".txt", ".csv", ".md", ".tex")]
 for output in outputs:
     pathlib.Path(output).write_text("{{}}")
@@ -122,5 +123,5 @@ def test_no_rule_hands_a_value_to_its_shell(tmp_path: Path) -> None:
     }
     (collected,) = [json.loads(call[2]) for call in calls if call[0] == "collect"]
     assert collected["results"] == config["results"]
-    drawn = [call for call in calls if call[0].endswith(".py")]
-    assert len([call for call in drawn if call[1] == str(plan.folder)]) > 5
+    drawn = [call for call in calls if call[0] == "draw"]
+    assert len([call for call in drawn if call[2] == str(plan.folder)]) > 5
