@@ -51,6 +51,7 @@ READ_ONCE = (
     "THP",
 )
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+PYTHON = f"{sys.prefix} {sys.version}"
 STREAMS = (0, 1, 2)
 LENGTH = 8  # bytes that say how long a message is
 
@@ -102,7 +103,7 @@ def elsewhere(arguments: Sequence[str], environment: Mapping[str, str]) -> int |
         folder=str(Path.cwd()),
         environment=dict(os.environ),
         read_once=read_once({**environment, **os.environ}),
-        python=sys.executable,
+        python=PYTHON,
     )
     with socket.socket(socket.AF_UNIX) as connection:
         asking = Asking(connection)
@@ -247,7 +248,7 @@ class WarmProcess:
 
     def _serves(self, request: Request) -> bool:
         """Return whether a fork does the same as the process that asks; imports what it needs."""
-        same = request.read_once == self.read_once and request.python == sys.executable
+        same = request.read_once == self.read_once and request.python == PYTHON
         if not same or any(changed(path, time) for path, time in self.sources.items()):
             return False
         if request.arguments[1] in self.imports:
