@@ -22,7 +22,8 @@ FIRST_USED_IN_JOBS = (
 )
 FOR_FIGURES = (
     *("matplotlib.pyplot", "matplotlib.backends.backend_pdf", "PIL.PngImagePlugin", "fontTools.subset"),
-    *("pandas", "pyarrow.parquet", "sacrebleu", "headprune.analysis.study"),
+    *("pandas", "pyarrow.parquet", "sacrebleu", "scipy.stats", "statsmodels.stats.multitest"),
+    "headprune.analysis.study",
 )
 
 _kept: list[Popen[bytes]] = []  # until the end of this process

@@ -304,16 +304,16 @@ def test_all_parts_together_need_no_correction_and_one_of_them_does(write: Calla
 
 @pytest.mark.parametrize("seeds", [3, 5, 6, 8])
 def test_claims_and_comparisons_give_one_verdict_about_the_same_cells(seeds: int, write: Callable) -> None:
-    """Thirty pairs at one budget against the family of that pair alone; unpruned models differ from seed to seed."""
+    """Twelve pairs at one budget against the family of that pair alone; unpruned models differ from seed to seed."""
     rng = np.random.default_rng(seeds)
     named = {"held": "significant", "not held": "significant", "undecided": "not significant"}
     cells = {("unpruned", "", N_HEADS, s): 20 + rng.normal(0, 2) for s in range(seeds)}
-    for i in range(30):
+    for i in range(12):
         shift = rng.normal(0, 1)
         cells |= {("a", f"x{i}", 4, s): 15 + shift + rng.normal(0, 0.7) for s in range(seeds)}
         cells |= {("b", f"x{i}", 4, s): 15 + rng.normal(0, 0.7) for s in range(seeds)}
     results, found = read(write(rows_of(cells))), set()
-    for i in range(30):
+    for i in range(12):
         check = {"predicate": "compare", "systems": [f"a.x{i}"], "baselines": [f"b.x{i}"]}
         (row,) = evaluate([claim(**check)], results).to_dict("records")
         (pair,) = versus(results, f"a.x{i}", f"b.x{i}")
