@@ -1,4 +1,4 @@
-"""How glibc and torch keep memory: variables that are read at the start of a process."""
+"""The ways in which glibc and torch keep memory: variables that are read at the start of a process."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Request:
-    """What a command was given."""
+    """All that a command was given."""
 
     arguments: list[str]
     folder: str
