@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 ROWS = (
     "sampler",
     "step",
+    "apart",
     "breakdown",
     "evaluation",
     "beam",
