@@ -29,7 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from setproctitle import setproctitle
+from setproctitle import getproctitle, setproctitle
 
 from headprune.system import stopping
 from headprune.system.bundled import PACKAGE
@@ -186,6 +186,7 @@ class WarmProcess:
     """
 
     def __init__(self, imports: Mapping[str, Callable[[], Any]]) -> None:
+        getproctitle()  # finds where titles stand, which the environment, as long as it is the first one, tells
         self.imports = dict(imports)
         self.read_once = read_once(os.environ)
         self.path = Path(os.environ[WHERE])

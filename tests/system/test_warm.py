@@ -119,6 +119,13 @@ def test_a_signal_that_ends_the_fork_ends_the_command(draw: Command, running: Se
     assert process.wait(10) == -signal.SIGKILL
 
 
+def test_a_fork_is_named_by_what_it_does(draw: Command, running: Server) -> None:
+    fork = fork_of(draw(WAITS, "an argument"), running)
+    title = Path(f"/proc/{fork}/cmdline").read_text(encoding="utf-8").rstrip("\0")
+    assert title.endswith("script.py an argument")
+    assert " draw " in title
+
+
 def test_a_fork_dies_with_who_asked_for_it(draw: Command, running: Server) -> None:
     process = draw(WAITS)
     fork = fork_of(process, running)
