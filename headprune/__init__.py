@@ -2,7 +2,10 @@
 
 __version__ = "0.1.0"
 
-EXPORTS = {"prune": "pruning"}  # functions for Python, with the module that has them, imported when asked for
+EXPORTS = {
+    "prune": "pruning",
+    "export": "plain",
+}  # functions for Python, with the module that has them, imported when asked for
 
 
 def __getattr__(name: str) -> object:

@@ -31,6 +31,7 @@ ORDER = (
     "timing",
     "cost",
     "pruning",
+    "plain",
     "data",
     "settings",
     "training",
