@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from fractions import Fraction
 
-from headprune.heads import Budget, HeadSpace, Scope
+from headprune.heads import HeadSpace, Scope
 
 SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
@@ -22,12 +23,15 @@ def heads_to_keep(keep: int | str, total: int) -> int:
         if (part := Fraction(share[1]) / 100) > 1:
             raise ValueError(f"keep is {keep!r}; a share of the heads is within 0%…100%")
         return math.floor(part * total + Fraction(1, 2))
-    number = int(keep) if isinstance(keep, str) and re.fullmatch(r"\s*[+-]?\d+\s*", keep) else keep
-    if isinstance(number, bool) or not isinstance(number, int):
+    try:
+        number = int(keep) if isinstance(keep, str) else operator.index(keep)
+    except (ValueError, TypeError):
+        number = None
+    if number is None or isinstance(keep, bool):
         raise ValueError(f"keep is {keep!r}; it takes a number of heads, 0…{total}, or a share of them, '60%'")
     if not 0 <= number <= total:
         raise ValueError(f"keep is {keep!r}, outside 0…{total}, the heads of the model")
-    return Budget(number, total).kept
+    return number
 
 
 def allowed(keep: int | str, space: HeadSpace, scope: Scope) -> int:

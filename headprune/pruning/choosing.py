@@ -70,7 +70,7 @@ def choose(method: ScoreMethod, model: nn.Module, batches: Batches, budget: int,
             f"method {method.name!r} keeps {mask.count} of {len(mask.space)} heads where {budget} of "
             f"{len(HeadSpace.of(model))} were asked for, or removes some that types and min_per_module protect"
         )
-    return Judged(pruning, seen["scores"] if "scores" in seen else _places(seen.get("rank")))
+    return Judged(pruning, seen["scores"] if "scores" in seen else places_of(seen.get("rank")))
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -88,7 +88,7 @@ def _recorded(function: Callable[..., Any], seen: dict[str, Any], name: str) -> 
     return call
 
 
-def _places(ranking: Ranking | None) -> Tensor | None:
+def places_of(ranking: Ranking | None) -> Tensor | None:
     """The place of every head in an order of removal (N,), 0 for the first to go."""
     if ranking is None:
         return None

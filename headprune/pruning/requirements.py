@@ -26,11 +26,15 @@ def prunable_space(model: nn.Module) -> HeadSpace:
     """The heads of `model`, all of which can be removed.
 
     :raises ValueError: no attention module, none with a head, one of another shape than fairseq's, or one that stands
-        in two places of the model; says what was found instead.
+        in two places of the model; several models, or one that trains gates; says what was found instead.
     :raises TypeError: no torch module.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"the model is a {type(model).__name__}; it must be a torch.nn.Module")
+    if isinstance(inside := getattr(model, "models", None), nn.ModuleList):
+        raise ValueError(f"{type(model).__name__} is no model but holds {len(inside)}: prune one of its `models`")
+    if getattr(model, "gate_method", None) is not None:
+        raise ValueError(f"{type(model).__name__} silences heads itself, by its `gate_method`: set it to None before")
     points = [point for point in attention_points(model) if point.indices]
     if not points and not attention_points(model):
         raise ValueError(
@@ -88,8 +92,10 @@ def _require_single_places(model: nn.Module, points: list[AttentionPoint]) -> No
 def checked_batches(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> Batches:
     """The batches on the device of the model.
 
-    :raises ValueError: there are none, or one without `net_input` with `src_tokens`, or without `target`.
+    :raises ValueError: there are none, or one without `net_input` and its `src_tokens`, or without `target`.
     """
+    if isinstance(batches, Mapping):
+        raise ValueError("the batches are a single one; put it into a list")
     found = list(batches)
     if not found:
         raise ValueError("the batches are empty: heads are judged on examples, 100 or more of them")
@@ -116,7 +122,9 @@ def require_gates(model: Any, batch: Mapping[str, Any]) -> None:
             f"{type(model).__name__} has no `get_normalized_probs(output, log_probs)`, by which methods take the "
             "probabilities of the targets: a method of one line, `return output.log_softmax(-1)`"
         )
-    shapes = _contexts(model, batch)
+    shapes, losses = _contexts(model, batch)
+    if not bool(losses.isfinite().all()):
+        raise ValueError(f"the losses of {type(model).__name__} on the first batch are not all finite numbers")
     for point in (point for point in attention_points(model) if point.indices):
         shape, examples = shapes.get(point.name), len(batch["target"])
         if shape is None:
@@ -128,8 +136,8 @@ def require_gates(model: Any, batch: Mapping[str, Any]) -> None:
             )
 
 
-def _contexts(model: Any, batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shapes of what the output projections read in a forward pass, by module."""
+def _contexts(model: Any, batch: Mapping[str, Any]) -> tuple[dict[str, tuple[int, ...]], Tensor]:
+    """Shapes of what the output projections read in a forward pass, by module, and the losses (batch,)."""
     shapes: dict[str, tuple[int, ...]] = {}
     set_gates(model, torch.ones(len(HeadSpace.of(model))))
     hooks = [
@@ -142,10 +150,10 @@ def _contexts(model: Any, batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]
     try:
         forget(model)
         with torch.no_grad():
-            example_losses(model, batch)
+            losses = example_losses(model, batch)
     finally:
         for hook in hooks:
             hook.remove()
         clear_mask(model)
         forget(model)
-    return shapes
+    return shapes, losses

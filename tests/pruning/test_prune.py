@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -20,9 +21,10 @@ from headprune.cost import macs, parameters
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadSpace, attention_points
 from headprune.importance import forget
-from headprune.method import load_methods
+from headprune.method import Ranking, load_methods
 from headprune.pruning import PrunedModel
 from headprune.pruning.amounts import heads_to_keep
+from headprune.pruning.choosing import places_of
 
 TOLERANCE = 1e-5  # of logits, fp32
 Build = Callable[..., Any]
@@ -183,6 +185,19 @@ def test_shares_are_rounded_to_the_nearest_head_halves_up(total: int, tenths: in
 def test_numbers_are_taken_as_they_are(total: int, data: st.DataObject) -> None:
     number = data.draw(st.integers(0, total))
     assert heads_to_keep(number, total) == heads_to_keep(str(number), total) == number
+    assert heads_to_keep(np.int64(number), total) == number  # type: ignore[arg-type]
+
+
+@given(st.permutations(range(9)))
+def test_places_are_the_order_of_removal_read_backwards(order: list[int]) -> None:
+    """The head at place i is the one that goes as number i; the masks of the ranking keep the highest places."""
+    space = HeadSpace.from_names([f"encoder.{layer}.{head}" for layer in range(3) for head in range(3)])
+    ranking = Ranking(space, tuple(order))
+    places = places_of(ranking)
+    assert [int(places[head]) for head in order] == list(range(9))
+    assert all(
+        ranking.mask(kept) == space.keep((places >= 9 - kept).nonzero().flatten().tolist()) for kept in range(10)
+    )
 
 
 class OwnAttention(nn.Module):
@@ -300,6 +315,23 @@ def test_two_modules_of_one_place_are_refused(batches: list[Batch]) -> None:
         headprune.prune(pair, own_batches(batches), keep=1)
 
 
+def test_models_that_are_none_or_silence_heads_themselves_are_refused(build: Build, batches: list[Batch]) -> None:
+    several = nn.Module()
+    several.models = nn.ModuleList([build(), build()])
+    with pytest.raises(ValueError, match="holds 2: prune one of its `models`"):
+        headprune.prune(several, batches, keep=1)
+    gated = build(gate_method="dsp", gate_budget=5, gate_total_updates=10)
+    with pytest.raises(ValueError, match="silences heads itself, by its `gate_method`"):
+        headprune.prune(gated, batches, keep=1)
+
+
+def test_losses_that_are_no_numbers_are_refused(build: Build, batches: list[Batch]) -> None:
+    model = build()
+    model.decoder.layers[0].fc1.bias.data[0] = float("nan")
+    with pytest.raises(ValueError, match="not all finite"):
+        headprune.prune(model, batches, keep=1)
+
+
 def test_a_model_without_heads_has_nothing_to_prune(build: Build, batches: list[Batch]) -> None:
     empty = headprune.prune(build(), batches, keep=0).model
     with pytest.raises(ValueError, match="no heads left"):
@@ -333,8 +365,17 @@ def test_calls_that_cannot_be_done_are_refused_before_anything_is_computed(build
 
 @pytest.mark.parametrize(
     ("batches", "message"),
-    [([], "batches are empty"), ([[1]], "batch 0 has list"), ([{"net_input": {}}], "needs `net_input`")],
+    [
+        ({"net_input": {}, "target": 1}, "put it into a list"),
+        ([], "batches are empty"),
+        ([[1]], "batch 0 has list"),
+        ([{"net_input": {}}], "needs `net_input`"),
+    ],
 )
 def test_batches_of_another_shape_are_refused(build: Build, batches: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        headprune.prune(build(), iter(batches), keep=3)
+        headprune.prune(build(), batches, keep=3)
+
+
+def test_batches_may_be_an_iterator(build: Build, batches: list[Batch]) -> None:
+    assert headprune.prune(build(), iter(batches), keep=3).mask == headprune.prune(build(), batches, keep=3).mask
