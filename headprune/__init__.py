@@ -2,14 +2,15 @@
 
 __version__ = "0.1.0"
 
-EXPORTS = {
-    "prune": "pruning",
-    "export": "plain",
-}  # functions for Python, with the module that has them, imported when asked for
+# Functions for Python, each with the module that has it, which is imported when they are asked for.
+EXPORTS = {"prune": "pruning", "export": "plain"}
 
 
-def __getattr__(name: str) -> object:
-    """The functions of `EXPORTS`."""
+def __getattr__(name):  # of any type: an annotation would need an import
+    """The functions of `EXPORTS`.
+
+    :raises AttributeError: another name.
+    """
     if name not in EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
