@@ -108,6 +108,15 @@ def segment_macs(model: Any, tokens: int, cached: bool = False, output: bool = T
     return total + (tokens * _output_weights(model.decoder) if output else 0)
 
 
+def example_macs(model: Any, source: int, target: int) -> int:
+    """Multiply-accumulates of one forward pass over one example: `macs`, or of a model with a memory `segment_macs`.
+
+    :param source: length of the source; no matter to a model with a memory
+    :param target: length of the target, or of the segment
+    """
+    return segment_macs(model, target) if _has_memory(model) else macs(model, source, target)
+
+
 def _output_weights(decoder: Any) -> int:
     """Weights of the output layer that every token meets."""
     if decoder.adaptive_softmax is None:

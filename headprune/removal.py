@@ -100,7 +100,16 @@ def reconstructed(model: nn.Module, outputs: Mapping[str, OutputProjection]) -> 
         return model
     clear_mask(model)
     changed = copy.deepcopy(model)
-    modules = {point.name: point.module.out_proj for point in attention_points(changed) if point.indices}
+    write_outputs(changed, outputs)
+    return changed
+
+
+def write_outputs(model: nn.Module, outputs: Mapping[str, OutputProjection]) -> None:
+    """Gives modules of `model` these output projections, in place.
+
+    :raises ValueError: a module that the model does not have, or a parameter of another shape.
+    """
+    modules = {point.name: point.module.out_proj for point in attention_points(model) if point.indices}
     for name, new in outputs.items():
         if name not in modules:
             raise ValueError(f"new output projection of {name!r}: the model has {', '.join(modules)}")
@@ -113,7 +122,6 @@ def reconstructed(model: nn.Module, outputs: Mapping[str, OutputProjection]) -> 
                 raise ValueError(f"new {kind} of {name} has shape {tuple(value.shape)}, the module's has {shape}")
             with torch.no_grad():
                 old.copy_(value)
-    return changed
 
 
 def regrown(model: Any) -> Any:

@@ -30,6 +30,8 @@ ORDER = (
     "removal",
     "timing",
     "cost",
+    "pruning",
+    "plain",
     "data",
     "settings",
     "training",
@@ -79,8 +81,12 @@ def test_imports_go_downward_only(path: Path) -> None:
     assert layers(imported(path)) - {"__version__"} <= allowed
 
 
-def test_the_package_itself_imports_nothing() -> None:
-    assert imported(PACKAGE / "__init__.py") == set()
+def test_the_package_itself_imports_nothing_until_it_is_asked_for_a_function() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    assert not [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert imported(PACKAGE / "__init__.py") == {"importlib.import_module"}
+    code = "import sys; before = set(sys.modules); import headprune; assert set(sys.modules) - before == {'headprune'}"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_every_layer_exists() -> None:
