@@ -22,7 +22,7 @@ FIRST_USED_IN_JOBS = (
 )
 FOR_FIGURES = (
     *("matplotlib.pyplot", "matplotlib.backends.backend_pdf", "PIL.PngImagePlugin", "fontTools.subset"),
-    *("pandas", "pyarrow.parquet", "sacrebleu", "scipy.stats", "statsmodels.stats.multitest"),
+    *("pandas", "pyarrow.parquet", "sacrebleu", "scipy.stats"),
     "headprune.analysis.study",
 )
 

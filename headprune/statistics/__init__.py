@@ -1,4 +1,4 @@
-"""Statistics of result tables: pure functions of numbers, thin over scipy, statsmodels and sacrebleu."""
+"""Statistics of result tables: pure functions of numbers, thin over scipy and sacrebleu."""
 
 from headprune.statistics.base import Estimate
 from headprune.statistics.blocks import iqm

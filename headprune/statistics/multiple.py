@@ -15,20 +15,23 @@ Key = TypeVar("Key")
 
 
 def holm(p_values: ArrayLike) -> Array:
-    """Holm's step-down adjusted p-values, by statsmodels. NaN, a test that was not made, stays NaN and is not counted.
+    """Holm's (1979) step-down adjusted p-values. NaN, a test that was not made, stays NaN and is not counted.
+
+    The i-th smallest of m is max over j ≤ i of (m − j + 1) p₍ⱼ₎, at most 1. (statsmodels has it, too, with a second of
+    imports and a search for garbage at every call, which with torch takes as long.)
 
     :returns: of the shape of `p_values`, in their order
     :raises ValueError: a p outside 0…1.
     """
-    from statsmodels.stats.multitest import multipletests  # half a second, which most commands need not spend
-
     array = np.asarray(p_values, dtype=np.float64)
     made = ~np.isnan(array)
     if ((array[made] < 0) | (array[made] > 1)).any():
         raise ValueError("p-values lie between 0 and 1")
-    adjusted = np.full(array.shape, np.nan)
-    if made.any():
-        adjusted[made] = multipletests(array[made], method="holm")[1]
+    p, adjusted = array[made], np.full(array.shape, np.nan)
+    order = np.argsort(p)
+    steps = np.empty_like(p)
+    steps[order] = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)).clip(max=1)
+    adjusted[made] = steps
     return adjusted
 
 

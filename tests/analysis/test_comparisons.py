@@ -297,7 +297,6 @@ def test_familywise_error_of_500_a_a_grids(monkeypatch: pytest.MonkeyPatch) -> N
 
     Seeds are good or bad for all names alike, as seeds are.
     """
-    monkeypatch.setattr("gc.collect", lambda: 0)  # statsmodels collects at every correction
     few = partial(seeds.probability_of_improvement, samples=10)  # of an interval, which no verdict reads
     monkeypatch.setattr(seeds, "probability_of_improvement", few)
     grids, names, runs = 500, list("abc"), range(1, 10)

@@ -106,7 +106,7 @@ class LanguageModelingWork(Work):
     ) -> dict[str, Paired]:
         """Perplexity of validation text, with permutation tests of the log-likelihoods of its runs of tokens."""
         from headprune.statistics.paired import (
-            paired_means,  # half a second of scipy and statsmodels, which most jobs never use
+            paired_means,  # half a second of scipy, which most jobs never use
         )
 
         reads = {name: likelihood(m, corpus, "valid", settings.rows, length_of(m)) for name, m in models}

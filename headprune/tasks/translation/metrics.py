@@ -118,7 +118,7 @@ def bleu_against_first(
     :param samples: swaps to draw where more segments differ than all swaps can be made of
     :returns: by name; p-values are two-sided
     """
-    from headprune import statistics  # half a second of scipy and statsmodels, which most jobs never use
+    from headprune import statistics  # half a second of scipy, which most jobs never use
 
     (first, *others) = hypotheses
     found = {first: Paired(bleu(hypotheses[first], references).value, None)}
