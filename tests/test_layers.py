@@ -28,6 +28,7 @@ ORDER = (
     "scoring",
     "models",
     "removal",
+    "checkpoints",
     "timing",
     "cost",
     "data",
