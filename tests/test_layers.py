@@ -43,6 +43,7 @@ ORDER = (
     "report",
     "verification",
     "check",
+    "own",
     "cli",
     "__main__",
 )

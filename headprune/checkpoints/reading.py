@@ -53,7 +53,9 @@ def plain_data(path: str | Path) -> Any:
                 f"{path} is refused: it holds more than tensors and plain data, {found[1]}, whose code would run. "
                 "Where you trust it, load it with fairseq and save its 'model' with its 'args' or 'cfg' alone"
             ) from error
-        raise ValueError(f"{path} is damaged, or no checkpoint at all: {_first_line(error)}") from error
+        reason = re.search(r"WeightsUnpickler error: (.*)", str(error))
+        told = reason[1].strip() if reason else "it is no pickle of torch.save"
+        raise ValueError(f"{path} is damaged, or no checkpoint at all: {told}") from error
     except (EOFError, RuntimeError, KeyError, UnicodeDecodeError, zipfile.BadZipFile) as error:
         newer = " (a newer torch wrote it: save it again with an older one)" if "version" in str(error) else ""
         raise ValueError(f"{path} is damaged, or no checkpoint at all: {_first_line(error)}{newer}") from error

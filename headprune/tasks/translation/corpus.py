@@ -33,8 +33,12 @@ class TranslationCorpus:
 
     def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
         self.folder, self.device, self.sealed = Path(folder), device, sealed
-        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))
         self.pair = (self.statistics["corpus"]["source"], self.statistics["corpus"]["target"])
+
+    @cached_property
+    def statistics(self) -> Mapping[str, Any]:
+        """The content of statistics.json."""
+        return json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
     @property
     def binarised(self) -> Path:

@@ -110,9 +110,9 @@ class BinarisedCorpus(TranslationCorpus):
 
     @cached_property
     def statistics(self) -> Mapping[str, Any]:
-        """Pairs of every split, and mean numbers of tokens, end of sentence not counted, by language."""
+        """Pairs of every split but test, and mean numbers of tokens, end of sentence not counted, by language."""
         found: dict[str, Any] = {}
-        for split in self.data.splits:
+        for split in (split for split in self.data.splits if not split.startswith("test")):
             dataset = self.dataset(split)
             means = [float(np.mean(sizes)) - 1 for sizes in (dataset.src_sizes, dataset.tgt_sizes)]
             found[split] = {"pairs": len(dataset), "mean_tokens": dict(zip(self.pair, means, strict=True))}
@@ -140,10 +140,16 @@ class BinarisedCorpus(TranslationCorpus):
         return (reading.text if self.data.references else reading.words)(self._string(tokens))
 
     def scores(self, hypotheses: Sequence[str], split: str) -> dict[str, Score]:
-        """Metrics of text where there are raw references; else metrics of tokens, under names that say so."""
-        if split in self.data.references:
-            return super().scores(hypotheses, split)
-        return metrics.token_scores(hypotheses, self.references(split))
+        return self.judged(hypotheses, self.references(split))
+
+    def judged(self, hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Score]:
+        """Metrics of text where there are raw references; else metrics of tokens, under names that say so.
+
+        :param references: those of `references` that belong to the hypotheses
+        """
+        if self.data.references:
+            return metrics.scores(hypotheses, references, self.pair[1])
+        return metrics.token_scores(hypotheses, references)
 
     def _string(self, tokens: Any, escape_unk: bool = False) -> str:
         return str(self.task.target_dictionary.string(tokens, escape_unk=escape_unk))
