@@ -14,11 +14,13 @@ from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_NAME_REGISTRY
 from headprune.checkpoints.description import Description
 from headprune.checkpoints.dictionaries import require_size
 from headprune.naming import unknown
-from headprune.removal import LANGUAGE_MODEL, TRANSLATION, CheckpointKind
+from headprune.removal import LANGUAGE_MODEL, TRANSFORMER_LM, TRANSLATION, CheckpointKind
 
 FAMILIES: dict[str, CheckpointKind] = {
     "transformer": TRANSLATION,
+    "transformer_lm": TRANSFORMER_LM,
     TRANSLATION.architecture: TRANSLATION,
+    TRANSFORMER_LM.architecture: TRANSFORMER_LM,
     LANGUAGE_MODEL.architecture: LANGUAGE_MODEL,
 }
 
@@ -33,6 +35,7 @@ OF_TRAINING: dict[str, Any] = {
 UNKNOWN_PARTS = {
     "base_layers": "BASE layers, which are spread over GPUs",
     "char_inputs": "characters for input",
+    "character_embeddings": "characters for input",
     "merge_src_tgt_embed": "one table of both dictionaries merged",
     "encoder_xformers_att_config": "attention of xFormers",
     "decoder_xformers_att_config": "attention of xFormers",
@@ -70,9 +73,10 @@ def arguments_of(found: Description) -> dict[str, Any]:
     """The arguments of the model alone, those that its checkpoint leaves out as its architecture sets them."""
     given = {key: value for key, value in found.arguments.items() if key not in OF_TRAINING}
     layers = {f"{part}_layers": count for part in ("encoder", "decoder") if (count := found.layers(part))}
-    complete = Namespace(**given | layers | OF_TRAINING)
+    known = given | layers | OF_TRAINING
+    complete = Namespace(**known)
     ARCH_CONFIG_REGISTRY[found.architecture](complete)
-    return vars(complete) | OF_TRAINING
+    return vars(complete) | known
 
 
 def build(found: Description, dictionaries: Sequence[Any], where: Sequence[Any] = ()) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,13 +60,10 @@ class Description:
         """Rows of the embeddings of every part that has some, `encoder` and `decoder`."""
         found = {}
         for part in ("encoder", "decoder"):
-            tables = [
-                tensor
-                for name, tensor in self.weights.items()
-                if name.startswith(f"{part}.embed_tokens.") and name.endswith((".weight", ".0.weight"))
-            ]
+            table = re.compile(rf"{part}\.embed_tokens\.(weight|embeddings\.\d+\.0\.weight)")
+            tables = [tensor for name, tensor in self.weights.items() if table.fullmatch(name)]
             if tables:
-                found[part] = sum(len(table) for table in tables)
+                found[part] = sum(map(len, tables))
         return found
 
     def layers(self, part: str) -> int:
