@@ -59,7 +59,7 @@ def summary(console: Console, out: Path, found: Mapping[str, Any]) -> None:
         change = [f"{test['difference']:+.2f}", f"{test['p_value']:.2g}"] if test else ["", ""]
         sizes = [f"{record['parameters']:,}", f"{record['macs_per_token']:,.0f}"]
         heads = f"{record['heads_kept']} of {record['heads']}"
-        rows.append([heads, f"{record['scores'][metric]:.2f}", *change, f"{record['perplexity']:.3f}", *sizes])
-    titles = {metric: False, "difference": False, "p": False, "perplexity": True, "parameters": False, "MACs": True}
+        rows.append([heads, f"{record['scores'][metric]:.2f}", *change, *sizes])
+    titles = {metric: False, "difference": False, "p": False, "parameters": False, "MACs": True}
     show(console, [Column("heads", "name"), *(Column(each, "number", spare) for each, spare in titles.items())], rows)
     say(console, f"{out / 'summary.md'} tells how they are used")

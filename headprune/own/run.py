@@ -18,18 +18,16 @@ from headprune.evaluation.likelihood import perplexity
 from headprune.heads import HeadMask
 from headprune.method import Pruning
 from headprune.method.guards import undisturbed
+from headprune.own.materials import workpiece
 from headprune.own.page import page
 from headprune.own.request import PruningRequest, budget_of
-from headprune.own.workpiece import Workpiece, workpiece
+from headprune.own.workpiece import Workpiece
 from headprune.results.provenance import code_sha256, digest, file_sha256
-from headprune.statistics import approximate_randomization
 from headprune.system.files import replacing
-from headprune.tasks.translation import TRANSLATION
-from headprune.tasks.translation.evaluation import agreement
 
 Record = dict[str, Any]
 Tell = Callable[[int, int, str], None]  # steps done, steps in all, what comes next
-SUMMARY, RECORD, MODEL, MASK, HYPOTHESES = "summary.json", "record.json", "model.pt", "mask.txt", "hypotheses.txt"
+SUMMARY, RECORD, MODEL, MASK = "summary.json", "record.json", "model.pt", "mask.txt"
 UNPRUNED = "unpruned"
 
 
@@ -38,10 +36,12 @@ class Folder:
     """The folder of one model among the results.
 
     :param signature: of what it depends on
+    :param outputs: the file of what the model put out
     """
 
     path: Path
     signature: str
+    outputs: str
 
     def kept(self) -> Record | None:
         """The record that is there; None: there is none, or of something else."""
@@ -51,13 +51,13 @@ class Folder:
         found: Record = json.loads(place.read_text(encoding="utf-8"))
         return found if found.get("signature") == self.signature else None
 
-    def hypotheses(self) -> list[str]:
-        """The lines that the model made."""
-        return (self.path / HYPOTHESES).read_text(encoding="utf-8").split("\n")[:-1]
+    def lines(self) -> list[str]:
+        """The lines that the model put out."""
+        return (self.path / self.outputs).read_text(encoding="utf-8").split("\n")[:-1]
 
-    def keep(self, record: Record, hypotheses: list[str]) -> Record:
+    def keep(self, record: Record, lines: list[str]) -> Record:
         """Write the record, as the last of the files."""
-        write(self.path / HYPOTHESES, "".join(f"{line}\n" for line in hypotheses))
+        write(self.path / self.outputs, "".join(f"{line}\n" for line in lines))
         record = {"signature": self.signature} | record
         write(self.path / RECORD, json.dumps(record, indent=2) + "\n")
         return record
@@ -76,16 +76,19 @@ def prune(request: PruningRequest, tell: Tell = lambda done, total, what: None) 
     budgets = sorted({budget_of(text, len(work.space)) for text in request.keep}, reverse=True)
     terms = terms_of(work)
     refuse_other_results(request.out, terms)
-    whole = Folder(request.out / UNPRUNED, digest(terms["measured"]))
-    folders = {k: Folder(request.out / f"keep{k}", digest([terms, k])) for k in range(len(work.space), -1, -1)}
+    whole = Folder(request.out / UNPRUNED, digest(terms["measured"]), work.outputs)
+    folders = {
+        budget: Folder(request.out / f"keep{budget}", digest([terms, budget]), work.outputs)
+        for budget in range(len(work.space), -1, -1)
+    }
     steps = 2 + len(budgets)
-    tell(0, steps, f"translating {len(work.measured):,} sentences with all {len(work.space)} heads")
+    tell(0, steps, f"{len(work.measured):,} {work.examples} with all {len(work.space)} heads")
     first = whole.kept() or whole.keep(*measured(work, work.model))
     if any(folders[budget].kept() is None for budget in budgets):
         tell(1, steps, f"judging {len(work.space)} heads by {entry.name}")
         masks = masks_of(work, budgets)
     for done, budget in enumerate(budgets, start=2):
-        tell(done, steps, f"removing {len(work.space) - budget} heads, translating with {budget}")
+        tell(done, steps, f"{len(work.measured):,} {work.examples} with {budget} heads")
         folders[budget].kept() or pruned(work, masks[budget], folders[budget], whole)
     models = [first, *(record for folder in folders.values() if (record := folder.kept()))]
     summary = {"terms": terms, "metric": metric_of(first), "models": models}
@@ -112,14 +115,14 @@ def refuse_other_results(out: Path, terms: Record) -> None:
 
 def terms_of(work: Workpiece) -> Record:
     """All that the results depend on."""
-    request, data = work.request, work.corpus.data
-    files = [path for path in sorted(data.folder.iterdir()) if path.name.startswith(("dict.", "train.", "valid."))]
+    request = work.request
+    files = [path for path in sorted(request.data.iterdir()) if path.name.startswith(("dict.", "train.", "valid."))]
     content = {path.name: file_sha256(path) if path.suffix != ".bin" else path.stat().st_size for path in files}
     measured = {
         "checkpoint": file_sha256(request.checkpoint),
         "data": digest(content),
         "references": file_sha256(request.references) if request.references else "",
-        "reading": [data.reading.subwords, data.reading.tokenizer],
+        "reading": list(work.reading),
         "sentences": len(work.measured),
         "seed": request.seed,
         "calibration": request.calibration.model_dump(),
@@ -150,9 +153,9 @@ def masks_of(work: Workpiece, budgets: list[int]) -> Mapping[int, Pruning]:
 
 
 def measured(work: Workpiece, model: Any) -> tuple[Record, list[str]]:
-    """The record of a model and its hypotheses."""
-    hypotheses = work.translate(model)
-    scores = work.corpus.judged(hypotheses, work.references)
+    """The record of a model, and what it put out."""
+    lines = work.put_out(model)
+    scores = work.scores(lines)
     record = {
         "heads_kept": sum(len(point.indices) for point in removal.attention_points(model)),
         "heads": len(work.space),
@@ -160,9 +163,9 @@ def measured(work: Workpiece, model: Any) -> tuple[Record, list[str]]:
         "signatures": {name: score.signature for name, score in scores.items() if score.signature},
         "perplexity": perplexity(model, work.batches()),
         "parameters": cost.parameters(model),
-        "macs_per_token": TRANSLATION.work.macs_per_token(model, work.corpus),
+        "macs_per_token": work.macs_per_token(model),
     }
-    return record, hypotheses
+    return record, lines
 
 
 def pruned(work: Workpiece, found: Pruning, folder: Folder, whole: Folder) -> Record:
@@ -171,21 +174,14 @@ def pruned(work: Workpiece, found: Pruning, folder: Folder, whole: Folder) -> Re
     smaller: Any = removal.remove_heads(model, found.mask)
     removal.save(smaller, folder.path / MODEL)
     write(folder.path / MASK, mask_text(found.mask))
-    agreed = agreement(model, found.mask, smaller, work.corpus, work.batches()[:1], work.request.evaluation)
-    record, hypotheses = measured(work, smaller)
-    metric = metric_of(record)
-    test = approximate_randomization(whole.hypotheses(), hypotheses, work.references, metric)
-    record |= {
-        "masked_vs_removed_max_abs": agreed.max_abs,
-        "masked_vs_removed_hypotheses": agreed.hypotheses_different,
-        "against_unpruned": asdict(test),
-        "kept": list(found.mask.names()),
-    }
-    return folder.keep(record, hypotheses)
+    record, lines = measured(work, smaller)
+    record |= work.agreed(found.mask, model, smaller)
+    record |= {"against_unpruned": asdict(work.compare(whole.lines(), lines)), "kept": list(found.mask.names())}
+    return folder.keep(record, lines)
 
 
 def metric_of(record: Record) -> str:
-    """The metric that stands for quality: BLEU of text, or of tokens where there is no raw text."""
+    """The metric that stands for quality, the first of a model's scores."""
     return next(iter(record["scores"]))
 
 

@@ -1,44 +1,43 @@
-"""A model with its data: the sentences that heads are judged on, and those that quality is measured on."""
+"""A model with its data: the examples that heads are judged on, and those that quality is measured on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
 
-from headprune.checkpoints import Description, OpenedModel, open_model
-from headprune.checkpoints.opening import pair_of
+from headprune.checkpoints import OpenedModel
 from headprune.evaluation.likelihood import Batches
-from headprune.heads import HeadSpace
-from headprune.models.devices import device
+from headprune.evaluation.scores import Score
+from headprune.heads import HeadMask, HeadSpace
 from headprune.own.request import PruningRequest
-from headprune.tasks.translation.data_bin import BinarisedCorpus, DataBin
-from headprune.tasks.translation.evaluation import generate
-from headprune.tasks.translation.reading import TextReading, subwords_of
+from headprune.statistics import PairedComparison
 
 SPLIT = "valid"
-FLAGS = {"left_pad_source": True, "left_pad_target": False, "truncate_source": False}
-POSITIONS = ("max_source_positions", "max_target_positions")
 
 
 @dataclass(frozen=True)
-class Workpiece:
+class Workpiece(ABC):
     """A model with its data.
 
-    :param judged: numbers of the valid sentences that heads are judged on; None: there is a train split for that
+    :param judged: numbers of the valid examples that heads are judged on; None: there is a train split for that
     :param measured: numbers of those that quality is measured on, in corpus order
+    :cvar examples: what those are called
+    :cvar outputs: the file of what a model put out
     """
 
     request: PruningRequest
     opened: OpenedModel
-    corpus: BinarisedCorpus
+    corpus: Any
     judged: tuple[int, ...] | None
     measured: tuple[int, ...]
+    examples: ClassVar[str]
+    outputs: ClassVar[str]
 
     @property
     def model(self) -> Any:
@@ -50,86 +49,59 @@ class Workpiece:
         """Its heads."""
         return HeadSpace.prunable(self.model)
 
+    @property
+    @abstractmethod
+    def reading(self) -> Sequence[str]:
+        """The settings that data are read with, which results depend on."""
+
+    @abstractmethod
     def calibration(self) -> Batches:
-        """The sentences that methods see."""
-        settings = self.request.calibration
-        if self.judged is None:
-            return self.corpus.sample_train(settings.sentences, self.request.seed, settings.max_tokens)
-        return self.corpus.batches(SPLIT, settings.max_tokens, self.judged)
+        """The examples that methods see."""
 
+    @abstractmethod
     def batches(self) -> Batches:
-        """The sentences that quality is measured on."""
-        return self.corpus.batches(SPLIT, self.request.evaluation.max_tokens, self.measured)
+        """The examples that quality is measured on."""
 
-    def translate(self, model: nn.Module) -> list[str]:
-        """Hypotheses of a model, one for every measured sentence."""
-        found = generate(model, self.corpus, self.batches(), self.request.evaluation)
-        return [found[number] for number in self.measured]
+    @abstractmethod
+    def put_out(self, model: Any) -> list[str]:
+        """A line for every measured example, which `scores` and `compare` need."""
 
-    @cached_property
-    def references(self) -> list[str]:
-        """The references of the measured sentences."""
-        lines = self.corpus.references(SPLIT)
-        return [lines[number] for number in self.measured]
+    @abstractmethod
+    def scores(self, lines: Sequence[str]) -> Mapping[str, Score]:
+        """Quality by metric, the one that stands for it first."""
+
+    @abstractmethod
+    def compare(self, baseline: Sequence[str], system: Sequence[str]) -> PairedComparison:
+        """The paired test of two models; a positive difference is better."""
+
+    @abstractmethod
+    def macs_per_token(self, model: Any) -> float:
+        """Multiply-accumulates per target token of a typical example."""
+
+    @abstractmethod
+    def agreed(self, mask: HeadMask, model: Any, smaller: Any) -> dict[str, Any]:
+        """The entries of a record that tell how far `model` under a mask is from the one without those heads."""
+
+    @abstractmethod
+    def commands(self, model: Path) -> list[str]:
+        """The lines that use a pruned model with fairseq's commands."""
 
 
-def workpiece(request: PruningRequest) -> Workpiece:
-    """Open a model and its data.
+def division(request: PruningRequest, total: int, train: bool) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """The valid examples that heads are judged on, where there is no train split, and those that are left to measure.
 
-    :raises ValueError: a model that cannot be pruned or is not of translation; data that are not its own, or lack a
-        split; see `open_model`, `DataBin` and `TextReading`.
+    No example is in both: at most half of them is judged on.
+
+    :param total: examples of the valid split
+    :param train: whether there is a train split
+    :raises ValueError: there are too few.
     """
-    opened = open_model(request.checkpoint, request.data)
-    model = opened.model.to(device())
-    if not hasattr(model, "encoder") or opened.description.task_name != "translation":
-        raise ValueError(
-            f"{request.checkpoint} is of task {opened.description.task_name!r} and architecture "
-            f"{opened.description.architecture!r}; data are read of task 'translation' alone"
-        )
-    data = _data(request, opened.description, model.decoder.dictionary)
-    data.require(SPLIT)
-    corpus = BinarisedCorpus(data, device())
-    for part, words in zip(("encoder", "decoder"), (corpus.task.src_dict, corpus.task.tgt_dict), strict=True):
-        own = getattr(model, part).dictionary
-        if own.symbols != words.symbols:
-            raise ValueError(
-                f"{request.data}: its dictionary of the {part} has {len(words)} symbols, that in {request.checkpoint} "
-                f"{len(own)}, or others: give the data that the model was trained on"
-            )
-    judged, measured = _division(request, corpus)
-    return Workpiece(request, replace(opened, model=model), corpus, judged, measured)
-
-
-def _data(request: PruningRequest, description: Description, dictionary: Any) -> DataBin:
-    pair = description.pair if all(description.pair) else pair_of(request.data)
-    if pair is None or not all(pair):
-        raise ValueError(f"{request.data} has no data of two languages, as fairseq-preprocess writes them")
-    bpe = subwords_of(dictionary.symbols[dictionary.nspecial :]) if request.bpe == "auto" else request.bpe
-    if request.references is not None and not request.references.is_file():
-        raise FileNotFoundError(f"there is no file of references {request.references}")
-    options: dict[str, Any] = {key: description.flag(key, default) for key, default in FLAGS.items()}
-    positions = {key: description.arguments.get(key) for key in POSITIONS}
-    return DataBin(
-        Path(request.data),
-        (str(pair[0]), str(pair[1])),
-        TextReading(bpe, request.tokenizer, str(pair[1]), request.gpt2),  # type: ignore[arg-type]
-        {SPLIT: request.references} if request.references else {},
-        options | {key: value for key, value in positions.items() if value},
-    )
-
-
-def _division(request: PruningRequest, corpus: BinarisedCorpus) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
-    """The valid sentences that heads are judged on, where there is no train split, and those that are left to measure.
-
-    No sentence is in both: at most half of them is judged on.
-    """
-    total = len(corpus.dataset(SPLIT))
     order: Sequence[int] = torch.randperm(total, generator=torch.Generator().manual_seed(request.seed)).tolist()
     judged = None
-    if corpus.data.place("train") is None:
+    if not train:
         number = min(request.calibration.sentences, total // 2)
         judged, order = tuple(sorted(order[:number])), order[number:]
     measured = tuple(sorted(order[: request.sentences]))
     if not measured or judged == ():
-        raise ValueError(f"{corpus.folder}: split {SPLIT!r} has {total} sentences; that is too few to prune by")
+        raise ValueError(f"{request.data}: split {SPLIT!r} has {total} examples; that is too few to prune by")
     return judged, measured

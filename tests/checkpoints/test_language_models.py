@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import torch
 from fairseq import checkpoint_utils, options, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq_cli.eval_lm import eval_lm
 
 from headprune import removal
 from headprune.checkpoints import open_model
@@ -21,6 +24,8 @@ from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadSpace
 from headprune.models import PrunableLanguageModel
 from headprune.own.inspection import inspect
+from headprune.own.request import PruningRequest
+from headprune.own.run import prune
 from headprune.training.trainer import configuration
 from tests.checkpoints.conftest import StockModel
 
@@ -120,3 +125,30 @@ def test_it_is_inspected(made: StockModel) -> None:
     assert found.words == {"decoder": 24}
     model, _ = stock(made.checkpoint, made)
     assert sum(found.parameters.values()) == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_perplexity_is_that_of_eval_lm_and_heads_are_pruned(made: StockModel, tmp_path: Path) -> None:
+    """The score of `fairseq-eval-lm` with the block size of the training, which comes out of the checkpoint."""
+    request = PruningRequest(made.checkpoint, made.data, "gradient_importance", ("8", "3"), tmp_path / "out")
+    summary = prune(request)
+    whole, same, smaller = summary["models"]
+    model, batches = stock(made.checkpoint, made)
+    results = eval_lm([model], model.decoder.dictionary, batches, device=torch.device("cpu"))
+    assert summary["metric"] == "perplexity"
+    assert whole["perplexity"] == pytest.approx(float(2 ** results["loss"]), rel=1e-6)
+    assert whole["scores"]["perplexity"] == pytest.approx(whole["perplexity"], rel=1e-6)
+    assert same["against_unpruned"]["p_value"] == 1
+    assert smaller["masked_vs_removed_max_abs"] < 1e-5
+    expected = math.log(whole["perplexity"] / smaller["perplexity"])
+    assert smaller["against_unpruned"]["difference"] == pytest.approx(expected, abs=1e-6)
+    theirs, _ = stock(request.out / "keep3" / "model.pt", made)
+    again = eval_lm([theirs], model.decoder.dictionary, batches, device=torch.device("cpu"))
+    assert smaller["perplexity"] == pytest.approx(float(2 ** again["loss"]), rel=1e-6)
+    assert "fairseq-eval-lm" in (request.out / "summary.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_without_text(made: StockModel, tmp_path: Path) -> None:
+    shutil.copy(made.data / "dict.txt", tmp_path)
+    request = PruningRequest(made.checkpoint, tmp_path, "magnitude", ("3",), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"has no split 'valid' of text, valid.bin and valid.idx; its splits: none"):
+        prune(request)

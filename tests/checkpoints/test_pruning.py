@@ -20,9 +20,9 @@ from headprune.cli.commands import app
 from headprune.heads import HeadSpace
 from headprune.method import load_methods
 from headprune.own import run
+from headprune.own.materials import workpiece
 from headprune.own.request import PruningRequest, budget_of, options_of
 from headprune.own.run import prune
-from headprune.own.workpiece import workpiece
 from headprune.settings import Calibration
 from tests.checkpoints.conftest import StockModel
 
@@ -105,7 +105,7 @@ def test_a_second_call_goes_on(request_of: Make, monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "agreement", killed)
+        patched.setattr(run, "measured", killed)
         with pytest.raises(KeyboardInterrupt):
             prune(request_of(keep=("3",)))
     assert not (request_of().out / "keep3" / "record.json").exists()
@@ -159,7 +159,7 @@ def test_raw_datasets_are_read_too(request_of: Make, pieces: Path, tmp_path: Pat
             shutil.copy(pieces / f"{split}.{language}", data / f"{split}.xx-yy.{language}")
     ours, theirs = workpiece(request_of(data=data)), workpiece(request_of())
     assert ours.references == theirs.references
-    assert ours.translate(ours.model) == theirs.translate(theirs.model)
+    assert ours.put_out(ours.model) == theirs.put_out(theirs.model)
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
