@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
@@ -93,6 +95,33 @@ def test_the_old_form_opens_with_its_numpy_numbers(state: dict[str, Any], stock:
     expected = open_model(stock("separate, pre-norm").checkpoint).model.state_dict()
     own = opened.model.state_dict()
     assert all(torch.equal(own[name], expected[name]) for name in expected)
+
+
+def in_one(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Queries, keys and values of a module in one tensor, and the output under its old name: fairseq before 0.8."""
+    old = {name: tensor for name, tensor in weights.items() if not any(f".{part}_proj." in name for part in "qkv")}
+    for name in (name for name in weights if ".q_proj." in name):
+        parts = [weights[name.replace(".q_proj.", f".{part}_proj.")] for part in "qkv"]
+        old[name.replace(".q_proj.", ".in_proj_")] = torch.cat(parts)
+    old["decoder.embed_out"] = old.pop("decoder.output_projection.weight")
+    return old
+
+
+class AverageMeter:
+    """The class of fairseq 0.9 that checkpoints held objects of; it is gone."""
+
+    def __init__(self) -> None:
+        self.val, self.sum = 1.0, 2.0
+
+
+def test_names_and_objects_of_old_fairseq(state: dict[str, Any], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(AverageMeter, "__module__", "fairseq.meters")
+    monkeypatch.setitem(sys.modules, "fairseq.meters", SimpleNamespace(AverageMeter=AverageMeter))
+    old = in_old_form(state | {"model": in_one(state["model"])})
+    old["extra_state"]["train_meters"] = {"train_loss": AverageMeter()}
+    torch.save(old, tmp_path / "old.pt")
+    model = open_model(tmp_path / "old.pt").model
+    assert all(torch.equal(value, state["model"][name]) for name, value in model.state_dict().items())
 
 
 def test_nothing_of_where_it_was_trained_is_needed(state: dict[str, Any], tmp_path: Path) -> None:
