@@ -28,6 +28,7 @@ ORDER = (
     "scoring",
     "models",
     "removal",
+    "checkpoints",
     "timing",
     "cost",
     "pruning",
@@ -44,6 +45,7 @@ ORDER = (
     "report",
     "verification",
     "check",
+    "own",
     "cli",
     "__main__",
 )

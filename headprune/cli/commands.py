@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from headprune import __version__
-from headprune.cli import jobs
+from headprune.cli import jobs, own
 from headprune.naming import unknown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -273,6 +273,8 @@ def resume(
     calls.resume(folder, elsewhere, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
 
 
+app.command("inspect")(own.inspect_checkpoint)
+app.command("prune")(own.prune_checkpoint)
 app.command(hidden=True)(jobs.job)
 app.command(hidden=True)(jobs.collect)
 

@@ -6,13 +6,24 @@ So does `--user-dir "$(headprune user-dir)"` of fairseq's own commands, from any
 import headprune.models.compat  # noqa: F401
 
 from headprune.gates import clear_mask, install, set_gates, set_mask
-from headprune.models import alignments, all_attention, compat, criteria, optimisers, streaming_lm, transformer
+from headprune.models import (
+    alignments,
+    all_attention,
+    compat,
+    criteria,
+    optimisers,
+    streaming_lm,
+    transformer,
+    transformer_lm,
+)
 from headprune.models.all_attention import AllAttentionLanguageModel
 from headprune.models.transformer import HeadpruneTransformer
+from headprune.models.transformer_lm import PrunableLanguageModel
 
 __all__ = [
     "AllAttentionLanguageModel",
     "HeadpruneTransformer",
+    "PrunableLanguageModel",
     "alignments",
     "all_attention",
     "clear_mask",
@@ -24,4 +35,5 @@ __all__ = [
     "set_mask",
     "streaming_lm",
     "transformer",
+    "transformer_lm",
 ]

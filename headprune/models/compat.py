@@ -5,7 +5,7 @@
   attributes, no code.
 - fairseq imports scikit-learn, pandas and scipy for the scores of two tasks: more than half of its start-up time. They
   are imported when one of the scores is asked for.
-- hydra prints deprecation warnings on every start.
+- hydra prints deprecation warnings on every start, and torch one about the masks of attention.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
 - Where a batch does not fit into memory fairseq skips it, for ever if none does; `around_updates` has it raise.
 - It gives torch's data-parallel wrapper a GPU's number even where there is none; `allow_data_parallel_on_cpu`.
@@ -30,6 +30,8 @@ if not logging.getLogger().handlers:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 warnings.filterwarnings("ignore", module=r"hydra\..*")
 warnings.filterwarnings("ignore", message=r".*(version_base|hydra|_self_|strict flag).*", category=UserWarning)
+
+warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
 
 import torch  # noqa: E402
 

@@ -17,9 +17,14 @@ from headprune.statistics.base import Array
 
 METRICS: dict[str, Callable[..., Metric]] = {
     "bleu": partial(sacrebleu.metrics.BLEU, force=True),  # no warning that what pruned models babble looks tokenised
+    "bleu_tokenized": partial(sacrebleu.metrics.BLEU, tokenize="none", force=True),
     "chrf": sacrebleu.metrics.CHRF,
 }
-OF_TOTALS: dict[str, Callable[[Array], Array]] = {"bleu": ngram_scores.bleu, "chrf": ngram_scores.chrf}
+OF_TOTALS: dict[str, Callable[[Array], Array]] = {
+    "bleu": ngram_scores.bleu,
+    "bleu_tokenized": ngram_scores.bleu,
+    "chrf": ngram_scores.chrf,
+}
 Lines = Sequence[str]
 
 

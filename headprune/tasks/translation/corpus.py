@@ -15,10 +15,12 @@ import torch
 from fairseq.data import LanguagePairDataset, data_utils
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
-from headprune.data import encode
+from headprune.data import decode, encode
 from headprune.data.staging import raw_lines
+from headprune.evaluation.scores import Score
 from headprune.models.devices import placed
 from headprune.models.streams import numbered
+from headprune.tasks.translation import metrics
 
 
 class TranslationCorpus:
@@ -31,8 +33,12 @@ class TranslationCorpus:
 
     def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
         self.folder, self.device, self.sealed = Path(folder), device, sealed
-        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))
         self.pair = (self.statistics["corpus"]["source"], self.statistics["corpus"]["target"])
+
+    @cached_property
+    def statistics(self) -> Mapping[str, Any]:
+        """The content of statistics.json."""
+        return json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
     @property
     def binarised(self) -> Path:
@@ -65,6 +71,17 @@ class TranslationCorpus:
         """
         self._require_open(split)
         return raw_lines(self.folder, f"{split}.tgt")
+
+    def text(self, tokens: Any) -> str:
+        """A hypothesis as it is compared with references."""
+        return decode(self.task.target_dictionary.string(tokens, escape_unk=True))
+
+    def scores(self, hypotheses: Sequence[str], split: str) -> dict[str, Score]:
+        """Every metric of translation, by name.
+
+        :param hypotheses: of the whole split, in corpus order
+        """
+        return metrics.scores(hypotheses, self.references(split), self.pair[1])
 
     def _require_open(self, split: str) -> None:
         if self.sealed and split == "test":

@@ -9,7 +9,6 @@ import headprune.models.compat  # noqa: F401
 
 from torch import nn
 
-from headprune.data import decode
 from headprune.evaluation.likelihood import Agreement, Batches, largest_difference, perplexity
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
@@ -21,19 +20,18 @@ from headprune.tasks.translation.corpus import TranslationCorpus
 def generate(
     model: nn.Module, corpus: TranslationCorpus, batches: Sequence[Mapping[str, Any]], settings: Evaluation
 ) -> dict[int, str]:
-    """Best hypothesis of every sentence in `batches`, detokenised, by its number in the corpus.
+    """Best hypothesis of every sentence in `batches`, as text, by its number in the corpus.
 
     :raises ValueError: a sentence comes out other than once.
     """
     rules = BeamRules(settings.beam, settings.length_penalty, settings.max_len_a, settings.max_len_b)
     search = beam_search(model, corpus.task, rules, settings.search)
-    dictionary = corpus.task.target_dictionary
     hypotheses: dict[int, str] = {}
     for batch in batches:
         for number, found in zip(batch["id"].tolist(), search(batch), strict=True):
             if number in hypotheses:
                 raise ValueError(f"sentence {number} was translated twice")
-            hypotheses[number] = decode(dictionary.string(found[0]["tokens"], escape_unk=True))
+            hypotheses[number] = corpus.text(found[0]["tokens"])
     expected = sum(len(batch["id"]) for batch in batches)
     if len(hypotheses) != expected:
         raise ValueError(f"{len(hypotheses)} hypotheses for {expected} sentences")

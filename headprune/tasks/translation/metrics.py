@@ -28,6 +28,21 @@ def scores(hypotheses: Sequence[str], references: Sequence[str], language: str) 
     }
 
 
+def token_scores(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Score]:
+    """The metrics of translations where the references are tokens and nobody has their raw text, by name."""
+    equal = sum(one == other for one, other in zip(hypotheses, references, strict=True))
+    return {
+        "bleu_tokenized": bleu_tokenized(hypotheses, references),
+        "exact_match": Score(equal / max(1, len(references))),
+        "repetition_rate": repetition_rate(hypotheses),
+    }
+
+
+def bleu_tokenized(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """BLEU of tokens as they are, sacrebleu's `tok:none`; comparable on the same binarised data only."""
+    return _score(sacrebleu.metrics.BLEU, hypotheses, references, tokenize="none", force=True)
+
+
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     """sacrebleu's default BLEU (13a, mixed case) on detokenised text."""
     return _score(sacrebleu.metrics.BLEU, hypotheses, references)

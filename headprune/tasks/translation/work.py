@@ -60,7 +60,7 @@ class TranslationWork(Work):
     def evaluate(self, model: Any, corpus: TranslationCorpus, split: str, settings: Evaluation) -> Outcome:
         """BLEU and chrF of beam-search hypotheses on raw references; one hypothesis a line in corpus order."""
         hypotheses = evaluation.translate(model, corpus, split, settings)
-        scores = metrics.scores(hypotheses, corpus.references(split), corpus.pair[1])
+        scores = corpus.scores(hypotheses, split)
         lines = "".join(f"{line}\n" for line in hypotheses).encode()
         # without a time stamp: equal lines give equal bytes
         return Outcome(scores, {file_name("hypotheses", split): gzip.compress(lines, mtime=0)})

@@ -1,0 +1,76 @@
+"""The page about a pruned model: what it lost, what it saved, and how it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headprune.own.request import PruningRequest
+from headprune.own.workpiece import Workpiece
+
+NAMES = {"bleu": "BLEU", "bleu_tokenized": "BLEU of tokens", "perplexity": "perplexity"}
+IN_POINTS = "in points, more is better"
+DIFFERENCES = {
+    "bleu": IN_POINTS,
+    "bleu_tokenized": IN_POINTS,
+    "perplexity": "of log-likelihood in nats per token, more is better",
+}
+
+
+def page(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) -> str:
+    """The page as Markdown.
+
+    :param summary: what `headprune.own.run.prune` returns
+    """
+    uses = [line for record in summary["models"][1:] for line in commands(request, work, record)]
+    title = f"# {request.checkpoint.name}, pruned by {summary['terms']['method']['name']}"
+    parts = [title, table(summary), how(request, work, summary), "## Use", "\n".join(["```", *uses, "```"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def how(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) -> str:
+    """The paragraph that says how the numbers were made."""
+    method, metric = summary["terms"]["method"], summary["metric"]
+    options = ", ".join(f"{key} {value}" for key, value in method["options"].items())
+    judged = f"{request.calibration.sentences:,} {work.examples} of the train split, or all if there are fewer"
+    if work.judged is not None:
+        judged = f"{len(work.judged):,} other {work.examples} of it, as there is no train split"
+    signature = summary["models"][0]["signatures"].get(metric)
+    return (
+        f"{NAMES[metric]}{f' (`{signature}`)' if signature else ''} on {len(work.measured):,} {work.examples} of the "
+        f"valid split; heads were judged on {judged}. Each difference is to the unpruned model, {DIFFERENCES[metric]}, "
+        f"with the 95 % bootstrap interval over {work.examples}; p is two-sided, of approximate randomisation on the "
+        "same outputs, not corrected for the number of rows. Multiply-accumulates (MACs) are of one target token in an "
+        f"example of mean length, without beam. Method: {method['name']}{f' ({options})' if options else ''}; seed "
+        f"{request.seed}."
+    )
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """A row for every model."""
+    metric = summary["metric"]
+    further = [] if metric == "perplexity" else ["perplexity"]
+    titles = ["heads", NAMES[metric], "difference (95 %)", "p", "outputs that differ", *further, "parameters", "MACs"]
+    lines = [f"| {' | '.join(titles)} |", f"| {' | '.join(['---:'] * len(titles))} |"]
+    for record in summary["models"]:
+        cells = [f"{record['heads_kept']} of {record['heads']}", f"{record['scores'][metric]:.2f}", *change(record)]
+        cells += [f"{record[name]:.3f}" for name in further]
+        cells += [f"{record['parameters']:,}", f"{record['macs_per_token']:,.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def change(record: Mapping[str, Any]) -> list[str]:
+    """Difference to the unpruned model, p, and outputs that differ; dashes for that model itself."""
+    test = record.get("against_unpruned")
+    if test is None:
+        return ["–"] * 3
+    difference = f"{test['difference']:+.2f} ({test['low']:+.2f} to {test['high']:+.2f})"
+    return [difference, f"{test['p_value']:.2g}", f"{test['differing']:,} of {test['segments']:,}"]
+
+
+def commands(request: PruningRequest, work: Workpiece, record: Mapping[str, Any]) -> list[str]:
+    """The lines that use a pruned model with fairseq's commands and from Python."""
+    model = request.out / f"keep{record['heads_kept']}" / "model.pt"
+    python = f"""python -c "from headprune import removal; model = removal.load('{model}')" """
+    return [f"# {record['heads_kept']} heads", *work.commands(model), python.strip()]

@@ -1,0 +1,128 @@
+"""A translation model with the folder of its sentence pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from headprune.checkpoints import Description, OpenedModel
+from headprune.checkpoints.opening import pair_of
+from headprune.evaluation.likelihood import Batches
+from headprune.evaluation.scores import Score
+from headprune.heads import HeadMask
+from headprune.models.devices import device
+from headprune.own.request import PruningRequest
+from headprune.own.workpiece import SPLIT, Workpiece, division
+from headprune.statistics import PairedComparison, approximate_randomization
+from headprune.tasks.translation import TRANSLATION
+from headprune.tasks.translation.data_bin import BinarisedCorpus, DataBin
+from headprune.tasks.translation.evaluation import agreement, generate
+from headprune.tasks.translation.reading import TextReading, subwords_of
+
+FLAGS = {"left_pad_source": True, "left_pad_target": False, "truncate_source": False}
+POSITIONS = ("max_source_positions", "max_target_positions")
+
+
+class SentencePairs(Workpiece):
+    """Examples are sentence pairs; quality is BLEU of beam search, of text or of tokens."""
+
+    examples, outputs = "sentences", "hypotheses.txt"
+    corpus: BinarisedCorpus
+
+    @classmethod
+    def of(cls, request: PruningRequest, opened: OpenedModel) -> SentencePairs:
+        """A model on its device, with its data.
+
+        :raises ValueError: data that are not its own, or lack a split; see `DataBin` and `TextReading`.
+        """
+        data = data_of(request, opened.description, opened.model.decoder.dictionary)
+        data.require(SPLIT)
+        corpus = BinarisedCorpus(data, device())
+        for part, words in zip(("encoder", "decoder"), (corpus.task.src_dict, corpus.task.tgt_dict), strict=True):
+            require_words(request, getattr(opened.model, part).dictionary, words, part)
+        has_train = data.place("train") is not None
+        return cls(request, opened, corpus, *division(request, len(corpus.dataset(SPLIT)), has_train))
+
+    @property
+    def reading(self) -> Sequence[str]:
+        return [self.corpus.data.reading.subwords, self.corpus.data.reading.tokenizer]
+
+    def calibration(self) -> Batches:
+        settings = self.request.calibration
+        if self.judged is None:
+            return self.corpus.sample_train(settings.sentences, self.request.seed, settings.max_tokens)
+        return self.corpus.batches(SPLIT, settings.max_tokens, self.judged)
+
+    def batches(self) -> Batches:
+        return self.corpus.batches(SPLIT, self.request.evaluation.max_tokens, self.measured)
+
+    def put_out(self, model: Any) -> list[str]:
+        found = generate(model, self.corpus, self.batches(), self.request.evaluation)
+        return [found[number] for number in self.measured]
+
+    @cached_property
+    def references(self) -> list[str]:
+        """The references of the measured sentences."""
+        lines = self.corpus.references(SPLIT)
+        return [lines[number] for number in self.measured]
+
+    def scores(self, lines: Sequence[str]) -> Mapping[str, Score]:
+        return self.corpus.judged(lines, self.references)
+
+    def compare(self, baseline: Sequence[str], system: Sequence[str]) -> PairedComparison:
+        metric = "bleu" if self.corpus.data.references else "bleu_tokenized"
+        return approximate_randomization(baseline, system, self.references, metric)
+
+    def macs_per_token(self, model: Any) -> float:
+        return TRANSLATION.work.macs_per_token(model, self.corpus)
+
+    def agreed(self, mask: HeadMask, model: Any, smaller: Any) -> dict[str, Any]:
+        evaluation = self.request.evaluation
+        checked = min(evaluation.checked_sentences, len(self.corpus.dataset(SPLIT)))
+        evaluation = evaluation.model_copy(update={"checked_sentences": checked})
+        found = agreement(model, mask, smaller, self.corpus, self.batches()[:1], evaluation)
+        return {
+            "masked_vs_removed_max_abs": found.max_abs,
+            "masked_vs_removed_hypotheses": found.hypotheses_different,
+        }
+
+    def commands(self, model: Path) -> list[str]:
+        words = f'{self.request.data} --user-dir "$(headprune user-dir)" --path {model}'
+        words += " -s {} -t {}".format(*self.corpus.pair)
+        return [f"fairseq-generate {words} --gen-subset {SPLIT}", f"fairseq-interactive {words}"]
+
+
+def data_of(request: PruningRequest, description: Description, dictionary: Any) -> DataBin:
+    """The folder of the data, and how it is read.
+
+    :param dictionary: of the target
+    :raises ValueError: nothing tells the languages.
+    :raises FileNotFoundError: there is no file of references.
+    """
+    pair = description.pair if all(description.pair) else pair_of(request.data)
+    if pair is None:
+        raise ValueError(f"{request.data} has no data of two languages, as fairseq-preprocess writes them")
+    bpe: Any = subwords_of(dictionary.symbols[dictionary.nspecial :]) if request.bpe == "auto" else request.bpe
+    if request.references is not None and not request.references.is_file():
+        raise FileNotFoundError(f"there is no file of references {request.references}")
+    options: dict[str, Any] = {key: description.flag(key, default) for key, default in FLAGS.items()}
+    positions = {key: value for key in POSITIONS if (value := description.arguments.get(key))}
+    tokenizer: Any = request.tokenizer
+    return DataBin(
+        Path(request.data),
+        (str(pair[0]), str(pair[1])),
+        TextReading(bpe, tokenizer, str(pair[1]), request.gpt2),
+        {SPLIT: request.references} if request.references else {},
+        options | positions,
+    )
+
+
+def require_words(request: PruningRequest, own: Any, words: Any, part: str) -> None:
+    """:raises ValueError: the dictionary of the data is another than that of the model."""
+    if own.symbols != words.symbols:
+        raise ValueError(
+            f"{request.data}: its dictionary of the {part} has {len(words)} symbols, that in {request.checkpoint} "
+            f"{len(own)}, or others: give the data that the model was trained on"
+        )

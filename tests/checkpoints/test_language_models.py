@@ -1,0 +1,154 @@
+"""Language models of stock fairseq: opened, cut, saved, and read by fairseq again."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat as compat
+
+import fairseq_cli.train
+import pytest
+import torch
+from fairseq import checkpoint_utils, options, tasks
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq_cli.eval_lm import eval_lm
+
+from headprune import removal
+from headprune.checkpoints import open_model
+from headprune.data.binarise import binarise_text
+from headprune.evaluation.likelihood import perplexity
+from headprune.gates import clear_mask, set_mask
+from headprune.heads import HeadSpace
+from headprune.models import PrunableLanguageModel
+from headprune.own.inspection import inspect
+from headprune.own.request import PruningRequest
+from headprune.own.run import prune
+from headprune.training.trainer import configuration
+from tests.checkpoints.conftest import StockModel
+
+SIZES = ["--decoder-embed-dim", "16", "--decoder-ffn-embed-dim", "24", "--decoder-layers", "2"]
+SIZES += ["--decoder-attention-heads", "4", "--tokens-per-sample", "16", "--max-tokens", "200"]
+TIED = ["--tie-adaptive-weights", "--tie-adaptive-proj", "--adaptive-input", "--adaptive-input-cutoff", "8,14"]
+TIED += ["--adaptive-softmax-factor", "2", "--adaptive-input-factor", "2"]
+ADAPTIVE = [
+    "--arch",
+    "transformer_lm_gbw",
+    "--criterion",
+    "adaptive_loss",
+    "--ddp-backend",
+    "legacy_ddp",
+    "--adaptive-softmax-cutoff",
+    "8,14",
+]
+KINDS = {
+    "plain": ["--arch", "transformer_lm", "--share-decoder-input-output-embed", "--criterion", "cross_entropy"],
+    "adaptive": [*ADAPTIVE, *TIED],
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def made(request: pytest.FixtureRequest, pieces: Path, tmp_path_factory: pytest.TempPathFactory) -> StockModel:
+    folder = tmp_path_factory.mktemp("language")
+    for split in ("train", "valid", "test"):
+        text = (pieces / f"{split}.xx").read_text(encoding="utf-8")
+        (folder / f"{split}.txt").write_text(text, encoding="utf-8")
+    binarise_text(folder, folder / "data-bin")
+    argv = [str(folder / "data-bin"), "--task", "language_modeling", *KINDS[request.param], *SIZES]
+    argv += ["--optimizer", "adam", "--lr", "0.01", "--max-update", "20", "--seed", "2", "--num-workers", "0"]
+    argv += ["--disable-validation", "--no-epoch-checkpoints", "--save-interval", "1000"]
+    compat.reset_process_state()
+    fairseq_cli.train.main(configuration([*argv, "--save-dir", str(folder / "checkpoints")]))
+    return StockModel(folder / "checkpoints" / "checkpoint_last.pt", folder / "data-bin")
+
+
+def stock(path: Path, made: StockModel) -> tuple[Any, list[Any]]:
+    """A model as `fairseq-eval-lm` loads it, and the batches of the valid split that it reads."""
+    argv = [str(made.data), "--path", str(path), "--tokens-per-sample", "16"]
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_eval_lm_parser(), argv))
+    task = tasks.setup_task(cfg.task)
+    (model,), _ = checkpoint_utils.load_model_ensemble([str(path)], task=task)
+    task.load_dataset("valid")
+    return model.eval(), list(task.eval_lm_dataloader(task.dataset("valid"), batch_size=4, num_workers=0))
+
+
+@torch.no_grad()
+def outputs(model: Any, batch: Any) -> torch.Tensor:
+    """Logits; of an adaptive softmax the hidden states."""
+    return model(**batch["net_input"])[0]  # type: ignore[no-any-return]
+
+
+def test_it_computes_what_stock_fairseq_does(made: StockModel) -> None:
+    opened = open_model(made.checkpoint, made.data)
+    assert type(opened.model) is PrunableLanguageModel
+    theirs, batches = stock(made.checkpoint, made)
+    assert all(torch.equal(outputs(opened.model, batch), outputs(theirs, batch)) for batch in batches)
+    total, tokens = 0.0, 0
+    for batch in batches:
+        with torch.no_grad():
+            output = theirs(**batch["net_input"])
+        probabilities = theirs.get_normalized_probs(output, log_probs=True, sample=batch)
+        lengths = batch["target"].ne(theirs.decoder.dictionary.pad())
+        total -= probabilities.gather(-1, batch["target"].unsqueeze(-1)).squeeze(-1)[lengths].double().sum().item()
+        tokens += int(lengths.sum())
+    assert tokens == sum(batch["ntokens"] for batch in batches)
+    expected = torch.tensor(total / tokens).exp().item()
+    assert perplexity(opened.model, batches) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 8])
+def test_masked_removed_saved_and_read_by_fairseq_are_one(
+    made: StockModel, tmp_path: Path, random_mask: Any, kept: int
+) -> None:
+    model = open_model(made.checkpoint, made.data).model
+    mask = random_mask(HeadSpace.of(model), kept)
+    pruned = removal.remove_heads(model, mask)
+    removal.save(pruned, tmp_path / "pruned.pt")
+    loaded = removal.load(tmp_path / "pruned.pt")
+    theirs, batches = stock(tmp_path / "pruned.pt", made)
+    set_mask(model, mask)
+    try:
+        assert (outputs(model, batches[0]) - outputs(pruned, batches[0])).abs().max() < 1e-5
+    finally:
+        clear_mask(model)
+    assert torch.equal(outputs(loaded, batches[0]), outputs(pruned, batches[0]))
+    assert torch.equal(outputs(theirs, batches[0]), outputs(pruned, batches[0]))
+    assert HeadSpace.of(theirs).names == mask.names()
+
+
+def test_it_is_inspected(made: StockModel) -> None:
+    found = inspect(made.checkpoint, made.data)
+    assert found.refusal == ""
+    assert found.heads == {"decoder.0": 4, "decoder.1": 4}
+    assert found.words == {"decoder": 24}
+    model, _ = stock(made.checkpoint, made)
+    assert sum(found.parameters.values()) == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_perplexity_is_that_of_eval_lm_and_heads_are_pruned(made: StockModel, tmp_path: Path) -> None:
+    """The score of `fairseq-eval-lm` with the block size of the training, which comes out of the checkpoint."""
+    request = PruningRequest(made.checkpoint, made.data, "gradient_importance", ("8", "3"), tmp_path / "out")
+    summary = prune(request)
+    whole, same, smaller = summary["models"]
+    model, batches = stock(made.checkpoint, made)
+    results = eval_lm([model], model.decoder.dictionary, batches, device=torch.device("cpu"))
+    assert summary["metric"] == "perplexity"
+    assert whole["perplexity"] == pytest.approx(float(2 ** results["loss"]), rel=1e-6)
+    assert whole["scores"]["perplexity"] == pytest.approx(whole["perplexity"], rel=1e-6)
+    assert same["against_unpruned"]["p_value"] == 1
+    assert smaller["masked_vs_removed_max_abs"] < 1e-5
+    expected = math.log(whole["perplexity"] / smaller["perplexity"])
+    assert smaller["against_unpruned"]["difference"] == pytest.approx(expected, abs=1e-6)
+    theirs, _ = stock(request.out / "keep3" / "model.pt", made)
+    again = eval_lm([theirs], model.decoder.dictionary, batches, device=torch.device("cpu"))
+    assert smaller["perplexity"] == pytest.approx(float(2 ** again["loss"]), rel=1e-6)
+    assert "fairseq-eval-lm" in (request.out / "summary.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_without_text(made: StockModel, tmp_path: Path) -> None:
+    shutil.copy(made.data / "dict.txt", tmp_path)
+    request = PruningRequest(made.checkpoint, tmp_path, "magnitude", ("3",), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"has no split 'valid' of text, valid.bin and valid.idx; its splits: none"):
+        prune(request)
