@@ -70,7 +70,8 @@ class TextBlocks(Workpiece):
         return self._batches(SPLIT, self.measured)
 
     def _batches(self, split: str, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        dataset, most = self.corpus.datasets[split], self.request.evaluation.max_tokens
+        dataset = self.corpus.datasets[split]
+        most = max(self.request.evaluation.max_tokens, int(np.max(dataset.sizes)))
         groups = data_utils.batch_by_size(np.asarray(numbers), dataset.num_tokens, max_tokens=most)
         return [placed(dataset.collater([dataset[int(i)] for i in group]), device()) for group in groups]
 
