@@ -54,7 +54,7 @@ def plain_data(path: str | Path) -> Any:
                 "Where you trust it, load it with fairseq and save its 'model' with its 'args' or 'cfg' alone"
             ) from error
         reason = re.search(r"WeightsUnpickler error: (.*)", str(error))
-        told = reason[1].strip() if reason else "it is no pickle of torch.save"
+        told = (reason[1].strip() if reason else "") or "torch.save writes no such file"
         raise ValueError(f"{path} is damaged, or no checkpoint at all: {told}") from error
     except (EOFError, RuntimeError, KeyError, UnicodeDecodeError, zipfile.BadZipFile) as error:
         newer = " (a newer torch wrote it: save it again with an older one)" if "version" in str(error) else ""

@@ -49,6 +49,7 @@ def prune_checkpoint(
     gpt2: Annotated[Path | None, typer.Option(help="folder with encoder.json and vocab.bpe, for --bpe gpt2")] = None,
     judged: Annotated[int, typer.Option(min=1, help="sentences that the method sees")] = 1000,
     sentences: Annotated[int | None, typer.Option(min=1, help="of valid, that are translated; default: all")] = None,
+    speed: Annotated[bool, typer.Option("--speed", help="measure times, too; of translation models")] = False,
     beam: Annotated[int, typer.Option(min=1, help="hypotheses kept side by side")] = 5,
     seed: Annotated[int, typer.Option(help="of the sentences and of the method")] = 1,
 ) -> None:
@@ -64,6 +65,6 @@ def prune_checkpoint(
     options, reading = options_of(option or []), (bpe, tokenizer, references, gpt2)
     counts, evaluation = Calibration(sentences=judged), AS_GENERATE.model_copy(update={"beam": beam})
     request = PruningRequest(
-        checkpoint, data, method, tuple(keep), out, options, *reading, sentences, seed, counts, evaluation
+        checkpoint, data, method, tuple(keep), out, options, *reading, sentences, seed, speed, counts, evaluation
     )
     display.summary(console, request.out, display.watched(console, request))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress
 
 from headprune.heads import TYPES
 from headprune.own.inspection import Inspection
-from headprune.own.request import PruningRequest
-from headprune.own.run import prune
 from headprune.system.terminal import Column, say, show
+
+if TYPE_CHECKING:
+    from headprune.own.request import PruningRequest
 
 
 def inspection(console: Console, found: Inspection) -> None:
@@ -41,6 +42,8 @@ def inspection(console: Console, found: Inspection) -> None:
 
 def watched(console: Console, request: PruningRequest) -> Mapping[str, Any]:
     """Do what a request asks for, with a bar of its steps meanwhile."""
+    from headprune.own.run import prune  # imports what a look at a checkpoint does not need
+
     with Progress(*Progress.get_default_columns(), console=console, transient=True) as progress:
         bar = progress.add_task("opening the model", total=None)
 

@@ -36,13 +36,16 @@ def how(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) ->
     if work.judged is not None:
         judged = f"{len(work.judged):,} other {work.examples} of it, as there is no train split"
     signature = summary["models"][0]["signatures"].get(metric)
+    timed = (
+        " Speed-ups are measured on this machine, of single sentences and in batches, in pairs with the unpruned model."
+    )
     return (
         f"{NAMES[metric]}{f' (`{signature}`)' if signature else ''} on {len(work.measured):,} {work.examples} of the "
         f"valid split; heads were judged on {judged}. Each difference is to the unpruned model, {DIFFERENCES[metric]}, "
         f"with the 95 % bootstrap interval over {work.examples}; p is two-sided, of approximate randomisation on the "
         "same outputs, not corrected for the number of rows. Multiply-accumulates (MACs) are of one target token in an "
         f"example of mean length, without beam. Method: {method['name']}{f' ({options})' if options else ''}; seed "
-        f"{request.seed}."
+        f"{request.seed}.{timed if request.speed else ''}"
     )
 
 
@@ -51,11 +54,15 @@ def table(summary: Mapping[str, Any]) -> str:
     metric = summary["metric"]
     further = [] if metric == "perplexity" else ["perplexity"]
     titles = ["heads", NAMES[metric], "difference (95 %)", "p", "outputs that differ", *further, "parameters", "MACs"]
+    timed = any("speed_up" in record for record in summary["models"])
+    titles += ["speed-up", "in batches"] if timed else []
     lines = [f"| {' | '.join(titles)} |", f"| {' | '.join(['---:'] * len(titles))} |"]
     for record in summary["models"]:
         cells = [f"{record['heads_kept']} of {record['heads']}", f"{record['scores'][metric]:.2f}", *change(record)]
         cells += [f"{record[name]:.3f}" for name in further]
         cells += [f"{record['parameters']:,}", f"{record['macs_per_token']:,.0f}"]
+        if timed:
+            cells += [f"{record.get(name, 1):.2f}" for name in ("speed_up", "speed_up_in_batches")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -28,6 +28,7 @@ class PruningRequest:
     :param references: file of raw target sentences of the valid split; None: the tokens are the references
     :param gpt2: folder with the files of GPT-2's pieces
     :param sentences: of the valid split that are translated; None: all
+    :param speed: whether times are measured, each pruned model in pairs with the unpruned one
     """
 
     checkpoint: Path
@@ -42,6 +43,7 @@ class PruningRequest:
     gpt2: Path | None = None
     sentences: int | None = None
     seed: int = 1
+    speed: bool = False
     calibration: Calibration = Calibration()  # noqa: RUF009, frozen
     evaluation: Evaluation = AS_GENERATE
 

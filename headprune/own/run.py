@@ -125,6 +125,7 @@ def terms_of(work: Workpiece) -> Record:
         "reading": list(work.reading),
         "sentences": len(work.measured),
         "seed": request.seed,
+        "speed": request.speed,
         "calibration": request.calibration.model_dump(),
         "evaluation": request.evaluation.model_dump(),
         "code": code_sha256(),
@@ -175,7 +176,7 @@ def pruned(work: Workpiece, found: Pruning, folder: Folder, whole: Folder) -> Re
     removal.save(smaller, folder.path / MODEL)
     write(folder.path / MASK, mask_text(found.mask))
     record, lines = measured(work, smaller)
-    record |= work.agreed(found.mask, model, smaller)
+    record |= work.agreed(found.mask, model, smaller) | (work.times(smaller) if work.request.speed else {})
     record |= {"against_unpruned": asdict(work.compare(whole.lines(), lines)), "kept": list(found.mask.names())}
     return folder.keep(record, lines)
 

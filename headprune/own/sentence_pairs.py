@@ -15,6 +15,7 @@ from headprune.heads import HeadMask
 from headprune.models.devices import device
 from headprune.own.request import PruningRequest
 from headprune.own.workpiece import SPLIT, Workpiece, division
+from headprune.settings import Speed
 from headprune.statistics import PairedComparison, approximate_randomization
 from headprune.tasks.translation import TRANSLATION
 from headprune.tasks.translation.data_bin import BinarisedCorpus, DataBin
@@ -86,6 +87,18 @@ class SentencePairs(Workpiece):
         return {
             "masked_vs_removed_max_abs": found.max_abs,
             "masked_vs_removed_hypotheses": found.hypotheses_different,
+        }
+
+    def times(self, smaller: Any) -> dict[str, Any]:
+        models = {"unpruned": self.model, "pruned": smaller}
+        found = TRANSLATION.work.time(models, self.corpus, Speed(), self.request.evaluation)
+        names = ("latency_ms", "throughput")  # of one sentence, and tokens per second in batches
+        times = {model: dict(zip(names, timings, strict=True)) for model, timings in found.items()}
+        whole, cut = times["unpruned"], times["pruned"]
+        return {
+            "times": {model: {name: vars(timing) for name, timing in each.items()} for model, each in times.items()},
+            "speed_up": whole["latency_ms"].median / cut["latency_ms"].median,
+            "speed_up_in_batches": cut["throughput"].median / whole["throughput"].median,
         }
 
     def commands(self, model: Path) -> list[str]:

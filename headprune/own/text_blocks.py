@@ -43,9 +43,11 @@ class TextBlocks(Workpiece):
     def of(cls, request: PruningRequest, opened: OpenedModel) -> TextBlocks:
         """A model on its device, with its data.
 
-        :raises ValueError: data without a split, or with other words.
+        :raises ValueError: data without a split, or with other words; times are asked for.
         """
         require_split(request.data, SPLIT)
+        if request.speed:
+            raise ValueError("--speed is measured of translation models alone")
         task = task_of(request.data, opened.description)
         require_words(request, opened.model.decoder.dictionary, task.dictionary, "decoder")
         has_train = infer_dataset_impl(str(request.data / "train")) is not None
@@ -70,7 +72,8 @@ class TextBlocks(Workpiece):
         return self._batches(SPLIT, self.measured)
 
     def _batches(self, split: str, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        dataset, most = self.corpus.datasets[split], self.request.evaluation.max_tokens
+        dataset = self.corpus.datasets[split]
+        most = max(self.request.evaluation.max_tokens, int(np.max(dataset.sizes)))
         groups = data_utils.batch_by_size(np.asarray(numbers), dataset.num_tokens, max_tokens=most)
         return [placed(dataset.collater([dataset[int(i)] for i in group]), device()) for group in groups]
 
@@ -102,6 +105,9 @@ class TextBlocks(Workpiece):
             return {"masked_vs_removed_max_abs": largest_difference(model, smaller, self.batches()[0])}
         finally:
             clear_mask(model)
+
+    def times(self, smaller: Any) -> dict[str, Any]:
+        raise ValueError("--speed is measured of translation models alone")
 
     def commands(self, model: Path) -> list[str]:
         args = self.corpus.args

@@ -83,6 +83,13 @@ class Workpiece(ABC):
         """The entries of a record that tell how far `model` under a mask is from the one without those heads."""
 
     @abstractmethod
+    def times(self, smaller: Any) -> dict[str, Any]:
+        """The entries of a record that tell how fast a pruned model is, measured in pairs with the unpruned one.
+
+        :raises ValueError: models of this kind have no such measurement.
+        """
+
+    @abstractmethod
     def commands(self, model: Path) -> list[str]:
         """The lines that use a pruned model with fairseq's commands."""
 

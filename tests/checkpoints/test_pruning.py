@@ -24,6 +24,8 @@ from headprune.own.materials import workpiece
 from headprune.own.request import PruningRequest, budget_of, options_of
 from headprune.own.run import prune
 from headprune.settings import Calibration
+from headprune.tasks.translation import TRANSLATION
+from headprune.timing import Timing
 from tests.checkpoints.conftest import StockModel
 
 Stock = Callable[[str], StockModel]
@@ -224,6 +226,18 @@ def test_a_pruned_model_is_pruned_further_with_its_own_words_only(request_of: Ma
     other_words(data)
     with pytest.raises(ValueError, match="its dictionary of the decoder has 24 symbols, that in .* 24, or others"):
         prune(dataclasses.replace(again, data=data, out=tmp_path / "never"))
+
+
+def test_times_are_measured_where_they_are_asked_for(request_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speed-ups are ratios of medians: 10 ms to 8 ms, 300 tokens a second to 150."""
+    timings = {"unpruned": (Timing(10, 9, 11), Timing(150, 149, 151)), "pruned": (Timing(8, 7, 9), Timing(300, 1, 500))}
+    monkeypatch.setattr(
+        type(TRANSLATION.work), "time", lambda self, models, *rest: {name: timings[name] for name in models}
+    )
+    request = request_of(keep=("6",), speed=True)
+    record = prune(request)["models"][1]
+    assert (record["speed_up"], record["speed_up_in_batches"]) == (1.25, 2.0)
+    assert "| speed-up | in batches |" in (request.out / "summary.md").read_text(encoding="utf-8")
 
 
 def test_options_and_budgets() -> None:
