@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -30,8 +31,7 @@ from tests.checkpoints.conftest import KINDS, StockModel, in_old_form
 Stock = Callable[[str], StockModel]
 AS_GENERATE = {"max_len_a": 0.0, "max_len_b": 200}
 HEADS = {"joined, post-norm": 12, "separate, pre-norm": 12, "separate, uneven": 14}
-SHARED = (parent / "shared" / "data" / "measure" for parent in Path(__file__).resolve().parents)
-SYMMATH = next((folder for place in SHARED if (folder := place / "symmath-checkpoint").is_dir()), None)
+SYMMATH = Path(os.environ["HEADPRUNE_SYMMATH"]) if "HEADPRUNE_SYMMATH" in os.environ else None
 
 
 def generated(checkpoint: Path, data: Path, beam: int, sentences: int | None = None) -> tuple[list[str], float]:
@@ -164,7 +164,7 @@ def test_masked_equals_removed_and_comes_back(stock: Stock, kind: str, tmp_path:
     assert torch.equal(removed, loaded)
 
 
-@pytest.mark.skipif(SYMMATH is None, reason="a checkpoint of a third party, which does not come along")
+@pytest.mark.skipif(SYMMATH is None, reason="HEADPRUNE_SYMMATH names no folder with the checkpoint of a third party")
 def test_a_checkpoint_of_a_third_party() -> None:
     assert SYMMATH is not None
     opened = open_model(SYMMATH / "checkpoint_best.pt", SYMMATH / "data-bin")

@@ -268,7 +268,9 @@ def test_every_cell_of_a_run_is_shown_whole(smoke: Run) -> None:
         assert len(cell["outputs"]["values"]) == 10
         assert cell["mask"]["bits"].count("1") == cell["budget"]
         assert data["pool"][cell["config"]["cell"]] == cell["id"]
-        assert cell["logs"]
+    told = {name for cell in data["cells"] for name, _ in cell["logs"]}
+    logs = [path for kind in ("score", "gates", "test") for path in (smoke.results / "logs" / kind).rglob("*.log")]
+    assert told == {path.relative_to(smoke.results).as_posix() for path in logs if path.stat().st_size} != set()
     assert all({"sources", "references"} <= set(group["examples"]) for group in data["groups"])
     assert text.count("<figure id=") == len(list(smoke.results.glob("figures/*.png")))
 
