@@ -16,7 +16,7 @@ def main() -> None:
     """Runs `headprune`. Where a warm process listens, it does what jobs and scripts of figures ask for."""
     speak_utf8()
     os.environ.setdefault(*CUBLAS)
-    if sys.argv[1:2] == ["warm"]:
+    if sys.argv[1:2] == ["warm"] and len(sys.argv) == 3:
         from headprune.cli.warm import serve
         from headprune.system.forked import end
 

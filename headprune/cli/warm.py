@@ -6,6 +6,7 @@ import importlib
 import os
 import pkgutil
 import runpy
+import socket
 import sys
 from pathlib import Path
 from subprocess import Popen
@@ -37,7 +38,8 @@ def begin() -> None:
 
 def serve() -> bool:
     """Answers requests; True in a process that has to do what one asks for, False at the end."""
-    return warm.WarmProcess({"job": _import_for_jobs, "draw": _import_for_figures}).serve()
+    listener = socket.socket(fileno=int(sys.argv[2]))
+    return warm.WarmProcess({"job": _import_for_jobs, "draw": _import_for_figures}, listener).serve()
 
 
 def elsewhere() -> int | None:

@@ -35,21 +35,7 @@ from headprune.system import stopping
 from headprune.system.bundled import PACKAGE
 
 WHERE = "HEADPRUNE_WARM"  # environment variable: the socket of the warm process; empty: no command goes there
-READ_ONCE = (
-    "CUDA",
-    "GOMP",
-    "KMP",
-    "LC_",
-    "LANG",
-    "LD_",
-    "MALLOC",
-    "MKL",
-    "NUMEXPR",
-    "OMP",
-    "OPENBLAS",
-    "PYTHON",
-    "THP",
-)
+READ_ONCE = tuple("CUDA KMP LC_ LANG LD_ MALLOC MKL NUMEXPR OMP OPENBLAS PYTHON THP TORCH".split())
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PYTHON = f"{sys.prefix} {sys.version}"
 STREAMS = (0, 1, 2)
@@ -69,15 +55,25 @@ def start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     :param environment: variables that the commands would set for themselves before libraries are loaded
     :returns: its handle, to be kept; `WHERE` is set in this process for all that it starts
     """
-    folder = tempfile.mkdtemp(prefix="headprune-")
-    os.environ[WHERE] = str(Path(folder) / "warm")
+    path = str(Path(tempfile.mkdtemp(prefix="headprune-")) / "warm")
+    os.environ[WHERE] = path
     threads = dict.fromkeys(THREADS, "1")  # as Snakemake tells a job that has one
-    return subprocess.Popen(
-        [sys.executable, "-m", "headprune", "warm"],
-        env={**environment, **os.environ, **threads},
-        stdin=subprocess.PIPE,  # ends when this process does
-        start_new_session=True,  # a keyboard's interrupt is for those who asked
-    )
+    with listening(path) as listener:  # from now on, so that nobody asks too early
+        return subprocess.Popen(
+            [sys.executable, "-m", "headprune", "warm", str(listener.fileno())],
+            env={**environment, **os.environ, **threads},
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,  # ends when this process does
+            start_new_session=True,  # a keyboard's interrupt is for those who asked
+        )
+
+
+def listening(path: str) -> socket.socket:
+    """A socket of this path, at which many may wait."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1000)
+    return listener
 
 
 def read_once(environment: Mapping[str, str]) -> dict[str, str]:
@@ -183,9 +179,10 @@ class WarmProcess:
     """Waits for requests and forks: one process, one thread.
 
     :param imports: by the name of a command, what imports all that it needs; called once, when first it is asked for
+    :param listener: the socket whose path is `WHERE`
     """
 
-    def __init__(self, imports: Mapping[str, Callable[[], Any]]) -> None:
+    def __init__(self, imports: Mapping[str, Callable[[], Any]], listener: socket.socket) -> None:
         getproctitle()  # finds where titles stand, which the environment, as long as it is the first one, tells
         self.imports = dict(imports)
         self.read_once = read_once(os.environ)
@@ -193,9 +190,7 @@ class WarmProcess:
         self.sources: dict[str, int] = {}
         self.asking: dict[int, socket.socket] = {}  # by process
         self.ready = selectors.DefaultSelector()
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(self.path))
-        self.listener.listen(1000)
+        self.listener = listener
         self.woken, self.wake = os.pipe()
         os.set_blocking(self.wake, False)
 

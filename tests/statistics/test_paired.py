@@ -143,7 +143,7 @@ def test_refuses_what_is_not_paired() -> None:
         paired_bootstrap(RUNS["a"][0][:-1], RUNS["b"][0], REFERENCES)
     with pytest.raises(ValueError, match="3 and 2 seeds"):
         paired_bootstrap(RUNS["a"], RUNS["b"][:2], REFERENCES)
-    with pytest.raises(ValueError, match="unknown metric 'ter' of outputs; available: bleu, chrf"):
+    with pytest.raises(ValueError, match="unknown metric 'ter' of outputs; available: bleu, bleu_tokenized, chrf"):
         paired_bootstrap(RUNS["a"], RUNS["b"], REFERENCES, "ter")
     with pytest.raises(ValueError, match="0 hypotheses for 0 references"):
         paired_bootstrap([], [], [])

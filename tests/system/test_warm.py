@@ -144,13 +144,14 @@ def test_nobody_listens(draw: Command, tmp_path: Path) -> None:
 
 
 SERVER = """
+import os
 import sys
 from pathlib import Path
 from headprune.system import warm
 
 warm.PACKAGE = Path({library!r})
 sys.path.insert(0, str(warm.PACKAGE))
-process = warm.WarmProcess({{"draw": lambda: __import__("helper")}})
+process = warm.WarmProcess({{"draw": lambda: __import__("helper")}}, warm.listening(os.environ[warm.WHERE]))
 if process.serve():
     import helper
     print(helper.VALUE)
