@@ -35,7 +35,8 @@ from headprune.system import stopping
 from headprune.system.bundled import PACKAGE
 
 WHERE = "HEADPRUNE_WARM"  # environment variable: the socket of the warm process; empty: no command goes there
-READ_ONCE = tuple("CUDA KMP LC_ LANG LD_ MALLOC MKL NUMEXPR OMP OPENBLAS PYTHON THP TORCH".split())
+LIBRARIES = ("KMP", "MALLOC", "MKL", "NUMEXPR", "OMP", "OPENBLAS", "THP", "TORCH")
+READ_ONCE = ("CUDA", "LANG", "LC_", "LD_", "PYTHON", *LIBRARIES)  # beginnings of names
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PYTHON = f"{sys.prefix} {sys.version}"
 STREAMS = (0, 1, 2)
