@@ -111,6 +111,12 @@ def make_batch(dictionary: Dictionary) -> Callable[..., Batch]:
     return make_batch
 
 
+@pytest.fixture
+def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
+    """Seven sentence pairs in two batches."""
+    return [make_batch(seed, size=size) for seed, size in ((1, 3), (2, 4))]
+
+
 def collate(sources: list[torch.Tensor], targets: list[torch.Tensor], words: Dictionary, extra: int = 0) -> Batch:
     """Left-padded sources, right-padded targets, with `extra` columns of padding on both."""
 

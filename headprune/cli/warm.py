@@ -16,7 +16,7 @@ from headprune.system import warm
 from headprune.system.allocator import allocator
 from headprune.system.bundled import PACKAGE
 
-NOT_FOR_JOBS = ("__main__", "analysis", "check", "cli", "report", "verification")
+NOT_FOR_JOBS = ("__main__", "analysis", "check", "cli", "own", "report", "verification")
 FIRST_USED_IN_JOBS = (
     *("fairseq.trainer", "fairseq_cli.preprocess", "fairseq_cli.train", "torch._dynamo"),
     *("pandas", "pyarrow.parquet", "sacrebleu", "sacremoses", "sentencepiece"),
@@ -46,7 +46,6 @@ def elsewhere() -> int | None:
     """The exit status of a job or a drawing that the warm process did; None where it has to be done here.
 
     What is timed is always done here.
-
     """
     command, *arguments = sys.argv[1:] or [""]
     kind = JOBS.get(arguments[0]) if command == "job" and arguments else None

@@ -33,11 +33,6 @@ Batch = dict[str, Any]
 __all__ = ["family"]  # a fixture
 
 
-@pytest.fixture
-def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
-    return [make_batch(seed, size=size) for seed, size in ((1, 3), (2, 4))]
-
-
 def outputs(model: Any, batch: Batch) -> Tensor:
     """The output of a model for a batch, from an empty memory."""
     forget(model)

@@ -31,11 +31,6 @@ Batch = dict[str, Any]
 __all__ = ["family"]  # a fixture
 
 
-@pytest.fixture
-def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
-    return [make_batch(seed, size=size) for seed, size in ((1, 3), (2, 4))]
-
-
 Row = tuple[int, np.ndarray, np.ndarray]  # head of the model, weights of the visible keys, which of them are words
 
 

@@ -24,11 +24,6 @@ Batch = dict[str, Any]
 __all__ = ["family"]  # a fixture
 
 
-@pytest.fixture
-def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
-    return [make_batch(seed, size=size) for seed, size in ((1, 3), (2, 4))]
-
-
 def random_masks(count: int, total: int) -> Tensor:
     """Random masks with the two extremes and a repetition among them."""
     masks = torch.rand(count, total, generator=torch.Generator().manual_seed(count)).round()
