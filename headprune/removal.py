@@ -135,7 +135,7 @@ def regrown(model: Any) -> Any:
     :raises ValueError: see `kind_of`.
     """
     dictionaries = [getattr(model, part).dictionary for part in kind_of(model).parts]
-    whole = kind_of(model).build(_arguments(model.cfg) | {"keep_heads": None}, dictionaries)
+    whole = kind_of(model).build(plain_arguments(model.cfg) | {"keep_heads": None}, dictionaries)
     state, own = whole.state_dict(), model.state_dict()
     for point in attention_points(whole):
         heads = point.module.num_heads
@@ -161,7 +161,7 @@ def save(model: Any, path: str | Path) -> None:
     """
     kind = kind_of(model)
     kept = {point.name: list(point.indices) for point in attention_points(model)}
-    arguments = _arguments(model.cfg)
+    arguments = plain_arguments(model.cfg)
     dictionaries = {part: _symbols(getattr(model, part).dictionary) for part in kind.parts}
     arguments |= {"_name": kind.architecture, "arch": kind.architecture, "keep_heads": json.dumps(kept)}
     state = {
@@ -200,7 +200,7 @@ def load(path: str | Path) -> Any:
     return model.eval()
 
 
-def _arguments(cfg: Any) -> dict[str, Any]:
+def plain_arguments(cfg: Any) -> dict[str, Any]:
     """fairseq's nested Transformer configuration as the flat arguments of its command line, plain values only."""
     flat: dict[str, Any] = {}
     for item in fields(cfg):

@@ -8,7 +8,7 @@ import pytest
 from configurations import VALID, changed, refused
 
 from headprune.config import load
-from headprune.config.rules import treated_by
+from headprune.config.treated import treated_by
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written")
 

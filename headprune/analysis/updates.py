@@ -15,13 +15,14 @@ TOTAL = "total_updates"
 
 
 def trained_updates(folder: Path) -> dict[str, int]:
-    """Updates of the training of an unpruned model, by model; empty where no manifest tells them.
+    """Updates of the training of an unpruned model, by model, of those that were; empty where no manifest tells.
 
     :param folder: of results
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return {name: int(model["training"]["updates"]) for name, model in manifest["config"]["models"].items()}
+        models = manifest["config"]["models"].items()
+        return {name: int(model["training"]["updates"]) for name, model in models if "training" in model}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 

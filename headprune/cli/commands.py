@@ -112,7 +112,7 @@ def plan(
 
     change: dict[str, Any] = ({"part": part} if part else {}) | ({"seeds": seeds} if seeds else {})
     file = profile_file(profile)
-    found = Plan(load({**read(file), **change} if change else file))
+    found = Plan(load({**read(file), **change}, file.parent))
     limits.check_writable(found)
     limits.check_data(found)
     planned.show(console, found, cores)

@@ -19,6 +19,7 @@ from headprune.config.schema import Config
 from headprune.method import unknown
 from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
+from headprune.settings import FOLDER
 from headprune.system.bundled import bundled
 from headprune.tasks import TASKS, track_of
 
@@ -33,16 +34,19 @@ class ConfigError(ValueError):
     """A configuration that breaks a rule; the message names key, value, rule and the nearest valid name."""
 
 
-def load(source: Mapping[str, Any] | str | Path) -> Config:
+def load(source: Mapping[str, Any] | str | Path, folder: str | Path | None = None) -> Config:
     """Reads and checks a configuration: a mapping, or the path of a YAML file. If it names a `part`, the rest goes.
 
+    :param folder: where relative paths of checkpoints and data begin; None: that of the file, of a mapping the current
+        one
     :raises ConfigError: whatever is wrong with it; nothing has been written then.
     """
     if not isinstance(source, Mapping):
+        folder = folder or Path(source).absolute().parent
         source = read(source)
     try:
         check_texts(source)
-        config = Config.model_validate(source)
+        config = Config.model_validate(source, context={FOLDER: folder})
         said = declared(BUILT_IN, *config.methods_directories)
         if said is not None:  # most errors show in what the files of methods say, without the seconds of torch
             check(config, said)

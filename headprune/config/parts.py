@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from headprune.config.rules import prunes, treated_by
 from headprune.config.schema import Config, Part, Treatment
+from headprune.config.treated import prunes, treated_by
 from headprune.method import Entry, unknown
 
 

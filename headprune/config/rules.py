@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
-from headprune.config import tuned
+from headprune.config import given, tuned
 from headprune.config.schema import NAME, Config, Method, Treatment
+from headprune.config.treated import prunes, treated_by
 from headprune.method import Entry, unknown
 from headprune.tasks import TASKS
 from headprune.treatments import TREATMENTS
@@ -32,6 +33,7 @@ def check(config: Config, registry: Mapping[str, Entry]) -> None:
     for kind in kinds:
         if kinds.count(kind) > 1:
             raise ValueError(f"ablations: {kind!r} is listed twice")
+    given.check(config, registry)
     _check_budgets(config)
     _check_caps(config)
     tuned.check(config, registry)
@@ -146,18 +148,6 @@ def _check_treatments(config: Config, registry: Mapping[str, Entry]) -> None:
                 )
 
 
-def treated_by(config: Config, treatment: Treatment, registry: Mapping[str, Entry]) -> Iterator[Method]:
-    """The method entries whose masks a treatment takes: those it names, else all that prune."""
-    for method in config.methods:
-        if method.label in treatment.of or (not treatment.of and prunes(registry[method.name])):
-            yield method
-
-
-def prunes(entry: Entry) -> bool:
-    """True for a method that removes heads at all."""
-    return bool(getattr(entry.method, "prunes", True))
-
-
 def _refuse(where: str, section: Method | Treatment, keys: Iterable[str], why: str) -> None:
     for key in keys:
         if key in section.model_fields_set:
@@ -168,8 +158,10 @@ def _check_caps(config: Config) -> None:
     """:raises ValueError: a search that may not even train once."""
     for position, method in enumerate(config.methods):
         for name, model in config.models.items():
+            if method.updates_cap is None or not method.covers(name):
+                continue
             whole = model.training.updates
-            if method.covers(name) and method.most_trainings(whole) == 0:
+            if method.most_trainings(whole) == 0:
                 raise ValueError(
                     f"methods[{position}].updates_cap is {method.updates_cap}: less than the "
                     f"{method.updates_of_training(whole)} updates of one training, with model {name!r}"

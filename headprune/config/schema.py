@@ -5,37 +5,23 @@ Every field carries its help text; the YAML files under `workflows/config/` comm
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from headprune.config.execution import Execution
-from headprune.config.models import AnyDataset, AnyModel
+from headprune.config.models import AnyDataset, AnyModel, with_tracks
 from headprune.heads import Scope
 from headprune.method import Entry, unknown
 from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
 from headprune.method.search import BRACKET
-from headprune.settings import UPDATES, Calibration, Evaluation, Name, Numbers, Section, Speed, Text
+from headprune.settings import UPDATES, Calibration, Evaluation, Folder, Name, Numbers, Section, Speed, Text
 from headprune.treatments import TREATMENTS, MaskTreatment
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-
-def plain_folder(value: str) -> str:
-    """The path, with the user's home for `~`.
-
-    :raises ValueError: a path that is empty, or that Snakemake or a log could not write as it is; an unknown home.
-    """
-    value = os.path.expanduser(value)
-    if value.startswith("~"):
-        raise ValueError(f"there is no home folder for {value.split('/')[0]!r}; write ./~ for a folder of that name")
-    if not value.strip() or re.search(r"[{}<>\x00-\x1f\x7f]", value):
-        raise ValueError("must not be empty, and must not hold braces, angle brackets or control characters")
-    return value
 
 
 def plain_arm(value: str) -> str:
@@ -47,7 +33,6 @@ def plain_arm(value: str) -> str:
     return value
 
 
-Folder = Annotated[Text, AfterValidator(plain_folder)]
 Label = Annotated[str, Field(max_length=400)]  # of an entry, or a pattern of labels
 
 
@@ -248,6 +233,11 @@ class Config(Section):
     calibration: Calibration = Field(Calibration(), description="what score methods see")
     speed: Speed = Field(Speed(), description="how time is measured")
     execution: Execution = Field(Execution(), description="how jobs are run, docs/clusters.md")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tracks(cls, values: Any) -> Any:
+        return with_tracks(values)
 
     @property
     def folder(self) -> Path:

@@ -123,7 +123,8 @@ def cell_rows(
         for metric in ("parameters", "parameters_non_embedding", "macs_per_token"):
             yield common | row("", metric, pruned[metric])
         for metric in COSTS:
-            yield common | row("", metric, pruned[metric])
+            if pruned[metric] is not None:  # of a model that is given, nobody knows what its training took
+                yield common | row("", metric, pruned[metric])
         for spent in cost_rows(plan, cell, find):
             yield common | row("", spent["metric"], spent["value"]) | {"reason": spent["reason"]}
         for metric, (value, signature) in pruned.get("valid", {}).items():

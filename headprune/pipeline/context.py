@@ -19,7 +19,7 @@ from headprune.pipeline.records import DamagedError, Record, find, hint, load
 from headprune.pipeline.specification import Specification
 from headprune.pipeline.store import UpstreamError, require_ok, require_whole
 from headprune.results.layout import CellFolder, RunFolder
-from headprune.settings import Subject
+from headprune.settings import AnySubject
 from headprune.tasks import TASKS
 from headprune.tasks.work import Work
 
@@ -90,7 +90,7 @@ class ModelContext(Context):
 
     model: str
     seed: int
-    settings: Subject
+    settings: AnySubject
     cells: tuple[Cell, ...] = ()
     evaluation: Evaluation = field(default_factory=Evaluation)
     calibration: Calibration = field(default_factory=Calibration)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
-from headprune.results.jobs import JOBS
+from headprune.results.jobs import JOBS, JobKind
+from headprune.settings import GivenSubject
 from headprune.tasks import TASKS
 
 # Seconds of one 2.5 GHz core per update, token and parameter of training, and per cell of everything else; measured on
@@ -18,6 +19,8 @@ PREPARATION = 10.0
 def seconds(plan: Plan, job: Job) -> float:
     """Seconds of one core that a job takes."""
     kind = JOBS[job.kind]
+    if opens(plan, kind, job.model):
+        return START_UP
     if kind.trains:
         return START_UP + updates(plan, job) * update_cost(plan, job.model) + CELL_COST / 2
     if kind.tunes:
@@ -31,9 +34,17 @@ def seconds(plan: Plan, job: Job) -> float:
 
 def threads(plan: Plan, job: Job, cores: int) -> int:
     """Cores that a job takes of so many."""
-    if JOBS[job.kind].alone:
-        return cores
-    return plan.config.models[job.model].training.workers if JOBS[job.kind].trains else 1
+    return cores if JOBS[job.kind].alone else workers(plan, JOBS[job.kind], job.model)
+
+
+def workers(plan: Plan, kind: JobKind, model: str) -> int:
+    """Processes that share the trainings of a job, a core each; 1 where it trains nothing."""
+    return plan.config.models[model].training.workers if kind.trains and not opens(plan, kind, model) else 1
+
+
+def opens(plan: Plan, kind: JobKind, model: str) -> bool:
+    """Return whether a job only opens a model that is given."""
+    return kind.step == "trained" and isinstance(plan.config.models[model], GivenSubject)
 
 
 def updates(plan: Plan, job: Job) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.config import Ablation, Config, Method, Treatment
-from headprune.config.rules import prunes, treated_by
+from headprune.config.treated import prunes, treated_by
 from headprune.config.tuned import trials_of
 from headprune.method import Entry
 from headprune.pipeline.cells import Cell

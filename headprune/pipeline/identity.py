@@ -22,11 +22,17 @@ def dense_identity(context: ModelContext) -> Record:
     statistics = context.corpus.statistics
     return {
         "data": {"sha256": statistics["sha256"]["train+valid"], "recipe": statistics["recipe"]},
-        "settings": context.told["settings"],
+        "settings": settings_of(context),
         "seed": context.seed,
         **environment(),
         **TASKS[context.settings.track].provenance,
     }
+
+
+def settings_of(context: ModelContext) -> Record:
+    """The section of a model as results depend on it: a checkpoint counts by its content, wherever it lies."""
+    content = {"checkpoint": context.told["content"]} if "content" in context.told else {}
+    return {**context.told["settings"], **content}
 
 
 def cell_identity(context: ModelContext, arm: Arm, cell: Cell) -> Record:
@@ -63,8 +69,8 @@ def treated_identity(context: ModelContext, cell: Cell, base: Record) -> Record:
     """Identity of a treated cell: the cell whose mask it takes, and what is done with it."""
     assert context.treatment is not None
     settings = context.treatment.model_dump(exclude_defaults=True, exclude={*GRID, "of"})
-    keys = ("settings", "dataset", "evaluation", "calibration")
-    plain = {key: context.told[key] for key in keys}
+    keys = ("dataset", "evaluation", "calibration")
+    plain = {key: context.told[key] for key in keys} | {"settings": settings_of(context)}
     plain |= {"seed": cell.seed, "budget": cell.budget, "draw": cell.treatment_draw}
     return {"base": base["signature"], "treatment": settings, **plain, **environment()}
 

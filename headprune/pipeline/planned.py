@@ -9,6 +9,7 @@ from rich.tree import Tree
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.progress import format_seconds
 from headprune.pipeline.timings import forecast
+from headprune.settings import AnySubject, GivenSubject
 from headprune.system.terminal import Column, say
 from headprune.system.terminal import show as show_table
 
@@ -44,8 +45,8 @@ def tree(plan: Plan) -> Tree:
     root = Tree("", hide_root=True)
     for name, model in config.models.items():
         heads, dataset = model.architecture.n_heads, config.datasets[model.dataset]
-        title = f"{name}: {model.track} on {model.dataset} (corpus {dataset.corpus}), N = {heads}"
-        branch = root.add(Text(f"{title}, {model.training.updates} updates"))
+        title = f"{name}: {model.track} on {model.dataset} ({dataset.origin}), N = {heads}"
+        branch = root.add(Text(f"{title}, {origin(model)}"))
         for label in plan.grid.labels_for(name):
             seeds = plan.grid.seeds(label, name)
             cells = sum(len(plan.grid.cells_of(name, label, seed)) for seed in seeds)
@@ -56,6 +57,15 @@ def tree(plan: Plan) -> Tree:
             if seeds := plan.grid.ablated_seeds(name, ablation):
                 branch.add(Text(f"ablation {ablation.kind}: {_seeds(seeds)}"))
     return root
+
+
+def origin(model: AnySubject) -> str:
+    """The way in which an unpruned model comes about."""
+    if not isinstance(model, GivenSubject):
+        return f"{model.training.updates} updates"
+    if model.checkpoint is not None:
+        return f"given, not trained: {model.checkpoint}, the same for every seed"
+    return f"given, not trained: {len(model.places)} checkpoints, one a seed"
 
 
 def tuning(plan: Plan, label: str) -> str:

@@ -50,8 +50,10 @@ def specification(plan: Plan, job: Job) -> dict[str, Any]:
 
 
 def _model(plan: Plan, job: Job) -> dict[str, Any]:
-    settings = plan.config.models[job.model].model_dump(exclude_defaults=True, exclude={"budgets", "seeds"})
-    return {"model": job.model, "seed": job.seed, "settings": settings}
+    """The section of a model; of one that is given, where its checkpoint lies, and the sha256 of it."""
+    model, seed = plan.config.models[job.model], job.seed or 0
+    found = {"model": job.model, "seed": job.seed, "settings": model.told(seed)}
+    return found | ({"content": content} if (content := model.content(seed)) else {})
 
 
 def _methods(plan: Plan, job: Job) -> dict[str, Any]:

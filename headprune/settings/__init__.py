@@ -13,22 +13,34 @@ from headprune.settings.base import (
     Text,
     Whole,
 )
-from headprune.settings.datasets import Material
+from headprune.settings.datasets import Material, PreparedData
+from headprune.settings.given import GivenShape, GivenSubject
 from headprune.settings.measuring import Calibration, Evaluation, Speed
-from headprune.settings.training import WIDTH, FastOptimisation, Optimisation, Shape, Subject, check_heads
+from headprune.settings.paths import FOLDER, Folder, Place
+from headprune.settings.training import WIDTH, FastOptimisation, ModelKeys, Optimisation, Shape, Subject, check_heads
+
+AnySubject = Subject | GivenSubject
 
 __all__ = [
     "EXAMPLES",
+    "FOLDER",
     "TOKENS",
     "UPDATES",
     "WIDTH",
+    "AnySubject",
     "Calibration",
     "Evaluation",
     "FastOptimisation",
+    "Folder",
+    "GivenShape",
+    "GivenSubject",
     "Material",
+    "ModelKeys",
     "Name",
     "Numbers",
     "Optimisation",
+    "Place",
+    "PreparedData",
     "Section",
     "Shape",
     "Speed",

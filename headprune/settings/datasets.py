@@ -11,11 +11,15 @@ from headprune.data.lengths import Bounds
 from headprune.settings.base import Name, Section, Text
 
 
-class Material(Section):
-    """A corpus and how it is prepared. Every task has its own kind, which names its `track`."""
+class PreparedData(Section):
+    """Data that models read, and how they are prepared."""
 
     track: Name = Field(description="the task")
-    corpus: Text = Field(description="one that `headprune data` lists, or a folder of one's own, docs/own-corpora.md")
+
+    @property
+    def origin(self) -> str:
+        """The place that the data are from, for the eye."""
+        raise NotImplementedError
 
     def prepare(self, folder: Path, bounds: Bounds) -> dict[str, Any]:
         """Fetches the corpus where that is needed, and prepares it; `folder` appears complete or not at all.
@@ -34,3 +38,13 @@ class Material(Section):
 
         :raises ValueError: a split is out of its bounds.
         """
+
+
+class Material(PreparedData):
+    """A corpus and how it is prepared. Every task has its own kind, which names its `track`."""
+
+    corpus: Text = Field(description="one that `headprune data` lists, or a folder of one's own, docs/own-corpora.md")
+
+    @property
+    def origin(self) -> str:
+        return f"corpus {self.corpus}"

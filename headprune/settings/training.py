@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -69,12 +69,25 @@ class FastOptimisation(Optimisation):
     )
 
 
-class Subject(Section):
-    """A model to prune: data, architecture and training. Every task has its own kind, which names its `track`."""
+class ModelKeys(Section):
+    """The keys that models have however they came about. Every task has its own kinds, which name its `track`."""
 
     budgets: Numbers | None = Field(None, description="heads kept, K; null: the profile's")
     seeds: Numbers | None = Field(None, description="those of the profile's that the model has; null: all")
     track: Name = Field(description="the task")
     dataset: Name = Field(description="a key of `datasets`")
+
+    def told(self, seed: int) -> dict[str, Any]:
+        """The plain values that a job of a seed is told, from which the section is made again."""
+        return self.model_dump(exclude_defaults=True, exclude={"budgets", "seeds"})
+
+    def content(self, seed: int) -> str:
+        """The sha256 of the file that the model of a seed is given as; empty: it is trained."""
+        return ""
+
+
+class Subject(ModelKeys):
+    """A model to prune: data, architecture and training."""
+
     architecture: Shape = Field(description="its shape")
     training: Optimisation = Field(description="how it is trained")

@@ -14,7 +14,7 @@ from headprune.naming import unknown
 from headprune.results import vocabulary
 from headprune.tasks.base import Task
 from headprune.tasks.language_modeling import LANGUAGE_MODELING
-from headprune.tasks.translation import TRANSLATION
+from headprune.tasks.translation import TOKEN_TRANSLATION, TRANSLATION
 
 GROUP = "headprune.tasks"  # of entry points
 DEFAULT = TRANSLATION  # of a section or a table that names no task, or one that nobody knows
@@ -36,9 +36,10 @@ def register(task: Task) -> None:
 
 
 def track_of(section: Any) -> str:
-    """The task that a section of a profile names."""
+    """The task that a section of a profile names, or that takes it where it names none."""
     if isinstance(section, Mapping):
-        return str(section.get("track", DEFAULT.name))
+        taking = (task.name for task in TASKS.values() if task.takes(section))
+        return str(section.get("track", next(taking, DEFAULT.name)))
     return str(getattr(section, "track", DEFAULT.name))
 
 
@@ -66,6 +67,6 @@ def _register_installed() -> None:
             raise ImportError(f"the task {point.name!r} of {point.value} cannot be used: {error}") from error
 
 
-for each in (TRANSLATION, LANGUAGE_MODELING):
+for each in (TRANSLATION, TOKEN_TRANSLATION, LANGUAGE_MODELING):
     register(each)
 _register_installed()

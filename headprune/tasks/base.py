@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headprune.data.lengths import Bound
 from headprune.results.vocabulary import OutputKind
-from headprune.settings import Calibration, Evaluation, Material, Speed, Subject
+from headprune.settings import Calibration, Evaluation, GivenSubject, ModelKeys, PreparedData, Speed
 
 if TYPE_CHECKING:
     from headprune.tasks.outputs import Outputs
@@ -30,6 +30,8 @@ class Task(ABC):
     :cvar a_model: what a model is, likewise
     :cvar dataset: the kind of section that describes a dataset
     :cvar model: the kind of section that describes a model
+    :cvar given_dataset: the kind of section that describes data which somebody has prepared; None: there is none
+    :cvar given_model: the kind of section that describes a model which somebody has trained; None: likewise
     :cvar metric: of the test set, the one that stands for quality
     :cvar metrics: units of the metrics that are the task's own, by name
     :cvar kinds: of outputs, those that do not come along
@@ -41,8 +43,10 @@ class Task(ABC):
     name: ClassVar[str]
     a_corpus: ClassVar[str]
     a_model: ClassVar[str]
-    dataset: ClassVar[type[Material]]
-    model: ClassVar[type[Subject]]
+    dataset: ClassVar[type[PreparedData]]
+    model: ClassVar[type[ModelKeys]]
+    given_dataset: ClassVar[type[PreparedData] | None] = None
+    given_model: ClassVar[type[GivenSubject] | None] = None
     metric: ClassVar[str]
     metrics: ClassVar[Mapping[str, str]]
     kinds: ClassVar[Mapping[str, OutputKind]] = {}
@@ -66,6 +70,10 @@ class Task(ABC):
         :param model: its section
         :param dataset: likewise
         """
+
+    def takes(self, section: Mapping[str, Any]) -> bool:
+        """Return whether the plain section of a dataset that names no track is of this task."""
+        return False
 
     def unreadable(self, dataset: Any, other: Any) -> str:
         """The reason why models of one dataset cannot find masks on the text of another; empty: `work.rereading` can.

@@ -41,6 +41,13 @@ class Work(ABC):
     def arguments(self, corpus: Any, architecture: Any, training: Any) -> list[str]:
         """The arguments of `fairseq-train` for an unpruned model, without seed and folder."""
 
+    def require_words(self, model: Any, corpus: Any) -> None:
+        """Asks whether a model from a checkpoint numbers words as its data do. Tasks without such models need not.
+
+        :raises ValueError: its dictionaries are others.
+        """
+        raise NotImplementedError(f"{type(self).__name__} opens no models of others")
+
     @abstractmethod
     def calibration(self, corpus: Any, architecture: Any, settings: Calibration, seed: int) -> Batches:
         """The train examples that methods see: the same for all methods of a seed."""

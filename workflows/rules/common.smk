@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from headprune.cli import warm
 from headprune.config import ConfigError, load, read
-from headprune.pipeline import failures, inventory, limits, progress
+from headprune.pipeline import estimate, failures, inventory, limits, progress
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.settled import Settled
@@ -28,10 +28,16 @@ if (
     update_config(quick, config)
     config.update(quick)
 
+
+def folder_of_profile():
+    """Where relative paths of checkpoints and data begin: beside the file that comes first."""
+    return Path(workflow.configfiles[0]).parent if workflow.configfiles else None
+
+
 try:
     for name in workflow.configfiles:
         read(name)  # finds what Snakemake's reader lets pass, a key that stands twice
-    plan = Plan(load(config))
+    plan = Plan(load(config, folder_of_profile()))
     limits.check_writable(plan)
     limits.check_data(plan)
 except ConfigError as error:
@@ -134,17 +140,18 @@ def memory(kind):
     )
 
 
-def workers(wildcards):
+def workers(kind):
     """Processes that share a training, a core each."""
-    return plan.config.models[wildcards.model].training.workers
+    return lambda wildcards: (
+        estimate.workers(plan, kind, wildcards.model) if kind.trains else 1
+    )
 
 
 def gpus(kind):
     """What an executor calls `gpu`."""
 
     def function(wildcards):
-        training = workers(wildcards) if kind.trains else 1
-        return plan.config.execution.gpus_of(kind.name, training)
+        return plan.config.execution.gpus_of(kind.name, workers(kind)(wildcards))
 
     return function
 

@@ -18,7 +18,7 @@ for kind in JOBS.values():
         conda:
             "../envs/headprune.yaml"
         # nothing runs beside a measurement of time
-        threads: (workflow.cores or 1) if kind.alone else workers if kind.trains else 1
+        threads: (workflow.cores or 1) if kind.alone else workers(kind)
         resources:
             mem_mb=memory(kind),
             runtime=minutes(kind),

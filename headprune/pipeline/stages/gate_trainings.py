@@ -81,15 +81,15 @@ def mask_of(context: ModelContext, arm: Arm, gates: GateMethod, model: Any, cell
     return Pruning(arm.scope.embed(pruning.mask, space), pruning.outputs)
 
 
-def dense_seconds(context: ModelContext, arm: Arm) -> float:
-    """Seconds that the training of the model took which a method starts from."""
-    return 0.0 if arm.joint else float(context.trained()["seconds"])
+def dense_seconds(context: ModelContext, arm: Arm) -> float | None:
+    """Seconds that the training of the model took which a method starts from; None: it is given, nobody knows."""
+    return 0.0 if arm.joint else context.trained()["seconds"]
 
 
-def costs(arm: Arm, cost: Cost, before: float) -> Record:
+def costs(arm: Arm, cost: Cost, before: float | None) -> Record:
     """Costs of a cell: a joint training is that of the model, what comes after one is that of the mask.
 
-    :param before: seconds that the model took which the method starts from
+    :param before: seconds that the model took which the method starts from; None: not known
     """
     record = cost.record(train_seconds=before)
     if arm.joint:

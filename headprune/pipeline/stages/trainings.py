@@ -44,10 +44,10 @@ class Cost:
         values = {name: record[f"prune_{key}"] for name, key in (keys | {"updates": "updates"}).items()}
         return cls(memory=record["peak_memory_mib"], **values)
 
-    def record(self, train_seconds: float) -> Record:
+    def record(self, train_seconds: float | None) -> Record:
         """The entries of the record of a cell whose mask cost this.
 
-        :param train_seconds: of the model it was found for
+        :param train_seconds: of the model it was found for; None: not known
         """
         return {
             "train_seconds": train_seconds,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headprune.data.lengths import Bound
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.base import Task
 from headprune.tasks.translation import planning
+from headprune.tasks.translation.given import BinarisedPairs, GivenTranslation
 from headprune.tasks.translation.sections import Dataset, Model
 
 if TYPE_CHECKING:
-    from headprune.tasks.translation.outputs import Hypotheses
-    from headprune.tasks.translation.work import TranslationWork
+    from headprune.tasks.translation.outputs import Hypotheses, TokenHypotheses
+    from headprune.tasks.translation.work import TokenWork, TranslationWork
 
 
 class Translation(Task):
@@ -25,6 +26,8 @@ class Translation(Task):
     a_model = "a translation model"
     dataset = Dataset
     model = Model
+    given_dataset = BinarisedPairs
+    given_model = GivenTranslation
     metric = "bleu"
     metrics = {  # noqa: RUF012
         "bleu": "BLEU",
@@ -37,17 +40,24 @@ class Translation(Task):
     examples = "sentences"
 
     def bounds(
-        self, models: Mapping[str, Model], evaluation: Evaluation, calibration: Calibration, speed: Speed
+        self,
+        models: Mapping[str, Model | GivenTranslation],
+        evaluation: Evaluation,
+        calibration: Calibration,
+        speed: Speed,
     ) -> dict[str, Bound]:
         return planning.bounds(models, evaluation, calibration)
 
-    def unreadable(self, dataset: Dataset, other: Dataset) -> str:
-        """Other languages are other sentences."""
+    def unreadable(self, dataset: Dataset | BinarisedPairs, other: Dataset | BinarisedPairs) -> str:
+        """Other languages are other sentences, and binarised ones are numbered by another dictionary."""
+        if isinstance(dataset, BinarisedPairs) or isinstance(other, BinarisedPairs):
+            return "one of them is a `data_bin`, whose sentences are cut and numbered already"
         own, theirs = ((each.source().source, each.source().target) for each in (dataset, other))
         return "" if own == theirs else f"its sentences are {'-'.join(theirs)}, those of the model {'-'.join(own)}"
 
-    def update(self, model: Model, dataset: Dataset) -> tuple[int, int]:
-        return planning.update(model, dataset)
+    def update(self, model: Any, dataset: Any) -> tuple[int, int]:
+        tokens, parameters = model.update(dataset)
+        return int(tokens), int(parameters)
 
     @cached_property
     def outputs(self) -> Hypotheses:
@@ -62,4 +72,32 @@ class Translation(Task):
         return TranslationWork()
 
 
+class TokenTranslation(Translation):
+    """Translation of which nobody has the text: hypotheses are compared with tokens."""
+
+    name = "mt_tokens"
+    a_corpus = "binarised sentence pairs without text"
+    a_model = "a translation model that is judged by tokens"
+    dataset = BinarisedPairs
+    model = GivenTranslation
+    metric = "bleu_tokenized"
+    metrics = {"bleu_tokenized": "BLEU", "exact_match": "share", "repetition_rate": "share"}  # noqa: RUF012
+
+    def takes(self, section: Mapping[str, Any]) -> bool:
+        return "data_bin" in section and not section.get("references")
+
+    @cached_property
+    def outputs(self) -> TokenHypotheses:
+        from headprune.tasks.translation.outputs import TokenHypotheses
+
+        return TokenHypotheses()
+
+    @cached_property
+    def work(self) -> TokenWork:
+        from headprune.tasks.translation.work import TokenWork
+
+        return TokenWork()
+
+
 TRANSLATION = Translation()
+TOKEN_TRANSLATION = TokenTranslation()

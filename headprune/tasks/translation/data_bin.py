@@ -20,6 +20,8 @@ from headprune.tasks.translation import metrics
 from headprune.tasks.translation.corpus import TranslationCorpus
 from headprune.tasks.translation.reading import TextReading
 
+GPT2 = "gpt2"  # folder within prepared data: the files that GPT-2's pieces are read with
+
 
 @dataclass(frozen=True)
 class DataBin:
@@ -153,3 +155,27 @@ class BinarisedCorpus(TranslationCorpus):
 
     def _string(self, tokens: Any, escape_unk: bool = False) -> str:
         return str(self.task.target_dictionary.string(tokens, escape_unk=escape_unk))
+
+
+class PreparedBin(TranslationCorpus):
+    """Such a folder as `headprune.tasks.translation.binarised.prepare` linked or divided it."""
+
+    @cached_property
+    def reading(self) -> TextReading:
+        """Subwords and tokeniser of the target."""
+        recipe = self.statistics["recipe"]
+        return TextReading(recipe["bpe"], recipe["tokenizer"], self.pair[1], self.folder / GPT2)
+
+    @property
+    def has_text(self) -> bool:
+        """True if the references are text, not tokens."""
+        return bool(self.statistics["recipe"]["text"])
+
+    def text(self, tokens: Any) -> str:
+        line = str(self.task.target_dictionary.string(tokens))
+        return self.reading.text(line) if self.has_text else self.reading.words(line)
+
+    def scores(self, hypotheses: Sequence[str], split: str) -> dict[str, Score]:
+        if self.has_text:
+            return super().scores(hypotheses, split)
+        return metrics.token_scores(hypotheses, self.references(split))

@@ -125,19 +125,21 @@ def _tokenizer(language: str) -> Any:
 
 
 def bleu_against_first(
-    hypotheses: Mapping[str, Sequence[str]], references: Sequence[str], samples: int
+    hypotheses: Mapping[str, Sequence[str]], references: Sequence[str], samples: int, tokens: bool = False
 ) -> dict[str, Paired]:
     """BLEU of every system, with `headprune.statistics.approximate_randomization` of it against the first.
 
     :param hypotheses: of every system, by name
+    :param tokens: the references are tokens, and the score is `bleu_tokenized`
     :param samples: swaps to draw where more segments differ than all swaps can be made of
     :returns: by name; p-values are two-sided
     """
     from headprune import statistics  # half a second of scipy, which most jobs never use
 
     (first, *others) = hypotheses
-    found = {first: Paired(bleu(hypotheses[first], references).value, None)}
+    score, metric = (bleu_tokenized, "bleu_tokenized") if tokens else (bleu, "bleu")
+    found = {first: Paired(score(hypotheses[first], references).value, None)}
     for name in others:
-        test = statistics.approximate_randomization(hypotheses[first], hypotheses[name], references, "bleu", samples)
+        test = statistics.approximate_randomization(hypotheses[first], hypotheses[name], references, metric, samples)
         found[name] = Paired(test.system, test.p_value, test.differing)
     return found

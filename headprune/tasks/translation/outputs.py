@@ -13,6 +13,7 @@ from headprune.tasks.translation import metrics
 
 FLOOR = 2.0  # BLEU that disconnected words and smoothing give
 BLEU = Quality("bleu", "test BLEU", span=(0.0, 100.0), floor=FLOOR)
+BLEU_OF_TOKENS = Quality("bleu_tokenized", "test BLEU of tokens", span=(0.0, 100.0), floor=FLOOR)
 CHRF = Quality("chrf", "test chrF", span=(0.0, 100.0))
 
 
@@ -54,3 +55,14 @@ class Hypotheses(Outputs):
     def scores(self, source: OutputSource, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
         hypotheses, language = source.reader.texts(cell, source.split), statistics["corpus"]["target"]
         return metrics.scores(hypotheses, source.lines("tgt"), language)
+
+
+class TokenHypotheses(Hypotheses):
+    """Words of tokens, compared with such."""
+
+    qualities = (BLEU_OF_TOKENS,)
+    recomputed = ("bleu_tokenized", "exact_match", "repetition_rate")
+    later = ()
+
+    def scores(self, source: OutputSource, cell: str, statistics: Mapping[str, Any]) -> dict[str, Score]:
+        return metrics.token_scores(source.reader.texts(cell, source.split), source.lines("tgt"))

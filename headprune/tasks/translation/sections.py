@@ -11,9 +11,11 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from headprune.data import TranslationRecipe, check_prepared, corpus, ensure, prepare
-from headprune.data.lengths import Bounds
+from headprune.data.lengths import Bound, Bounds
 from headprune.heads import HeadSpace
 from headprune.settings import TOKENS, WIDTH, FastOptimisation, Material, Shape, Subject, check_heads
+
+POSITIONS = 1024  # fairseq leaves longer sentences out of training, and stops at them in validation
 
 
 class Dataset(Material):
@@ -92,3 +94,18 @@ class Model(Subject):
     track: Literal["mt"] = Field("mt", description="translation")
     architecture: Architecture = Field(description="its shape")
     training: Training = Field(description="how it is trained")
+
+    @property
+    def limits(self) -> dict[str, list[Bound]]:
+        """The bounds that it sets sentences, by split; `{}` in a reason stands for its name."""
+        fairseq = Bound(POSITIONS, "fairseq trains on no longer ones")
+        own = [fairseq, Bound(self.training.max_tokens, "models.{}.training.max_tokens")]
+        return {"train": own, "valid": own}
+
+    def update(self, dataset: Dataset) -> tuple[int, int]:
+        """Tokens of a batch, and parameters that every token goes through, attention included."""
+        a = self.architecture
+        layer = 4 * a.width**2 + 2 * a.width * a.feed_forward
+        embeddings = dataset.vocabulary * a.width
+        parameters = a.encoder_layers * layer + a.decoder_layers * (layer + 4 * a.width**2) + 2 * embeddings
+        return self.training.max_tokens, parameters

@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -17,33 +17,53 @@ from headprune.evaluation.scores import Paired
 from headprune.heads import HeadMask
 from headprune.method import Batches
 from headprune.results.outputs import file_name
-from headprune.settings import Calibration, Evaluation, Speed
+from headprune.settings import Calibration, Evaluation, GivenShape, Speed
 from headprune.tasks.translation import evaluation, metrics
 from headprune.tasks.translation.arguments import arguments
 from headprune.tasks.translation.corpus import RereadCorpus, TranslationCorpus
+from headprune.tasks.translation.data_bin import PreparedBin
 from headprune.tasks.translation.sections import Architecture, Training
 from headprune.tasks.work import Outcome, Work
 from headprune.timing import Timing
 
 
 class TranslationWork(Work):
-    """Examples are sentence pairs; hypotheses come from beam search."""
+    """Examples are sentence pairs; hypotheses come from beam search.
+
+    :cvar of_tokens: whether hypotheses are compared with tokens, for want of text
+    """
+
+    of_tokens: ClassVar[bool] = False
 
     def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> TranslationCorpus:
         return _corpus(folder, device, sealed)
 
-    def arguments(self, corpus: TranslationCorpus, architecture: Architecture, training: Training) -> list[str]:
+    def arguments(
+        self, corpus: TranslationCorpus, architecture: Architecture | GivenShape, training: Training
+    ) -> list[str]:
         return arguments(corpus.binarised, corpus.pair, architecture, training)
 
+    def require_words(self, model: Any, corpus: TranslationCorpus) -> None:
+        task = corpus.task
+        for part, words in (("encoder", task.source_dictionary), ("decoder", task.target_dictionary)):
+            own = getattr(model, part).dictionary
+            if own.symbols != words.symbols:
+                raise ValueError(
+                    f"the dictionary of the {part} has {len(own)} symbols, that of the data {len(words)}, or others: "
+                    "give the data that the model was trained on"
+                )
+
     def calibration(
-        self, corpus: TranslationCorpus, architecture: Architecture, settings: Calibration, seed: int
+        self, corpus: TranslationCorpus, architecture: Architecture | GivenShape, settings: Calibration, seed: int
     ) -> Batches:
         return corpus.sample_train(settings.sentences, seed, settings.max_tokens)
 
     def rereading(self, corpus: TranslationCorpus, folder: Path) -> TranslationCorpus:
         return _reread(corpus, folder)
 
-    def validation(self, corpus: TranslationCorpus, architecture: Architecture, settings: Evaluation) -> Batches:
+    def validation(
+        self, corpus: TranslationCorpus, architecture: Architecture | GivenShape, settings: Evaluation
+    ) -> Batches:
         return corpus.batches("valid", settings.max_tokens)
 
     def agreement(
@@ -86,7 +106,13 @@ class TranslationWork(Work):
     ) -> dict[str, Paired]:
         """BLEU of validation hypotheses."""
         hypotheses = {name: evaluation.translate(model, corpus, "valid", settings) for name, model in models}
-        return metrics.bleu_against_first(hypotheses, corpus.references("valid"), samples)
+        return metrics.bleu_against_first(hypotheses, corpus.references("valid"), samples, self.of_tokens)
+
+
+class TokenWork(TranslationWork):
+    """Translation of which nobody has the text."""
+
+    of_tokens = True
 
 
 @cache
@@ -96,4 +122,5 @@ def _reread(corpus: TranslationCorpus, folder: Path) -> TranslationCorpus:
 
 @cache
 def _corpus(folder: Path, device: torch.device, sealed: bool) -> TranslationCorpus:
-    return TranslationCorpus(folder, device, sealed)
+    corpus = TranslationCorpus(folder, device, sealed)
+    return PreparedBin(folder, device, sealed) if "bpe" in corpus.statistics["recipe"] else corpus

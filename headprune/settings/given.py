@@ -1,0 +1,122 @@
+"""The base of the sections of models that somebody has trained: a checkpoint stands for architecture and training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from headprune.heads import HeadSpace
+from headprune.settings.base import Whole
+from headprune.settings.datasets import PreparedData
+from headprune.settings.paths import Place
+from headprune.settings.training import ModelKeys, Optimisation, Shape
+
+if TYPE_CHECKING:
+    from headprune.checkpoints import Outline
+
+# Keys of models that are trained, and why a checkpoint has none of them.
+OF_TRAINED = {
+    "architecture": "the checkpoint tells it",
+    "training": "the model is trained; `further_training` says how gates, and what is left of it, are",
+}
+
+
+class GivenShape(Shape):
+    """The architecture of a model in a checkpoint, read when it is asked for.
+
+    :raises ValueError: whatever is asked, the file holds no model whose heads can be removed.
+    :raises FileNotFoundError: likewise, there is no such file.
+    """
+
+    checkpoint: str
+
+    @property
+    def outline(self) -> Outline:
+        """All that the file tells of the model."""
+        from headprune.checkpoints import outline_of  # imports torch, which other profiles do without
+
+        return outline_of(Path(self.checkpoint))
+
+    @property
+    def head_space(self) -> HeadSpace:
+        return HeadSpace.from_names(self.outline.heads)
+
+    @property
+    def n_heads(self) -> int:
+        return len(self.outline.heads)
+
+
+class GivenSubject(ModelKeys):
+    """A model that is given as a checkpoint: opened, checked and pruned, never trained anew. docs/own-models.md"""
+
+    checkpoint: Place | None = Field(
+        None, description="of fairseq, for every seed; a relative path begins at the folder of the profile's file"
+    )
+    checkpoints: dict[Whole, Place] | None = Field(
+        None, min_length=1, max_length=1000, description="by seed, where several trainings stand for the seeds"
+    )
+    further_training: Optimisation | None = Field(
+        None, description="how gates, and what is left of the model, are trained; null: nothing is"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _given_alone(cls, values: Any) -> Any:
+        for key, why in OF_TRAINED.items():
+            if isinstance(values, Mapping) and key in values:
+                raise ValueError(f"{key} beside a checkpoint: {why}")
+        return values
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> GivenSubject:
+        if (self.checkpoint is None) == (self.checkpoints is None):
+            raise ValueError("one of `checkpoint`, for every seed, and `checkpoints`, by seed, is needed")
+        return self
+
+    @property
+    def places(self) -> dict[int | None, str]:
+        """The files by seed; None for every one."""
+        return {None: self.checkpoint} if self.checkpoint is not None else {**(self.checkpoints or {})}
+
+    def place(self, seed: int) -> str:
+        """The file that stands for a seed.
+
+        :raises ValueError: there is none.
+        """
+        found = self.places.get(None) or self.places.get(seed)
+        if found is None:
+            raise ValueError(f"checkpoints: there is none of seed {seed}; those of {sorted(self.checkpoints or {})}")
+        return found
+
+    def told(self, seed: int) -> dict[str, Any]:
+        own = self.model_dump(exclude_defaults=True, exclude={"budgets", "seeds", "checkpoints"})
+        return own | {"checkpoint": self.place(seed)}
+
+    def content(self, seed: int) -> str:
+        return GivenShape(checkpoint=self.place(seed)).outline.sha256
+
+    @property
+    def architecture(self) -> GivenShape:
+        """The shape of the model, that of all seeds."""
+        return GivenShape(checkpoint=next(iter(self.places.values())))
+
+    @property
+    def training(self) -> Optimisation:
+        """The way in which the model trains on.
+
+        :raises ValueError: nothing says so.
+        """
+        if self.further_training is None:
+            raise ValueError("a model from a checkpoint without `further_training` does not train on")
+        return self.further_training
+
+    def check(self, dataset: PreparedData) -> None:
+        """Asks whether the checkpoints are models of the task, and of these data; nothing is prepared or written.
+
+        :raises ValueError: one is not; names key, value and rule.
+        :raises FileNotFoundError: there is no file, or no data.
+        """
+        raise NotImplementedError

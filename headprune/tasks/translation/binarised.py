@@ -1,0 +1,191 @@
+"""Binarised data of others, prepared for the jobs of a run: linked as they lie, or divided, with their text."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat  # noqa: F401
+
+import numpy as np
+import torch
+from fairseq.data.indexed_dataset import infer_dataset_impl, make_builder
+
+from headprune.data.lengths import Bounds
+from headprune.data.splits import SPLITS
+from headprune.data.staging import STATISTICS, staged_folder, write_statistics
+from headprune.results.provenance import file_sha256
+from headprune.tasks.translation.data_bin import GPT2, BinarisedCorpus, DataBin
+from headprune.tasks.translation.given import BinarisedPairs, check_lengths
+from headprune.tasks.translation.reading import TextReading, subwords_of
+
+DRAWN_BY = 1  # the seed of all divisions, so that every model sees the same
+POSITIONS, UNBOUNDED = ("max_source_positions", "max_target_positions"), 10**9  # those of models are in the bounds
+
+
+@dataclass(frozen=True)
+class Part:
+    """The sentences that stand for a split.
+
+    :param source: the split of the folder that they are of
+    :param numbers: theirs in it, rising; None: all
+    """
+
+    source: str
+    numbers: Sequence[int] | None = None
+
+
+def prepare(section: BinarisedPairs, folder: Path, bounds: Bounds) -> dict[str, Any]:
+    """Link or divide the data, and write their text; `folder` appears complete or not at all.
+
+    It then holds bin/, which fairseq reads; raw/ with sources and references of valid and test, one a line; and
+    statistics.json. Whole splits are linked, so the data have to stay where they are.
+
+    :returns: the content of statistics.json
+    :raises ValueError: a split is missing, too small to be divided, or has sentences that are too long; references of
+        another number than sentences.
+    :raises FileNotFoundError: there is no such folder, dictionary or file of references.
+    """
+    data = source_of(section)
+    corpus = BinarisedCorpus(data)
+    parts = division(section, data, corpus)
+    with staged_folder(folder, marker=STATISTICS) as work:
+        (work / "bin").mkdir()
+        (work / "raw").mkdir()
+        for language in data.pair:
+            shutil.copy(data.folder / f"dict.{language}.txt", work / "bin")
+        for split, part in parts.items():
+            bring(corpus, split, part, work / "bin")
+            if split != "train":
+                write_text(corpus, split, part, work / "raw")
+        if section.gpt2 is not None:
+            shutil.copytree(section.gpt2, work / GPT2)
+        reading = {"bpe": data.reading.subwords, "tokenizer": data.reading.tokenizer, "text": bool(data.references)}
+        dictionaries = (corpus.task.source_dictionary, corpus.task.target_dictionary)
+        told = {
+            "corpus": {"name": data.folder.name, "source": data.pair[0], "target": data.pair[1]},
+            "sha256": digests(corpus, parts),
+            "vocabulary": {one: len(words) for one, words in zip(data.pair, dictionaries, strict=True)},
+            "splits": {split: count(corpus, part) for split, part in parts.items()},
+        }
+        check_lengths(section.data_bin, told, bounds)
+        return write_statistics(work, recipe={"given": section.recipe, **reading}, **told)
+
+
+def source_of(section: BinarisedPairs) -> DataBin:
+    """The folder of a section, and how it is read.
+
+    :raises ValueError: nothing tells the languages; GPT-2's pieces without their files.
+    :raises FileNotFoundError: there is no such folder.
+    """
+    data = DataBin(Path(section.data_bin), section.pair(), options=dict.fromkeys(POSITIONS, UNBOUNDED))
+    words = BinarisedCorpus(data).task.target_dictionary
+    bpe: Any = subwords_of(words.symbols[words.nspecial :]) if section.bpe == "auto" else section.bpe
+    gpt2 = None if section.gpt2 is None else Path(section.gpt2)
+    reading = TextReading(bpe, section.tokenizer, data.pair[1], gpt2)
+    return replace(data, reading=reading, references={key: Path(path) for key, path in section.references.items()})
+
+
+def division(section: BinarisedPairs, data: DataBin, corpus: BinarisedCorpus) -> dict[str, Part]:
+    """The sentences of every split: a split of the folder, or a share of its valid split; no sentence is in two.
+
+    :raises ValueError: a split that neither the folder nor `divide_valid` has, or both have; shares without a sentence.
+    """
+    held = set(data.splits)
+    for split in SPLITS:
+        if split in held and split in section.divide_valid:
+            raise ValueError(f"divide_valid.{split}: {data.folder} has a split {split!r}; leave the key out")
+        if split not in held and split not in section.divide_valid:
+            remedy = "" if split == "valid" else f"; `divide_valid: {{{split}: 0.5}}` takes half of its valid split"
+            raise ValueError(f"{data.folder} has no split {split!r}; its splits: {', '.join(data.splits)}{remedy}")
+        if split in held:
+            data.require(split)
+    if not section.divide_valid:
+        return {split: Part(split) for split in SPLITS}
+    total = len(corpus.dataset("valid"))
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(DRAWN_BY)).tolist()
+    found = {split: Part(split) for split in SPLITS}
+    for split, share in section.divide_valid.items():
+        taken, order = order[: int(share * total)], order[int(share * total) :]
+        found[split] = Part("valid", sorted(taken))
+    found["valid"] = Part("valid", sorted(order))
+    if empty := [split for split, part in found.items() if part.numbers is not None and not part.numbers]:
+        raise ValueError(f"divide_valid: {total} sentences of valid leave none to {' and '.join(empty)}")
+    return found
+
+
+def bring(corpus: BinarisedCorpus, split: str, part: Part, folder: Path) -> None:
+    """The sentences of a split as files that fairseq reads: links, or where they are divided or text, written anew."""
+    data, pair = corpus.data, corpus.pair
+    place = data.require(part.source)
+    if part.numbers is None and infer_dataset_impl(f"{place}.{pair[0]}") != "raw":
+        for path in files_of(data, split):
+            (folder / path.name).symlink_to(path.absolute())
+        return
+    dataset = corpus.dataset(part.source)
+    dictionaries = (corpus.task.source_dictionary, corpus.task.target_dictionary)
+    for language, side, words in zip(pair, (dataset.src, dataset.tgt), dictionaries, strict=True):
+        start = folder / f"{split}.{'-'.join(pair)}.{language}"
+        builder = make_builder(f"{start}.bin", "mmap", vocab_size=len(words))
+        for number in numbers_of(dataset, part):
+            builder.add_item(side[number])
+        builder.finalize(f"{start}.idx")
+
+
+def files_of(data: DataBin, split: str) -> list[Path]:
+    """The files of a split; those of train may be several, `train1.…`, which fairseq reads as one."""
+    pairs = "|".join(re.escape("-".join(pair)) for pair in (data.pair, data.pair[::-1]))
+    name = re.compile(rf"{split}{r'[0-9]*' if split == 'train' else ''}\.({pairs})\..*")
+    return [path for path in sorted(data.folder.iterdir()) if name.fullmatch(path.name)]
+
+
+def numbers_of(dataset: Any, part: Part) -> Sequence[int]:
+    """The numbers of the sentences of a part."""
+    return range(len(dataset)) if part.numbers is None else part.numbers
+
+
+def write_text(corpus: BinarisedCorpus, split: str, part: Part, folder: Path) -> None:
+    """Sources and references of a split, one a line: raw references where there are any, else words of the tokens."""
+    dataset, reading = corpus.dataset(part.source), corpus.data.reading
+    references, words = corpus.references(part.source), corpus.task.source_dictionary
+    chosen = numbers_of(dataset, part)
+    sources = (reading.words(str(words.string(dataset.src[number]))) for number in chosen)
+    (folder / f"{split}.src").write_text("".join(f"{line}\n" for line in sources), encoding="utf-8")
+    targets = "".join(f"{references[number]}\n" for number in chosen)
+    (folder / f"{split}.tgt").write_text(targets, encoding="utf-8")
+
+
+def count(corpus: BinarisedCorpus, part: Part) -> dict[str, Any]:
+    """Pairs of a split, and by language the mean number of tokens, end of sentence not counted, and the longest."""
+    dataset = corpus.dataset(part.source)
+    chosen = np.asarray(numbers_of(dataset, part))
+    found: dict[str, Any] = {"pairs": len(chosen), "mean_tokens": {}, "longest": {}}
+    for language, sizes in zip(corpus.pair, (dataset.src_sizes, dataset.tgt_sizes), strict=True):
+        own = np.asarray(sizes)[chosen]
+        longest = int(own.argmax())
+        found["mean_tokens"][language] = round(float(own.mean()) - 1, 3)
+        found["longest"][language] = {"tokens": int(own[longest]), "line": int(chosen[longest]) + 1}
+    return found
+
+
+def digests(corpus: BinarisedCorpus, parts: Mapping[str, Part]) -> dict[str, str]:
+    """The marks of the data: of the files of every split, and of all that a model may have seen; the text of test
+    references is in that of test alone."""
+    data = corpus.data
+    words = [data.folder / f"dict.{language}.txt" for language in data.pair]
+    own = {split: files_of(data, part.source) for split, part in parts.items()}
+    texts = {split: [data.references[key]] for split, part in parts.items() if (key := part.source) in data.references}
+    found = {split: _digest([*own[split], *texts.get(split, [])]) for split in parts}
+    return found | {"train+valid": _digest([*words, *dict.fromkeys([*own["train"], *own["valid"]])])}
+
+
+def _digest(files: Sequence[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        total.update(f"{path.name}\0{file_sha256(path)}\0".encode())
+    return total.hexdigest()
