@@ -29,7 +29,7 @@ TABLE = Table(
     target="figures",
 )
 ALPHA = 0.01
-NAMES = {"bleu": "BLEU"}
+NAMES = {"bleu": "BLEU", "bleu_tokenized": "BLEU of tokens"}
 LOWER_IS_BETTER = ("perplexity",)
 TYPES = ("encoder", "cross", "decoder")
 TITLES = {

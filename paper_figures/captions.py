@@ -21,6 +21,8 @@ from common import (
 )
 from families import line_label, ordered
 
+from headprune.analysis.given import sentence
+
 MOST_LISTED = 8  # above this many, cells without a result are counted by status only
 
 
@@ -45,7 +47,8 @@ def caption(results: Results, opening: str, notes: Sequence[str] = (), with_metr
         runs = outcomes(cells, quality)
         heading = group_label(results, group) or ", ".join(part for part in group[1:] if part)
         signature = metric_sentence(cells, quality) if with_metric else ""
-        lines.append(f"{heading}: {seeds_sentence(runs)} {failures_sentence(runs)}{signature}")
+        told = sentence(results.folder, *group[2:])
+        lines.append(f"{heading}: {seeds_sentence(runs)} {failures_sentence(runs)}{signature}{told and f' {told}'}")
     if results.asked:
         lines.append(f"Only the arms asked for: {', '.join(results.asked)}.")
     lines.append(f"Data: cells.parquet, {results.data}.")

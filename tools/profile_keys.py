@@ -37,13 +37,18 @@ def kind_of(task: Task, part: str) -> str:
     return str(getattr(task.model.model_fields[part].annotation, "__name__", part))
 
 
+TRAINED = [task for task in TASKS.values() if "training" in task.model.model_fields]
+GIVING = [task for task in TRAINED if task.given_dataset is not None and task.given_model is not None]
+
 # Sections in the order of the page: the name in the schema, the heading.
 SECTIONS = {
     "Config": "The profile",
-    **{task.dataset.__name__: f"datasets: {task.a_corpus}" for task in TASKS.values()},
-    **{task.model.__name__: f"models: {task.a_model}" for task in TASKS.values()},
-    **{kind_of(task, "architecture"): f"architecture of {task.a_model}" for task in TASKS.values()},
-    **{kind_of(task, "training"): f"training of {task.a_model}" for task in TASKS.values()},
+    **{task.dataset.__name__: f"datasets: {task.a_corpus}" for task in TRAINED},
+    **{task.given_dataset.__name__: f"datasets: {task.a_corpus} that is binarised" for task in GIVING},
+    **{task.model.__name__: f"models: {task.a_model}" for task in TRAINED},
+    **{task.given_model.__name__: f"models: {task.a_model} that is given" for task in GIVING},
+    **{kind_of(task, "architecture"): f"architecture of {task.a_model}" for task in TRAINED},
+    **{kind_of(task, "training"): f"training of {task.a_model}" for task in TRAINED},
     "Method": "methods",
     "Treatment": "treatments",
     "Ablation": "ablations",

@@ -60,7 +60,7 @@ def cell(console: Console, folder: Path) -> None:
     if pruned["status"] != "ok":
         return
     mask(console, pruned["heads"], set(pruned["mask"]))
-    values: dict[str, Any] = {name: pruned[name] for name in UNITS if name in pruned}
+    values: dict[str, Any] = {name: pruned[name] for name in UNITS if pruned.get(name) is not None}
     for name in ("test", "speed"):
         record = find(folder / f"{name}.json", name)
         if record["status"] == "ok":
