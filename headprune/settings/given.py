@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
 from headprune.heads import HeadSpace
-from headprune.settings.base import Whole
+from headprune.settings.base import Text, Whole
 from headprune.settings.datasets import PreparedData
 from headprune.settings.paths import Place
 from headprune.settings.training import ModelKeys, Optimisation, Shape
 
 if TYPE_CHECKING:
     from headprune.checkpoints import Outline
+
+Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
 
 # Keys of models that are trained, and why a checkpoint has none of them.
 OF_TRAINED = {
@@ -31,7 +33,7 @@ class GivenShape(Shape):
     :raises FileNotFoundError: likewise, there is no such file.
     """
 
-    checkpoint: str
+    checkpoint: Text = Field(description="the file")
 
     @property
     def outline(self) -> Outline:
@@ -55,7 +57,7 @@ class GivenSubject(ModelKeys):
     checkpoint: Place | None = Field(
         None, description="of fairseq, for every seed; a relative path begins at the folder of the profile's file"
     )
-    checkpoints: dict[Whole, Place] | None = Field(
+    checkpoints: dict[Seed, Place] | None = Field(
         None, min_length=1, max_length=1000, description="by seed, where several trainings stand for the seeds"
     )
     further_training: Optimisation | None = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from figure_runs import TABLES, Drawn
 
+from headprune.analysis.tables import read
 from headprune.results.schema import MEASURED
 from tests.found import Found, rows
 
@@ -76,6 +78,16 @@ def test_captions_say_test_n_correction_and_data(drawn: Path, results: Path, scr
         assert "2 of 48 cells without a result" in text
         for word in words:
             assert word in text, (name, word)
+
+
+def test_captions_tell_which_models_were_given(results: Path, script, tmp_path: Path) -> None:
+    folder = shutil.copytree(results, tmp_path / "results")
+    _, _, dataset, model = read(folder).groups()[0]
+    sections = {"models": {model: {"checkpoint": "x.pt", "checkpoints": None}}, "datasets": {dataset: {}}}
+    (folder / "manifest.json").write_text(json.dumps({"config": sections}), encoding="utf-8")
+    text = script("captions").caption(read(folder), "Opening.")
+    assert "The model was given: one checkpoint for every seed" in text
+    assert "The model was given" not in script("captions").caption(read(results), "Opening.")
 
 
 def test_undecidable_is_said_in_the_cell(drawn: Path) -> None:
