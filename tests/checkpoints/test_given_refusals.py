@@ -60,7 +60,6 @@ BAD: dict[str, tuple[Any, str]] = {
     "both": (model(checkpoints={1: "x.pt"}), "one of `checkpoint`, for every seed, and `checkpoints`"),
     "unknown key": (model(further_trainin={"updates": 3}), "unknown key 'further_trainin'; did you mean 'further_tr"),
     "other data": (data(data_bin="/nowhere"), r"models.stock.dataset: there is no folder /nowhere"),
-    "other direction": (data(languages="yy-xx"), r"checkpoint: .* translates xx-yy, the dataset yy-xx: give .* xx-yy`"),
     "other text": (
         {"datasets": {"letters": {"corpus": "lohelp-de-en"}}},
         r"models.stock.dataset: it is of corpus lohelp-de-en, whose dictionary is made anew",
@@ -105,9 +104,19 @@ def test_a_pruned_model_is_refused_and_a_whole_one_of_ours_is_not(stock: Stock, 
         load(profile_of(StockModel(tmp_path / "pruned.pt", stock(KIND).data), tmp_path / "results"))
 
 
-def test_other_padding_is_refused(stock: Stock, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"left_pad_source": False}, "was trained with left_pad_source = False; a profile reads data with True"),
+        ({"source_lang": "yy", "target_lang": "xx"}, "translates yy-xx, the dataset xx-yy: give .* `languages: yy-xx`"),
+    ],
+    ids=["padding", "direction"],
+)
+def test_other_settings_of_the_task_are_refused(
+    stock: Stock, tmp_path: Path, task: dict[str, Any], message: str
+) -> None:
     state = torch.load(stock(KIND).checkpoint, weights_only=True)
-    state["cfg"]["task"].left_pad_source = False
-    torch.save(state, tmp_path / "padded.pt")
-    with pytest.raises(ValueError, match="was trained with left_pad_source = False; a profile reads data with True"):
-        load(profile_of(StockModel(tmp_path / "padded.pt", stock(KIND).data), tmp_path / "results"))
+    state["cfg"]["task"] |= task
+    torch.save(state, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=f"models.stock.checkpoint: .* {message}"):
+        load(profile_of(StockModel(tmp_path / "other.pt", stock(KIND).data), tmp_path / "results"))

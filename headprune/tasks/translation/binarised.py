@@ -29,7 +29,7 @@ POSITIONS, UNBOUNDED = ("max_source_positions", "max_target_positions"), 10**9  
 
 
 @dataclass(frozen=True)
-class Part:
+class Portion:
     """The sentences that stand for a split.
 
     :param source: the split of the folder that they are of
@@ -91,7 +91,7 @@ def source_of(section: BinarisedPairs) -> DataBin:
     return replace(data, reading=reading, references={key: Path(path) for key, path in section.references.items()})
 
 
-def division(section: BinarisedPairs, data: DataBin, corpus: BinarisedCorpus) -> dict[str, Part]:
+def division(section: BinarisedPairs, data: DataBin, corpus: BinarisedCorpus) -> dict[str, Portion]:
     """The sentences of every split: a split of the folder, or a share of its valid split; no sentence is in two.
 
     :raises ValueError: a split that neither the folder nor `divide_valid` has, or both have; shares without a sentence.
@@ -106,20 +106,20 @@ def division(section: BinarisedPairs, data: DataBin, corpus: BinarisedCorpus) ->
         if split in held:
             data.require(split)
     if not section.divide_valid:
-        return {split: Part(split) for split in SPLITS}
+        return {split: Portion(split) for split in SPLITS}
     total = len(corpus.dataset("valid"))
     order = torch.randperm(total, generator=torch.Generator().manual_seed(DRAWN_BY)).tolist()
-    found = {split: Part(split) for split in SPLITS}
+    found = {split: Portion(split) for split in SPLITS}
     for split, share in section.divide_valid.items():
         taken, order = order[: int(share * total)], order[int(share * total) :]
-        found[split] = Part("valid", sorted(taken))
-    found["valid"] = Part("valid", sorted(order))
+        found[split] = Portion("valid", sorted(taken))
+    found["valid"] = Portion("valid", sorted(order))
     if empty := [split for split, part in found.items() if part.numbers is not None and not part.numbers]:
         raise ValueError(f"divide_valid: {total} sentences of valid leave none to {' and '.join(empty)}")
     return found
 
 
-def bring(corpus: BinarisedCorpus, split: str, part: Part, folder: Path) -> None:
+def bring(corpus: BinarisedCorpus, split: str, part: Portion, folder: Path) -> None:
     """The sentences of a split as files that fairseq reads: links, or where they are divided or text, written anew."""
     data, pair = corpus.data, corpus.pair
     place = data.require(part.source)
@@ -144,12 +144,12 @@ def files_of(data: DataBin, split: str) -> list[Path]:
     return [path for path in sorted(data.folder.iterdir()) if name.fullmatch(path.name)]
 
 
-def numbers_of(dataset: Any, part: Part) -> Sequence[int]:
+def numbers_of(dataset: Any, part: Portion) -> Sequence[int]:
     """The numbers of the sentences of a part."""
     return range(len(dataset)) if part.numbers is None else part.numbers
 
 
-def write_text(corpus: BinarisedCorpus, split: str, part: Part, folder: Path) -> None:
+def write_text(corpus: BinarisedCorpus, split: str, part: Portion, folder: Path) -> None:
     """Sources and references of a split, one a line: raw references where there are any, else words of the tokens."""
     dataset, reading = corpus.dataset(part.source), corpus.data.reading
     references, words = corpus.references(part.source), corpus.task.source_dictionary
@@ -160,7 +160,7 @@ def write_text(corpus: BinarisedCorpus, split: str, part: Part, folder: Path) ->
     (folder / f"{split}.tgt").write_text(targets, encoding="utf-8")
 
 
-def count(corpus: BinarisedCorpus, part: Part) -> dict[str, Any]:
+def count(corpus: BinarisedCorpus, part: Portion) -> dict[str, Any]:
     """Pairs of a split, and by language the mean number of tokens, end of sentence not counted, and the longest."""
     dataset = corpus.dataset(part.source)
     chosen = np.asarray(numbers_of(dataset, part))
@@ -173,7 +173,7 @@ def count(corpus: BinarisedCorpus, part: Part) -> dict[str, Any]:
     return found
 
 
-def digests(corpus: BinarisedCorpus, parts: Mapping[str, Part]) -> dict[str, str]:
+def digests(corpus: BinarisedCorpus, parts: Mapping[str, Portion]) -> dict[str, str]:
     """The marks of the data: of the files of every split, and of all that a model may have seen; the text of test
     references is in that of test alone."""
     data = corpus.data
