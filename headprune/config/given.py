@@ -66,7 +66,7 @@ def _check_files(name: str, model: GivenSubject, data: PreparedData) -> None:
         model.check(data)
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(f"models.{name}.{error}") from error
-    first, *others = ((place, GivenShape(checkpoint=place).head_space) for place in model.places.values())
+    first, *others = ((place, GivenShape(checkpoint=place).head_space) for _, place in model.places)
     for place, space in others:
         if space != first[1]:
             raise ValueError(

@@ -21,7 +21,7 @@ def _one_of(kinds: Mapping[str, Any]) -> Any:
 
     def tag(section: Any) -> str:
         track = track_of(section)
-        return f"{track}{GIVEN}" if is_given(section) and f"{track}{GIVEN}" in kinds else track
+        return f"{track}{GIVEN}" if is_given(section) and kinds.get(f"{track}{GIVEN}") else track
 
     tagged = (Annotated[kind, Tag(name)] for name, kind in kinds.items() if kind is not None)
     return Annotated[reduce(or_, tagged), Discriminator(tag)]

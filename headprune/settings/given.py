@@ -79,16 +79,16 @@ class GivenSubject(ModelKeys):
         return self
 
     @property
-    def places(self) -> dict[int | None, str]:
-        """The files by seed; None for every one."""
-        return {None: self.checkpoint} if self.checkpoint is not None else {**(self.checkpoints or {})}
+    def places(self) -> tuple[tuple[int | None, str], ...]:
+        """The files with their seeds; None: every seed."""
+        return ((None, self.checkpoint),) if self.checkpoint is not None else tuple((self.checkpoints or {}).items())
 
     def place(self, seed: int) -> str:
         """The file that stands for a seed.
 
         :raises ValueError: there is none.
         """
-        found = self.places.get(None) or self.places.get(seed)
+        found = self.checkpoint or (self.checkpoints or {}).get(seed)
         if found is None:
             raise ValueError(f"checkpoints: there is none of seed {seed}; those of {sorted(self.checkpoints or {})}")
         return found
@@ -103,7 +103,7 @@ class GivenSubject(ModelKeys):
     @property
     def architecture(self) -> GivenShape:
         """The shape of the model, that of all seeds."""
-        return GivenShape(checkpoint=next(iter(self.places.values())))
+        return GivenShape(checkpoint=self.places[0][1])
 
     @property
     def training(self) -> Optimisation:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headprune.heads import HeadSpace
 from headprune.settings.base import UPDATES, Name, Numbers, Section
@@ -91,3 +92,14 @@ class Subject(ModelKeys):
 
     architecture: Shape = Field(description="its shape")
     training: Optimisation = Field(description="how it is trained")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trained_here(cls, values: Any) -> Any:
+        for key in ("checkpoint", "checkpoints"):
+            if isinstance(values, Mapping) and key in values:
+                raise ValueError(
+                    f"{key}: a profile trains the models of this track; `headprune prune` opens those of others, "
+                    "docs/own-models.md"
+                )
+        return values

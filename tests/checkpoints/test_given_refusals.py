@@ -68,6 +68,14 @@ BAD: dict[str, tuple[Any, str]] = {
         {"models": {"stock": {"dataset": "letters", "track": "mt_tokens", **TRAINED}}},
         "models.stock.checkpoint|architecture beside a checkpoint|one of `checkpoint`",
     ),
+    "a trained model on binarised text": (
+        {
+            "models": {"stock": {"dataset": "letters", "track": "mt", **TRAINED}},
+            "datasets": {"letters": {"data_bin": "/data", "references": {"valid": "v", "test": "t"}}},
+        },
+        "models.stock.dataset is 'letters', of data_bin /data: its models are given by `checkpoint`",
+    ),
+    "a language model": (model(track="lm"), "checkpoint: a profile trains the models of this track; `headprune prune`"),
     "tuning": (
         TUNING,
         "tuning: model 'stock' is one `checkpoint` for every seed, so that trials would tune on what is",

@@ -20,6 +20,7 @@ import yaml
 
 from headprune import removal
 from headprune.analysis.given import sentence
+from headprune.checkpoints import open_model
 from headprune.config import load
 from headprune.data.lengths import Bound
 from headprune.heads import HeadSpace
@@ -33,8 +34,10 @@ from headprune.results.provenance import file_sha256
 from headprune.settings import GivenShape
 from headprune.tasks.translation.arguments import arguments
 from headprune.tasks.translation.binarised import prepare
-from headprune.tasks.translation.data_bin import PreparedBin
+from headprune.tasks.translation.data_bin import BinarisedCorpus, DataBin, PreparedBin
+from headprune.tasks.translation.evaluation import translate
 from headprune.tasks.translation.given import BinarisedPairs
+from headprune.tasks.translation.reading import TextReading
 from headprune.tasks.translation.sections import Training
 from headprune.training.trainer import configuration
 from tests.checkpoints.conftest import KINDS, StockModel
@@ -94,6 +97,16 @@ def test_scores_are_of_the_hypotheses_and_the_tokens(finished: Plan, pieces: Pat
         lines = gzip.decompress(place.read_bytes()).decode().splitlines()
         expected = sacrebleu.corpus_bleu(lines, [references], tokenize="none", force=True).score
         assert scores[method, budget] == pytest.approx(expected, abs=1e-9)
+
+
+def test_hypotheses_of_the_unpruned_model_are_those_of_its_folder(finished: Plan, stock: Stock) -> None:
+    """`headprune.tasks.translation.data_bin` reads the folder as it lies, and is tested against fairseq's generator."""
+    made = stock(KIND)
+    corpus = BinarisedCorpus(DataBin(made.data, ("xx", "yy"), TextReading("subword_nmt")))
+    expected = translate(open_model(made.checkpoint, made.data).model, corpus, "test", finished.config.evaluation)
+    place = finished.folder / "segments/stock/unpruned/k12-s1/hypotheses.test.txt.gz"
+    assert gzip.decompress(place.read_bytes()).decode().splitlines() == expected
+    assert len(set(expected)) > 5
 
 
 def test_pipelined_gates_leave_the_weights_and_fine_tuning_does_not(finished: Plan) -> None:

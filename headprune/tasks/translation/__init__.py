@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headprune.data.lengths import Bound
-from headprune.settings import Calibration, Evaluation, Speed
+from headprune.settings import Calibration, Evaluation, ModelKeys, PreparedData, Speed
 from headprune.tasks.base import Task
 from headprune.tasks.translation import planning
 from headprune.tasks.translation.given import BinarisedPairs, GivenTranslation
@@ -24,8 +24,8 @@ class Translation(Task):
     name = "mt"
     a_corpus = "a parallel corpus"
     a_model = "a translation model"
-    dataset = Dataset
-    model = Model
+    dataset: ClassVar[type[PreparedData]] = Dataset
+    model: ClassVar[type[ModelKeys]] = Model
     given_dataset = BinarisedPairs
     given_model = GivenTranslation
     metric = "bleu"

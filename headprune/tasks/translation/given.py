@@ -164,7 +164,7 @@ class GivenTranslation(GivenSubject):
         key = "dataset"
         try:
             pair = dataset.pair()
-            for seed, place in self.places.items():
+            for seed, place in self.places:
                 key = "checkpoint" if seed is None else f"checkpoints.{seed}"
                 require_fit(Path(place), dataset, pair)
         except (ValueError, FileNotFoundError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from headprune.evaluation.scores import Score
 from headprune.statistics.paired import PairedComparison, compare_statistics, segment_statistics
@@ -21,9 +21,9 @@ class Hypotheses(Outputs):
     """A line for every sentence."""
 
     kind = "hypotheses"
-    qualities = (BLEU, CHRF)
-    recomputed = ("bleu", "chrf", "bleu_tokenized_lower", "length_ratio", "repetition_rate")
-    later = ("length_ratio", "repetition_rate")
+    qualities: ClassVar[tuple[Quality, ...]] = (BLEU, CHRF)
+    recomputed: ClassVar[tuple[str, ...]] = ("bleu", "chrf", "bleu_tokenized_lower", "length_ratio", "repetition_rate")
+    later: ClassVar[tuple[str, ...]] = ("length_ratio", "repetition_rate")
     layout = "texts"
 
     def complete(self, source: OutputSource) -> bool:
