@@ -60,6 +60,11 @@ BAD: dict[str, tuple[Any, str]] = {
     "both": (model(checkpoints={1: "x.pt"}), "one of `checkpoint`, for every seed, and `checkpoints`"),
     "unknown key": (model(further_trainin={"updates": 3}), "unknown key 'further_trainin'; did you mean 'further_tr"),
     "other data": (data(data_bin="/nowhere"), r"models.stock.dataset: there is no folder /nowhere"),
+    "no text there": (
+        data(references={"valid": "/nowhere", "test": "/nowhere"}),
+        "models.stock.dataset: references.valid: there is no file /nowhere",
+    ),
+    "a split that there is": (data(divide_valid={"test": 0.5}), "divide_valid.test: .* has a split 'test'; leave the"),
     "other text": (
         {"datasets": {"letters": {"corpus": "lohelp-de-en"}}},
         r"models.stock.dataset: it is of corpus lohelp-de-en, whose dictionary is made anew",
@@ -93,6 +98,18 @@ def test_what_cannot_be_is_refused_at_once(stock: Stock, tmp_path: Path, case: s
     with pytest.raises(ValueError, match=message):
         load(profile | (change(profile) if callable(change) else change))
     assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_split_is_refused(stock: Stock, tmp_path: Path) -> None:
+    folder = shutil.copytree(stock(KIND).data, tmp_path / "data")
+    for path in folder.glob("test.*"):
+        path.unlink()
+    made = StockModel(stock(KIND).checkpoint, folder)
+    with pytest.raises(
+        ValueError, match=r"dataset: .* no split 'test'; its splits: train, valid; `divide_valid: {t"
+    ):
+        load(profile_of(made, tmp_path / "results"))
+    load(profile_of(made, tmp_path, datasets={"letters": {"data_bin": str(folder), "divide_valid": {"test": 0.5}}}))
 
 
 def test_another_dictionary_is_refused(stock: Stock, tmp_path: Path) -> None:

@@ -251,6 +251,8 @@ def test_the_profiles_of_the_page_are_valid(stock: Stock, tmp_path: Path) -> Non
     """The model of the page has more heads than this one, which stands for it."""
     shutil.copy(stock(KIND).checkpoint, tmp_path / "checkpoint_best.pt")
     shutil.copytree(stock(KIND).data, tmp_path / "data-bin")
+    for split in ("valid", "test"):
+        (tmp_path / f"{split}.en").write_text("", encoding="utf-8")
     whole, dataset = re.findall(
         r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8").partition("## In a profile")[2], re.S
     )

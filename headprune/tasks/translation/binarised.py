@@ -53,7 +53,7 @@ def prepare(section: BinarisedPairs, folder: Path, bounds: Bounds) -> dict[str, 
     """
     data = source_of(section)
     corpus = BinarisedCorpus(data)
-    parts = division(section, data, corpus)
+    parts = division(section, corpus)
     with staged_folder(folder, marker=STATISTICS) as work:
         (work / "bin").mkdir()
         (work / "raw").mkdir()
@@ -80,31 +80,43 @@ def prepare(section: BinarisedPairs, folder: Path, bounds: Bounds) -> dict[str, 
 def source_of(section: BinarisedPairs) -> DataBin:
     """The folder of a section, and how it is read.
 
-    :raises ValueError: nothing tells the languages; GPT-2's pieces without their files.
-    :raises FileNotFoundError: there is no such folder.
+    :raises ValueError: nothing tells the languages; GPT-2's pieces without their files; a split that neither the folder
+        nor `divide_valid` has, or both have.
+    :raises FileNotFoundError: there is no such folder, or file of references.
     """
     data = DataBin(Path(section.data_bin), section.pair(), options=dict.fromkeys(POSITIONS, UNBOUNDED))
     words = BinarisedCorpus(data).task.target_dictionary
     bpe: Any = subwords_of(words.symbols[words.nspecial :]) if section.bpe == "auto" else section.bpe
     gpt2 = None if section.gpt2 is None else Path(section.gpt2)
     reading = TextReading(bpe, section.tokenizer, data.pair[1], gpt2)
-    return replace(data, reading=reading, references={key: Path(path) for key, path in section.references.items()})
+    references = {split: Path(path) for split, path in section.references.items()}
+    for split, path in references.items():
+        if not path.is_file():
+            raise FileNotFoundError(f"references.{split}: there is no file {path}")
+    require_splits(section, data)
+    return replace(data, reading=reading, references=references)
 
 
-def division(section: BinarisedPairs, data: DataBin, corpus: BinarisedCorpus) -> dict[str, Portion]:
-    """The sentences of every split: a split of the folder, or a share of its valid split; no sentence is in two.
-
-    :raises ValueError: a split that neither the folder nor `divide_valid` has, or both have; shares without a sentence.
-    """
+def require_splits(section: BinarisedPairs, data: DataBin) -> None:
+    """:raises ValueError: a split that neither the folder nor `divide_valid` has, or both have."""
     held = set(data.splits)
     for split in SPLITS:
         if split in held and split in section.divide_valid:
             raise ValueError(f"divide_valid.{split}: {data.folder} has a split {split!r}; leave the key out")
         if split not in held and split not in section.divide_valid:
             remedy = "" if split == "valid" else f"; `divide_valid: {{{split}: 0.5}}` takes half of its valid split"
-            raise ValueError(f"{data.folder} has no split {split!r}; its splits: {', '.join(data.splits)}{remedy}")
+            raise ValueError(
+                f"{data.folder} has no split {split!r}; its splits: {', '.join(data.splits) or 'none'}{remedy}"
+            )
         if split in held:
             data.require(split)
+
+
+def division(section: BinarisedPairs, corpus: BinarisedCorpus) -> dict[str, Portion]:
+    """The sentences of every split: a split of the folder, or a share of its valid split; no sentence is in two.
+
+    :raises ValueError: shares without a sentence.
+    """
     if not section.divide_valid:
         return {split: Portion(split) for split in SPLITS}
     total = len(corpus.dataset("valid"))

@@ -161,9 +161,11 @@ class GivenTranslation(GivenSubject):
                 f"dataset: it is of {dataset.origin}, whose dictionary is made anew; a checkpoint reads the data that "
                 "it was trained on, a dataset with `data_bin`"
             )
+        from headprune.tasks.translation.binarised import source_of  # imports torch
+
         key = "dataset"
         try:
-            pair = dataset.pair()
+            pair = source_of(dataset).pair
             for seed, place in self.places:
                 key = "checkpoint" if seed is None else f"checkpoints.{seed}"
                 require_fit(Path(place), dataset, pair)
