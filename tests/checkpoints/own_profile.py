@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def profile_of(made: StockModel, results: Path, **changes: Any) -> dict[str, Any
     """
     model = {"dataset": "letters", "checkpoint": str(made.checkpoint), "further_training": FURTHER}
     sections = {"datasets": {"letters": {"data_bin": str(made.data)}}, "models": {"stock": model}}
-    return {"profile": "own", "results": str(results), **sections, **ENTRIES, **changes}
+    return {"profile": "own", "results": str(results), **sections, **copy.deepcopy(ENTRIES), **changes}
 
 
 def run(profile: dict[str, Any], without: tuple[str, ...] = ()) -> Plan:

@@ -105,9 +105,7 @@ def test_a_missing_split_is_refused(stock: Stock, tmp_path: Path) -> None:
     for path in folder.glob("test.*"):
         path.unlink()
     made = StockModel(stock(KIND).checkpoint, folder)
-    with pytest.raises(
-        ValueError, match=r"dataset: .* no split 'test'; its splits: train, valid; `divide_valid: {t"
-    ):
+    with pytest.raises(ValueError, match=r"dataset: .* no split 'test'; its splits: train, valid; `divide_valid: {t"):
         load(profile_of(made, tmp_path / "results"))
     load(profile_of(made, tmp_path, datasets={"letters": {"data_bin": str(folder), "divide_valid": {"test": 0.5}}}))
 
