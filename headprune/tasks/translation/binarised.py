@@ -89,7 +89,7 @@ def source_of(section: BinarisedPairs) -> DataBin:
     bpe: Any = subwords_of(words.symbols[words.nspecial :]) if section.bpe == "auto" else section.bpe
     gpt2 = None if section.gpt2 is None else Path(section.gpt2)
     reading = TextReading(bpe, section.tokenizer, data.pair[1], gpt2)
-    references = {split: Path(path) for split, path in section.references.items()}
+    references: dict[str, Path] = {split: Path(path) for split, path in section.references.items()}
     for split, path in references.items():
         if not path.is_file():
             raise FileNotFoundError(f"references.{split}: there is no file {path}")
