@@ -225,6 +225,23 @@ def test_valid_stands_for_splits_that_there_are_not(stock: Stock, pieces: Path, 
         prepare(BinarisedPairs(**section, divide_valid=shares), tmp_path / "other", {"train": Bound(3, "me")})
 
 
+def test_raw_datasets_are_numbered_as_binarised_ones(stock: Stock, pieces: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for language in ("xx", "yy"):
+        shutil.copy(stock(KIND).data / f"dict.{language}.txt", raw)
+        for split in ("train", "valid", "test"):
+            shutil.copy(pieces / f"{split}.{language}", raw / f"{split}.xx-yy.{language}")
+    for name, folder in (("one", stock(KIND).data), ("other", raw)):
+        prepare(BinarisedPairs(data_bin=str(folder)), tmp_path / name, {})
+    one, other = PreparedBin(tmp_path / "one"), PreparedBin(tmp_path / "other")
+    for split in ("train", "valid", "test"):
+        for mine, theirs in zip(one.dataset(split), other.dataset(split), strict=True):
+            assert torch.equal(mine["source"], theirs["source"])
+            assert torch.equal(mine["target"], theirs["target"])
+    assert one.references("test") == other.references("test")
+
+
 def test_raw_references_give_scores_of_text(stock: Stock, pieces: Path, tmp_path: Path) -> None:
     places = {}
     for split in ("valid", "test"):

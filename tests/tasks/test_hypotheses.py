@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sacrebleu
 import torch
 
 import headprune
@@ -205,6 +206,16 @@ def test_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> None:
     error = np.sqrt(2 * max(expected, 0.001) / 2000)
     assert found["good"].p_value == pytest.approx(expected, abs=4 * error)
     assert found["good"].score == pytest.approx(metrics.bleu(GOOD, REFERENCES).value)
+
+
+def test_tokens_are_scored_as_they_are() -> None:
+    """sacrebleu's own tokeniser would part the full stop from its word."""
+    references, good = [f"{line}." for line in REFERENCES], [f"{line} ." for line in GOOD]
+    found = metrics.bleu_against_first({"": good, "other": BAD}, references, 200, tokens=True)
+    expected = sacrebleu.corpus_bleu(good, [references], tokenize="none", force=True).score
+    assert found[""].score == pytest.approx(expected, abs=1e-9)
+    assert found[""].score < metrics.bleu(good, references).value - 1
+    assert found["other"].p_value == pytest.approx(1 / 201)
 
 
 def test_identical_outputs_are_never_significant() -> None:
