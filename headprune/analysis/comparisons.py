@@ -186,9 +186,9 @@ def _both(seeds: Across, outputs: PairedComparison | None) -> float:
 def _row(study: Study, pair: Pair, seeds: Across, outputs: PairedComparison | None) -> dict[str, Any]:
     (line, budget), other = pair.system, pair.baseline[0]
     budget = pair.baseline[1] if line == REFERENCE else budget  # that of the pruned one
-    values, references = (
-        [study.values.get(p, {}).get(seed, np.nan) for seed in seeds.seeds] for p in (pair.system, pair.baseline)
-    )
+    values = [study.values.get(pair.system, {}).get(seed, np.nan) for seed in seeds.seeds]
+    own = study.baseline(pair)
+    references = [float(np.mean(own[seed])) if seed in own else np.nan for seed in seeds.seeds]
     means = [float(study.quality.value(np.mean(side))) if side else np.nan for side in (values, references)]
     row = dict(zip(GROUP, study.group, strict=True)) | {
         "method": line[0],
@@ -210,7 +210,7 @@ def _row(study: Study, pair: Pair, seeds: Across, outputs: PairedComparison | No
         "probability_of_improvement": seeds.improvement.value,
         "without_result": study.lost[pair.system] + study.lost[pair.baseline],
         "heads_kept": study.heads[pair.system],
-        "flags": "; ".join(study.flags(pair.system)),
+        "flags": "; ".join([*study.flags(pair.system), *["baseline at as many heads"] * study.is_apart(pair)]),
     }
     return row | (_of_outputs(outputs) if outputs else {})
 
