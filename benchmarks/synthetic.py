@@ -7,6 +7,7 @@ of at most 1,000 tokens a side have 46 sentences and 8 % of padding on the targe
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
@@ -20,9 +21,24 @@ from fairseq.trainer import Trainer
 from headprune.training.arguments import fast_arguments
 from headprune.training.trainer import configuration
 
-VOCABULARY, WIDTH, FEED_FORWARD, LAYERS, HEADS = 2000, 128, 256, 2, 4
-MAX_TOKENS = 1000
-N_HEADS = HEADS * LAYERS * 3
+
+@dataclass(frozen=True)
+class Size:
+    """A Transformer with as many layers on either side."""
+
+    width: int
+    feed_forward: int
+    layers: int
+    heads: int
+
+    @property
+    def n_heads(self) -> int:
+        return 3 * self.layers * self.heads
+
+
+QUICK, BASE = Size(128, 256, 2, 4), Size(512, 2048, 6, 8)
+VOCABULARY, MAX_TOKENS = 2000, 1000
+N_HEADS = QUICK.n_heads
 Batch = dict[str, Any]
 
 STOCK = ("--arch", "transformer", "--criterion", "label_smoothed_cross_entropy", "--optimizer", "adam")
@@ -69,13 +85,13 @@ def batches(
     return [dataset.collater([dataset[i] for i in chosen[p]]) for p in picked]
 
 
-def arguments(*kind: str, dropout: float = 0.0) -> list[str]:
+def arguments(*kind: str, dropout: float = 0.0, size: Size = QUICK) -> list[str]:
     """Arguments of `fairseq-train`: the recipe of `quick`, of stock fairseq (`STOCK`) or of this library,
     fast (`OURS`) or not (`PLAIN`)."""
     argv: list[Any] = ["none", "--task", "translation", "--source-lang", "de", "--target-lang", "en", *kind]
     for side in ("encoder", "decoder"):
-        argv += [f"--{side}-embed-dim", WIDTH, f"--{side}-ffn-embed-dim", FEED_FORWARD, f"--{side}-layers", LAYERS]
-        argv += [f"--{side}-attention-heads", HEADS, f"--{side}-normalize-before"]
+        argv += [f"--{side}-embed-dim", size.width, f"--{side}-ffn-embed-dim", size.feed_forward]
+        argv += [f"--{side}-layers", size.layers, f"--{side}-attention-heads", size.heads, f"--{side}-normalize-before"]
     argv += ["--share-all-embeddings", "--dropout", dropout, "--label-smoothing", 0.1, "--max-tokens", MAX_TOKENS]
     argv += ["--adam-betas", "(0.9, 0.98)", "--lr", 0.004, "--clip-norm", 1.0, "--lr-scheduler", "polynomial_decay"]
     argv += ["--warmup-updates", 150, "--total-num-update", 1200, "--end-learning-rate", 0, "--max-update", 1200]
@@ -91,6 +107,6 @@ def trainer(argv: list[str], words: Dictionary, seed: int) -> Trainer:
     return Trainer(cfg, task, model, criterion)
 
 
-def model(words: Dictionary, seed: int, *kind: str) -> Any:
+def model(words: Dictionary, seed: int, *kind: str, size: Size = QUICK) -> Any:
     """An untrained model in evaluation mode."""
-    return trainer(arguments(*(kind or OURS)), words, seed).model.eval()
+    return trainer(arguments(*(kind or OURS), size=size), words, seed).model.eval()

@@ -34,6 +34,7 @@ COLUMNS = [
     Column("n"),
     Column("p, seeds (floor)"),
     Column("across seeds", right=False, width=0.15),
+    Column("p, both"),
     Column("p, outputs (floor)"),
     Column("flags", right=False, width=0.17),
 ]
@@ -41,6 +42,7 @@ OPENING = (
     "Differences in test quality, seed by seed; improvement: positive is better, {units}. Across seeds: t interval at "
     "95 % and p over n seeds (draws of a seed averaged), the larger of the exact sign-flip test's and Student's. "
     "Outputs: paired test of the same segments pooled within seeds, which knows nothing of other trainings; {outputs}. "
+    "Both: Student's t with the spread of seeds and that of segments, for other trainings on other sentences. "
     "All p are corrected by Holm within the families {families}; * p ≤ α. In brackets behind both the smallest p that "
     "could have come out, corrected likewise; where that is above α = {alpha:g} the comparison is undecidable, with n "
     "seeds or with the segments that differ. Quality control: flags of what lies below random heads, or above the "
@@ -83,6 +85,11 @@ def _outputs(row: Any) -> str:
     return f"{_p(row.p_outputs_holm)}{star} ({_p(row.p_outputs_floor_holm)})"
 
 
+def _both(row: Any) -> str:
+    """`0.031*`"""
+    return ABSENT if pd.isna(row.p_both_holm) else _p(row.p_both_holm) + "*" * (row.verdict_both == "significant")
+
+
 def _cells(row: Any, quality: Quality) -> list[str]:
     digits = quality.difference_digits
     if row.n_seeds == 0:
@@ -99,6 +106,7 @@ def _cells(row: Any, quality: Quality) -> list[str]:
         f"{row.n_seeds}",
         ABSENT if pd.isna(row.p_seeds_holm) else f"{_p(row.p_seeds_holm)} ({_p(row.p_floor_holm)})",
         row.verdict,
+        _both(row),
         _outputs(row),
         "; ".join(flag for flag in flags if flag),
     ]

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import synthetic
-import torch
 from torch import Tensor
 
-from headprune.heads import HeadSpace
 from headprune.scoring.masked_losses import masked_losses, spread_examples, without
 from headprune.scoring.prefix_tree import PrefixTree, layers_of
 from rows.base import Line, Settings, lines, take_turns
 
-EXAMPLES, ALLOWED = 64, 1.1  # of the share of layer passes that is left
+ALLOWED = 1.1  # of the share of layer passes that is left
+
+
+@dataclass(frozen=True)
+class Case:
+    """Masks of a model, over some examples; the larger model takes part in few rounds."""
+
+    name: str
+    size: synthetic.Size
+    masks: Tensor
+    examples: int
+    rounds: int
+
+
+def cases(rounds: int) -> list[Case]:
+    """Every head left out in turn, of all and of every second."""
+    quick, base = synthetic.QUICK, synthetic.BASE
+    half = list(range(0, quick.n_heads, 2))
+    return [
+        Case("drop one of 24", quick, without(range(24), range(24), 24), 64, rounds),
+        Case("a step of greedy, 12 kept", quick, without(half, half, 24), 64, rounds),
+        Case("6+6 layers of width 512, drop one of 144", base, without(range(144), range(144), 144), 2, min(rounds, 5)),
+    ]
 
 
 def shares(model: Any, batch: Any, masks: Tensor) -> tuple[float, float]:
@@ -33,25 +54,20 @@ def shares(model: Any, batch: Any, masks: Tensor) -> tuple[float, float]:
 
 
 def measure(settings: Settings) -> list[Line]:
-    words = synthetic.dictionary()
-    model = synthetic.model(words, settings.seed)
-    batches = spread_examples(synthetic.batches(words, 40, settings.seed), EXAMPLES)
-    whole = torch.cat([without(range(synthetic.N_HEADS), range(synthetic.N_HEADS), synthetic.N_HEADS)])
-    half = list(range(0, len(HeadSpace.prunable(model)), 2))
-    kinds = {"drop one of 24": whole, "a step of greedy, 12 kept": without(half, half, synthetic.N_HEADS)}
     found = []
-    for name, masks in kinds.items():
-        passes, work = shares(model, batches[0], masks)
-
-        def run(reuse: bool, masks: Tensor = masks) -> Callable[[], Any]:
-            return lambda: masked_losses(model, batches, masks, reuse=reuse)
-
-        times = take_turns({f"{name}: whole passes": run(False), f"{name}: layers reused": run(True)}, settings.rounds)
-        found += lines(
-            "masked",
-            times,
-            f"{name}: whole passes",
-            {f"{name}: layers reused": ALLOWED * passes},
-            {f"{name}: layers reused": f"{passes:.0%} of the layer passes, {work:.0%} of the multiply-accumulates"},
+    for case in cases(settings.rounds):
+        words = synthetic.dictionary()
+        model = synthetic.model(words, settings.seed, size=case.size)
+        batches = spread_examples(synthetic.batches(words, 40, settings.seed), case.examples)
+        passes, work = shares(model, batches[0], case.masks)
+        whole, reused = f"{case.name}: whole passes", f"{case.name}: layers reused"
+        times = take_turns(
+            {
+                whole: partial(masked_losses, model, batches, case.masks, reuse=False),
+                reused: partial(masked_losses, model, batches, case.masks, reuse=True),
+            },
+            case.rounds,
         )
+        note = f"{passes:.0%} of the layer passes, {work:.0%} of the multiply-accumulates"
+        found += lines("masked", times, whole, {reused: ALLOWED * passes}, {reused: note})
     return found

@@ -14,7 +14,7 @@ from headprune.statistics import Family, PairedComparison
 from headprune.statistics.best import may_be_best
 from headprune.statistics.paired import verdict as verdict_of_outputs
 from headprune.statistics.randomisation import draws_for
-from headprune.statistics.seeds import ALPHA, Across, verdict
+from headprune.statistics.seeds import ALPHA, Across, crossed_p, verdict
 
 COLUMNS = [
     *GROUP,
@@ -42,6 +42,9 @@ COLUMNS = [
     "p_wilcoxon",
     "probability_of_improvement",
     "verdict",
+    "p_both",
+    "p_both_holm",
+    "verdict_both",
     "twins_share",
     "twins_expected",
     "twins_masks",
@@ -133,31 +136,59 @@ def family_rows(
         {pair: found.p_value if found else np.nan for pair, found in outputs.items()},
         {pair: found.p_floor for pair, found in outputs.items() if found},
     )
+    both = Family.of(
+        name,
+        {pair: _both(seeds[pair], outputs[pair]) if tested[pair] else np.nan for pair in pairs},
+        {pair: seeds[pair].p_floor for pair in pairs},
+    )
     rows = []
     for pair in pairs:
-        n, differing = seeds[pair].difference.n, getattr(outputs[pair], "differing", np.nan)
-        holm = {
-            "family": name,
-            "family_size": family.size or texts.size or len(pairs),
-            "p_seeds": family.raw[pair],
-            "p_seeds_holm": family.adjusted[pair],
-            "p_floor": seeds[pair].p_floor,
-            "p_floor_holm": family.floors[pair],
-            "verdict": verdict(family.adjusted[pair], family.floors[pair], n, alpha),
-            "p_outputs_holm": texts.adjusted[pair],
-            "p_outputs_floor_holm": texts.floors[pair],
-            "verdict_outputs": verdict_of_outputs(texts.adjusted[pair], texts.floors[pair], differing, alpha),
-        }
-        rows.append(_row(study, pair, seeds[pair], outputs[pair]) | holm | _of_twins(study, pair))
+        own = {"family": name, "family_size": family.size or texts.size or len(pairs)}
+        own |= _row(study, pair, seeds[pair], outputs[pair])
+        own |= _across(pair, seeds[pair], family, both, alpha) | _of_texts(pair, outputs[pair], texts, alpha)
+        rows.append(own | _of_twins(study, pair))
     return rows
+
+
+def _across(pair: Pair, seeds: Across, family: Family, both: Family, alpha: float) -> dict[str, Any]:
+    """The columns of other trainings, on this test set and on other sentences."""
+    n = seeds.difference.n
+    crossed = verdict(both.adjusted[pair], both.floors[pair], n, alpha)
+    return {
+        "p_seeds": family.raw[pair],
+        "p_seeds_holm": family.adjusted[pair],
+        "p_floor": seeds.p_floor,
+        "p_floor_holm": family.floors[pair],
+        "verdict": verdict(family.adjusted[pair], family.floors[pair], n, alpha),
+        "p_both": both.raw[pair],
+        "p_both_holm": both.adjusted[pair],
+        "verdict_both": "" if np.isnan(both.raw[pair]) else crossed,
+    }
+
+
+def _of_texts(pair: Pair, outputs: PairedComparison | None, texts: Family, alpha: float) -> dict[str, Any]:
+    """The columns of these models on other sentences, as corrected."""
+    differing = outputs.differing if outputs else np.nan
+    return {
+        "p_outputs_holm": texts.adjusted[pair],
+        "p_outputs_floor_holm": texts.floors[pair],
+        "verdict_outputs": verdict_of_outputs(texts.adjusted[pair], texts.floors[pair], differing, alpha),
+    }
+
+
+def _both(seeds: Across, outputs: PairedComparison | None) -> float:
+    """p of other trainings on other sentences; NaN where not every seed of the difference has outputs."""
+    if outputs is None or outputs.seeds != seeds.difference.n:
+        return np.nan
+    return crossed_p(seeds.differences, outputs.variance, outputs.segments)
 
 
 def _row(study: Study, pair: Pair, seeds: Across, outputs: PairedComparison | None) -> dict[str, Any]:
     (line, budget), other = pair.system, pair.baseline[0]
     budget = pair.baseline[1] if line == REFERENCE else budget  # that of the pruned one
-    values, references = (
-        [study.values.get(p, {}).get(seed, np.nan) for seed in seeds.seeds] for p in (pair.system, pair.baseline)
-    )
+    values = [study.values.get(pair.system, {}).get(seed, np.nan) for seed in seeds.seeds]
+    own = study.baseline(pair)
+    references = [float(np.mean(own[seed])) if seed in own else np.nan for seed in seeds.seeds]
     means = [float(study.quality.value(np.mean(side))) if side else np.nan for side in (values, references)]
     row = dict(zip(GROUP, study.group, strict=True)) | {
         "method": line[0],
@@ -179,7 +210,7 @@ def _row(study: Study, pair: Pair, seeds: Across, outputs: PairedComparison | No
         "probability_of_improvement": seeds.improvement.value,
         "without_result": study.lost[pair.system] + study.lost[pair.baseline],
         "heads_kept": study.heads[pair.system],
-        "flags": "; ".join(study.flags(pair.system)),
+        "flags": "; ".join([*study.flags(pair.system), *["baseline at as many heads"] * study.is_apart(pair)]),
     }
     return row | (_of_outputs(outputs) if outputs else {})
 
@@ -192,7 +223,8 @@ def _of_twins(study: Study, pair: Pair) -> dict[str, Any]:
     told = {"twins_share": found.shared, "twins_expected": found.expected, "twins_masks": str(found.masks)}
     if not found.little:
         return told
-    return told | dict.fromkeys(DIFFERENCE, float("nan")) | {"verdict": str(found), "verdict_outputs": ""}
+    verdicts = {"verdict": str(found), "verdict_both": "", "verdict_outputs": ""}
+    return told | dict.fromkeys(DIFFERENCE, float("nan")) | verdicts
 
 
 def _of_outputs(found: PairedComparison) -> dict[str, Any]:

@@ -41,6 +41,9 @@ def comparison(console: Console, folder: Path, system: str, baseline: str, found
             _seeds(console, one)
             for verdict, own in one.table.groupby("verdict", sort=False):
                 say(console, f"across seeds {verdict}: K = {', '.join(map(str, own['budget']))}")
+            for verdict, own in one.table[one.table["p_both"].notna()].groupby("verdict_both", sort=False):
+                told = ", ".join(f"{k} ({_p(p)})" for k, p in zip(own["budget"], own["p_both_holm"], strict=True))
+                say(console, f"across seeds and other sentences {verdict}: K (Holm) = {told}")
             tested = one.table["p_outputs"].notna()
             if tested.any():
                 _outputs(console, one.table[tested], one.quality.difference_digits)

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from headprune.analysis.achieved import NEAR, apart, at_heads
 from headprune.analysis.segments import Run, SegmentOutputs
 from headprune.analysis.tables import (
     LINE,
@@ -32,7 +33,6 @@ from headprune.statistics.seeds import Across, across
 REFERENCE: Line = (UNPRUNED, "")
 RANDOM: Line = ("random", "")
 Point = tuple[Line, int]
-NEAR = 1  # heads by which a cell may miss K and still compete with those that keep K
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class Study:
             at: Point = ((str(method), str(line)), int(str(budget)))
             self.lost[at], self.heads[at] = int(part["value"].isna().sum()), float(part["heads_kept"].mean())
         self.points = list(self.lost)
+        self.achieved = self._achieved()
         self.segments = SegmentOutputs(results.folder, group[1], group[2], group[3], metric=self.quality.metric)
         ok = self.runs[self.runs["status"] == "ok"]
         columns = [*LINE, "budget", "arm", "seed"]
@@ -112,8 +113,28 @@ class Study:
         return [Pair(system, baseline) for baseline, system in combinations(own, 2)]
 
     def across(self, pair: Pair) -> Across:
-        """The difference of a pair across the seeds that both have."""
-        return across(self.worths.get(pair.system, {}), self.worths.get(pair.baseline, {}))
+        """The difference of a pair across the seeds that both have, at as many heads."""
+        return across(self.worths.get(pair.system, {}), self.baseline(pair))
+
+    def is_apart(self, pair: Pair) -> bool:
+        """True where the two keep different numbers of heads; what prunes nothing does so by nature."""
+        if REFERENCE in (pair.system[0], pair.baseline[0]):
+            return False
+        return apart(self.achieved.get(pair.system, {}), self.achieved.get(pair.baseline, {}))
+
+    def baseline(self, pair: Pair) -> dict[int, list[float]]:
+        """The runs of the baseline by seed. Where the system keeps another number of heads, one value for each seed:
+        the baseline's own at as many, between its budgets, the unpruned model the last of them; beyond them none."""
+        if not self.is_apart(pair):
+            return self.worths.get(pair.baseline, {})
+        curves: dict[int, dict[float, float]] = {}
+        for point in self.points:
+            if point[0] in (pair.baseline[0], REFERENCE):
+                for seed, value in self.values.get(point, {}).items():
+                    curves.setdefault(seed, {})[self.achieved[point][seed]] = value
+        wanted = self.achieved[pair.system]
+        found = {seed: at_heads(curve, wanted[seed]) for seed, curve in curves.items() if seed in wanted}
+        return {seed: [value] for seed, value in found.items() if not np.isnan(value)}
 
     @cached_property
     def freedoms(self) -> dict[Point, Freedom]:
@@ -135,11 +156,12 @@ class Study:
         return found is not None and found.little
 
     def outputs(self, pair: Pair, draws: int) -> PairedComparison | None:
-        """The paired test of outputs over all seeds and draws that both have; None without segments.
+        """The paired test of outputs over all seeds and draws that both have; None without segments, or of different
+        numbers of heads.
 
         :param draws: swaps of the test where not all are made (`headprune.statistics.randomisation.draws_for`)
         """
-        if not self.segments.exist:
+        if not self.segments.exist or self.is_apart(pair):
             return None
         systems, baselines = (
             [run for run in self._cells.get(point, []) if self.segments.has(point[0][0], run)]
@@ -159,6 +181,15 @@ class Study:
         for method, line, budget, seed, value in known[[*LINE, "budget", "seed", "value"]].to_numpy(dtype=object):
             own = found.setdefault(((method, line), int(budget)), {})
             own.setdefault(int(seed), []).append(float(self.quality.worth(value)))
+        return found
+
+    def _achieved(self) -> dict[Point, dict[int, float]]:
+        """The number of heads that are kept, by seed; of several draws their mean."""
+        known = self.runs.dropna(subset=["value"])
+        means = known.groupby([*LINE, "budget", "seed"], sort=False)["heads_kept"].mean().reset_index()
+        found: dict[Point, dict[int, float]] = {}
+        for method, line, budget, seed, heads in means.to_numpy(dtype=object):
+            found.setdefault(((method, line), int(budget)), {})[int(seed)] = float(heads)
         return found
 
     def flags(self, point: Point) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ whole. Labels are those that `headprune plan` shows, an ablation is `ablation.KI
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from headprune.config.schema import Config, Part, Treatment
@@ -36,10 +36,11 @@ def check(config: Config, registry: Mapping[str, Entry]) -> None:
         if names.index(part.name) != position:
             raise ValueError(f"{where}.name: {part.name!r} is listed twice")
         for pattern in part.entries:
-            if not any(fnmatchcase(label, pattern) for label in every):
-                raise ValueError(f"{where}.entries: {pattern!r} fits no entry; " + unknown("label", pattern, every))
+            _require_fitting(f"{where}.entries", pattern, every)
         if not any(part_of(config, label) == part.name for label in every):
             raise ValueError(f"{where}: parts before it hold all of its entries")
+    for pattern in config.speed.entries or ():
+        _require_fitting("speed.entries", pattern, every)
     lost = [label for label in every if part_of(config, label) is None]
     if config.parts and lost:
         raise ValueError(f"parts: {lost[0]!r} is in none; end with a part of entries ['*'] that takes the rest")
@@ -67,7 +68,21 @@ def narrowed(config: Config, registry: Mapping[str, Entry]) -> Config:
         "ablations": ablations,
         "parts": [Part(name=config.part, entries=["*"])],
     }
-    return config.model_copy(update=own)
+    config = config.model_copy(update=own)
+    if config.speed.entries is None:
+        return config
+    left = labels(config, registry)
+    fitting = [pattern for pattern in config.speed.entries if _fits(pattern, left)]
+    return config.model_copy(update={"speed": config.speed.model_copy(update={"entries": fitting})})
+
+
+def _fits(pattern: str, every: Sequence[str]) -> bool:
+    return any(fnmatchcase(label, pattern) for label in every)
+
+
+def _require_fitting(where: str, pattern: str, every: Sequence[str]) -> None:
+    if not _fits(pattern, every):
+        raise ValueError(f"{where}: {pattern!r} fits no entry; " + unknown("label", pattern, every))
 
 
 def _treated(treatment: Treatment, label: str) -> str:

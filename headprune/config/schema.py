@@ -18,7 +18,7 @@ from headprune.method import Entry, unknown
 from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
 from headprune.method.search import BRACKET
-from headprune.settings import UPDATES, Calibration, Evaluation, Folder, Name, Numbers, Section, Speed, Text
+from headprune.settings import UPDATES, Calibration, Evaluation, Folder, Label, Name, Numbers, Section, Speed, Text
 from headprune.treatments import TREATMENTS, MaskTreatment
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -31,9 +31,6 @@ def plain_arm(value: str) -> str:
     if re.search(r"(^|-)draw\d+$", value):
         raise ValueError(f"arm {value!r} is the name of a repetition; `draws` makes these")
     return value
-
-
-Label = Annotated[str, Field(max_length=400)]  # of an entry, or a pattern of labels
 
 
 _COEFFICIENT = WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1e6})  # `_rising` keeps the minimum

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,17 @@ class Grid:
     def all_seeds(self, model: str) -> list[int]:
         """Seeds with cells of a model."""
         return sorted({seed for label in self.labels_for(model) for seed in self.seeds(label, model)})
+
+    def timed_of(self, model: str, seed: int) -> list[str]:
+        """The entries of a model and seed whose speed is measured: what is asked for, beside what prunes nothing."""
+        wanted = self.config.speed
+        labels = self.labels_of(model, seed) if wanted.seeds is None or seed in wanted.seeds else []
+        if wanted.entries is None:
+            return labels
+        fitting = [label for label in labels if any(fnmatchcase(label, pattern) for pattern in wanted.entries)]
+        if not any(prunes(self.entry(label)) for label in fitting):
+            return []
+        return [label for label in labels if label in fitting or not prunes(self.entry(label))]
 
     def trials(self, label: str) -> list[dict[str, Any]]:
         """The options of every trial of an entry beside its own; none where it is not tuned."""

@@ -78,8 +78,9 @@ class Plan:
         if kind.per == "unpruned model":
             seeds = [*grid.dense_seeds(model), *grid.tuning_seeds(model)]
             yield from (Job(kind.name, model, seed=seed) for seed in seeds)
-        elif kind.per == "seed":
-            yield from (Job(kind.name, model, seed=seed) for seed in grid.all_seeds(model))
+        elif kind.per in ("seed", "timed seed"):
+            seeds = [s for s in grid.all_seeds(model) if kind.per == "seed" or grid.timed_of(model, s)]
+            yield from (Job(kind.name, model, seed=seed) for seed in seeds)
         elif kind.per == "ablation":
             for each in self.config.ablations:
                 yield from (Job(kind.name, model, label=each.kind, seed=s) for s in grid.ablated_seeds(model, each))
@@ -139,8 +140,9 @@ class Plan:
         return self.jobs_of(job.model, self.grid.method(job.label).label, job.seed or 0, budgets)
 
     def _tests(self, job: Job) -> list[Job]:
-        seed = job.seed or 0
-        return [Job("test", job.model, label=batch, seed=seed) for batch in self.batches(job.model, seed)]
+        seed, mine = job.seed or 0, set(self.labels_in(job))
+        batches = self.batches(job.model, seed).items()
+        return [Job("test", job.model, label=batch, seed=seed) for batch, labels in batches if mine & set(labels)]
 
     def jobs_of(self, model: str, label: str, seed: int, budgets: list[int] | None = None) -> list[Job]:
         """The jobs that find the masks of one entry and seed, at some of its budgets or all."""
@@ -217,6 +219,8 @@ class Plan:
         kind, seed = JOBS[job.kind], job.seed or 0
         if kind.tunes or (kind.finds_masks and not kind.shared):
             return [job.label]
+        if kind.per == "timed seed":
+            return self.grid.timed_of(job.model, seed)
         labels = self.batches(job.model, seed)[job.label] if job.label else self.grid.labels_of(job.model, seed)
         return [label for label in labels if not kind.finds_masks or self.grid.kind(label) == job.kind]
 

@@ -88,6 +88,10 @@ def _choice(plan: Plan, job: Job) -> dict[str, Any]:
     return {"model": job.model, "label": job.label, **told}
 
 
+def _speed(plan: Plan, job: Job) -> dict[str, Any]:
+    return {"speed": plan.config.speed.model_dump(exclude_defaults=True, exclude={"seeds", "entries"})}
+
+
 PARTS: dict[Told, Callable[[Plan, Job], dict[str, Any]]] = {
     "recipe": lambda plan, job: {"recipe": _plain(plan.config.datasets[job.dataset])},
     "model": _model,
@@ -97,7 +101,7 @@ PARTS: dict[Told, Callable[[Plan, Job], dict[str, Any]]] = {
     "calibration": lambda plan, job: {"calibration": _plain(plan.config.calibration)},
     "treatment": _treatment,
     "ablation": _ablation,
-    "speed": lambda plan, job: {"speed": _plain(plan.config.speed)},
+    "speed": _speed,
     "trial": _trial,
     "choice": _choice,
 }

@@ -25,7 +25,7 @@ Told = Literal[
     "choice",
 ]
 # There is a job of a kind for each; an entry may have one for every budget, or share one with its batch.
-Per = Literal["dataset", "unpruned model", "entry", "batch", "seed", "ablation", "trial", "tuned entry"]
+Per = Literal["dataset", "unpruned model", "entry", "batch", "seed", "timed seed", "ablation", "trial", "tuned entry"]
 # Receipts that a job waits for; see `headprune.pipeline.plan.Plan.needs`.
 Need = Literal["data", "dense", "start", "shared", "tried", "chosen", "masks", "pruned", "tested"]
 
@@ -206,7 +206,7 @@ JOBS = {
         JobKind(
             "speed",
             "speed",
-            per="seed",
+            per="timed seed",
             place=_SEED,
             after=("tested",),
             told=(*_CELLS, "speed", "planned"),

@@ -40,6 +40,7 @@ _NUMBER = WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 Numbers = Annotated[list[Annotated[Whole, _NUMBER]], Field(max_length=1000), AfterValidator(distinct)]
 
 Name = Annotated[str, Field(max_length=100)]  # of what becomes a part of file names
+Label = Annotated[str, Field(max_length=400)]  # of an entry, or a pattern of labels
 Text = Annotated[str, Field(max_length=1000)]  # a path, or an address
 
 UPDATES = 10**8  # a hundred times the longest trainings of the field

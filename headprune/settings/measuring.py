@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from headprune.settings.base import EXAMPLES, TOKENS, Name, Section
+from headprune.settings.base import EXAMPLES, TOKENS, Label, Name, Numbers, Section
 
 
 class Evaluation(Section):
@@ -53,6 +53,12 @@ class Speed(Section):
     """The measurement of latency and throughput: pruned models of a seed in pairs with the unpruned one, one process,
     nothing beside it."""
 
+    seeds: Numbers | None = Field(None, description="those whose models are measured; null: all")
+    entries: list[Label] | None = Field(
+        None,
+        max_length=1000,
+        description="patterns of labels that are measured, beside the unpruned model; null: all; []: nothing is",
+    )
     sentences: int = Field(8, ge=1, le=EXAMPLES, description="validation sentences translated one at a time")
     batch_size: int = Field(64, ge=1, le=TOKENS, description="sentences per batch for throughput")
     repeats: int = Field(5, ge=1, le=10**6, description="rounds at least; median and quartiles are over rounds")

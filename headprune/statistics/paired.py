@@ -54,6 +54,7 @@ class PairedComparison:
     resamples: int
     test: str  # what gave p, in words
     signature: str = ""  # sacrebleu's
+    variance: float = float("nan")  # of the difference when segments are drawn again
 
 
 def verdict(p_value: float, least: float, differing: float, alpha: float) -> str:
@@ -177,15 +178,13 @@ def paired_means(
     total = weights.sum()
     change = (second - first).mean(axis=0)  # the seeds of a segment move together
     counts = drawn(len(change), RESAMPLES, seed)
-    low, high = percentiles((counts @ change) / (counts @ weights), level)
     rounding = EQUAL * np.abs(change).sum() / total
     found = randomise(change[:, None], lambda moved: (change.sum() - 2 * moved[:, 0]) / total, samples, seed, rounding)
     return PairedComparison(
         baseline=float(first.mean(axis=0).sum() / total),
         system=float(second.mean(axis=0).sum() / total),
         difference=float(change.sum() / total),
-        low=low,
-        high=high,
+        **_spread((counts @ change) / (counts @ weights), level),
         p_value=found.p_value,
         p_floor=found.floor,
         segments=len(change),
@@ -208,7 +207,6 @@ def _compared(
 ) -> PairedComparison:
     """The comparison of corpora, with the interval of the resampled change."""
     one, two = (_mean_score(metric, side) for side in (baseline, system))
-    low, high = percentiles(change, level)
     signature = metric_of(metric).get_signature()
     signature.update("seed", str(sacrebleu_seed()).lower())
     signature.update(short, found.draws)
@@ -216,8 +214,7 @@ def _compared(
         baseline=one,
         system=two,
         difference=two - one,
-        low=low,
-        high=high,
+        **_spread(change, level),
         p_value=found.p_value,
         p_floor=found.floor,
         segments=len(baseline[0]),
@@ -227,6 +224,12 @@ def _compared(
         test=test,
         signature=str(signature),
     )
+
+
+def _spread(changes: Array, level: float) -> dict[str, Any]:
+    """The entries of a comparison that tell how far a difference moves when segments are drawn again."""
+    low, high = percentiles(changes, level)
+    return {"low": low, "high": high, "variance": float(changes.var())}
 
 
 def _statistics(

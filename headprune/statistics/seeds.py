@@ -74,6 +74,25 @@ def paired_p(differences: ArrayLike) -> float:
     return max(sign_flip(differences), student(differences))
 
 
+def crossed_p(differences: ArrayLike, variance: float, segments: int) -> float:
+    """Two-sided p of a difference under other trainings on other sentences: seeds crossed with segments.
+
+    Student's t with two sources of error, the spread of the seeds and that of the segments, which all seeds have in
+    common: t² = d̄² / (s² / n + v), with the degrees of freedom of Satterthwaite (1946). What a seed alone has of a
+    segment is in both, so that p errs to the larger side. Never below `paired_p`.
+
+    :param differences: of the seeds
+    :param variance: v, of the mean difference when segments are drawn again; NaN: p is NaN
+    :param segments: number of them
+    """
+    array, least = finite(differences), paired_p(differences)
+    parts = np.array([array.var(ddof=1) / array.size if array.size > 1 else 0.0, variance])
+    if array.size < 2 or not array.any() or not parts.sum() > 0:
+        return float("nan") if np.isnan(variance) else least
+    freedom = parts.sum() ** 2 / (parts**2 / [array.size - 1, max(segments - 1, 1)]).sum()
+    return max(least, float(2 * scipy.stats.t.sf(abs(array.mean()) / np.sqrt(parts.sum()), freedom)))
+
+
 def wilcoxon(differences: ArrayLike) -> float:
     """Two-sided p of Wilcoxon's signed-rank test by scipy, exact (with ties up to n = 10); zeros left out."""
     array = finite(differences)
@@ -107,6 +126,7 @@ class Across:
     """Two methods across the seeds that both have; more is better."""
 
     difference: Estimate  # of system − baseline, t interval
+    differences: tuple[float, ...]  # of every seed
     p_value: float  # of `paired_p`
     wilcoxon: float
     p_floor: float
@@ -127,6 +147,7 @@ def across(system: Mapping[Any, ArrayLike], baseline: Mapping[Any, ArrayLike], l
     none = Estimate(float("nan"), float("nan"), float("nan"), 0)
     return Across(
         difference=mean(ours - theirs, level),
+        differences=tuple((ours - theirs).tolist()),
         p_value=paired_p(ours - theirs),
         wilcoxon=wilcoxon(ours - theirs),
         p_floor=floor(len(seeds)),

@@ -136,6 +136,31 @@ def test_own_twins_are_the_matched_random_heads(write: Callable) -> None:
     assert table["random", "fine", "+twin"] == ""
 
 
+@pytest.mark.parametrize(("metric", "track"), [("bleu", "mt"), ("perplexity", "lm")])
+def test_what_misses_k_is_compared_at_the_heads_it_kept(metric: str, track: str, write: Callable) -> None:
+    """Asked for 8 heads it kept 6 and 7, between the 4 and 8 of the other; 11 lie between those and the unpruned 12."""
+    group = {"profile": "unit", "track": track, "dataset": "text", "model": "tiny"}
+    values = grid(np.random.default_rng(5), {"good": 3.0, "l0": 1.0}, seeds=(1, 2, 3, 4), budgets=(8, 4))
+    kept = {1: 6.0, 2: 7.0, 3: 11.0, 4: 3.0}
+    cells = rows_of(values, group, metric)
+    for row in cells:
+        if row["method"] == "l0":
+            row["heads_kept"] = kept[row["seed"]] if row["budget"] == 8 else 4
+    found = compare(read(write(cells)), [("good", ""), REFERENCE]).set_index(["baseline", *KEY])
+    row = found.loc["good", "l0", "", 8]
+    scale = (lambda x: x) if track == "mt" else (lambda x: -np.log(x))
+    expected = []
+    for seed in (1, 2, 3):  # with fewer heads than any budget there is nothing to compare with
+        curve = {4: ("good", 4), 8: ("good", 8), N_HEADS: ("unpruned", N_HEADS)}
+        worths = [scale(values[method, "", k, seed]) for method, k in curve.values()]
+        expected.append(scale(values["l0", "", 8, seed]) - np.interp(kept[seed], list(curve), worths))
+    assert row["improvement"] == pytest.approx(np.mean(expected), abs=1e-12)
+    assert (row["n_seeds"], row["seeds_left_out"]) == (3, "4")
+    assert row["flags"].endswith("baseline at as many heads")
+    assert "as many heads" not in found.loc["good", "l0", "", 4]["flags"]
+    assert found.loc["unpruned", "l0", "", 8]["n_seeds"] == 4
+
+
 def test_perplexity_improves_downwards(write: Callable) -> None:
     group = {"profile": "unit", "track": "lm", "dataset": "text", "model": "tiny"}
     values = {("unpruned", "", N_HEADS, s): 30.0 + s for s in SEEDS}

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import calibration
 
-from headprune.statistics.seeds import floor, paired_p, sign_flip, student
+from headprune.statistics.seeds import crossed_p, floor, paired_p, sign_flip, student
 
 
 @pytest.mark.parametrize("seeds", [3, 6])
@@ -23,6 +23,10 @@ def test_p_values_are_the_librarys(seeds: int) -> None:
     names = {"Student's t": student, "sign flip": sign_flip, "the larger p of both": paired_p}
     for name, test in names.items():
         assert found[name] == pytest.approx([test(row) for row in means], abs=1e-9), name
+    variances = [table.mean(axis=0).var() / calibration.SEGMENTS for table in tables]
+    pairs = zip(means, variances, strict=True)
+    expected = [crossed_p(own, variance, calibration.SEGMENTS) for own, variance in pairs]
+    assert found["t of seeds and segments"] == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 8, 10, 12])
@@ -30,5 +34,13 @@ def test_p_values_are_the_librarys(seeds: int) -> None:
 def test_false_positives_of_the_rule(world: calibration.World, seeds: int) -> None:
     """1,000 experiments: at most α + 2.6 standard errors, none below the floor, and some where they are possible."""
     found = calibration.rejected(world, seeds, 1000)["the larger p of both"]
+    assert found <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 1000)
+    assert (found > 0) == (floor(seeds) <= 0.05)
+
+
+@pytest.mark.parametrize("seeds", [5, 8, 10, 12])
+def test_false_positives_on_other_sentences(seeds: int) -> None:
+    """1,000 experiments, likewise, of seeds crossed with segments."""
+    found = calibration.rejected(calibration.WORLDS[2], seeds, 1000)["t of seeds and segments"]
     assert found <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 1000)
     assert (found > 0) == (floor(seeds) <= 0.05)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headprune.analysis.topics import Contents
-from headprune.config import load
+from headprune.config import ConfigError, load
 from headprune.pipeline import estimate
 from headprune.pipeline.cells import Job
 from headprune.pipeline.contents import contents
@@ -161,6 +161,40 @@ def test_every_cell_is_pruned_once_and_tested_once(whole: Plan) -> None:
     for kinds in (pruning, ("test",), ("speed",)):
         found = [cell.id for job in whole.jobs if job.kind in kinds for cell in whole.cells_in(job)]
         assert sorted(found) == sorted(cell.id for cell in whole.cells)
+
+
+def timed(whole: Plan) -> dict[tuple[str, int | None], set[str]]:
+    """The entries whose speed is measured, by model and seed."""
+    jobs = [job for job in whole.jobs if job.kind == "speed"]
+    return {(job.model, job.seed): set(whole.labels_in(job)) for job in jobs}
+
+
+def test_speed_of_some_seeds_and_entries() -> None:
+    some = plan(speed={"seeds": [2, 9], "entries": ["magnitude", "dsp.joint", "dsp.l*e"]})
+    asked = {"unpruned", "magnitude", "dsp.joint", "dsp.late"}
+    assert timed(some) == {(model, 2): asked for model in ("tiny", "other")}
+    job = next(job for job in some.jobs if job.kind == "speed")
+    assert {need.label for need in some.needs(job)} == {"all-score", "all-gate"}  # nothing treated is waited for
+    assert specification(some, job)["speed"] == specification(plan(), job)["speed"]  # so that what is measured stays
+
+
+def test_no_speed_at_all_and_none_of_the_unpruned_model_alone() -> None:
+    assert timed(plan(speed={"entries": []})) == timed(plan(speed={"entries": ["unpruned"]})) == {}
+    assert len(timed(plan())) == 2 * 3
+
+
+def test_a_part_keeps_what_it_has_of_the_measured_entries() -> None:
+    parts = [{"name": "scores", "entries": ["magnitude", "random"]}, {"name": "rest", "entries": ["*"]}]
+    part = plan(speed={"entries": ["magnitude", "l0*"]}, parts=parts, part="scores")
+    assert part.config.speed.entries == ["magnitude"]
+    assert set().union(*timed(part).values()) == {"unpruned", "magnitude"}
+    again = load(part.config.model_dump(exclude_defaults=True))
+    assert again == part.config
+
+
+def test_speed_of_an_unknown_entry_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"speed\.entries: 'magnitde' fits no entry; .*magnitude"):
+        plan(speed={"entries": ["magnitde"]})
 
 
 def test_jobs_come_after_what_they_need(whole: Plan) -> None:

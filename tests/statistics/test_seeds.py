@@ -13,7 +13,7 @@ from scipy import stats
 
 from headprune.statistics import iqm
 from headprune.statistics.blocks import iqm_interval, probability_of_improvement
-from headprune.statistics.seeds import across, floor, mean, paired_p, sign_flip, student, verdict, wilcoxon
+from headprune.statistics.seeds import across, crossed_p, floor, mean, paired_p, sign_flip, student, verdict, wilcoxon
 
 NUMBERS = st.floats(-100, 100, allow_nan=False).map(lambda x: round(x, 3))
 
@@ -49,6 +49,29 @@ def test_no_difference_gives_one() -> None:
 def test_many_seeds_are_drawn() -> None:
     differences = np.random.default_rng(0).normal(0.4, 1, 40)
     assert sign_flip(differences) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.01)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(NUMBERS, min_size=2, max_size=8, unique=True), st.floats(0, 50), st.integers(2, 2000))
+def test_seeds_crossed_with_segments(values: list[float], variance: float, segments: int) -> None:
+    """Welch's test of two samples whose means have these two errors has the same t and degrees of freedom."""
+    differences, least = np.array(values), paired_p(values)
+    welch = stats.ttest_ind_from_stats(
+        differences.mean(),
+        differences.std(ddof=1),
+        len(values),
+        0.0,
+        np.sqrt(variance * segments),
+        segments,
+        equal_var=False,
+    )
+    assert crossed_p(values, variance, segments) == pytest.approx(max(least, welch.pvalue), abs=1e-9)
+    assert crossed_p(values, 0.0, segments) == pytest.approx(least, abs=1e-9)  # segments that are all alike
+
+
+def test_nothing_is_said_of_unknown_segments() -> None:
+    assert np.isnan(crossed_p([1.0, 2.0, 3.0], float("nan"), 100))
+    assert crossed_p([0.0, 0.0], 0.0, 100) == crossed_p([1.0], 1.0, 100) == 1
 
 
 def test_wilcoxon_is_scipys_exact_one() -> None:
