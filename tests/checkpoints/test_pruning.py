@@ -169,7 +169,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a method that trains": ({"method": "dsp"}, r"'dsp' learns its gates in a training, .*: .*fisher.*magnitude"),
     "unknown option": ({"options": {"what": 1}}, "method 'magnitude': unknown option 'what'"),
     "too many heads": ({"keep": ("13",)}, r"budget 13 is outside 0…12, the heads of the model"),
-    "no number": ({"keep": ("many",)}, "--keep 'many': it is a number of heads, 0…12, or a percentage, 50%"),
+    "no number": ({"keep": ("many",)}, "--keep 'many': it is a number of heads, 24, or a percentage, 50%"),
     "too much": ({"keep": ("101%",)}, "--keep '101%': a percentage is 0%…100%"),
     "unknown subwords": ({"bpe": "bep"}, "unknown bpe 'bep'; did you mean 'gpt2'|unknown bpe 'bep'"),
     "unknown tokeniser": ({"tokenizer": "mose"}, "unknown tokenizer 'mose'; did you mean 'moses'"),
