@@ -72,8 +72,7 @@ def _check_data(request: PruningRequest, told: Mapping[str, str]) -> None:
     held = text or _splits(folder)
     for split in ("valid", *(["train"] if request.fine_tune else [])):
         if split not in held:
-            pair = "-".join(told[key] for key in ("source_lang", "target_lang") if key in told)
-            files = f" of {pair}, {split}.{pair}.*" if pair and not text else ""
+            files = "" if text else _files(split, told)
             reason = "; --fine-tune trains on it" if split == "train" else ""
             raise ValueError(f"{folder} has no split {split!r}{files}; its splits: {_listed(held)}{reason}")
     if text:
@@ -88,6 +87,14 @@ def _check_data(request: PruningRequest, told: Mapping[str, str]) -> None:
     ):
         if given is not None:
             raise ValueError(f"--{option} {given}: it is for text, and {folder} holds binarised data")
+
+
+def _files(split: str, told: Mapping[str, str]) -> str:
+    """The files of a split of binarised data, as far as the checkpoint tells them."""
+    if told.get("task") == "language_modeling":
+        return f" of text, {split}.bin and {split}.idx"
+    pair = "-".join(told[key] for key in ("source_lang", "target_lang") if key in told)
+    return f" of {pair}, {split}.{pair}.*" if pair else ""
 
 
 def _splits(folder: Path) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickletools
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -33,11 +33,20 @@ def glance(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     with suppress(ValueError, zipfile.BadZipFile, UnicodeDecodeError):
         for stream in _pickles(path):
-            name = None
-            for text in _texts(stream):
-                if name in NAMES and text is not None:
-                    found.setdefault(name, text)
-                name = text
+            found = _named(_texts(stream)) | found
+    return found
+
+
+def _named(texts: Iterable[str | None]) -> dict[str, str]:
+    """The texts that follow one of `NAMES`, the first of each; the task of a configuration has its name within."""
+    found: dict[str, str] = {}
+    before, within_task = None, False
+    for text in texts:
+        if text is not None and (before in NAMES or (before == "_name" and within_task)):
+            found.setdefault("task" if before == "_name" else str(before), text)
+            within_task = False
+        within_task = within_task or (before == "task" and text is None)
+        before = text
     return found
 
 

@@ -39,32 +39,38 @@ def how(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) ->
     if work.judged is not None:
         judged = f"{len(work.judged):,} other {work.examples} of it, as there is no train split"
     signature = summary["models"][0]["signatures"].get(metric)
-    further = [
-        f"Speed-ups are measured on this machine, {work.single} by {work.single} and in batches, in pairs with the "
-        "unpruned model."
-    ] * request.timed
-    if request.fine_tune:
-        rate = f"peak learning rate {learning_rate(work):g}"
-        further.append(
-            f"Pruned models were trained on for {request.fine_tune:,} updates ({rate}); one column tells of them before. "
-            " Of the training's epochs the one with the least loss on valid was kept, so that valid has "
-            "chosen a little, too."
-        )
     return (
         f"{NAMES[metric]}{f' (`{signature}`)' if signature else ''} on {len(work.measured):,} {work.examples} of the "
         f"valid split; heads were judged on {judged}. Each difference is to the unpruned model, {DIFFERENCES[metric]}, "
         f"with the 95 % bootstrap interval over {work.examples}; p is two-sided, of approximate randomisation on the "
         "same outputs, not corrected for the number of rows. Multiply-accumulates (MACs) are of one target token in an "
         f"example of mean length, without beam. Method: {method['name']}{f' ({options})' if options else ''}; seed "
-        f"{' '.join([f'{request.seed}.', *further])}"
+        f"{' '.join([f'{request.seed}.', *further(request, work)])}"
     )
+
+
+def further(request: PruningRequest, work: Workpiece) -> list[str]:
+    """Sentences about what is measured or done on request."""
+    found = []
+    if request.timed:
+        found.append(
+            f"Speed-ups are measured on this machine, {work.single} by {work.single} and in batches, in pairs with the "
+            "unpruned model."
+        )
+    if request.fine_tune:
+        found.append(
+            f"Pruned models were trained on for {request.fine_tune:,} updates, peak learning rate "
+            f"{learning_rate(work):g}; of the ends of epochs and the last update the one with the least loss on valid "
+            "was kept, so that valid has chosen a little, too."
+        )
+    return found
 
 
 def table(summary: Mapping[str, Any]) -> str:
     """A row for every model."""
     metric = summary["metric"]
-    further = [] if metric == "perplexity" else ["perplexity"]
-    titles = ["heads", NAMES[metric], "difference (95 %)", "p", "outputs that differ", *further, "parameters", "MACs"]
+    also = [] if metric == "perplexity" else ["perplexity"]
+    titles = ["heads", NAMES[metric], "difference (95 %)", "p", "outputs that differ", *also, "parameters", "MACs"]
     timed = any("speed_up" in record for record in summary["models"])
     tuned = any("before_fine_tuning" in record for record in summary["models"])
     titles += ["before fine-tuning"] if tuned else []
@@ -72,7 +78,7 @@ def table(summary: Mapping[str, Any]) -> str:
     lines = [f"| {' | '.join(titles)} |", f"| {' | '.join(['---:'] * len(titles))} |"]
     for record in summary["models"]:
         cells = [f"{record['heads_kept']} of {record['heads']}", f"{record['scores'][metric]:.2f}", *change(record)]
-        cells += [f"{record[name]:.3f}" for name in further]
+        cells += [f"{record[name]:.3f}" for name in also]
         cells += [f"{record['parameters']:,}", f"{record['macs_per_token']:,.0f}"]
         if tuned:
             cells.append(f"{record.get('before_fine_tuning', record)['scores'][metric]:.2f}")
@@ -89,16 +95,16 @@ def told(text: str, found: Mapping[str, Any]) -> str:
     """
     name = next(name for name, kind in KINDS.items() if text.startswith(f"{kind.option} "))
     target = Target(name, text.split()[1])
-    what, heads, beyond = target.kind.quantity, found["heads_kept"], found["beyond"]
-    also = "all heads" if target.kind.helped else "none"
+    what, heads, beyond = target.kind.quantity, found["heads_kept"], ""
     if found["beyond_number"] is not None:
-        also = f"{beyond}, which was tried, too ({what} {target.shown(found['beyond_number'])})"
+        number = target.shown(found["beyond_number"])
+        beyond = f"; {found['beyond']} heads, which were tried, too, do not meet it ({what} {number})"
     order = "Masks are cuts of one ranking." if found["nested"] else "Masks of this method need not be nested."
     tried = "" if name == "parameters" else " Every number of heads that was tried is a row."
     return (
-        f"Target `{text}`: {heads} heads, {what} {target.shown(found['number'])}; not {also}. Found by "
-        "bisection, which knows no more than this: where the number does not change evenly with heads, others may meet the target as "
-        f"well. {order}{tried}"
+        f"Target `{text}`: {heads} heads ({what} {target.shown(found['number'])}){beyond}. Found by bisection, which "
+        "knows no more than this: where a model does not change evenly with its heads, other numbers of them may meet "
+        f"the target as well. {order}{tried}"
     )
 
 
