@@ -31,14 +31,14 @@ class Codes:
 
         :raises ValueError: it is no such file; names the line.
         """
-        lines = path.read_text(encoding="utf-8").splitlines()
-        version = VERSION.fullmatch(lines[0].strip()) if lines else None
+        lines = path.read_text(encoding="utf-8").split("\n")
+        version = VERSION.fullmatch(lines[0].strip())
         ranks: dict[tuple[str, str], int] = {}
         counted = False
         for number, line in enumerate(lines, start=1):
             if (number == 1 and version) or not line.strip():
                 continue
-            match line.split(" "):
+            match line.split():
                 case [one, other]:
                     pass
                 case [one, other, count] if count.isdigit():

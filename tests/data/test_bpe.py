@@ -1,4 +1,4 @@
-"""Byte-pair codes of other people: hand-worked words, and merges played back in the order in which they were learned."""
+"""Byte-pair codes of other people: hand-worked words, and merges made by hand, the first that fits each time."""
 
 from __future__ import annotations
 
@@ -52,31 +52,35 @@ def learned(words: list[str], merges: int) -> list[tuple[str, str]]:
             break
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         found.append(best)
-        counts = Counter({replayed(word, [best]): count for word, count in counts.items()})
+        counts = Counter({merged(word, best): count for word, count in counts.items()})
     return found
 
 
-def replayed(word: tuple[str, ...], pairs: list[tuple[str, str]]) -> tuple[str, ...]:
-    """A word after every pair has been merged wherever it stands, in this order."""
+def merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    """A word after a pair has been merged wherever it stands, from the left."""
+    parts = list(word)
+    for start in range(len(word)):
+        if tuple(parts[start : start + 2]) == pair:
+            parts[start : start + 2] = ["".join(pair)]
+    return tuple(parts)
+
+
+def by_hand(word: tuple[str, ...], pairs: list[tuple[str, str]]) -> tuple[str, ...]:
+    """A word after the first of the pairs that occurs has been merged, and again, until none occurs."""
     for pair in pairs:
-        parts: list[str] = []
-        for part in word:
-            if parts and (parts[-1], part) == pair:
-                parts[-1] += part
-            else:
-                parts.append(part)
-        word = tuple(parts)
+        if pair in pairwise(word):
+            return by_hand(merged(word, pair), pairs)
     return word
 
 
 @given(words=WORDS, unseen=WORDS, merges=st.integers(1, 12))
-def test_codes_that_were_learned_are_played_back(words: list[str], unseen: list[str], merges: int) -> None:
+def test_codes_that_were_learned_cut_as_by_hand(words: list[str], unseen: list[str], merges: int) -> None:
     pairs = learned(words, merges)
     if not pairs:
         return
     found = Codes({pair: rank for rank, pair in enumerate(pairs)}, joined=True)
     for word in words + unseen:
-        expected = [part.removesuffix(END) for part in replayed((*word[:-1], word[-1] + END), pairs)]
+        expected = [part.removesuffix(END) for part in by_hand((*word[:-1], word[-1] + END), pairs)]
         assert found.pieces(word) == expected
         assert "".join(found.pieces(word)) == word
 
