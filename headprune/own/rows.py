@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,12 @@ class Rows:
     out: Path
     say: Steps
 
-    @cached_property
     def unpruned(self) -> Record:
-        """The record of the model with all heads."""
+        """The record of the model with all heads; made if it is not there."""
+        if (record := self.first.kept()) is not None:
+            return record
         self.say(f"{len(self.work.measured):,} {self.work.examples} with all {len(self.work.space)} heads")
-        folder = self.first
-        return folder.kept() or folder.keep(*measured(self.work, self.work.model))
+        return self.first.keep(*measured(self.work, self.work.model))
 
     @property
     def first(self) -> Folder:
@@ -54,7 +53,7 @@ class Rows:
         folder = self.folder(budget)
         if (record := folder.kept()) is not None:
             return record
-        assert self.unpruned  # every other row is compared with it
+        self.unpruned()  # every other row is compared with it
         if not self.work.request.fine_tune:
             return self.pruned(budget, folder)
         before = folder.within(BEFORE)
@@ -68,7 +67,7 @@ class Rows:
     def all(self) -> list[Record]:
         """Every record that is there, the unpruned model first, then those with the most heads."""
         kept = (self.folder(budget).kept() for budget in range(len(self.work.space), -1, -1))
-        return [self.unpruned, *(record for record in kept if record is not None)]
+        return [self.unpruned(), *(record for record in kept if record is not None)]
 
     def parameters(self, budget: int) -> int:
         """The parameters of the model that keeps so many heads; it is not measured for that."""

@@ -62,7 +62,7 @@ def made(rows: Rows, budgets: Sequence[int], target: Target | None) -> Record:
     :returns: what a target reached, by its text
     """
     if target is None:
-        assert rows.unpruned
+        rows.unpruned()
         rows.judge.find(budget for budget in budgets if rows.missing(budget))
         for budget in budgets:
             rows.row(budget)
@@ -83,7 +83,7 @@ def sought(rows: Rows, target: Target) -> Reached:
         return search(target, total, cost.parameters(rows.work.model), rows.parameters)
     if target.timed:
         return search(target, total, 1.0, lambda budget: float(rows.row(budget)[target.name]))
-    return search(target, total, 0.0, lambda budget: lost(rows.unpruned, rows.row(budget)))
+    return search(target, total, 0.0, lambda budget: lost(rows.unpruned(), rows.row(budget)))
 
 
 def lost(first: Record, record: Record) -> float:

@@ -46,7 +46,12 @@ def arguments(work: Workpiece) -> list[str]:
     told, request = work.opened.description.training, work.request
     loss = ["--criterion", "gated_cross_entropy"]
     if "label_smoothed" in str(told.get("criterion")):
-        loss = ["--criterion", "gated_label_smoothed_cross_entropy", "--label-smoothing", str(told["label_smoothing"])]
+        loss = [
+            "--criterion",
+            "gated_label_smoothed_cross_entropy",
+            "--label-smoothing",
+            str(told.get("label_smoothing", 0.0)),
+        ]
     size = {"--batch-size": told.get("batch_size") or told.get("max_sentences"), "--max-tokens": told.get("max_tokens")}
     size = {option: value for option, value in size.items() if value} or {"--max-tokens": MAX_TOKENS}
     plan = Optimisation(

@@ -19,7 +19,7 @@ from headprune.checkpoints import open_model
 from headprune.cli.commands import app
 from headprune.heads import HeadSpace
 from headprune.method import load_methods
-from headprune.own import run
+from headprune.own import rows
 from headprune.own.materials import workpiece
 from headprune.own.request import PruningRequest, budget_of, options_of
 from headprune.own.run import prune
@@ -98,8 +98,8 @@ def test_a_second_call_goes_on(request_of: Make, monkeypatch: pytest.MonkeyPatch
     prune(request_of(keep=("6",)))
     before = {path: path.read_bytes() for path in request_of().out.rglob("*") if path.is_file()}
     with monkeypatch.context() as patched:
-        patched.setattr(run, "masks_of", None)
-        patched.setattr(run, "measured", None)
+        patched.setattr(request_of().loaded.method, "scores", None)
+        patched.setattr(rows, "measured", None)
         prune(request_of(keep=("6",)))
     assert {path: path.read_bytes() for path in before} == before
 
@@ -107,7 +107,7 @@ def test_a_second_call_goes_on(request_of: Make, monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "measured", killed)
+        patched.setattr(rows, "measured", killed)
         with pytest.raises(KeyboardInterrupt):
             prune(request_of(keep=("3",)))
     assert not (request_of().out / "keep3" / "record.json").exists()
