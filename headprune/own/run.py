@@ -99,7 +99,7 @@ def metric_of(record: Record) -> str:
 
 
 def earlier(out: Path) -> dict[str, Any]:
-    """What the targets of earlier calls reached, by their texts."""
+    """The outcomes of the targets of earlier calls, by their texts."""
     if not (out / SUMMARY).is_file():
         return {}
     found: dict[str, Any] = json.loads((out / SUMMARY).read_text(encoding="utf-8")).get("targets", {})

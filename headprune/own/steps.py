@@ -25,5 +25,5 @@ class Steps:
         self.within(what)
 
     def within(self, what: str) -> None:
-        """What is done now, of the step that is under way."""
+        """Tells how far the step is that is under way."""
         self.tell(min(self.done, self.total), self.total, what)

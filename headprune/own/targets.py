@@ -18,7 +18,7 @@ class UnreachableError(ValueError):
 
 @dataclass(frozen=True)
 class TargetKind:
-    """What targets of an option ask for.
+    """The kind of targets that an option asks for.
 
     :param quantity: the number that they look at, in words
     :param shown: its format

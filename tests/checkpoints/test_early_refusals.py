@@ -83,7 +83,7 @@ def test_a_glance_tells_what_the_checkpoint_says(
 
 @pytest.mark.parametrize("kept", [1, 100, -2000])
 def test_a_glance_at_a_damaged_file_tells_what_there_is(stock: Stock, tmp_path: Path, kept: int) -> None:
-    """Whether it is damaged is for the reader to say."""
+    """The reader of the whole file says whether it is damaged."""
     content = stock("separate, pre-norm").checkpoint.read_bytes()[:kept]
     (tmp_path / "model.pt").write_bytes(b"\x80" + content)
     assert glance(tmp_path / "model.pt") == {}

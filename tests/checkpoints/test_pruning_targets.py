@@ -66,7 +66,7 @@ def test_a_boundary_that_is_one_is_found(total: int, last: int) -> None:
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60))
 def test_of_several_boundaries_it_is_one(pattern: list[bool]) -> None:
-    """What meets the condition is found, and its neighbour does not; where nothing was found, it is the beginning."""
+    """A number that meets the condition, whose neighbour does not; where nothing was found, the beginning."""
     found = boundary(len(pattern), -1, lambda number: pattern[number])
     assert found == len(pattern) or pattern[found]
     assert found == 0 or not pattern[found - 1]
@@ -138,7 +138,7 @@ def test_parameters_that_cannot_be_reached(request_of: Make) -> None:
 
 
 def test_a_loss(request_of: Make, tmp_path: Path) -> None:
-    """What was tried is in the table; the one that is found stays within it, the next one that was tried does not."""
+    """All that was tried is in the table; what is found stays within the target, the next one that was tried does not."""
     everything = prune(request_of(None, keep=tuple(map(str, range(HEADS))), out=tmp_path / "all"))["models"]
     scores = {record["heads_kept"]: record["scores"]["bleu_tokenized"] for record in everything}
     most = f"{(scores[HEADS] - min(scores.values())) / 2:.3f}"

@@ -70,7 +70,7 @@ def request_of(stock: Stock, text: Path, tmp_path: Path) -> Make:
 
 
 def test_it_is_numbered_as_the_models_own_data(request_of: Make, sentences: dict[str, Any]) -> None:
-    """By the dictionary and the pieces of every sentence, which are known here."""
+    """Numbers are those of the pieces of every sentence, which are known here."""
     work = workpiece(request_of())
     words = [Dictionary.load(str(request_of().dictionaries / f"dict.{side}.txt")) for side in ("xx", "yy")]  # type: ignore[operator]
     for split, lines in sentences.items():

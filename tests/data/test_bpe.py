@@ -37,7 +37,7 @@ def test_since_version_0_2_and_in_fastbpe_the_end_belongs_to_the_last_letter(tmp
 
 
 def test_the_first_of_the_codes_goes_first_and_all_its_places_at_once(tmp_path: Path) -> None:
-    """Of `aaaa` the pairs are merged from the left; `abab` has both its places merged before a later code looks."""
+    """Pairs of `aaaa` are merged from the left; `abab` has both its places merged before a later code looks."""
     assert apply(codes(tmp_path, "#version: 0.2\na a\n"), ["aaaab"]) == ["aa@@ aa@@ b"]
     assert apply(codes(tmp_path, "#version: 0.2\na b\nb a\n"), ["ababc"]) == ["ab@@ ab@@ c"]
 
