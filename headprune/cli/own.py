@@ -25,6 +25,9 @@ def inspect_checkpoint(
 
     Exit status 1 if it cannot be pruned.
     """
+    from headprune.own.glance import glance
+
+    glance(checkpoint)  # before torch is imported
     from headprune.own import display, inspection
 
     found = inspection.inspect(checkpoint, data)

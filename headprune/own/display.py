@@ -73,4 +73,6 @@ def summary(console: Console, out: Path, found: Mapping[str, Any]) -> None:
         rows.append([heads, f"{record['scores'][metric]:.2f}", *change, *sizes])
     titles = {metric: False, "difference": False, "p": False, "parameters": False, "MACs": True}
     show(console, [Column("heads", "name"), *(Column(each, "number", spare) for each, spare in titles.items())], rows)
+    for target, reached in found["targets"].items():
+        say(console, f"{target}: {reached['heads_kept']} heads")
     say(console, f"{out / 'summary.md'} tells how they are used")

@@ -13,6 +13,7 @@ from headprune.system.files import replacing
 Record = dict[str, Any]
 SUMMARY, RECORD, MODEL, MASK = "summary.json", "record.json", "model.pt", "mask.txt"
 UNPRUNED, DATA = "unpruned", "data-bin"
+SOURCE = "source.json"  # tells what data in that folder were made of
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def refuse_foreign(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; --out names a folder")
     held = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    if held and not {SUMMARY, UNPRUNED, DATA} & set(held):
+    if held and not ({SUMMARY, UNPRUNED} & set(held) or (out / DATA / SOURCE).is_file()):
         raise FileExistsError(f"{out} holds {', '.join(held[:4])} and no earlier results of this command: name another")
 
 

@@ -19,13 +19,12 @@ from headprune.data.bpe import Codes, apply
 from headprune.data.splits import checksums
 from headprune.data.staging import staged_folder
 from headprune.data.subwords import encode
-from headprune.own.folders import DATA, write
+from headprune.own.folders import DATA, SOURCE, write
 from headprune.own.request import PruningRequest
 from headprune.own.text_files import named_pair, text_splits
 from headprune.results.provenance import digest, file_sha256
 from headprune.tasks.translation.reading import subwords_of
 
-SOURCE = "source.json"
 Sides = dict[str, dict[str, list[str]]]  # lines by split and language; of running text the language is empty
 
 

@@ -138,7 +138,7 @@ def test_parameters_that_cannot_be_reached(request_of: Make) -> None:
 
 
 def test_a_loss(request_of: Make, tmp_path: Path) -> None:
-    """All that was tried is in the table; what is found stays within the target, the next one that was tried does not."""
+    """All that was tried is in the table; what is found stays within the target, its neighbour does not."""
     everything = prune(request_of(None, keep=tuple(map(str, range(HEADS))), out=tmp_path / "all"))["models"]
     scores = {record["heads_kept"]: record["scores"]["bleu_tokenized"] for record in everything}
     most = f"{(scores[HEADS] - min(scores.values())) / 2:.3f}"
@@ -223,5 +223,6 @@ def test_the_command_takes_targets(request_of: Make) -> None:
     result = CliRunner().invoke(app, [*words, "--lose-at-most", "200"])
     assert result.exit_code == 0, result.output
     assert "0 of 12" in result.stdout
+    assert "--lose-at-most 200: 0 heads" in result.stdout
     result = CliRunner().invoke(app, [*words, "--parameters", "3k", "--speed-up", "1.3"])
     assert "--parameters 3k and --speed-up 1.3: a call has one target" in str(result.exception)
