@@ -21,7 +21,7 @@ from headprune.data.staging import staged_folder
 from headprune.data.subwords import encode
 from headprune.own.folders import DATA, SOURCE, write
 from headprune.own.request import PruningRequest
-from headprune.own.text_files import named_pair, text_splits
+from headprune.own.text_files import files_of, named_pair, text_splits
 from headprune.results.provenance import digest, file_sha256
 from headprune.tasks.translation.reading import subwords_of
 
@@ -122,7 +122,7 @@ def _raw(languages: Sequence[str]) -> str:
 
 def _digest(request: PruningRequest, dictionaries: Path, cutting: Cutting) -> Mapping[str, str]:
     """All that the binarised data depend on."""
-    files = [*request.data.iterdir(), *dictionaries.glob("dict*.txt"), request.bpe_codes, request.sentencepiece]
+    files = [*files_of(request.data), *dictionaries.glob("dict*.txt"), request.bpe_codes, request.sentencepiece]
     content = {file.name: file_sha256(file) for file in files if file is not None and file.is_file()}
     return {"text": digest([content, cutting.subwords, request.tokenizer])}
 

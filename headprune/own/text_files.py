@@ -19,6 +19,12 @@ def text_splits(folder: Path) -> set[str]:
     return {found["split"] for name in names if (found := TEXT.fullmatch(name))}
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The files of train and valid in a folder of text."""
+    found = {path: TEXT.fullmatch(path.name) for path in sorted(folder.iterdir())}
+    return [path for path, match in found.items() if match and match["split"] != "test"]
+
+
 def named_pair(folder: Path) -> tuple[str, str] | None:
     """The source and the target language that the name of a folder ends in, `talks-de-en`; None: it does not."""
     found = PAIR.search(folder.resolve().name)

@@ -74,14 +74,12 @@ def train(
 ) -> Trained:
     """Trains until the updates are done, resuming from `folder` if it holds a checkpoint.
 
-    The folder stays, so that a kill before the caller has kept the model costs no training; remove it with
-    `files.discard`.
+    The folder stays, so that a kill before the caller has kept the model costs no training; see `files.discard`.
 
     :param argv: of an unpruned model, as its task gives them, and of `gate_arguments`
     :param folder: scratch space for checkpoints; nothing else may use it
     :param start: a model to start from, as `removal.save` writes it
-    :param checkpoint_every: updates between validations, each of which may select a checkpoint; None: at the end of
-        every epoch
+    :param checkpoint_every: updates between validations, which may select a checkpoint; None: at ends of epochs
     :param on_progress: picklable where the training has several workers
     :param points: when the state is saved, which selects nothing
     :param settings: see `configuration`
