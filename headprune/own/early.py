@@ -16,6 +16,7 @@ from headprune.own.text_files import dictionaries_of, text_splits
 SUBWORDS = ("auto", "none", "subword_nmt", "sentencepiece", "gpt2")
 TOKENIZERS = ("none", "moses")
 SPLIT = re.compile("train|valid|test")
+PAIR = re.compile(r"\.([^.]+-[^.]+)\.")  # `valid.de-en.de.idx`
 
 
 def check(request: PruningRequest) -> None:
@@ -72,7 +73,7 @@ def _check_data(request: PruningRequest, told: Mapping[str, str]) -> None:
     held = text or _splits(folder)
     for split in ("valid", *(["train"] if request.fine_tune else [])):
         if split not in held:
-            files = "" if text else _files(split, told)
+            files = "" if text else _files(folder, split, told)
             reason = "; --fine-tune trains on it" if split == "train" else ""
             raise ValueError(f"{folder} has no split {split!r}{files}; its splits: {_listed(held)}{reason}")
     if text:
@@ -89,11 +90,12 @@ def _check_data(request: PruningRequest, told: Mapping[str, str]) -> None:
             raise ValueError(f"--{option} {given}: it is for text, and {folder} holds binarised data")
 
 
-def _files(split: str, told: Mapping[str, str]) -> str:
-    """The files of a split of binarised data, as far as the checkpoint tells them."""
+def _files(folder: Path, split: str, told: Mapping[str, str]) -> str:
+    """The files of a split of binarised data, as far as the checkpoint or the other files tell them."""
     if told.get("task") == "language_modeling":
         return f" of text, {split}.bin and {split}.idx"
     pair = "-".join(told[key] for key in ("source_lang", "target_lang") if key in told)
+    pair = pair or next((found[1] for path in folder.iterdir() if (found := PAIR.search(path.name))), "")
     return f" of {pair}, {split}.{pair}.*" if pair else ""
 
 

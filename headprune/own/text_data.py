@@ -131,8 +131,7 @@ def _languages(request: PruningRequest, opened: OpenedModel) -> tuple[str, ...]:
     """Source and target language; none of a language model."""
     if opened.description.task_name != "translation":
         return ()
-    source, target = opened.description.pair
-    pair = (source, target) if source and target else named_pair(request.data)
+    pair = tuple(place.name.split(".")[1] for place in opened.dictionaries) or named_pair(request.data)
     if pair is None:
         raise ValueError(
             f"nothing tells the languages of {request.data}, source and target: name the folder as in talks-de-en"

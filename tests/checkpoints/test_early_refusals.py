@@ -56,7 +56,7 @@ def test_refusals_need_no_torch(stock: Stock, tmp_path: Path) -> None:
         ({"checkpoint": str(tmp_path)}, "is a folder; name the checkpoint in it"),
         ({"checkpoint": str(tmp_path / "text.pt")}, "is damaged, or no checkpoint at all"),
         ({"data": str(tmp_path / "nowhere")}, "there is no folder"),
-        ({"data": str(tmp_path / "empty")}, "has no split 'valid' of xx-yy, valid.xx-yy.*; its splits: none"),
+        ({"data": str(tmp_path / "empty")}, "has no split 'valid'; its splits: none"),
         ({"out": str(tmp_path / "text.pt")}, "is a file; --out names a folder"),
         ({"out": str(made.data)}, "and no earlier results of this command: name another"),
     ]
@@ -76,7 +76,7 @@ def test_a_glance_tells_what_the_checkpoint_says(
     path = tmp_path / "model.pt"
     torch.save(in_old_form(state) if old else state, path, _use_new_zipfile_serialization=zipped)
     found, expected = glance(path), describe(path)
-    assert (found.get("source_lang"), found.get("target_lang")) == expected.pair == ("xx", "yy")
+    assert (found.get("source_lang"), found.get("target_lang")) == expected.pair
     assert found["task"] == expected.task_name
     assert found["arch"] == expected.architecture
 
