@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 NAMES = ("arch", "task", "source_lang", "target_lang")
 OLD_PICKLES = 4  # of a file that is no archive, those up to the one with its content
@@ -65,7 +65,7 @@ def _pickles(path: Path) -> Iterator[IO[bytes]]:
 
 def _texts(stream: IO[bytes]) -> Iterator[str | None]:
     """The values of a pickle in their order, those that are texts; None stands for any other."""
-    memo: dict[int, str | None] = {}
+    memo: dict[Any, str | None] = {}  # by its number
     last: str | None = None
     for operation, argument, _ in pickletools.genops(stream):
         if operation.name in ("BINPUT", "LONG_BINPUT"):

@@ -107,7 +107,7 @@ def request_of(given: Mapping[str, Any]) -> PruningRequest:
     targets = [Target(name, text) for name in KINDS if (text := values.pop(name))]
     if len(targets) > 1:
         raise ValueError(f"{' and '.join(map(str, targets))}: a call has one target")
-    changes = {
+    changes: dict[str, Any] = {
         "keep": tuple(values.pop("keep") or ()),
         "options": options_of(values.pop("option") or []),
         "target": next(iter(targets), None),

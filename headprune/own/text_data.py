@@ -148,6 +148,7 @@ def read(folder: Path, languages: Sequence[str]) -> Sides:
     if not languages:
         corpus = TextCorpus(folder.resolve().name, folder, checksums(folder))
         return {split: {"": read_lines(corpus, split)} for split in splits}
-    pairs = Corpus(folder.resolve().name, *languages, folder, checksums(folder))
+    source, target = languages
+    pairs = Corpus(folder.resolve().name, source, target, folder, checksums(folder))
     found = {split: zip(*read_pairs(pairs, split), strict=True) for split in splits}
     return {split: dict(zip(languages, map(list, sides), strict=True)) for split, sides in found.items()}
