@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,10 +98,13 @@ def first(value: Any, default: float, last: bool = False) -> float:
 
 @contextmanager
 def unprinted(logger: str) -> Iterator[None]:
-    """Within the context a logger tells its own handlers alone."""
+    """Within the context a logger tells its own handlers alone, and nobody is warned: fairseq's progress and the
+    warnings of its libraries would stand between those of a progress bar."""
     found = logging.getLogger(logger)
     before, found.propagate = found.propagate, False
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         found.propagate = before
