@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 from pathlib import Path
@@ -188,3 +189,17 @@ def test_a_forward_pass_takes_time(made: StockModel) -> None:
         {"one": model, "other": model}, batches[:2], batches[0], Speed(repeats=3, most_repeats=3)
     )
     assert all(timing.median > 0 for timings in found.values() for timing in timings)
+
+
+def test_text_is_read_as_the_binarised_data_are(made: StockModel, tmp_path: Path) -> None:
+    """The same text in both forms, whose marks of subwords stand in it already: the same losses of the same blocks."""
+    plain = PruningRequest(made.checkpoint, made.data, "magnitude", ("4",), tmp_path / "plain")
+    text = {"data": made.data.parent, "dictionaries": made.data, "bpe": "none", "out": tmp_path / "text"}
+    prune(plain)
+    prune(dataclasses.replace(plain, **text))
+    for name in ("unpruned", "keep4"):
+        found, expected = ((tmp_path / kind / name / "likelihoods.txt").read_bytes() for kind in ("text", "plain"))
+        assert found == expected
+    with pytest.raises(ValueError, match=r"holds subwords \(subword_nmt\): --bpe-codes names the file"):
+        prune(dataclasses.replace(plain, **text | {"bpe": "auto", "out": tmp_path / "never"}))
+    assert not (tmp_path / "never").exists()
