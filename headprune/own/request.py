@@ -77,7 +77,7 @@ class PruningRequest:
     def entry(self) -> Entry:
         """The method as its file declares it.
 
-        :raises ValueError: an unknown one, one that learns while a model trains, or one with unknown options.
+        :raises ValueError: an unknown one, one that learns while a model trains or removes nothing, or unknown options.
         """
         known = declared()
         if known is None:
@@ -87,11 +87,13 @@ class PruningRequest:
         if self.method not in known:
             raise ValueError(unknown("method", self.method, known))
         found = known[self.method]
-        if found.kind != "score":
-            able = ", ".join(sorted(name for name, each in known.items() if each.kind == "score"))
+        able = [name for name, each in known.items() if each.kind == "score" and each.method.prunes]  # type: ignore[attr-defined]
+        if self.method not in able:
+            reason = "removes nothing"
+            if found.kind != "score":
+                reason = "learns its gates in a training, and this command trains no model to find heads"
             raise ValueError(
-                f"method {self.method!r} learns its gates in a training, and this command trains nothing before; "
-                f"methods that judge the heads of a trained model: {able}"
+                f"method {self.method!r} {reason}; methods that judge the heads of a trained model: {', '.join(able)}"
             )
         found.options(self.options)
         return found

@@ -48,6 +48,8 @@ def test_refusals_need_no_torch(stock: Stock, tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({}, "nothing"),
         ({"method": "fischer"}, "did you mean 'fisher'?"),
+        ({"method": "dsp"}, "'dsp' learns its gates in a training"),
+        ({"method": "unpruned"}, "'unpruned' removes nothing; methods that judge"),
         ({"option": ["groups=2"]}, "unknown option 'groups'; did you mean 'group'?"),
         ({"option": ["group=0"]}, "option 'group' is 0; it must be at least 1"),
         ({"keep": ["half"]}, "--keep 'half'"),
