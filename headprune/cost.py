@@ -153,6 +153,24 @@ def measure(
     return in_turn(models, run, rounds)
 
 
+def measure_passes(
+    models: Mapping[str, Any], singles: Sequence[Mapping[str, Any]], batch: Mapping[str, Any], rounds: Rounds
+) -> dict[str, tuple[Timing, Timing]]:
+    """Latency and throughput of forward passes, each model in pairs with the first (`headprune.timing`).
+
+    :param singles: batches of one example each, for latency
+    :param batch: one batch, for throughput
+    :returns: by model, milliseconds per example at batch size 1, and target tokens per second
+    """
+    tokens, inputs = int(batch["ntokens"]), [single["net_input"] for single in singles]
+
+    def run(model: Any) -> tuple[float, float]:
+        latency = 1000 * _reading(model, inputs) / len(inputs)
+        return latency, tokens / _reading(model, [batch["net_input"]])
+
+    return in_turn(models, run, rounds)
+
+
 def measure_streams(
     models: Mapping[str, Any], tokens: Tensor, batch: Sequence[Mapping[str, Any]], rounds: Rounds
 ) -> dict[str, tuple[Timing, Timing]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from headprune.checkpoints.reading import plain_data
 
+TRAINING = ("optimization", "dataset", "optimizer", "criterion")  # parts of a configuration that tell of the training
 NESTED = ("encoder", "decoder", "quant_noise")  # parts of a configuration that flat arguments name by a prefix
 
 
@@ -26,6 +27,7 @@ class Description:
     :param task: settings of the task, likewise
     :param weights: by name
     :param updates: of the training; None: not told
+    :param training: settings of the training, flat: `criterion`, `label_smoothing`, `lr`, `max_tokens`, …
     """
 
     path: Path
@@ -34,6 +36,7 @@ class Description:
     task: Mapping[str, Any]
     weights: Mapping[str, Tensor]
     updates: int | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -103,7 +106,16 @@ def description_of(state: Any, path: Path) -> Description:
     if not (arguments.get("arch") or arguments.get("_name")):
         raise ValueError(f"{path} does not tell its architecture: there is no 'arch' among its arguments")
     history = state.get("optimizer_history") or [{}]
-    return Description(path, form, arguments, task, weights, history[-1].get("num_updates"))
+    training = task if form == "args" else _training(state["cfg"])
+    return Description(path, form, arguments, task, weights, history[-1].get("num_updates"), training)
+
+
+def _training(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a training in the parts of a configuration, as a namespace of arguments has them."""
+    found: dict[str, Any] = {}
+    for part in TRAINING:
+        found |= flat(parts.get(part) or {})
+    return found | {"criterion": flat(parts.get("criterion") or {}).get("_name")}
 
 
 def flat(arguments: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +36,28 @@ def binarise_text(pieces: Path, destination: Path, minimum_count: int = 1, most:
     words = [*prefixes, "--only-source", "--thresholdsrc", str(minimum_count)]
     # fairseq's limit includes its four special symbols, and -1 means none.
     _preprocess([*words, "--nwordssrc", str(-1 if most is None else most + 4)], destination)
+
+
+def renumber(pieces: Path, destination: Path, dictionaries: Path, languages: Sequence[str]) -> None:
+    """Write data as `binarise` and `binarise_text` do, numbered by dictionaries that are there already.
+
+    Splits that `pieces` lacks are left out; pieces that a dictionary lacks are unknown.
+
+    :param pieces: folder with <split>.<language>, or <split>.txt for running text
+    :param dictionaries: folder with dict.<language>.txt, or dict.txt
+    :param languages: source and target; none: running text
+    """
+    ends = [f".{language}" for language in languages] or [".txt"]
+    there = [split for split in SPLITS if (pieces / f"{split}{ends[0]}").is_file()]
+    named = "" if languages else ".txt"
+    words = [word for split in there for word in (f"--{split}pref", str(pieces / f"{split}{named}"))]
+    if languages:
+        for option, language in zip(("source", "target"), languages, strict=True):
+            file = dictionaries / f"dict.{language}.txt"
+            words += [f"--{option}-lang", language, "--srcdict" if option == "source" else "--tgtdict", str(file)]
+    else:
+        words += ["--only-source", "--srcdict", str(dictionaries / "dict.txt")]
+    _preprocess(words, destination)
 
 
 def _preprocess(words: list[str], destination: Path) -> None:

@@ -8,6 +8,8 @@
 - hydra prints deprecation warnings on every start, and torch one about the masks of attention.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
 - Where a batch does not fit into memory fairseq skips it, for ever if none does; `around_updates` has it raise.
+- Batches are made once, with a seed that the first epoch of the process is a part of: a training that goes on in a
+  later epoch would have others; `around_updates` makes them as the first epoch does.
 - It gives torch's data-parallel wrapper a GPU's number even where there is none; `allow_data_parallel_on_cpu`.
 - There is no hook at the end of an update; `around_updates` is one.
 - The best validation score, the counts of early stopping and the meters live in function attributes and module
@@ -109,12 +111,14 @@ def around_updates(hook: Callable[..., Any], before: Callable[[Any, Any], Any] |
     `before(trainer, samples)` at its beginning.
 
     `proceed()` validates and saves as fairseq would; the hook returns its result. A batch that does not fit into memory
-    is an error.
+    is an error. A training that goes on has the batches that it began with.
     """
     import fairseq_cli.train as train_cli
+    from fairseq.tasks import FairseqTask
     from fairseq.trainer import Trainer
 
     validate_and_save, train_step = train_cli.validate_and_save, Trainer.train_step
+    get_batch_iterator = FairseqTask.get_batch_iterator
 
     def hooked(cfg: Any, trainer: Any, task: Any, epoch_itr: Any, *rest: Any) -> Any:
         return hook(lambda: validate_and_save(cfg, trainer, task, epoch_itr, *rest), cfg, trainer, task, epoch_itr)
@@ -124,8 +128,14 @@ def around_updates(hook: Callable[..., Any], before: Callable[[Any, Any], Any] |
             before(self, samples)
         return train_step(self, samples, raise_oom=True)
 
+    def steady(self: Any, dataset: Any, *args: Any, epoch: int = 1, **kwargs: Any) -> Any:
+        kept = self.can_reuse_epoch_itr(dataset) and not kwargs.get("disable_iterator_cache")
+        return get_batch_iterator(self, dataset, *args, epoch=1 if kept else epoch, **kwargs)
+
+    FairseqTask.get_batch_iterator = steady
     train_cli.validate_and_save, Trainer.train_step = hooked, strict
     try:
         yield
     finally:
         train_cli.validate_and_save, Trainer.train_step = validate_and_save, train_step
+        FairseqTask.get_batch_iterator = get_batch_iterator

@@ -6,7 +6,7 @@ Annotations are not postponed in this module: fairseq reads the types of configu
 import json
 from argparse import Namespace
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Optional
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.models import register_model, register_model_architecture
@@ -24,7 +24,7 @@ OF_THE_TASK = {"add_bos_token": False, "tokens_per_sample": None, "max_target_po
 
 @dataclass
 class PrunableLanguageModelConfig(TransformerLanguageModelConfig):
-    keep_heads: str | None = field(
+    keep_heads: Optional[str] = field(  # noqa: UP045  # fairseq reads no other form
         default=None,
         metadata={"help": 'heads of every attention module, {"decoder.0": [0, 3], …}; modules left out keep all'},
     )

@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from headprune.heads import TYPES
-from headprune.own.inspection import Inspection
+from headprune.own.early import check
+from headprune.system import stopping
 from headprune.system.terminal import Column, say, show
 
 if TYPE_CHECKING:
+    from headprune.own.inspection import Inspection
     from headprune.own.request import PruningRequest
 
 
@@ -41,16 +43,22 @@ def inspection(console: Console, found: Inspection) -> None:
 
 
 def watched(console: Console, request: PruningRequest) -> Mapping[str, Any]:
-    """Do what a request asks for, with a bar of its steps meanwhile."""
-    from headprune.own.run import prune  # imports what a look at a checkpoint does not need
+    """Do what a request asks for, with a bar of its steps meanwhile. Asked to end, it ends where it can go on."""
+    check(request)  # before torch is imported
+    from headprune.own.run import prune
 
-    with Progress(*Progress.get_default_columns(), console=console, transient=True) as progress:
+    columns = Progress.get_default_columns()
+    with stopping.listening(), Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("opening the model", total=None)
 
         def tell(done: int, total: int, what: str) -> None:
             progress.update(bar, completed=done, total=total, description=what)
 
-        return prune(request, tell)
+        try:
+            return prune(request, tell)
+        except stopping.Stopped:
+            say(console, f"stopped; called again it goes on with what is in {request.out}")
+            raise
 
 
 def summary(console: Console, out: Path, found: Mapping[str, Any]) -> None:
@@ -65,4 +73,6 @@ def summary(console: Console, out: Path, found: Mapping[str, Any]) -> None:
         rows.append([heads, f"{record['scores'][metric]:.2f}", *change, *sizes])
     titles = {metric: False, "difference": False, "p": False, "parameters": False, "MACs": True}
     show(console, [Column("heads", "name"), *(Column(each, "number", spare) for each, spare in titles.items())], rows)
+    for target, reached in found["targets"].items():
+        say(console, f"{target}: {reached['heads_kept']} heads")
     say(console, f"{out / 'summary.md'} tells how they are used")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from headprune.own.request import PruningRequest
+from headprune.own.targets import KINDS, Target
+from headprune.own.tuning import learning_rate
 from headprune.own.workpiece import Workpiece
 
 NAMES = {"bleu": "BLEU", "bleu_tokenized": "BLEU of tokens", "perplexity": "perplexity"}
@@ -24,7 +26,8 @@ def page(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) -
     """
     uses = [line for record in summary["models"][1:] for line in commands(request, work, record)]
     title = f"# {request.checkpoint.name}, pruned by {summary['terms']['method']['name']}"
-    parts = [title, table(summary), how(request, work, summary), "## Use", "\n".join(["```", *uses, "```"])]
+    parts = [title, table(summary), *(told(*found) for found in summary["targets"].items())]
+    parts += [how(request, work, summary), "## Use", "\n".join(["```", *uses, "```"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -36,35 +39,73 @@ def how(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) ->
     if work.judged is not None:
         judged = f"{len(work.judged):,} other {work.examples} of it, as there is no train split"
     signature = summary["models"][0]["signatures"].get(metric)
-    timed = (
-        " Speed-ups are measured on this machine, of single sentences and in batches, in pairs with the unpruned model."
-    )
     return (
         f"{NAMES[metric]}{f' (`{signature}`)' if signature else ''} on {len(work.measured):,} {work.examples} of the "
         f"valid split; heads were judged on {judged}. Each difference is to the unpruned model, {DIFFERENCES[metric]}, "
         f"with the 95 % bootstrap interval over {work.examples}; p is two-sided, of approximate randomisation on the "
         "same outputs, not corrected for the number of rows. Multiply-accumulates (MACs) are of one target token in an "
         f"example of mean length, without beam. Method: {method['name']}{f' ({options})' if options else ''}; seed "
-        f"{request.seed}.{timed if request.speed else ''}"
+        f"{' '.join([f'{request.seed}.', *further(request, work)])}"
     )
+
+
+def further(request: PruningRequest, work: Workpiece) -> list[str]:
+    """Sentences about what is measured or done on request."""
+    found = []
+    if request.timed:
+        found.append(
+            f"Speed-ups are measured on this machine, {work.single} by {work.single} and in batches, in pairs with the "
+            "unpruned model."
+        )
+    if request.fine_tune:
+        found.append(
+            f"Pruned models were trained on for {request.fine_tune:,} updates, peak learning rate "
+            f"{learning_rate(work):g}; of the ends of epochs and the last update the one with the least loss on valid "
+            "was kept, so that valid has chosen a little, too."
+        )
+    return found
 
 
 def table(summary: Mapping[str, Any]) -> str:
     """A row for every model."""
     metric = summary["metric"]
-    further = [] if metric == "perplexity" else ["perplexity"]
-    titles = ["heads", NAMES[metric], "difference (95 %)", "p", "outputs that differ", *further, "parameters", "MACs"]
+    also = [] if metric == "perplexity" else ["perplexity"]
+    titles = ["heads", NAMES[metric], "difference (95 %)", "p", "outputs that differ", *also, "parameters", "MACs"]
     timed = any("speed_up" in record for record in summary["models"])
+    tuned = any("before_fine_tuning" in record for record in summary["models"])
+    titles += ["before fine-tuning"] if tuned else []
     titles += ["speed-up", "in batches"] if timed else []
     lines = [f"| {' | '.join(titles)} |", f"| {' | '.join(['---:'] * len(titles))} |"]
     for record in summary["models"]:
         cells = [f"{record['heads_kept']} of {record['heads']}", f"{record['scores'][metric]:.2f}", *change(record)]
-        cells += [f"{record[name]:.3f}" for name in further]
+        cells += [f"{record[name]:.3f}" for name in also]
         cells += [f"{record['parameters']:,}", f"{record['macs_per_token']:,.0f}"]
+        if tuned:
+            cells.append(f"{record.get('before_fine_tuning', record)['scores'][metric]:.2f}")
         if timed:
             cells += [f"{record.get(name, 1):.2f}" for name in ("speed_up", "speed_up_in_batches")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def told(text: str, found: Mapping[str, Any]) -> str:
+    """The paragraph about what a target reached.
+
+    :param text: of the target, `--lose-at-most 0.5`
+    """
+    name = next(name for name, kind in KINDS.items() if text.startswith(f"{kind.option} "))
+    target = Target(name, text.split()[1])
+    what, heads, beyond = target.kind.quantity, found["heads_kept"], ""
+    if found["beyond_number"] is not None:
+        number = target.shown(found["beyond_number"])
+        beyond = f"; {found['beyond']} heads, which were tried, too, do not meet it ({what} {number})"
+    order = "Masks are cuts of one ranking." if found["nested"] else "Masks of this method need not be nested."
+    tried = "" if name == "parameters" else " Every number of heads that was tried is a row."
+    return (
+        f"Target `{text}`: {heads} heads ({what} {target.shown(found['number'])}){beyond}. Found by bisection, which "
+        "knows no more than this: where a model does not change evenly with its heads, other numbers of them may meet "
+        f"the target as well. {order}{tried}"
+    )
 
 
 def change(record: Mapping[str, Any]) -> list[str]:

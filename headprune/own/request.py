@@ -1,17 +1,20 @@
-"""A call of `headprune prune`, checked before anything is computed."""
+"""A call of `headprune prune`, as it was asked for. Importing this module imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from headprune.heads import Budget
-from headprune.method import Entry, load_methods
+from headprune.method.declared import declared
+from headprune.method.entry import Entry
 from headprune.naming import unknown
+from headprune.own.targets import KINDS, Target
 from headprune.settings import Calibration, Evaluation
 
 # fairseq-generate's own lengths, so that hypotheses are those that its users know
@@ -23,12 +26,18 @@ class PruningRequest:
     """All that the result depends on, and where it goes.
 
     :param keep: numbers of heads, or percentages of them, as the command line has them
+    :param target: instead of `keep`
     :param options: of the method
     :param bpe: subwords of the target, `auto` for what its dictionary shows
     :param references: file of raw target sentences of the valid split; None: the tokens are the references
     :param gpt2: folder with the files of GPT-2's pieces
+    :param dictionaries: folder of the model's dictionaries, where the data are text
+    :param bpe_codes: file of the codes that cut text into subwords
+    :param sentencepiece: model that does
     :param sentences: of the valid split that are translated; None: all
     :param speed: whether times are measured, each pruned model in pairs with the unpruned one
+    :param fine_tune: updates that every pruned model trains on
+    :param learning_rate: of these; None: a share of the checkpoint's own
     """
 
     checkpoint: Path
@@ -37,33 +46,77 @@ class PruningRequest:
     keep: tuple[str, ...]
     out: Path
     options: Mapping[str, Any] = field(default_factory=dict)
+    target: Target | None = None
     bpe: str = "auto"
     tokenizer: str = "none"
     references: Path | None = None
     gpt2: Path | None = None
+    dictionaries: Path | None = None
+    bpe_codes: Path | None = None
+    sentencepiece: Path | None = None
     sentences: int | None = None
     seed: int = 1
     speed: bool = False
+    fine_tune: int = 0
+    learning_rate: float | None = None
     calibration: Calibration = Calibration()  # noqa: RUF009, frozen
     evaluation: Evaluation = AS_GENERATE
 
-    def entry(self) -> Entry:
-        """The method.
+    @property
+    def timed(self) -> bool:
+        """True if times are measured, asked for by themselves or by a target."""
+        return self.speed or (self.target is not None and self.target.timed)
 
-        :raises ValueError: an unknown one, one that learns while a model trains, or one with unknown options.
+    @cached_property
+    def loaded(self) -> Entry:
+        """The method itself; what `entry` tells of it is known before."""
+        from headprune.method import load_methods  # imports torch
+
+        return load_methods()[self.method]
+
+    def entry(self) -> Entry:
+        """The method as its file declares it.
+
+        :raises ValueError: an unknown one, one that learns while a model trains or removes nothing, or unknown options.
         """
-        known = load_methods()
+        known = declared()
+        if known is None:
+            from headprune.method import load_methods
+
+            known = load_methods()
         if self.method not in known:
             raise ValueError(unknown("method", self.method, known))
         found = known[self.method]
-        if found.kind != "score":
-            able = ", ".join(sorted(name for name, each in known.items() if each.kind == "score"))
+        able = [name for name, each in known.items() if each.kind == "score" and each.method.prunes]  # type: ignore[attr-defined]
+        if self.method not in able:
+            reason = "removes nothing"
+            if found.kind != "score":
+                reason = "learns its gates in a training, and this command trains no model to find heads"
             raise ValueError(
-                f"method {self.method!r} learns its gates in a training, and this command trains nothing; "
-                f"methods that judge the heads of a trained model: {able}"
+                f"method {self.method!r} {reason}; methods that judge the heads of a trained model: {', '.join(able)}"
             )
         found.options(self.options)
         return found
+
+
+def request_of(given: Mapping[str, Any]) -> PruningRequest:
+    """The request of a command line.
+
+    :param given: values by the names of its options
+    :raises ValueError: see `options_of` and `Target`; or several targets.
+    """
+    values = dict(given)
+    targets = [Target(name, text) for name in KINDS if (text := values.pop(name))]
+    if len(targets) > 1:
+        raise ValueError(f"{' and '.join(map(str, targets))}: a call has one target")
+    changes: dict[str, Any] = {
+        "keep": tuple(values.pop("keep") or ()),
+        "options": options_of(values.pop("option") or []),
+        "target": next(iter(targets), None),
+        "calibration": Calibration(sentences=values.pop("judged")),
+        "evaluation": AS_GENERATE.model_copy(update={"beam": values.pop("beam")}),
+    }
+    return PruningRequest(**values, **changes)
 
 
 def options_of(given: Sequence[str]) -> dict[str, Any]:
@@ -91,16 +144,19 @@ def _value(text: str) -> Any:
         return yaml.safe_load(text)
 
 
-def budget_of(text: str, total: int) -> int:
+def budget_of(text: str, total: int | None) -> int:
     """The number of heads that `--keep` asks for: a number, or a percentage of `total`, rounded.
 
+    :param total: N, the heads of the model; None: not known yet, and any number will do
     :raises ValueError: neither of them, or outside 0…`total`.
     """
     share = text.endswith("%")
     try:
         value = float(text.removesuffix("%")) if share else int(text)
     except ValueError:
-        raise ValueError(f"--keep {text!r}: it is a number of heads, 0…{total}, or a percentage, 50%") from None
+        raise ValueError(f"--keep {text!r}: it is a number of heads, 24, or a percentage, 50%") from None
     if share and not 0 <= value <= 100:
         raise ValueError(f"--keep {text!r}: a percentage is 0%…100%")
+    if total is None:
+        return 0
     return Budget(round(total * value / 100) if share else int(value), total).kept

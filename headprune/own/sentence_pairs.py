@@ -7,6 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import headprune.models.compat  # noqa: F401
+
+from fairseq.data.indexed_dataset import infer_dataset_impl
+
 from headprune.checkpoints import Description, OpenedModel
 from headprune.checkpoints.opening import pair_of
 from headprune.evaluation.likelihood import Batches
@@ -21,6 +25,7 @@ from headprune.tasks.translation import TRANSLATION
 from headprune.tasks.translation.data_bin import BinarisedCorpus, DataBin
 from headprune.tasks.translation.evaluation import agreement, generate
 from headprune.tasks.translation.reading import TextReading, subwords_of
+from headprune.timing import Timing
 
 FLAGS = {"left_pad_source": True, "left_pad_target": False, "truncate_source": False}
 POSITIONS = ("max_source_positions", "max_target_positions")
@@ -29,7 +34,7 @@ POSITIONS = ("max_source_positions", "max_target_positions")
 class SentencePairs(Workpiece):
     """Examples are sentence pairs; quality is BLEU of beam search, of text or of tokens."""
 
-    examples, outputs = "sentences", "hypotheses.txt"
+    examples, outputs, single = "sentences", "hypotheses.txt", "sentence"
     corpus: BinarisedCorpus
 
     @classmethod
@@ -89,17 +94,19 @@ class SentencePairs(Workpiece):
             "masked_vs_removed_hypotheses": found.hypotheses_different,
         }
 
-    def times(self, smaller: Any) -> dict[str, Any]:
-        models = {"unpruned": self.model, "pruned": smaller}
-        found = TRANSLATION.work.time(models, self.corpus, Speed(), self.request.evaluation)
-        names = ("latency_ms", "throughput")  # of one sentence, and tokens per second in batches
-        times = {model: dict(zip(names, timings, strict=True)) for model, timings in found.items()}
-        whole, cut = times["unpruned"], times["pruned"]
-        return {
-            "times": {model: {name: vars(timing) for name, timing in each.items()} for model, each in times.items()},
-            "speed_up": whole["latency_ms"].median / cut["latency_ms"].median,
-            "speed_up_in_batches": cut["throughput"].median / whole["throughput"].median,
-        }
+    def timed(self, models: Mapping[str, Any]) -> dict[str, tuple[Timing, Timing]]:
+        return TRANSLATION.work.time(models, self.corpus, Speed(), self.request.evaluation)
+
+    @property
+    def training_words(self) -> Sequence[str]:
+        words = [str(self.request.data), "--task", "translation"]
+        words += ["--source-lang", self.corpus.pair[0], "--target-lang", self.corpus.pair[1]]
+        raw = infer_dataset_impl(f"{self.corpus.data.require('train')}.{self.corpus.pair[0]}") == "raw"
+        return [*words, *(["--dataset-impl", "raw"] if raw else [])]
+
+    @property
+    def task_settings(self) -> Mapping[str, Any]:
+        return self.corpus.data.options
 
     def commands(self, model: Path) -> list[str]:
         words = f'{self.request.data} --user-dir "$(headprune user-dir)" --path {model}'

@@ -27,8 +27,10 @@ from headprune.models.devices import device, placed
 from headprune.own.request import PruningRequest
 from headprune.own.sentence_pairs import require_words
 from headprune.own.workpiece import SPLIT, Workpiece, division
+from headprune.settings import Speed
 from headprune.statistics import PairedComparison
 from headprune.statistics.paired import paired_means
+from headprune.timing import Timing
 
 SETTINGS = ("tokens_per_sample", "sample_break_mode", "add_bos_token", "max_target_positions")
 
@@ -36,18 +38,16 @@ SETTINGS = ("tokens_per_sample", "sample_break_mode", "add_bos_token", "max_targ
 class TextBlocks(Workpiece):
     """Examples are the blocks of tokens that fairseq cuts a text into; quality is perplexity per token."""
 
-    examples, outputs = "blocks", "likelihoods.txt"
+    examples, outputs, single = "blocks", "likelihoods.txt", "block"
     corpus: LanguageModelingTask
 
     @classmethod
     def of(cls, request: PruningRequest, opened: OpenedModel) -> TextBlocks:
         """A model on its device, with its data.
 
-        :raises ValueError: data without a split, or with other words; times are asked for.
+        :raises ValueError: data without a split, or with other words.
         """
         require_split(request.data, SPLIT)
-        if request.speed:
-            raise ValueError("--speed is measured of translation models alone")
         task = task_of(request.data, opened.description)
         require_words(request, opened.model.decoder.dictionary, task.dictionary, "decoder")
         has_train = infer_dataset_impl(str(request.data / "train")) is not None
@@ -106,8 +106,26 @@ class TextBlocks(Workpiece):
         finally:
             clear_mask(model)
 
-    def times(self, smaller: Any) -> dict[str, Any]:
-        raise ValueError("--speed is measured of translation models alone")
+    def timed(self, models: Mapping[str, Any]) -> dict[str, tuple[Timing, Timing]]:
+        """Forward passes over blocks of median length, one by one and together."""
+        settings, dataset = Speed(), self.corpus.datasets[SPLIT]
+        order = sorted(range(len(dataset)), key=lambda number: (dataset.num_tokens(number), number))
+        middle = len(order) // 2
+        singles = [self._batches(SPLIT, [number])[0] for number in order[middle : middle + settings.sentences]]
+        chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
+        together = placed(dataset.collater([dataset[number] for number in chosen]), device())
+        return cost.measure_passes(models, singles, together, settings)
+
+    @property
+    def training_words(self) -> Sequence[str]:
+        raw = infer_dataset_impl(str(self.request.data / "train")) == "raw"
+        words = [str(self.request.data), "--task", "language_modeling"]
+        return [*words, *(["--dataset-impl", "raw"] if raw else [])]
+
+    @property
+    def task_settings(self) -> Mapping[str, Any]:
+        found = {key: getattr(self.corpus.args, key, None) for key in SETTINGS}
+        return {key: value for key, value in found.items() if value is not None}
 
     def commands(self, model: Path) -> list[str]:
         args = self.corpus.args

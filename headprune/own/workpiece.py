@@ -17,6 +17,7 @@ from headprune.evaluation.scores import Score
 from headprune.heads import HeadMask, HeadSpace
 from headprune.own.request import PruningRequest
 from headprune.statistics import PairedComparison
+from headprune.timing import Timing
 
 SPLIT = "valid"
 
@@ -29,6 +30,7 @@ class Workpiece(ABC):
     :param measured: numbers of those that quality is measured on, in corpus order
     :cvar examples: what those are called
     :cvar outputs: the file of what a model put out
+    :cvar single: what latency is the time of
     """
 
     request: PruningRequest
@@ -38,6 +40,7 @@ class Workpiece(ABC):
     measured: tuple[int, ...]
     examples: ClassVar[str]
     outputs: ClassVar[str]
+    single: ClassVar[str]
 
     @property
     def model(self) -> Any:
@@ -83,11 +86,30 @@ class Workpiece(ABC):
         """The entries of a record that tell how far `model` under a mask is from the one without those heads."""
 
     @abstractmethod
-    def times(self, smaller: Any) -> dict[str, Any]:
-        """The entries of a record that tell how fast a pruned model is, measured in pairs with the unpruned one.
+    def timed(self, models: Mapping[str, Any]) -> dict[str, tuple[Timing, Timing]]:
+        """Latency in milliseconds and throughput in tokens per second, by model, each in pairs with the first."""
 
-        :raises ValueError: models of this kind have no such measurement.
-        """
+    def times(self, smaller: Any) -> dict[str, Any]:
+        """The entries of a record that tell how fast a pruned model is, measured in pairs with the unpruned one."""
+        found = self.timed({"unpruned": self.model, "pruned": smaller})
+        names = ("latency_ms", "throughput")
+        times = {model: dict(zip(names, timings, strict=True)) for model, timings in found.items()}
+        whole, cut = times["unpruned"], times["pruned"]
+        return {
+            "times": {model: {name: vars(timing) for name, timing in each.items()} for model, each in times.items()},
+            "speed_up": whole["latency_ms"].median / cut["latency_ms"].median,
+            "speed_up_in_batches": cut["throughput"].median / whole["throughput"].median,
+        }
+
+    @property
+    @abstractmethod
+    def training_words(self) -> Sequence[str]:
+        """The words of `fairseq-train` for the data and the task."""
+
+    @property
+    @abstractmethod
+    def task_settings(self) -> Mapping[str, Any]:
+        """Settings of fairseq's task, which examples are read with."""
 
     @abstractmethod
     def commands(self, model: Path) -> list[str]:

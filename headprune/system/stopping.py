@@ -43,6 +43,20 @@ def listen() -> None:
         signal.signal(number, _ask)
 
 
+@contextmanager
+def listening() -> Iterator[None]:
+    """Within the context, the signals that ask a process to end come here."""
+    global _listening
+    before, handlers = _listening, {number: signal.getsignal(number) for number in SIGNALS}
+    listen()
+    try:
+        yield
+    finally:
+        _listening = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def _ask(number: int, frame: Any) -> None:
     global _requested
     _requested = True

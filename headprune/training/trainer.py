@@ -35,6 +35,7 @@ from headprune.training.digests import Terms
 from headprune.training.passes import counted_passes
 
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
+Settings = Mapping[str, Mapping[str, Any]]
 
 EXPLOSION = 4  # a training loss of as many times that of guessing every word has no way back
 CURVE = "curve.jsonl"
@@ -69,25 +70,25 @@ def train(
     checkpoint_every: int | None = None,
     on_progress: OnProgress | None = None,
     points: ResumePoints | None = None,
+    settings: Settings | None = None,
 ) -> Trained:
     """Trains until the updates are done, resuming from `folder` if it holds a checkpoint.
 
-    The folder stays, so that a kill before the caller has kept the model costs no training; remove it with
-    `files.discard`.
+    The folder stays, so that a kill before the caller has kept the model costs no training; see `files.discard`.
 
     :param argv: of an unpruned model, as its task gives them, and of `gate_arguments`
     :param folder: scratch space for checkpoints; nothing else may use it
     :param start: a model to start from, as `removal.save` writes it
-    :param checkpoint_every: updates between validations, each of which may select a checkpoint; None: at the end of
-        every epoch
+    :param checkpoint_every: updates between validations, which may select a checkpoint; None: at ends of epochs
     :param on_progress: picklable where the training has several workers
     :param points: when the state is saved, which selects nothing
+    :param settings: see `configuration`
     :raises DivergedError: the loss or a gradient norm is NaN or infinite, or the loss exploded.
     :raises RuntimeError: it ended before its updates were done, and gave no reason.
     :raises Stopped: the process was asked to end, and the state is saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    cfg = configuration([*argv, *_run_arguments(folder, seed, start, checkpoint_every)])
+    cfg = configuration([*argv, *_run_arguments(folder, seed, start, checkpoint_every)], settings)
     before = checkpoints.newest(folder)
     if before is None or before.updates < cfg.optimization.max_update:  # fairseq would do one update too many
         compat.reset_process_state()
@@ -152,12 +153,19 @@ def floating_point_error(error: BaseException | None) -> FloatingPointError | No
     return error
 
 
-def configuration(argv: list[str]) -> Any:
-    """fairseq's configuration for these arguments."""
+def configuration(argv: list[str], settings: Settings | None = None) -> Any:
+    """fairseq's configuration for these arguments.
+
+    :param settings: of its parts, `model` and `task`, instead of what the arguments give: of a model that is there
+        already, all that it was built with
+    """
     parsed = options.parse_args_and_arch(options.get_training_parser(), input_args=argv)
     cfg = convert_namespace_to_omegaconf(parsed)
     if not torch.cuda.is_available():
         cfg.common.cpu = True
+    for part, values in (settings or {}).items():
+        for key, value in values.items():
+            setattr(getattr(cfg, part), key, value)
     compat.use_device_bf16(cfg)
     return cfg
 
@@ -167,7 +175,7 @@ def _best(folder: Path, cfg: Any, done: checkpoints.Saved) -> Trained:
         [str(folder / "checkpoint_best.pt")], arg_overrides={"data": cfg.task.data}
     )
     model = models[0].float().eval()
-    gates, model.gate_method = model.gate_method, None
+    gates, model.gate_method = getattr(model, "gate_method", None), None
     clear_mask(model)
     for parameter in model.parameters():
         parameter.requires_grad_(True)

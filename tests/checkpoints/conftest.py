@@ -90,6 +90,7 @@ def in_old_form(state: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint as fairseq 0.9 wrote it: one namespace of all arguments, numbers of numpy among its scores."""
     arguments = vars(state["cfg"]["model"]) | {"task": "translation", "source_lang": "xx", "target_lang": "yy"}
     arguments["left_pad_source"] = "True"
+    del arguments["_name"]
     extra = {"val_loss": np.float64(1.25), "history": np.arange(3.0), "train_iterator": {"epoch": 2}}
     history = [{"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {"best": np.float32(1)}}]
     history[0]["num_updates"] = 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from fairseq import checkpoint_utils, options, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq_cli.eval_lm import eval_lm
 
-from headprune import removal
+from headprune import cost, removal
 from headprune.checkpoints import open_model
 from headprune.data.binarise import binarise_text
 from headprune.evaluation.likelihood import perplexity
@@ -26,6 +27,8 @@ from headprune.models import PrunableLanguageModel
 from headprune.own.inspection import inspect
 from headprune.own.request import PruningRequest
 from headprune.own.run import prune
+from headprune.settings import Speed
+from headprune.timing import Timing
 from headprune.training.trainer import configuration
 from tests.checkpoints.conftest import StockModel
 
@@ -152,3 +155,51 @@ def test_a_folder_without_text(made: StockModel, tmp_path: Path) -> None:
     request = PruningRequest(made.checkpoint, tmp_path, "magnitude", ("3",), tmp_path / "out")
     with pytest.raises(ValueError, match=r"has no split 'valid' of text, valid.bin and valid.idx; its splits: none"):
         prune(request)
+
+
+def test_pruned_ones_are_fine_tuned_and_timed(
+    made: StockModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks that are timed are of the length in the middle; the loss after training is that of `fairseq-eval-lm`
+    with the checkpoint that was written."""
+    seen: list[Any] = []
+
+    def measured(models: dict[str, Any], singles: list[Any], batch: Any, rounds: Any) -> dict[str, Any]:
+        seen.extend([len(models), [each["target"].shape[1] for each in singles], batch["target"].shape])
+        return {name: (Timing(number, number, number),) * 2 for number, name in enumerate(models, start=1)}
+
+    monkeypatch.setattr(cost, "measure_passes", measured)
+    out = tmp_path / "out"
+    request = PruningRequest(made.checkpoint, made.data, "magnitude", ("4",), out, speed=True, fine_tune=8)
+    _, record = prune(request)["models"]
+    assert seen[0] == 2
+    assert set(seen[1]) == {16}
+    assert (record["speed_up"], record["speed_up_in_batches"]) == (0.5, 2.0)
+    assert record["perplexity"] < record["before_fine_tuning"]["perplexity"]
+    theirs, batches = stock(out / "keep4" / "model.pt", made)
+    results = eval_lm([theirs], theirs.decoder.dictionary, batches, device=torch.device("cpu"))
+    assert record["perplexity"] == pytest.approx(float(2 ** results["loss"]), rel=1e-6)
+
+
+def test_a_forward_pass_takes_time(made: StockModel) -> None:
+    """Twice the same model: ratios of medians are near 1, times are positive."""
+    model = open_model(made.checkpoint, made.data).model
+    _, batches = stock(made.checkpoint, made)
+    found = cost.measure_passes(
+        {"one": model, "other": model}, batches[:2], batches[0], Speed(repeats=3, most_repeats=3)
+    )
+    assert all(timing.median > 0 for timings in found.values() for timing in timings)
+
+
+def test_text_is_read_as_the_binarised_data_are(made: StockModel, tmp_path: Path) -> None:
+    """The same text in both forms, whose marks of subwords stand in it already: the same losses of the same blocks."""
+    plain = PruningRequest(made.checkpoint, made.data, "magnitude", ("4",), tmp_path / "plain")
+    text = {"data": made.data.parent, "dictionaries": made.data, "bpe": "none", "out": tmp_path / "text"}
+    prune(plain)
+    prune(dataclasses.replace(plain, **text))
+    for name in ("unpruned", "keep4"):
+        found, expected = ((tmp_path / kind / name / "likelihoods.txt").read_bytes() for kind in ("text", "plain"))
+        assert found == expected
+    with pytest.raises(ValueError, match=r"holds subwords \(subword_nmt\): --bpe-codes names the file"):
+        prune(dataclasses.replace(plain, **text | {"bpe": "auto", "out": tmp_path / "never"}))
+    assert not (tmp_path / "never").exists()

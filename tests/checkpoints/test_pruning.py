@@ -19,7 +19,7 @@ from headprune.checkpoints import open_model
 from headprune.cli.commands import app
 from headprune.heads import HeadSpace
 from headprune.method import load_methods
-from headprune.own import run
+from headprune.own import rows
 from headprune.own.materials import workpiece
 from headprune.own.request import PruningRequest, budget_of, options_of
 from headprune.own.run import prune
@@ -98,8 +98,8 @@ def test_a_second_call_goes_on(request_of: Make, monkeypatch: pytest.MonkeyPatch
     prune(request_of(keep=("6",)))
     before = {path: path.read_bytes() for path in request_of().out.rglob("*") if path.is_file()}
     with monkeypatch.context() as patched:
-        patched.setattr(run, "masks_of", None)
-        patched.setattr(run, "measured", None)
+        patched.setattr(request_of().loaded.method, "scores", None)
+        patched.setattr(rows, "measured", None)
         prune(request_of(keep=("6",)))
     assert {path: path.read_bytes() for path in before} == before
 
@@ -107,7 +107,7 @@ def test_a_second_call_goes_on(request_of: Make, monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "measured", killed)
+        patched.setattr(rows, "measured", killed)
         with pytest.raises(KeyboardInterrupt):
             prune(request_of(keep=("3",)))
     assert not (request_of().out / "keep3" / "record.json").exists()
@@ -169,7 +169,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a method that trains": ({"method": "dsp"}, r"'dsp' learns its gates in a training, .*: .*fisher.*magnitude"),
     "unknown option": ({"options": {"what": 1}}, "method 'magnitude': unknown option 'what'"),
     "too many heads": ({"keep": ("13",)}, r"budget 13 is outside 0…12, the heads of the model"),
-    "no number": ({"keep": ("many",)}, "--keep 'many': it is a number of heads, 0…12, or a percentage, 50%"),
+    "no number": ({"keep": ("many",)}, "--keep 'many': it is a number of heads, 24, or a percentage, 50%"),
     "too much": ({"keep": ("101%",)}, "--keep '101%': a percentage is 0%…100%"),
     "unknown subwords": ({"bpe": "bep"}, "unknown bpe 'bep'; did you mean 'gpt2'|unknown bpe 'bep'"),
     "unknown tokeniser": ({"tokenizer": "mose"}, "unknown tokenizer 'mose'; did you mean 'moses'"),
