@@ -186,6 +186,14 @@ def test_multi30k_takes_the_captions_as_they_are(tmp_path: Path) -> None:
     ]
 
 
+def test_multi30k_comes_in_both_directions_from_the_same_files() -> None:
+    there, back = STANDARD["multi30k"], STANDARD["multi30k-en-de"]
+    assert (there.languages, back.languages) == (("de", "en"), ("en", "de"))
+    assert there.routes[0].sources == back.routes[0].sources
+    assert there.shelf == back.shelf == "multi30k"
+    assert there.counts == back.counts
+
+
 def test_plain_text_is_one_line_for_everybody() -> None:
     assert plain("\ufeff a\u2028b\x85c\td\x00e\u00a0 ") == "a b c d e"
     assert plain(" ") == ""
