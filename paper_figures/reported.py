@@ -1,4 +1,4 @@
-"""What papers report on the same set, as hollow markers beside ours; results/published/papers.csv has the numbers."""
+"""Numbers that papers report on the same set, hollow markers beside ours; results/published/papers.csv has them."""
 
 from __future__ import annotations
 

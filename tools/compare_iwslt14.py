@@ -54,7 +54,7 @@ def unescaped(line: str) -> str:
 
 
 def feeds(language: str) -> dict[str, Callable[[str], str]]:
-    """What is made of a prepared line, by name."""
+    """Ways to make text of a prepared line, by name."""
     from sacremoses import MosesDetokenizer
 
     moses = MosesDetokenizer(lang=language)

@@ -35,7 +35,7 @@ def test_most_lines_are_those_of_the_script(tool: ModuleType) -> None:
 
 
 def test_what_the_script_escapes_comes_back(tool: ModuleType) -> None:
-    """By hand; the ampersand last, so that an escaped entity of the text stays one."""
+    """The ampersand comes last, so that an escaped entity of the text stays one; by hand."""
     assert tool.unescaped("it &apos;s &quot; a &amp; b &quot; &amp;lt;") == 'it \'s " a & b " &lt;'
 
 

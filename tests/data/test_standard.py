@@ -214,7 +214,7 @@ def test_the_reason_why_a_pair_of_wmt14_goes(source: str, target: str, why: str)
 
 
 def test_wmt14_is_normalised_as_moses_does(tmp_path: Path) -> None:
-    """By hand, from normalize-punctuation.perl; white space of any kind and what does not print is one space."""
+    """White space of any kind and what does not print is one space; by hand, from normalize-punctuation.perl."""
     english, german = wmt14.normaliser("en"), wmt14.normaliser("de")
     assert english("“Yes”,\u00a0he  said – \u200bnow…\n") == '"Yes," he said - now...'
     assert german("„Ja“, sagte\ter ( bald ) .") == '"Ja", sagte er (bald).'
@@ -414,6 +414,22 @@ def test_the_command_line_tells_what_it_did(
     assert "tiny test: 1 pairs, verified" in out
     assert "licence: none" in out
     assert "lohelp-de-en" in out and "iwslt14-de-en" in out
+
+
+def test_the_command_line_shows_what_was_cleaned_away(
+    make: Callable[..., Standard], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cleaned(files: Mapping[str, Path], folder: Path) -> None:
+        build(files, folder)
+        (folder / "cleaning.tsv").write_text("corpus\tpairs\tuneven\nproceedings\t1234\t56\n", encoding="utf-8")
+
+    with loopback.running() as site:
+        standard = make(site.serve("a", json.dumps(TEXT).encode()))
+        STANDARD["tiny"] = replace(standard, routes=(replace(standard.routes[0], build=cleaned),))
+        app(["data", "tiny"], standalone_mode=False)
+    assert [line.split() for line in capsys.readouterr().out.splitlines() if "proceedings" in line] == [
+        ["proceedings", "1234", "56"]
+    ]
 
 
 def test_text_corpora_are_found_like_pairs(cache: Path) -> None:

@@ -1,4 +1,4 @@
-"""What papers report: drawn hollow where the set is the same, at the share of heads, and told in the caption."""
+"""Numbers of papers: drawn hollow where the set is the same, at the share of heads, and told in the caption."""
 
 from __future__ import annotations
 
