@@ -26,7 +26,8 @@ def reported(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     papers = read_papers()
     quality = quality_of(in_group(results.cells, group))
     same = papers[(papers["set"] == corpus_of(results.folder, group[2])) & (papers["quantity"] == quality.metric)]
-    x = pd.to_numeric(same["x"], errors="coerce")
+    same = same.astype({"value": float})
+    x = pd.to_numeric(same["x"].astype(object), errors="coerce").astype(float)
     model = [same["paper"], same["model"]]
     heads = x.where((same["x_unit"] == "heads") & (same["method"] == UNPRUNED)).groupby(model).transform("max")
     share = (x / heads).where(same["x_unit"] == "heads", (1 - x / 100).where(same["x_unit"] == "% of heads removed"))
