@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 FOLDER = os.environ.get("HEADPRUNE_IWSLT14", "")
-LEAST = {"spaced": 0.97, "detokenised": 0.90}  # of the lines, of every split and language
+DIFFERING = {"spaced": 5, "detokenised": 11}  # of 28,066 lines; docs/standard-sets.md#iwslt14 says why
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,11 @@ def tool() -> ModuleType:
 
 
 @pytest.mark.skipif(not FOLDER, reason="HEADPRUNE_IWSLT14 names no folder")
-def test_most_lines_are_those_of_the_script(tool: ModuleType) -> None:
-    found = {
-        (name, split, language): 1 - len(wrong) / n for name, split, language, wrong, n in tool.compared(Path(FOLDER))
-    }
-    assert len(found) == 8
-    assert {key: share for key, share in found.items() if share < LEAST[key[0]]} == {}
+def test_the_lines_are_those_of_the_script(tool: ModuleType) -> None:
+    found = list(tool.compared(Path(FOLDER)))
+    assert sum(each.lines for each in found) == 2 * 28_066
+    for feed, most in DIFFERING.items():
+        assert sum(len(each.differing) for each in found if each.feed == feed) <= most
 
 
 def test_what_the_script_escapes_comes_back(tool: ModuleType) -> None:
@@ -43,19 +42,3 @@ def test_a_tokenised_line_is_made_again(tool: ModuleType) -> None:
     lines = ["it &apos;s truly a great honor .", "he said &quot; no &quot; , twice ."]
     assert tool.again(lines, "en", tool.feeds("en")["spaced"]) == lines
     assert tool.again(lines, "en", tool.feeds("en")["detokenised"]) == lines
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "kind"),
-    [
-        ("a b .", "a b.", "abbreviation or full stop"),
-        ("&quot; a", "&quot;a", "quotation mark"),
-        ("don &apos;t", "don &apos; t", "apostrophe"),
-        ("a - b", "a-b", "hyphen or dash"),
-        ("1 , 2", "1,2", "comma or number"),
-        ("a b", "ab", "other"),
-        ("a  b", "a b", "white space"),
-    ],
-)
-def test_differences_have_kinds(tool: ModuleType, one: str, other: str, kind: str) -> None:
-    assert tool.kind(one, other) == kind

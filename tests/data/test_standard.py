@@ -115,6 +115,21 @@ def test_iwslt14_is_prepared_as_the_script_of_fairseq_does(tmp_path: Path) -> No
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"train.tsv", "valid.tsv", "test.tsv"}
 
 
+@pytest.mark.parametrize(
+    ("language", "line", "tokens"),
+    [
+        ("en", "It joined the E.U.", "It joined the E.U ."),  # from the prepared valid set
+        ("en", "The U.S. National Academy.", "The U.S. National Academy ."),
+        ("de", "Jede Spitze ergibt 37.", "Jede Spitze ergibt 37 ."),
+        ("de", "Am 3. Tag, Nr. 4 usw.", "Am 3. Tag , Nr. 4 usw ."),
+        ("de", "Und dann ...", "Und dann ..."),
+        ("de", "Und dann.", "Und dann ."),
+    ],
+)
+def test_a_full_stop_that_ends_a_line_is_a_token(language: str, line: str, tokens: str) -> None:
+    assert iwslt14.tokenised(iter([line]), language) == [tokens]
+
+
 def test_every_23rd_pair_of_iwslt14_that_is_kept_is_valid(tmp_path: Path) -> None:
     """The empty line is dropped before the pairs are counted."""
     lines = ["", *(f"line {number}" for number in range(1, 70))]

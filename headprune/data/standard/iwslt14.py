@@ -23,6 +23,7 @@ DROPPED = ("<url>", "<talkid>", "<keywords>")
 TAGS = re.compile(r"</?(?:title|description)>")
 TESTS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.tst2012")
 SEGMENT = re.compile(r'<seg id="[0-9]*">\s*|\s*</seg>\s*')
+LAST_STOP = re.compile(r"(?<=[^\s.])\.$")
 LONGEST = 175  # tokens
 EVERY = 23
 
@@ -57,11 +58,15 @@ def test_lines(found: Mapping[str, Path], language: str) -> Iterator[str]:
 
 
 def tokenised(lines: Iterator[str], language: str) -> list[str]:
-    """Moses tokens separated by single spaces, special characters escaped."""
+    """Moses tokens separated by single spaces, special characters escaped.
+
+    A full stop that ends a line is always a token, as in Moses' own script; sacremoses leaves it with an abbreviation
+    or a German ordinal.
+    """
     from sacremoses import MosesTokenizer
 
     tokenizer = MosesTokenizer(lang=language)
-    return [tokenizer.tokenize(plain(line), return_str=True) for line in lines]
+    return [LAST_STOP.sub(" .", tokenizer.tokenize(plain(line), return_str=True)) for line in lines]
 
 
 def fits(source: str, target: str) -> bool:
