@@ -30,7 +30,7 @@ NUMBERS = """\
 ## Numbers of papers
 
 Rows of `results/published/papers.csv` by paper, and by how they were read. What is not there could not be read: the
-tables of Li et al. 2021 and of Shim et al. 2021 above all ([published-numbers.md](theory/published-numbers.md)).
+tables of Li et al. 2021 and of Shim et al. 2021 above all ([theory/published-numbers](theory/published-numbers.md)).
 """
 
 

@@ -23,6 +23,7 @@ SHARED = {
     "mask_costs",
     "masks",
     "pages",
+    "reported",
     "results_printing",
     "steps",
     "tabling",
