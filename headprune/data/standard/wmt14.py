@@ -107,11 +107,10 @@ def reason(pair: Pair) -> str:
     return fault(source, target, LONGEST) or ("long" if max(map(len, pair)) > CHARACTERS else "")
 
 
-def table(counts: Mapping[str, Mapping[str, int]]) -> str:
+def table(counts: Mapping[str, Counter[str]]) -> str:
     """Tab-separated: for every corpus its pairs, those of train and valid, and those left out, by the reason."""
-    rows = [("corpus", "pairs", *FATES)]
-    for stem, fates in counts.items():
-        rows.append((stem, str(sum(fates.values())), *(str(fates.get(fate, 0)) for fate in FATES)))
+    rows = [["corpus", "pairs", *FATES]]
+    rows += [[stem, *map(str, (sum(found.values()), *map(found.__getitem__, FATES)))] for stem, found in counts.items()]
     return "".join("\t".join(row) + "\n" for row in rows)
 
 
