@@ -18,6 +18,8 @@ from headprune.pipeline.plan import Plan
 from headprune.pipeline.specification import specification
 from tests.data import archives, loopback
 
+# Those of a recipe of their own: the other direction of Multi30k and the larger WikiText are built by the same code.
+RECIPES = [name for name in STANDARD if name not in ("multi30k", "wikitext103")]
 OPTIMISATION = {"updates": 3, "learning_rate": 0.005, "warmup": 1, "schedule": "linear"}
 TRANSLATION = {"width": 16, "feed_forward": 16, "dropout": 0.0, "encoder_layers": 1, "decoder_layers": 1, "heads": 2}
 LANGUAGE = {"width": 16, "layers": 2, "heads": 2, "persistent": 4, "segment": 8, "memory": 8}
@@ -56,9 +58,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     with pytest.MonkeyPatch.context() as patch, loopback.running() as site:
         patch.setenv("HEADPRUNE_CACHE", str(folder / "cache"))
         patch.delenv("HEADPRUNE_MIRROR", raising=False)
-        for name, standard in list(STANDARD.items()):
-            patch.setitem(STANDARD, name, archives.served(standard, site.serve))
-        sections = {name: section(name) for name in STANDARD}
+        for name in RECIPES:
+            patch.setitem(STANDARD, name, archives.served(STANDARD[name], site.serve))
+        sections = {name: section(name) for name in RECIPES}
         datasets = {name: dataset for name, (dataset, _) in sections.items()}
         models = {f"{name}-model": model for name, (_, model) in sections.items()}
         plan = Plan(load(CONFIG | {"datasets": datasets, "models": models, "results": str(folder / "results")}))
@@ -70,7 +72,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
         yield plan
 
 
-@pytest.mark.parametrize("name", STANDARD)
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_runs_from_its_archives_to_the_test(name: str, run: Plan) -> None:
     cells = pd.read_parquet(run.folder / "cells.parquet")
     own = cells[(cells["dataset"] == name) & (cells["split"] == "test")]
@@ -80,12 +82,10 @@ def test_a_recipe_runs_from_its_archives_to_the_test(name: str, run: Plan) -> No
     assert (own[own["metric"] == quality]["value"] >= 0).all()
 
 
-@pytest.mark.parametrize("name", STANDARD)
+@pytest.mark.parametrize("name", RECIPES)
 def test_what_was_prepared_is_what_was_served(name: str, run: Plan) -> None:
     record = json.loads((folder_of(STANDARD[name]) / "corpus.json").read_text(encoding="utf-8"))
-    assert all(not file["from"] or file["from"].startswith("http://127.0.0.1") for file in record["files"].values()), (
-        "files of another direction may be there already"
-    )
+    assert all(file["from"].startswith("http://127.0.0.1") for file in record["files"].values())
     prepared = run.run.statistics(name)
     splits = json.loads(prepared.read_text(encoding="utf-8"))["splits"]
     counted = {split: counts["pairs" if record["kind"] == "pairs" else "lines"] for split, counts in splits.items()}
