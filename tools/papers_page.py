@@ -31,6 +31,9 @@ NUMBERS = """\
 
 Rows of `results/published/papers.csv` by paper, and by how they were read. What is not there could not be read: the
 tables of Li et al. 2021 and of Shim et al. 2021 above all ([theory/published-numbers](theory/published-numbers.md)).
+Columns: `paper`, `set`, `model`, `method`, `quantity`, `x` (heads, a share, λ, parameters, …) with `x_unit`, `value`,
+`spread` where one is printed, `source`, `mark`, `note`; sets, methods and metrics have the names that they have here.
+`headprune.results.papers.read_papers()` reads and checks it.
 """
 
 

@@ -29,7 +29,7 @@ COLUMNS = {
     "note": "string",
 }
 MARKS = {
-    "printed table": "stands so in a table of the paper, or in the authors' README or code",
+    "printed table": "stands in a table of the paper, in the form that was read, or in the authors' README or code",
     "digitised figure": "was read off a figure",
     "third-party run": "was measured by others than the method's authors",
     "transcription": "was read in a transcription, an abstract or a leaderboard, and not compared with the paper",
