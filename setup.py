@@ -8,7 +8,15 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-BUNDLED = ("Snakefile", "docs/methods", "methods", "paper_figures", "profiles", "workflows")
+BUNDLED = (
+    "Snakefile",
+    "docs/methods",
+    "methods",
+    "paper_figures",
+    "profiles",
+    "results/published/papers.csv",
+    "workflows",
+)
 
 
 def bundled_files() -> list[Path]:

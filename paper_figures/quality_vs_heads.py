@@ -1,6 +1,7 @@
 """Test quality against heads kept: one line per method and arm, with its runs and their range.
 
 Up to eight lines share one panel; more are cut by family, one panel each, with the unpruned model and random in grey.
+What papers report on the same set stands beside them, hollow.
 
 python paper_figures/quality_vs_heads.py RESULTS_DIR OUT_DIR [--arms METHOD[.ARM] …]
 """
@@ -46,6 +47,7 @@ from looks import (
     ticks,
 )
 from matplotlib.axes import Axes
+from reported import draw_reported, reported, reported_notes
 
 from headprune.analysis.drawings import Drawing
 
@@ -75,6 +77,7 @@ def draw(results: Results, out_dir: Path) -> None:
         (draw_families if many else draw_groups)(results, shown)
         save(plt.gcf(), out_dir, NAME)
     notes = [f"Not drawn, no result: {', '.join(g)}." for g, runs in panels if runs.empty]
+    notes += [note for group, _ in shown for note in reported_notes(reported(results, group))]
     write_caption(results, out_dir, NAME, OPENING, [PANELS, *notes] if many else notes)
 
 
@@ -99,6 +102,7 @@ def draw_groups(results: Results, shown: Sequence[Panel]) -> None:
     for ax, (group, runs) in zip(axes, shown, strict=False):
         quality = quality_of(in_group(results.cells, group))
         draw_panel(ax, runs, palette, quality)
+        draw_reported(ax, reported(results, group), runs["n_heads"].max(), palette)
         quality_axis(ax, quality)
         ax.set_title(group_label(results, group))
     for ax in axes[len(shown) :]:
@@ -143,6 +147,7 @@ def draw_families(results: Results, shown: Sequence[Panel]) -> None:
     figure = plt.figure(figsize=(DOUBLE, 1.6 * sum(rows) + 0.3))
     grid = figure.add_gridspec(sum(rows), 2)
     references: list[Axes] = []
+    grey = [line_label((UNPRUNED, "")), line_label(RANDOM)]
     for number, ((group, runs), found) in enumerate(zip(shown, panels, strict=True)):
         first: Axes | None = None
         quality = quality_of(in_group(results.cells, group))
@@ -151,13 +156,13 @@ def draw_families(results: Results, shown: Sequence[Panel]) -> None:
             ax = first = figure.add_subplot(grid[row, place % 2], sharex=first, sharey=first)
             references.append(ax)
             draw_family(ax, runs, lines, quality)
+            grey += draw_reported(ax, reported(results, group), runs["n_heads"].max(), {})
             quality_axis(ax, quality)
             ax.set_xticks(ticks(met_budgets(runs), gap=0.1))
             ax.set_ylabel("" if place % 2 else quality.label)
             group_title = f"{group_label(results, group)}\n" if place == 0 and len(shown) > 1 else ""
             ax.set_title(f"{group_title}{family}", loc="left")
     figure.supxlabel(heads_label(pd.concat([runs for _, runs in shown])), fontsize=8)
-    grey = [line_label((UNPRUNED, "")), line_label(RANDOM)]
     legend_outside(figure, references[1:] or references, columns=2, above=True, only=grey)
 
 

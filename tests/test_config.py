@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 from configurations import VALID, changed, refused
+from rich.console import Console
 
 from headprune.config import Architecture, Config, load
+from headprune.pipeline import limits, planned
+from headprune.pipeline.plan import Plan
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written")
 PROFILES = sorted((Path(__file__).parents[1] / "workflows" / "config").glob("*.yaml"))
@@ -21,6 +24,18 @@ def test_profiles_of_the_repository_load(path: Path) -> None:
     config = load(path)
     assert config.profile == path.stem
     assert all(0 <= budget <= m.architecture.n_heads for m in config.models.values() for budget in config.budgets)
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_profiles_of_the_repository_are_planned(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Their corpora are not there, and nothing is fetched."""
+    monkeypatch.setenv("HEADPRUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HEADPRUNE_MIRROR", raising=False)
+    config = load(path)
+    plan = Plan(config)
+    limits.check_data(plan)
+    planned.show(Console(quiet=True), plan, cores=2)
+    assert len(plan.cells) >= len(config.seeds)
 
 
 def test_the_base_of_the_table_is_valid() -> None:

@@ -18,7 +18,8 @@ from headprune.pipeline import calls
 from headprune.system.bundled import PACKAGE, bundled
 
 ROOT = Path(__file__).resolve().parents[1]
-BUNDLED = ("Snakefile", "docs/methods", "methods", "paper_figures", "profiles", "workflows")
+PAPERS = "results/published/papers.csv"
+BUNDLED = ("Snakefile", "docs/methods", "methods", "paper_figures", "profiles", PAPERS, "workflows")
 SOURCES = ("LICENSE", "README.md", "headprune", "pyproject.toml", "setup.py")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -41,6 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (work / folder).mkdir(parents=True)
     for path in (*SOURCES, *BUNDLED):
         copy = shutil.copytree if (ROOT / path).is_dir() else shutil.copyfile
+        (work / "clone" / path).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / path, work / "clone" / path)
     with tarfile.open(build(work / "clone", "sdist", work / "sdist")) as archive:
         archive.extractall(work / "unpacked", filter="data")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from headprune.data.corpora import CORPORA, Corpus, corpus, read_pairs
 from headprune.data.splits import SPLITS
-from headprune.data.standard import RECORD, STANDARD, Standard, folder_of, obtain
+from headprune.data.standard import CLEANING, RECORD, STANDARD, Standard, folder_of, obtain
 from headprune.data.text import TEXT_CORPORA, TextCorpus, read_lines, text_corpus
 from headprune.system.terminal import Column, say, show
 
@@ -49,7 +49,15 @@ def _standard(console: Console, standard: Standard) -> None:
     say(console, f"{standard.name} is in {folder}")
     for split, number in record["counts"].items():
         say(console, f"{standard.name} {split}: {number:,} {unit}, verified")
+    if (folder / CLEANING).is_file():
+        _cleaning(console, folder / CLEANING)
     say(console, f"licence: {standard.licence}; see {standard.home}")
+
+
+def _cleaning(console: Console, path: Path) -> None:
+    """The table of what became of the pairs of every part of a corpus."""
+    titles, *rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    show(console, (Column(titles[0], "name"), *(Column(title, "number") for title in titles[1:])), rows)
 
 
 def _own(console: Console, found: Corpus | TextCorpus) -> None:

@@ -7,6 +7,7 @@ learned on the train split alone.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -141,13 +142,13 @@ def count(lines: list[str], pieces: list[str], symbols: set[str]) -> dict[str, i
         counts), `tokens` (units, and the `</s>` that ends every line: what a language model predicts),
         `unknown_tokens` (units that are not in the dictionary)
     """
-    units = [unit for line in pieces for unit in line.split(" ") if unit]
+    units = Counter(unit for line in pieces for unit in line.split(" ") if unit)
     return {
         "lines": len(lines),
         "words": sum(len(line.split()) for line in lines),
         "bytes": sum(len(line.encode("utf-8")) + 1 for line in lines),
-        "tokens": len(units) + len(lines),
-        "unknown_tokens": sum(unit not in symbols for unit in units),
+        "tokens": units.total() + len(lines),
+        "unknown_tokens": sum(number for unit, number in units.items() if unit not in symbols),
     }
 
 

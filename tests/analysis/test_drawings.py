@@ -23,6 +23,7 @@ SHARED = {
     "mask_costs",
     "masks",
     "pages",
+    "reported",
     "results_printing",
     "steps",
     "tabling",
@@ -71,7 +72,7 @@ def test_a_new_figure_is_one_file(scripts: Path) -> None:
     assert {name: found[name] for name in before} == before
     assert found["toy"].drawing == Drawing("A toy.", needs=("methods:2",))
     panels = {"quality_vs_heads.py", "claims.yaml", "captions.py", "command.py", "common.py"}
-    assert files(found["toy"]) == panels | {"families.py", "looks.py", "style.mplstyle"}
+    assert files(found["toy"]) == panels | {"families.py", "looks.py", "reported.py", "style.mplstyle"}
 
 
 def test_files_of_a_figure_are_those_that_it_imports_when_run() -> None:

@@ -18,9 +18,20 @@ from headprune.cli.commands import app
 from headprune.data import corpus, ensure, read_pairs, text_corpus
 from headprune.data.download import DownloadError
 from headprune.data.sources import Source
-from headprune.data.standard import RECORD, STANDARD, folder_of, iwslt14, multi30k, obtain, tatoeba, wikitext
+from headprune.data.standard import (
+    RECORD,
+    STANDARD,
+    enwik8,
+    folder_of,
+    iwslt14,
+    multi30k,
+    obtain,
+    tatoeba,
+    wikitext,
+    wmt14,
+)
 from headprune.data.standard.base import Route, Standard, count, plain, read_lines
-from tests.data import loopback
+from tests.data import archives, loopback
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +115,21 @@ def test_iwslt14_is_prepared_as_the_script_of_fairseq_does(tmp_path: Path) -> No
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"train.tsv", "valid.tsv", "test.tsv"}
 
 
+@pytest.mark.parametrize(
+    ("language", "line", "tokens"),
+    [
+        ("en", "It joined the E.U.", "It joined the E.U ."),  # from the prepared valid set
+        ("en", "The U.S. National Academy.", "The U.S. National Academy ."),
+        ("de", "Jede Spitze ergibt 37.", "Jede Spitze ergibt 37 ."),
+        ("de", "Am 3. Tag, Nr. 4 usw.", "Am 3. Tag , Nr. 4 usw ."),
+        ("de", "Und dann ...", "Und dann ..."),
+        ("de", "Und dann.", "Und dann ."),
+    ],
+)
+def test_a_full_stop_that_ends_a_line_is_a_token(language: str, line: str, tokens: str) -> None:
+    assert iwslt14.tokenised(iter([line]), language) == [tokens]
+
+
 def test_every_23rd_pair_of_iwslt14_that_is_kept_is_valid(tmp_path: Path) -> None:
     """The empty line is dropped before the pairs are counted."""
     lines = ["", *(f"line {number}" for number in range(1, 70))]
@@ -184,6 +210,83 @@ def test_multi30k_takes_the_captions_as_they_are(tmp_path: Path) -> None:
         ("Zwei val.de.gz Hunde.", "Zwei val.en.gz Hunde."),
         ("Drei.", "Drei."),
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "why"),
+    [
+        ("a b", "a b c", ""),  # 1.5
+        ("a b", "a b, c", "uneven"),  # the comma is a token
+        ("", "a", "empty"),
+        (" ".join("a" * 250), " ".join("a" * 250), ""),
+        (" ".join("a" * 251), " ".join("a" * 250), "long"),
+        (" ".join(["a" * 9] * 100), " ".join("b" * 100), ""),  # 999 characters
+        (" ".join(["a" * 9] * 100) + "aa", " ".join("b" * 100), "long"),  # 1,001
+    ],
+)
+def test_the_reason_why_a_pair_of_wmt14_goes(source: str, target: str, why: str) -> None:
+    assert wmt14.reason((source, target)) == why
+
+
+def test_wmt14_is_normalised_as_moses_does(tmp_path: Path) -> None:
+    """White space of any kind and what does not print is one space; by hand, from normalize-punctuation.perl."""
+    english, german = wmt14.normaliser("en"), wmt14.normaliser("de")
+    assert english("“Yes”,\u00a0he  said – \u200bnow…\n") == '"Yes," he said - now...'
+    assert german("„Ja“, sagte\ter ( bald ) .") == '"Ja", sagte er (bald).'
+
+
+def test_wmt14_keeps_every_hundredth_pair_for_validation(tmp_path: Path) -> None:
+    """Counted over all corpora, before pairs are left out; the 100th is too uneven here."""
+    texts = [[f"Wort {c} {n}" for n in range(70)] for c in range(3)]
+    other = [list(text) for text in texts]
+    other[1][29] += " and much more than that"
+    files = {}
+    for (archive, stem), one, two in zip(wmt14.CORPORA.items(), texts, other, strict=True):
+        members = {f"x/{stem}.en": two, f"x/{stem}.de": one}
+        files[archive] = tmp_path / archive
+        files[archive].write_bytes(
+            archives.tgz({name: "".join(f"{x}\n" for x in text) for name, text in members.items()})
+        )
+    files[wmt14.TEST] = tmp_path / wmt14.TEST
+    files[wmt14.TEST].write_bytes(archives.wmt14_files()[wmt14.TEST])
+    (tmp_path / "out").mkdir()
+    wmt14.build(files, tmp_path / "out")
+    assert pairs_of(tmp_path / "out", "valid") == [("Wort 2 59", "Wort 2 59")]
+    assert len(pairs_of(tmp_path / "out", "train")) == 208
+    rows = [line.split("\t") for line in (tmp_path / "out" / "cleaning.tsv").read_text().splitlines()]
+    assert rows[2] == ["commoncrawl.de-en", "70", "69", "0", "0", "0", "1"]
+
+
+def test_newstest_is_read_as_sacrebleu_reads_it(tmp_path: Path) -> None:
+    """Entities stay, spaces at the ends go; source is English, the reference German."""
+    (tmp_path / "t.tgz").write_bytes(
+        archives.tgz(
+            {
+                f"test-full/{wmt14.SIDES[0]}": '<doc>\n<seg id="1">A &amp; B </seg>\n<seg id="2">C.</seg>\n</doc>\n',
+                f"test-full/{wmt14.SIDES[1]}": '<doc>\n<seg id="1"> A &amp; Bé</seg>\n<seg id="2">D.</seg>\n</doc>\n',
+            }
+        )
+    )
+    assert wmt14.newstest(tmp_path / "t.tgz", tmp_path / "work") == [("A &amp; B", "A &amp; Bé"), ("C.", "D.")]
+
+
+def test_enwik8_is_cut_at_90_and_95_per_cent_and_never_within_a_character(tmp_path: Path) -> None:
+    """The cut after 180 of 200 bytes falls into é, so that train has one byte more."""
+    content = ("x" * 179 + "é" + "\n" + "y" * 18).encode()
+    assert len(content) == 200
+    (tmp_path / "enwik8.zip").write_bytes(archives.zipped({"enwik8": content.decode()}))
+    (tmp_path / "out").mkdir()
+    enwik8.build({"enwik8.zip": tmp_path / "enwik8.zip"}, tmp_path / "out")
+    found = {path.stem: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert found == {"train": content[:181], "valid": content[181:190], "test": content[190:]}
+
+
+def test_multi30k_comes_in_both_directions_from_the_same_files() -> None:
+    there, back = STANDARD["multi30k"], STANDARD["multi30k-en-de"]
+    assert (there.languages, back.languages) == (("de", "en"), ("en", "de"))
+    assert there.routes[0].sources == back.routes[0].sources
+    assert there.shelf == back.shelf == "multi30k"
+    assert there.counts == back.counts
 
 
 def test_plain_text_is_one_line_for_everybody() -> None:
@@ -326,6 +429,22 @@ def test_the_command_line_tells_what_it_did(
     assert "tiny test: 1 pairs, verified" in out
     assert "licence: none" in out
     assert "lohelp-de-en" in out and "iwslt14-de-en" in out
+
+
+def test_the_command_line_shows_what_was_cleaned_away(
+    make: Callable[..., Standard], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cleaned(files: Mapping[str, Path], folder: Path) -> None:
+        build(files, folder)
+        (folder / "cleaning.tsv").write_text("corpus\tpairs\tuneven\nproceedings\t1234\t56\n", encoding="utf-8")
+
+    with loopback.running() as site:
+        standard = make(site.serve("a", json.dumps(TEXT).encode()))
+        STANDARD["tiny"] = replace(standard, routes=(replace(standard.routes[0], build=cleaned),))
+        app(["data", "tiny"], standalone_mode=False)
+    assert [line.split() for line in capsys.readouterr().out.splitlines() if "proceedings" in line] == [
+        ["proceedings", "1234", "56"]
+    ]
 
 
 def test_text_corpora_are_found_like_pairs(cache: Path) -> None:

@@ -7,7 +7,8 @@ the profile, or by published.smk for results that lie there already. The scripts
 import os
 
 from headprune.analysis import drawings
-from headprune.system.bundled import PACKAGE
+from headprune.results import papers
+from headprune.system.bundled import PACKAGE, bundled
 from snakemake.exceptions import WorkflowError
 
 os.environ.update(PYTHONUTF8="1")  # in all jobs, whatever the locale says
@@ -36,7 +37,9 @@ def script_of(wildcards):
 
 def drawn_with(wildcards):
     """What a figure or table imports and reads beside the results."""
-    return [str(path) for path in SCRIPTS[wildcards.name].files]
+    files = SCRIPTS[wildcards.name].files
+    reported = any(path.name == "reported.py" for path in files)
+    return [str(path) for path in files] + [str(bundled(papers.FILE))] * reported
 
 
 def caption_of(wildcards):

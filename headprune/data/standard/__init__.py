@@ -5,14 +5,17 @@
 `ensure(name)` does nothing for corpora of other kinds.
 """
 
-from headprune.data.standard.base import Standard
+from headprune.data.standard.base import CLEANING, Standard
+from headprune.data.standard.enwik8 import ENWIK8
 from headprune.data.standard.fetching import RECORD, folder_of, obtain
 from headprune.data.standard.iwslt14 import IWSLT14
-from headprune.data.standard.multi30k import MULTI30K
+from headprune.data.standard.multi30k import MULTI30K, MULTI30K_EN_DE
 from headprune.data.standard.tatoeba import TATOEBA
 from headprune.data.standard.wikitext import PENN, WIKITEXT2, WIKITEXT103
+from headprune.data.standard.wmt14 import WMT14
 
-STANDARD = {each.name: each for each in (MULTI30K, TATOEBA, IWSLT14, WIKITEXT2, WIKITEXT103, PENN)}
+PAIRS = (MULTI30K, MULTI30K_EN_DE, TATOEBA, IWSLT14, WMT14)
+STANDARD = {each.name: each for each in (*PAIRS, WIKITEXT2, WIKITEXT103, ENWIK8, PENN)}
 
 
 def ensure(name: str) -> None:
@@ -29,4 +32,4 @@ def standard_names(kind: str) -> list[str]:
     return [name for name, each in STANDARD.items() if each.kind == kind]
 
 
-__all__ = ["RECORD", "STANDARD", "Standard", "ensure", "folder_of", "obtain", "standard_names"]
+__all__ = ["CLEANING", "RECORD", "STANDARD", "Standard", "ensure", "folder_of", "obtain", "standard_names"]

@@ -13,6 +13,7 @@ Texts = dict[str, list[str]]  # lines by split
 Build = Callable[[Mapping[str, Path], Path], None]  # (fetched files by name, folder to write <split>.<suffix> into)
 
 SUFFIX = {"pairs": "tsv", "text": "txt"}
+CLEANING = "cleaning.tsv"  # beside the splits, where a corpus is cleaned: what became of the pairs of its parts
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,16 @@ class Standard:
     languages: tuple[str, str] | None = None  # source and target of pairs
     counts: Mapping[str, int] = field(default_factory=dict)  # by split: pairs, or tokens with an end for every line
     exact: bool = True  # other counts are an error; else they are told and recorded
+    shares: str = ""  # the corpus whose files these are, too; empty: it has its own
 
     @property
     def suffix(self) -> str:
         return SUFFIX[self.kind]
+
+    @property
+    def shelf(self) -> str:
+        """The name under which fetched files are kept, and looked for in a mirror."""
+        return self.shares or self.name
 
 
 def count(path: Path, kind: str) -> int:

@@ -83,9 +83,9 @@ def fetch_any(standard: Standard, policy: Policy | None, tell: Tell) -> tuple[di
     """
     from headprune.data.download import DownloadError, fetch
 
-    failures, downloads = [], cache_folder() / "downloads" / standard.name
+    failures, downloads = [], cache_folder() / "downloads" / standard.shelf
     make_folder(downloads)
-    places = [downloads, *(Path(mirror) for mirror in mirrors(standard.name) if "://" not in mirror)]
+    places = [downloads, *(Path(mirror) for mirror in mirrors(standard.shelf) if "://" not in mirror)]
 
     def afar(route: Route) -> bool:
         return not all(any((place / source.name).is_file() for place in places) for source in route.sources)
@@ -94,7 +94,7 @@ def fetch_any(standard: Standard, policy: Policy | None, tell: Tell) -> tuple[di
         found = {}
         try:
             for source in route.sources:
-                found[source.name] = fetch(source, downloads, mirrors(standard.name), policy, tell)
+                found[source.name] = fetch(source, downloads, mirrors(standard.shelf), policy, tell)
                 tell(f"{source.name}: {_how(found[source.name])}")
         except DownloadError as error:
             failures.append(str(error))

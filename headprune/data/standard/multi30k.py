@@ -1,9 +1,14 @@
-"""Multi30k, task 1: German and English captions of 31,014 pictures (Elliott et al. 2016), the splits of WMT 2016."""
+"""Multi30k, task 1: German and English captions of 31,014 pictures (Elliott et al. 2016), the splits of WMT 2016.
+
+It comes in both directions, from the same files.
+"""
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from headprune.data.sources import Source
@@ -22,27 +27,37 @@ SHA256 = {
 }
 
 
-def build(files: Mapping[str, Path], folder: Path) -> None:
-    """The captions as they are, cased and not tokenised."""
+LANGUAGES = ("de", "en")
+
+
+def build(files: Mapping[str, Path], folder: Path, languages: tuple[str, str] = LANGUAGES) -> None:
+    """The captions as they are, cased and not tokenised.
+
+    :param languages: source and target
+    """
     for split, name in FILES.items():
         sides = []
-        for language in ("de", "en"):
+        for language in languages:
             with gzip.open(files[f"{name}.{language}.gz"], "rt", encoding="utf-8", newline="\n") as lines:
                 sides.append([plain(line) for line in lines])
         write_pairs(folder / f"{split}.tsv", zip(*sides, strict=True))
 
 
+SOURCES = tuple(Source(name, (f"{ADDRESS}/{name}",), checksums={"sha256": sha}) for name, sha in SHA256.items())
 MULTI30K = Standard(
     name="multi30k",
     kind="pairs",
-    languages=("de", "en"),
-    routes=(
-        Route(
-            tuple(Source(name, (f"{ADDRESS}/{name}",), checksums={"sha256": sha}) for name, sha in SHA256.items()),
-            build,
-        ),
-    ),
+    languages=LANGUAGES,
+    routes=(Route(SOURCES, build),),
     licence="research only: the pictures' captions come from Flickr users; see its home",
     home="https://github.com/multi30k/dataset",
     counts={"train": 29_000, "valid": 1_014, "test": 1_000},
+)
+REVERSED = (LANGUAGES[1], LANGUAGES[0])
+MULTI30K_EN_DE = replace(
+    MULTI30K,
+    name="multi30k-en-de",
+    languages=REVERSED,
+    routes=(Route(SOURCES, partial(build, languages=REVERSED)),),
+    shares="multi30k",
 )
