@@ -24,7 +24,7 @@ from torch import nn
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.method import OutputProjection
-from headprune.models import AllAttentionLanguageModel, HeadpruneTransformer, PrunableLanguageModel
+from headprune.models import AllAttentionLanguageModel, HeadpruneRoberta, HeadpruneTransformer, PrunableLanguageModel
 from headprune.models.cutting import head_tensors, shrink
 from headprune.results.vocabulary import CHECKPOINTS
 from headprune.system.files import replacing
@@ -57,11 +57,18 @@ LANGUAGE_MODEL = CheckpointKind("all_attention_lm", AllAttentionLanguageModel, (
 TRANSFORMER_LM = CheckpointKind(
     "headprune_transformer_lm", PrunableLanguageModel, ("decoder",), {"_name": "language_modeling"}
 )
+SENTENCE_PREDICTION = CheckpointKind(
+    "headprune_roberta",
+    HeadpruneRoberta,
+    ("encoder",),
+    {"_name": "sentence_prediction", "init_token": 0, "separator_token": 2},
+)
+LIBRARY = (TRANSLATION, LANGUAGE_MODEL, TRANSFORMER_LM, SENTENCE_PREDICTION)
 
 
 def kinds() -> tuple[CheckpointKind, ...]:
     """Those that tasks bring, and those that come along."""
-    return (*(pkgutil.resolve_name(place) for place in CHECKPOINTS), TRANSLATION, LANGUAGE_MODEL, TRANSFORMER_LM)
+    return (*(pkgutil.resolve_name(place) for place in CHECKPOINTS), *LIBRARY)
 
 
 def kind_of(model: Any) -> CheckpointKind:
@@ -156,7 +163,7 @@ def save(model: Any, path: str | Path) -> None:
     `load` reads it without fairseq's task; `fairseq-generate --user-dir "$(headprune user-dir)" --path …`, and for a
     language model `fairseq-eval-lm`, read it too.
 
-    :param model: a fairseq Transformer or a language model of ours, its heads removed or not, in any mode
+    :param model: a fairseq Transformer, a language model or a RoBERTa of ours, its heads removed or not, in any mode
     :raises ValueError: a model of another kind (see `kind_of`); nothing is written.
     """
     kind = kind_of(model)

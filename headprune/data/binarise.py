@@ -38,6 +38,16 @@ def binarise_text(pieces: Path, destination: Path, minimum_count: int = 1, most:
     _preprocess([*words, "--nwordssrc", str(-1 if most is None else most + 4)], destination)
 
 
+def binarise_known(pieces: Path, destination: Path, dictionary: Path) -> None:
+    """Write dict.txt and <split>.{bin,idx} into `destination`; every line ends in `</s>`.
+
+    :param pieces: folder with <split>.txt, space-separated units
+    :param dictionary: a file with a unit and its count on each line, which decides on the numbers of units
+    """
+    prefixes = [word for split in SPLITS for word in (f"--{split}pref", str(pieces / f"{split}.txt"))]
+    _preprocess([*prefixes, "--only-source", "--srcdict", str(dictionary)], destination)
+
+
 def _preprocess(words: list[str], destination: Path) -> None:
     """Runs fairseq-preprocess with these arguments."""
     words = [*words, "--destdir", str(destination), "--workers", "1"]
