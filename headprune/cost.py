@@ -25,7 +25,7 @@ EMBEDDINGS = (
     "output_projection",
     "adaptive_softmax",
     "lm_head",
-)  # by the names that fairseq gives them
+)  # fairseq's names
 
 
 def parameters(model: nn.Module, embeddings: bool = True) -> int:

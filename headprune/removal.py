@@ -26,6 +26,7 @@ from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.method import OutputProjection
 from headprune.models import AllAttentionLanguageModel, HeadpruneRoberta, HeadpruneTransformer, PrunableLanguageModel
 from headprune.models.cutting import head_tensors, shrink
+from headprune.models.roberta import HEAD
 from headprune.results.vocabulary import CHECKPOINTS
 from headprune.system.files import replacing
 
@@ -40,6 +41,7 @@ class CheckpointKind:
     model: Any
     parts: tuple[str, ...]  # those with a dictionary: source and target, or the one of both
     task: Mapping[str, Any]  # what fairseq wants to know of the task
+    shared: tuple[str, ...] = ()  # arguments of the model that it wants to know of the task, too
 
     def build(self, arguments: Mapping[str, Any], dictionaries: Sequence[Any]) -> Any:
         """A new model; `dictionaries` are those of `parts`."""
@@ -61,7 +63,16 @@ SENTENCE_PREDICTION = CheckpointKind(
     "headprune_roberta",
     HeadpruneRoberta,
     ("encoder",),
-    {"_name": "sentence_prediction", "init_token": 0, "separator_token": 2},
+    {
+        "_name": "sentence_prediction",
+        "data": "",
+        "init_token": 0,
+        "separator_token": 2,
+        "classification_head_name": HEAD,
+        "regression_target": False,
+        "seed": 1,
+    },
+    ("num_classes", "max_positions"),
 )
 LIBRARY = (TRANSLATION, LANGUAGE_MODEL, TRANSFORMER_LM, SENTENCE_PREDICTION)
 
@@ -173,7 +184,7 @@ def save(model: Any, path: str | Path) -> None:
     arguments |= {"_name": kind.architecture, "arch": kind.architecture, "keep_heads": json.dumps(kept)}
     state = {
         "args": None,
-        "cfg": {"model": arguments, "task": dict(kind.task)},
+        "cfg": {"model": arguments, "task": {**kind.task, **{name: arguments[name] for name in kind.shared}}},
         "model": {k: v.detach().cpu().clone() for k, v in model.state_dict().items() if "gate_method." not in k},
         "optimizer_history": [{"optimizer_name": "", "criterion_name": "", "lr_scheduler_state": {}, "num_updates": 0}],
         "extra_state": {"train_iterator": {"epoch": 1}},

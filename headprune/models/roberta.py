@@ -10,6 +10,7 @@ from typing import Any
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.roberta import RobertaModel
 from fairseq.models.roberta.model import base_architecture
+from omegaconf import OmegaConf
 
 from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
@@ -64,7 +65,9 @@ class HeadpruneRoberta(GateTraining, RobertaModel):
         )
 
     @classmethod
-    def build_model(cls, args: Namespace, task: Any) -> HeadpruneRoberta:
+    def build_model(cls, args: Any, task: Any) -> HeadpruneRoberta:
+        if OmegaConf.is_config(args):  # of a checkpoint; it takes no further keys
+            args = Namespace(**dict(args))
         model: HeadpruneRoberta = super().build_model(args, task)
         given = {item.name: getattr(args, item.name) for item in fields(RobertaShape) if hasattr(args, item.name)}
         model.cfg = RobertaShape(**given)
@@ -79,7 +82,7 @@ class HeadpruneRoberta(GateTraining, RobertaModel):
         self, name: str, num_classes: int | None = None, inner_dim: int | None = None, **kwargs: Any
     ) -> None:
         """Adds a head, or leaves the one of this name and size as it is: it has the random numbers of a stock model."""
-        known = self.classification_heads[name] if name in self.classification_heads else None
+        known = dict(self.classification_heads).get(name)
         size = (inner_dim or self.args.encoder_embed_dim, num_classes)
         if known is None or size != (known.dense.out_features, known.out_proj.out_features):
             super().register_classification_head(name, num_classes, inner_dim, **kwargs)

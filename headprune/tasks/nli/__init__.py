@@ -10,6 +10,7 @@ from headprune.data.lengths import Bound
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.base import Task
 from headprune.tasks.nli import planning
+from headprune.tasks.nli.corpora import JUDGED
 from headprune.tasks.nli.sections import JudgedDataset, JudgingModel
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class LanguageInference(Task):
     model = JudgingModel
     metric = "accuracy"
     metrics = {"accuracy": "share of examples"}  # noqa: RUF012
+    corpora = JUDGED
     latency = "pair of sentences"
     examples = "pairs of sentences"
 

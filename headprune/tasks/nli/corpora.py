@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from headprune.data.kinds import CorpusKind
 from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
 from headprune.data.standard import folder_of
 from headprune.tasks.nli.standard import STANDARD_JUDGED
@@ -150,3 +151,15 @@ def labels_of(corpus: JudgedCorpus, splits: Mapping[str, Sequence[Judged]]) -> l
                     f"known ones: {', '.join(known)}"
                 )
     return known
+
+
+def _is_judged(folder: Path) -> bool:
+    """True if the first line of a folder's train.tsv has more columns than a pair of sentences."""
+    try:
+        corpus = JudgedCorpus(folder.name, folder)
+        return read_verified(corpus, corpus.path("train"))[0].count(b"\t") >= len(COLUMNS) - 1
+    except (OSError, ValueError):
+        return False
+
+
+JUDGED = CorpusKind("judged pairs", "examples", JUDGED_CORPORA, judged_corpus, read_judged, _is_judged, STANDARD_JUDGED)

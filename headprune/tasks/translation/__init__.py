@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from headprune.data.kinds import PAIRS
 from headprune.data.lengths import Bound
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.base import Task
@@ -33,6 +34,7 @@ class Translation(Task):
         "length_ratio": "ratio",
         "repetition_rate": "share",
     }
+    corpora = PAIRS
     latency = "sentence"
     examples = "sentences"
 
