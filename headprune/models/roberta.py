@@ -7,10 +7,12 @@ from argparse import Namespace
 from dataclasses import dataclass, fields
 from typing import Any
 
+from fairseq import utils
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.roberta import RobertaModel
 from fairseq.models.roberta.model import base_architecture
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
@@ -98,6 +100,11 @@ class HeadpruneRoberta(GateTraining, RobertaModel):
         if plain and asked.get("classification_head_name") is None and HEAD in self.classification_heads:
             asked["classification_head_name"] = HEAD
         return super().forward(src_tokens, **asked)
+
+    def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
+        """Probabilities of the last dimension, or their logarithms, computed as fairseq's other models do."""
+        normalise = utils.log_softmax if log_probs else utils.softmax
+        return normalise(net_output[0], dim=-1)
 
 
 @register_model_architecture(ARCHITECTURE, ARCHITECTURE)

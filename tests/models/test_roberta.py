@@ -126,7 +126,7 @@ def test_fairseq_reads_a_pruned_checkpoint(inputs: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [range(8), [0, 5, 6], [4, 5], []])
 def test_multiply_accumulates_are_those_of_torch(dictionary: Dictionary, kept: Any) -> None:
-    """Of one example of nine tokens, on the path whose products the counter knows; it counts FLOPs, two each."""
+    """One example of nine tokens, on the path whose products the counter knows; it counts FLOPs, two each."""
     model = roberta(dictionary)
     pruned = removal.remove_heads(model, HeadSpace.of(model).keep(kept)).requires_grad_(False)
     if len(kept):

@@ -41,7 +41,7 @@ def test_whole_numbers_are_swapped_in_all_ways(wins: list[int]) -> None:
 
 
 def test_several_seeds_are_those_of_the_randomisation_of_means() -> None:
-    """Of 12 examples `paired_means` makes all swaps, too."""
+    """For 12 examples `paired_means` makes all swaps, too."""
     rng = np.random.default_rng(4)
     baseline, system = rng.integers(0, 2, (2, 3, 12))
     found, expected = mcnemar(baseline, system), paired_means(baseline, system)

@@ -1,4 +1,4 @@
-"""Judged pairs from files: the embedded corpus, a user's own, and archives as MNLI, SNLI and RTE come in."""
+"""JudgedPair pairs from files: the embedded corpus, a user's own, and archives as MNLI, SNLI and RTE come in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headprune.data.splits import SPLITS
 from headprune.data.standard import folder_of, obtain
 from headprune.data.standard.base import Standard
 from headprune.tasks.nli import standard
-from headprune.tasks.nli.corpora import JUDGED, JUDGED_CORPORA, Judged, judged_corpus, labels_of, read_judged
+from headprune.tasks.nli.corpora import JUDGED, JUDGED_CORPORA, JudgedPair, judged_corpus, labels_of, read_judged
 from headprune.tasks.nli.standard import STANDARD_JUDGED, archived, is_held_out
 from tests.data import loopback
 
@@ -65,7 +65,7 @@ def test_the_folder_of_versenli_says_that_its_labels_are_made_by_rules() -> None
 )
 def test_columns_are_found(tmp_path: Path, text: str, expected: str) -> None:
     found = read_judged(judged_corpus(own(tmp_path / "mine", train=text)), "train")
-    assert found[0] == Judged("A man sleeps.", expected, "entailment")
+    assert found[0] == JudgedPair("A man sleeps.", expected, "entailment")
 
 
 def test_a_folder_may_be_packed_and_verified(tmp_path: Path) -> None:

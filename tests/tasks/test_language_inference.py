@@ -242,7 +242,7 @@ def test_gates_are_trained_and_keep_exactly_their_budget(
 
 
 def test_the_loss_of_a_training_is_in_bits_per_label(trained: Trained, corpus: ExampleCorpus) -> None:
-    """Of the last validation: that of the model it chose, to the three digits of the log."""
+    """The least loss of a validation is that of the model that was chosen, to the three digits of the log."""
     bits = math.log2(perplexity(trained.model, WORK.validation(corpus, ARCHITECTURE, SETTINGS)))
     valid = [point for point in trained.curve if point["split"] == "valid"]
     assert min(point["nll_loss"] for point in valid) == pytest.approx(bits, abs=6e-4)

@@ -28,7 +28,7 @@ NAMES = {
 MOST_LABELS = 100  # of a corpus; more are a sign of columns in another order
 
 
-class Judged(NamedTuple):
+class JudgedPair(NamedTuple):
     """An example as it stands in the file."""
 
     premise: str
@@ -85,7 +85,7 @@ def judged_corpus(name_or_path: str | Path) -> JudgedCorpus:
     return own
 
 
-def read_judged(corpus: JudgedCorpus, split: str) -> list[Judged]:
+def read_judged(corpus: JudgedCorpus, split: str) -> list[JudgedPair]:
     """Reads and verifies the examples of a split, in the order of the file.
 
     :raises ValueError: checksum mismatch, undecodable or malformed line (with file, line and rule), or no examples.
@@ -115,11 +115,11 @@ def _row(line: bytes, path: Path, number: int) -> list[str]:
         raise ValueError(f"{path}, line {number}: must be UTF-8 ({error.reason} at byte {error.start})") from None
 
 
-def _example(row: Sequence[str], places: Sequence[int], width: int, path: Path, number: int) -> Judged:
+def _example(row: Sequence[str], places: Sequence[int], width: int, path: Path, number: int) -> JudgedPair:
     """The example of a line, or ValueError that names file, line and rule."""
     if len(row) != width:
         raise ValueError(f"{path}, line {number}: must have {width} columns separated by a tab, has {len(row)}")
-    example = Judged(*(" ".join(row[place].split()) for place in places))
+    example = JudgedPair(*(" ".join(row[place].split()) for place in places))
     for column, text in zip(COLUMNS, example, strict=True):
         if not text:
             raise ValueError(f"{path}, line {number}: must have a {column}")
@@ -134,7 +134,7 @@ def _example(row: Sequence[str], places: Sequence[int], width: int, path: Path, 
     return example
 
 
-def labels_of(corpus: JudgedCorpus, splits: Mapping[str, Sequence[Judged]]) -> list[str]:
+def labels_of(corpus: JudgedCorpus, splits: Mapping[str, Sequence[JudgedPair]]) -> list[str]:
     """The labels of the train split in alphabetical order, which are the classes of models.
 
     :raises ValueError: fewer than two or too many, or one of another split that the train split lacks.

@@ -20,7 +20,7 @@ from headprune.data.recipe import Recipe
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
 from headprune.data.subwords import encode, learn
-from headprune.tasks.nli.corpora import COLUMNS, Judged, JudgedCorpus, labels_of, read_judged
+from headprune.tasks.nli.corpora import COLUMNS, JudgedCorpus, JudgedPair, labels_of, read_judged
 
 MODEL = "subword.model"
 FIELDS = {"premise": "input0", "hypothesis": "input1", "label": "label"}  # the folders that fairseq reads
@@ -99,7 +99,7 @@ def prepare(
 
 
 def describe(
-    corpus: JudgedCorpus, splits: Mapping[str, Sequence[Judged]], pieces: Mapping[str, Pieces], symbols: set[str]
+    corpus: JudgedCorpus, splits: Mapping[str, Sequence[JudgedPair]], pieces: Mapping[str, Pieces], symbols: set[str]
 ) -> dict[str, Any]:
     """Counts the examples, words and tokens of every split, and identifies the input.
 
@@ -116,7 +116,7 @@ def describe(
     }
 
 
-def count(examples: Sequence[Judged], pieces: Pieces, symbols: set[str]) -> dict[str, Any]:
+def count(examples: Sequence[JudgedPair], pieces: Pieces, symbols: set[str]) -> dict[str, Any]:
     """Counts of one split.
 
     :returns: `examples`, and how many have each of the `labels`; `words` (between white space); `tokens` (pieces and
@@ -137,7 +137,7 @@ def count(examples: Sequence[Judged], pieces: Pieces, symbols: set[str]) -> dict
     }
 
 
-def _cut(examples: Sequence[Judged], model: Path) -> Pieces:
+def _cut(examples: Sequence[JudgedPair], model: Path) -> Pieces:
     """Pieces of both sides, and the label, which is one word."""
     sides = {name: encode(model, [getattr(example, name) for example in examples]) for name in COLUMNS[:2]}
     return {**sides, "label": [example.label for example in examples]}
@@ -156,6 +156,6 @@ def _write(folder: Path, suffix: str, lines: Mapping[str, Sequence[str]]) -> Non
         (folder / f"{split}.{suffix}").write_bytes("".join(f"{line}\n" for line in each).encode("utf-8"))
 
 
-def _as_text(examples: Sequence[Judged]) -> str:
+def _as_text(examples: Sequence[JudgedPair]) -> str:
     """`premise<tab>hypothesis<tab>label<newline>` of every example."""
     return "".join("\t".join(example) + "\n" for example in examples)
