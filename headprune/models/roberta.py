@@ -55,6 +55,8 @@ class HeadpruneRoberta(GateTraining, RobertaModel):
     """
 
     cfg: RobertaShape
+    args: Any
+    classification_heads: Any
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
