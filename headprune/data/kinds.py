@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class CorpusKind:
     :param find: the corpus of a name, or of a folder; raises ValueError where there is none
     :param read: what a split holds, verified; raises ValueError where it is damaged
     :param owns: True if a folder holds a corpus of this kind, by the look of its files
-    :param standard: those that are fetched, by name
+    :param registered: gives those that are fetched, by name
     """
 
     name: str
@@ -32,7 +33,12 @@ class CorpusKind:
     find: Callable[[str], SplitFiles]
     read: Callable[[Any, str], Sequence[Any]]
     owns: Callable[[Path], bool]
-    standard: Mapping[str, Standard] = field(default_factory=dict)
+    registered: Callable[[], Mapping[str, Standard]] = dict
+
+    @property
+    def standard(self) -> Mapping[str, Standard]:
+        """The corpora that are fetched, by name."""
+        return self.registered()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,5 +55,5 @@ def _standard(kind: str) -> dict[str, Standard]:
 
 
 # Of a folder that no other kind owns, parallel corpora say what it should be.
-PAIRS = CorpusKind("pairs", "pairs", CORPORA, corpus, read_pairs, lambda folder: False, _standard("pairs"))
-TEXT = CorpusKind("text", "lines", TEXT_CORPORA, text_corpus, read_lines, _is_text, _standard("text"))
+PAIRS = CorpusKind("pairs", "pairs", CORPORA, corpus, read_pairs, lambda folder: False, partial(_standard, "pairs"))
+TEXT = CorpusKind("text", "lines", TEXT_CORPORA, text_corpus, read_lines, _is_text, partial(_standard, "text"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from headprune.cli.commands import app
 from headprune.data.sources import Source
 from headprune.data.splits import SPLITS
 from headprune.data.standard import folder_of, obtain
@@ -119,6 +120,11 @@ def test_a_folder_of_three_columns_is_of_judged_pairs(tmp_path: Path) -> None:
     assert JUDGED.owns(own(tmp_path / "mine"))
     assert not JUDGED.owns(own(tmp_path / "talks-de-en", train="ein\tone\n"))
     assert not JUDGED.owns(tmp_path)
+
+
+def test_the_command_line_counts_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app(["data", str(own(tmp_path / "mine"))], standalone_mode=False)
+    assert "mine train: 2 examples, no checksum known" in capsys.readouterr().out
 
 
 # Archives: their lines by file, columns as in the originals.

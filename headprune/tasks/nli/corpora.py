@@ -162,4 +162,6 @@ def _is_judged(folder: Path) -> bool:
         return False
 
 
-JUDGED = CorpusKind("judged pairs", "examples", JUDGED_CORPORA, judged_corpus, read_judged, _is_judged, STANDARD_JUDGED)
+JUDGED = CorpusKind(
+    "judged pairs", "examples", JUDGED_CORPORA, judged_corpus, read_judged, _is_judged, lambda: STANDARD_JUDGED
+)
