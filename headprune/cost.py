@@ -18,8 +18,14 @@ from headprune.models.all_attention import standing_still
 from headprune.models.beam import BeamRules, SearchKind, beam_search
 from headprune.timing import Rounds, Timing, in_turn
 
-RARE = re.compile(r"adaptive_softmax\.tail\.|embed_tokens\.embeddings\.[1-9]")  # bands of rare words
-EMBEDDINGS = ("embed_tokens", "output_projection", "adaptive_softmax")  # by the names that fairseq gives them
+# Bands of rare words, and what an encoder predicts masked words with.
+LEFT_OUT = re.compile(r"adaptive_softmax\.tail\.|embed_tokens\.embeddings\.[1-9]|^encoder\.lm_head\.")
+EMBEDDINGS = (
+    "embed_tokens",
+    "output_projection",
+    "adaptive_softmax",
+    "lm_head",
+)  # fairseq's names
 
 
 def parameters(model: nn.Module, embeddings: bool = True) -> int:
@@ -40,10 +46,11 @@ def macs(model: Any, source: int, target: int) -> int:
 
     Counted: every linear map, QKᵀ and the weighted sum of values, the output projection. For one self-attention head
     at length n that is 3·n·d·d_h + 2·n²·d_h + n·d_h·d. Not counted: softmax, norms, additions, table look-ups; of
-    adaptive inputs and softmaxes all bands but the first, that of the frequent words.
+    adaptive inputs and softmaxes all bands but the first, that of the frequent words; of a RoBERTa the layers that
+    predict masked words.
 
     :param source: source length in subwords, end of sentence included
-    :param target: target length, likewise
+    :param target: target length, likewise; 1 for a label of the whole source
     :raises ValueError: a model with a memory, whose passes are over segments.
     """
     if _has_memory(model):
@@ -63,7 +70,7 @@ def macs(model: Any, source: int, target: int) -> int:
         total += 2 * queries * keys * width
     attended = tuple(f"{point.path}." for point in attention_points(model))
     for name, module in model.named_modules():
-        if isinstance(module, (nn.Linear, TiedLinear)) and not name.startswith(attended) and not RARE.search(name):
+        if isinstance(module, (nn.Linear, TiedLinear)) and not name.startswith(attended) and not LEFT_OUT.search(name):
             total += (source if name.startswith("encoder.") else target) * module.weight.numel()
     return total
 

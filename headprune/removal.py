@@ -24,8 +24,9 @@ from torch import nn
 from headprune.gates import clear_mask
 from headprune.heads import HeadMask, HeadSpace, attention_points
 from headprune.method import OutputProjection
-from headprune.models import AllAttentionLanguageModel, HeadpruneTransformer, PrunableLanguageModel
+from headprune.models import AllAttentionLanguageModel, HeadpruneRoberta, HeadpruneTransformer, PrunableLanguageModel
 from headprune.models.cutting import head_tensors, shrink
+from headprune.models.roberta import HEAD
 from headprune.results.vocabulary import CHECKPOINTS
 from headprune.system.files import replacing
 
@@ -40,6 +41,7 @@ class CheckpointKind:
     model: Any
     parts: tuple[str, ...]  # those with a dictionary: source and target, or the one of both
     task: Mapping[str, Any]  # what fairseq wants to know of the task
+    shared: tuple[str, ...] = ()  # arguments of the model that it wants to know of the task, too
 
     def build(self, arguments: Mapping[str, Any], dictionaries: Sequence[Any]) -> Any:
         """A new model; `dictionaries` are those of `parts`."""
@@ -57,11 +59,27 @@ LANGUAGE_MODEL = CheckpointKind("all_attention_lm", AllAttentionLanguageModel, (
 TRANSFORMER_LM = CheckpointKind(
     "headprune_transformer_lm", PrunableLanguageModel, ("decoder",), {"_name": "language_modeling"}
 )
+SENTENCE_PREDICTION = CheckpointKind(
+    "headprune_roberta",
+    HeadpruneRoberta,
+    ("encoder",),
+    {
+        "_name": "sentence_prediction",
+        "data": "",
+        "init_token": 0,
+        "separator_token": 2,
+        "classification_head_name": HEAD,
+        "regression_target": False,
+        "seed": 1,
+    },
+    ("num_classes", "max_positions"),
+)
+LIBRARY = (TRANSLATION, LANGUAGE_MODEL, TRANSFORMER_LM, SENTENCE_PREDICTION)
 
 
 def kinds() -> tuple[CheckpointKind, ...]:
     """Those that tasks bring, and those that come along."""
-    return (*(pkgutil.resolve_name(place) for place in CHECKPOINTS), TRANSLATION, LANGUAGE_MODEL, TRANSFORMER_LM)
+    return (*(pkgutil.resolve_name(place) for place in CHECKPOINTS), *LIBRARY)
 
 
 def kind_of(model: Any) -> CheckpointKind:
@@ -156,7 +174,7 @@ def save(model: Any, path: str | Path) -> None:
     `load` reads it without fairseq's task; `fairseq-generate --user-dir "$(headprune user-dir)" --path …`, and for a
     language model `fairseq-eval-lm`, read it too.
 
-    :param model: a fairseq Transformer or a language model of ours, its heads removed or not, in any mode
+    :param model: a fairseq Transformer, a language model or a RoBERTa of ours, its heads removed or not, in any mode
     :raises ValueError: a model of another kind (see `kind_of`); nothing is written.
     """
     kind = kind_of(model)
@@ -166,7 +184,7 @@ def save(model: Any, path: str | Path) -> None:
     arguments |= {"_name": kind.architecture, "arch": kind.architecture, "keep_heads": json.dumps(kept)}
     state = {
         "args": None,
-        "cfg": {"model": arguments, "task": dict(kind.task)},
+        "cfg": {"model": arguments, "task": {**kind.task, **{name: arguments[name] for name in kind.shared}}},
         "model": {k: v.detach().cpu().clone() for k, v in model.state_dict().items() if "gate_method." not in k},
         "optimizer_history": [{"optimizer_name": "", "criterion_name": "", "lr_scheduler_state": {}, "num_updates": 0}],
         "extra_state": {"train_iterator": {"epoch": 1}},

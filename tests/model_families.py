@@ -16,8 +16,10 @@ from fairseq.models.transformer import TransformerEncoder
 from fairseq.models.transformer_lm import TransformerLanguageModel, base_lm_architecture
 from torch import Tensor, nn
 
+from headprune.models import HeadpruneRoberta
+
 Batch = dict[str, Any]
-FAMILIES = ("encoder-decoder", "decoder-only", "classifier")
+FAMILIES = ("encoder-decoder", "decoder-only", "classifier", "roberta")
 
 
 class Classifier(BaseFairseqModel):
@@ -54,6 +56,22 @@ def classifier(words: Dictionary, seed: int = 1) -> Any:
     return noisy(Classifier(words))
 
 
+def roberta(words: Dictionary, seed: int = 1, **arguments: Any) -> Any:
+    """N = 8, encoder heads only, under fairseq's classification head of three labels."""
+    torch.manual_seed(seed)
+    sizes = Namespace(
+        encoder_embed_dim=16,
+        encoder_ffn_embed_dim=24,
+        encoder_layers=2,
+        encoder_attention_heads=4,
+        max_positions=64,
+        num_classes=3,
+        **arguments,
+    )
+    task = Namespace(source_dictionary=words, target_dictionary=words)
+    return noisy(HeadpruneRoberta.build_model(sizes, task))
+
+
 def language_model(words: Dictionary, seed: int = 1) -> Any:
     """N = 8, decoder heads only."""
     torch.manual_seed(seed)
@@ -76,6 +94,13 @@ def for_classifier(batch: Batch) -> Batch:
     return {"net_input": net, "target": torch.arange(len(net["src_tokens"])) % 3}
 
 
+def for_roberta(batch: Batch) -> Batch:
+    """The source sides backwards, so that their padding is on the right, each with a label."""
+    words = batch["net_input"]["src_tokens"].flip(1)
+    net = {"src_tokens": words, "src_lengths": batch["net_input"]["src_lengths"]}
+    return {"net_input": net, "target": torch.arange(len(words)) % 3}
+
+
 def for_language_model(batch: Batch) -> Batch:
     """The target sides: what precedes every token, and the token; right-padded."""
     net = {"src_tokens": batch["net_input"]["prev_output_tokens"], "src_lengths": batch["net_input"]["src_lengths"]}
@@ -91,4 +116,6 @@ def family(
         return language_model(dictionary), [for_language_model(batch) for batch in batches]
     if request.param == "classifier":
         return classifier(dictionary), [for_classifier(batch) for batch in batches]
+    if request.param == "roberta":
+        return roberta(dictionary), [for_roberta(batch) for batch in batches]
     return build(), batches

@@ -13,6 +13,7 @@ import headprune.tasks  # noqa: F401, whose metrics are in the tables
 from headprune.data import CORPORA, STANDARD, TEXT_CORPORA
 from headprune.method import load_methods
 from headprune.results.schema import UNITS
+from headprune.tasks.nli.corpora import JUDGED
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -118,7 +119,7 @@ def test_tables_of_the_readme_are_the_published_ones() -> None:
     assert all(table in shown for table in published)
 
 
-@pytest.mark.parametrize("name", [*CORPORA, *TEXT_CORPORA, *STANDARD])
+@pytest.mark.parametrize("name", [*CORPORA, *TEXT_CORPORA, *STANDARD, *JUDGED.names])
 def test_every_corpus_with_a_name_is_documented(name: str) -> None:
     assert f"`{name}`" in text("docs/own-corpora.md")
 

@@ -13,33 +13,18 @@ import headprune.models.compat  # noqa: F401
 
 import torch
 from fairseq.data import Dictionary
-from fairseq.models import BaseFairseqModel
-from fairseq.models.transformer import TransformerEncoder
 from fairseq.models.transformer_lm import TransformerLanguageModel, base_lm_architecture
 from torch import Tensor, nn
 
 from headprune.gates import install
 from headprune.heads import HeadSpace, attention_points
-from headprune.models import AllAttentionLanguageModel, HeadpruneTransformer
+from headprune.models import AllAttentionLanguageModel, HeadpruneRoberta, HeadpruneTransformer
 from headprune.models.cutting import head_tensors
 
 Batch = dict[str, Any]
 WORDS, LABELS, WIDTH, LONGEST = 12, 3, 12, 6
 SIZES = {"encoder_embed_dim": WIDTH, "encoder_ffn_embed_dim": 16, "encoder_layers": 2, "encoder_attention_heads": 2}
 DECODER_SIZES = {"decoder_embed_dim": WIDTH, "decoder_ffn_embed_dim": 16, "decoder_attention_heads": 3}
-
-
-class Classifier(BaseFairseqModel):
-    """fairseq's Transformer encoder under a linear layer; the mean over the positions is classified."""
-
-    def __init__(self, encoder: TransformerEncoder, labels: int) -> None:
-        super().__init__()
-        self.encoder, self.head = encoder, nn.Linear(encoder.embed_tokens.embedding_dim, labels)
-
-    def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> Tensor:
-        """Logits of the labels (batch, labels)."""
-        states = self.encoder(src_tokens, src_lengths)["encoder_out"][0]  # (src, batch, model)
-        return self.head(states.mean(0))
 
 
 @cache
@@ -74,9 +59,10 @@ def streaming_model() -> Any:
 
 
 def classifier() -> Any:
-    """Encoder only, one label per example, N = 4."""
-    embeddings = nn.Embedding(len(dictionary()), WIDTH, dictionary().pad())
-    return Classifier(TransformerEncoder(Namespace(**SIZES, max_source_positions=32), dictionary(), embeddings), LABELS)
+    """Encoder only, one label per example, N = 4: fairseq's RoBERTa under its classification head."""
+    task = Namespace(source_dictionary=dictionary(), target_dictionary=dictionary())
+    sizes = Namespace(**SIZES, max_positions=32, num_classes=LABELS, activation_fn="relu")  # fairseq's gelu is in fp32
+    return HeadpruneRoberta.build_model(sizes, task)
 
 
 @dataclass(frozen=True)

@@ -216,11 +216,13 @@ def data(
     address, is asked first.
     """
     from headprune.data import display
+    from headprune.tasks import TASKS
 
+    kinds = [task.corpora for task in TASKS.values() if task.corpora is not None]
     if name is None:
-        display.known(console)
+        display.known(console, kinds)
     else:
-        display.obtained(console, name)
+        display.obtained(console, name, kinds)
 
 
 @app.command()

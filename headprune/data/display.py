@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from headprune.data.corpora import CORPORA, Corpus, corpus, read_pairs
-from headprune.data.splits import SPLITS
-from headprune.data.standard import CLEANING, RECORD, STANDARD, Standard, folder_of, obtain
-from headprune.data.text import TEXT_CORPORA, TextCorpus, read_lines, text_corpus
+from headprune.data.kinds import CorpusKind
+from headprune.data.splits import SPLITS, SplitFiles, unknown_dataset
+from headprune.data.standard import CLEANING, RECORD, Standard, folder_of, obtain
 from headprune.system.terminal import Column, say, show
 
 
-def known(console: Console) -> None:
+def known(console: Console, kinds: Sequence[CorpusKind]) -> None:
     """All corpora that have a name, and whether they are there."""
     rows = []
-    for kind, embedded in (("pairs", CORPORA), ("text", TEXT_CORPORA)):
-        for name, each in embedded.items():  # type: ignore[attr-defined]
-            rows.append((name, kind, "embedded", each.licence))
-    for standard in STANDARD.values():
-        there = (folder_of(standard) / RECORD).is_file()
-        rows.append((standard.name, standard.kind, "fetched" if there else "to be fetched", standard.licence))
+    for kind in kinds:
+        for name, each in kind.embedded.items():
+            rows.append((name, kind.name, "embedded", each.licence))
+    for kind in kinds:
+        for standard in kind.standard.values():
+            there = (folder_of(standard) / RECORD).is_file()
+            rows.append((standard.name, kind.name, "fetched" if there else "to be fetched", standard.licence))
     columns = (Column("corpus", "name"), Column("kind", "name"), Column("where", "name"), Column("licence", spare=True))
     show(console, columns, rows)
 
 
-def obtained(console: Console, name: str) -> None:
+def obtained(console: Console, name: str, kinds: Sequence[CorpusKind]) -> None:
     """Fetches a corpus if it is a standard one that is not there; says where it is and what it holds.
 
     :raises ValueError, OSError: the corpus is unknown or damaged, or cannot be had
     """
-    if name in STANDARD:
-        _standard(console, STANDARD[name])
+    standard = next((kind.standard[name] for kind in kinds if name in kind.standard), None)
+    if standard is not None:
+        _standard(console, standard)
     else:
-        _own(console, _find(name))
+        _own(console, *_find(name, kinds))
 
 
 def _standard(console: Console, standard: Standard) -> None:
@@ -60,19 +62,22 @@ def _cleaning(console: Console, path: Path) -> None:
     show(console, (Column(titles[0], "name"), *(Column(title, "number") for title in titles[1:])), rows)
 
 
-def _own(console: Console, found: Corpus | TextCorpus) -> None:
+def _own(console: Console, kind: CorpusKind, found: SplitFiles) -> None:
     for split in SPLITS:
         known = all(path.name in found.sha256 for path in found.files(split))
         checked = "verified" if known else "no checksum known"
-        lines = read_pairs(found, split) if isinstance(found, Corpus) else read_lines(found, split)
-        unit = "pairs" if isinstance(found, Corpus) else "lines"
-        say(console, f"{found.name} {split}: {len(lines):,} {unit}, {checked}")
+        say(console, f"{found.name} {split}: {len(kind.read(found, split)):,} {kind.unit}, {checked}")
     say(console, f"licence: {found.licence}")
 
 
-def _find(name: str) -> Corpus | TextCorpus:
-    """A corpus of pairs, or of text where the name or the folder is of one."""
+def _find(name: str, kinds: Sequence[CorpusKind]) -> tuple[CorpusKind, SplitFiles]:
+    """A corpus by its name, or that in a folder: of the kind that owns it, or else of the first.
+
+    :raises ValueError: there is none of this name.
+    """
     folder = Path(os.path.expanduser(name))
-    texts = any((folder / f"train{suffix}").is_file() for suffix in (".txt", ".txt.gz"))
-    texts = texts or (folder / "wiki.train.tokens").is_file()
-    return text_corpus(name) if name in TEXT_CORPORA or texts else corpus(name)
+    if not folder.is_dir() and not any(name in kind.names for kind in kinds):
+        raise ValueError(unknown_dataset(name, [each for kind in kinds for each in kind.names]))
+    named = (kind for kind in kinds if name in kind.names)
+    kind = next(named, None) or next((kind for kind in kinds if kind.owns(folder)), kinds[0])
+    return kind, kind.find(name)

@@ -27,6 +27,7 @@ class SplitFiles:
     name: str
     folder: Path
     sha256: Mapping[str, str]
+    licence: str
 
     def candidates(self, split: str) -> tuple[str, ...]:
         """Names that the file of a split may have."""

@@ -12,16 +12,19 @@ from headprune.models import (
     compat,
     criteria,
     optimisers,
+    roberta,
     streaming_lm,
     transformer,
     transformer_lm,
 )
 from headprune.models.all_attention import AllAttentionLanguageModel
+from headprune.models.roberta import HeadpruneRoberta
 from headprune.models.transformer import HeadpruneTransformer
 from headprune.models.transformer_lm import PrunableLanguageModel
 
 __all__ = [
     "AllAttentionLanguageModel",
+    "HeadpruneRoberta",
     "HeadpruneTransformer",
     "PrunableLanguageModel",
     "alignments",
@@ -31,6 +34,7 @@ __all__ = [
     "criteria",
     "install",
     "optimisers",
+    "roberta",
     "set_gates",
     "set_mask",
     "streaming_lm",

@@ -17,6 +17,10 @@ from fairseq.criterions.label_smoothed_cross_entropy import (
     LabelSmoothedCrossEntropyCriterion,
     LabelSmoothedCrossEntropyCriterionConfig,
 )
+from fairseq.criterions.sentence_prediction import (
+    SentencePredictionConfig,
+    SentencePredictionCriterion,
+)
 from fairseq.logging import metrics
 from torch import Tensor
 
@@ -93,6 +97,28 @@ class GatedCrossEntropy(CrossEntropyCriterion):
         metrics.log_derived("ppl", lambda meters: utils.get_perplexity(meters["nll_loss"].avg))
         if total["gate_penalty"]:
             metrics.log_scalar("gate_penalty", total["gate_penalty"] / size, size, round=4)
+
+
+@register_criterion("gated_sentence_prediction", dataclass=SentencePredictionConfig)
+class GatedSentencePrediction(SentencePredictionCriterion):
+    """Cross-entropy of labels plus the penalty of the gate method, as in `GatedLabelSmoothedCrossEntropy`.
+
+    The sample size is the number of examples, so that the penalty is added to the mean loss of an example.
+    """
+
+    def forward(self, model: Any, sample: Mapping[str, Any], reduce: bool = True) -> Any:
+        loss, sample_size, logging_output = super().forward(model, sample, reduce)
+        if model.training and hasattr(model, "gate_penalty"):
+            loss = loss + sample_size * model.gate_penalty()
+        return loss, sample_size, logging_output
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
+        """Logs what fairseq does, and as `nll_loss` the bits per label, not per token that was read."""
+        labels = [{**log, "ntokens": log.get("sample_size", 0)} for log in logging_outputs]
+        SentencePredictionCriterion.reduce_metrics(labels)  # logs no `nll_loss` where these are equal
+        loss, size = (utils.item(sum(log.get(key, 0) for log in labels)) for key in ("loss", "sample_size"))
+        metrics.log_scalar("nll_loss", loss / size / math.log(2), size, round=3)
 
 
 @dataclass

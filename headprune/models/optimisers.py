@@ -6,7 +6,7 @@ docs/theory/defects.md); gradients that are not finite count as 0 for them, and 
 Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,7 +190,7 @@ class GatedLamb(GateGroup):
     @property
     def optimizer_config(self) -> dict[str, Any]:
         return {
-            "lr": self.cfg.lr[0] if isinstance(self.cfg.lr, list | tuple) else self.cfg.lr,
+            "lr": self.cfg.lr[0] if isinstance(self.cfg.lr, Sequence) else self.cfg.lr,
             "betas": tuple(float(beta) for beta in self.cfg.lamb_betas.strip("() ").split(",")),
             "eps": self.cfg.lamb_eps,
             "weight_decay": self.cfg.weight_decay,

@@ -14,6 +14,7 @@ from headprune.naming import unknown
 from headprune.results import vocabulary
 from headprune.tasks.base import Task
 from headprune.tasks.language_modeling import LANGUAGE_MODELING
+from headprune.tasks.nli import LANGUAGE_INFERENCE
 from headprune.tasks.translation import TOKEN_TRANSLATION, TRANSLATION
 
 GROUP = "headprune.tasks"  # of entry points
@@ -67,6 +68,6 @@ def _register_installed() -> None:
             raise ImportError(f"the task {point.name!r} of {point.value} cannot be used: {error}") from error
 
 
-for each in (TRANSLATION, TOKEN_TRANSLATION, LANGUAGE_MODELING):
+for each in (TRANSLATION, TOKEN_TRANSLATION, LANGUAGE_MODELING, LANGUAGE_INFERENCE):
     register(each)
 _register_installed()

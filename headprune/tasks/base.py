@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headprune.data.kinds import CorpusKind
 from headprune.data.lengths import Bound
 from headprune.results.vocabulary import OutputKind
 from headprune.settings import Calibration, Evaluation, GivenSubject, ModelKeys, PreparedData, Speed
@@ -36,6 +37,7 @@ class Task(ABC):
     :cvar metrics: units of the metrics that are the task's own, by name
     :cvar kinds: of outputs, those that do not come along
     :cvar checkpoints: `module:NAME` of a `headprune.removal.CheckpointKind`, for classes that the library lacks
+    :cvar corpora: those that `headprune data` lists, fetches and counts; None: it knows none
     :cvar latency: what `latency_ms` is the time of
     :cvar examples: what those are called that methods see
     """
@@ -51,6 +53,7 @@ class Task(ABC):
     metrics: ClassVar[Mapping[str, str]]
     kinds: ClassVar[Mapping[str, OutputKind]] = {}
     checkpoints: ClassVar[tuple[str, ...]] = ()
+    corpora: ClassVar[CorpusKind | None] = None
     latency: ClassVar[str]
     examples: ClassVar[str]
 

@@ -37,7 +37,7 @@ from headprune.training.passes import counted_passes
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
 Settings = Mapping[str, Mapping[str, Any]]
 
-EXPLOSION = 4  # a training loss of as many times that of guessing every word has no way back
+EXPLOSION = 4  # a training loss of as many times that of guessing has no way back
 CURVE = "curve.jsonl"
 
 
@@ -201,7 +201,7 @@ class _Curve(logging.Handler):
     def __init__(self, path: Path, cfg: Any, on_progress: OnProgress | None) -> None:
         super().__init__(logging.INFO)
         self.path, self.total, self.on_progress = path, cfg.optimization.max_update, on_progress
-        self.limit = EXPLOSION * math.log2(_vocabulary(cfg))
+        self.limit = EXPLOSION * math.log2(_guesses(cfg))
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name not in ("train_inner", "valid"):
@@ -237,6 +237,8 @@ class _Curve(logging.Handler):
         bar.setLevel(self.level_before)
 
 
-def _vocabulary(cfg: Any) -> int:
-    """Words that a training can guess: lines of the largest dictionary."""
-    return max(len(path.read_text(encoding="utf-8").splitlines()) for path in Path(cfg.task.data).glob("dict*.txt"))
+def _guesses(cfg: Any) -> int:
+    """Answers that a training can guess among: labels of examples, or words, the lines of the largest dictionary."""
+    labels = int(getattr(cfg.task, "num_classes", 0))
+    lines = (path.read_text(encoding="utf-8").splitlines() for path in Path(cfg.task.data).glob("dict*.txt"))
+    return labels or max(map(len, lines))

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from headprune.models.optimisers import GatedLamb
+from headprune.models.optimisers import GatedLamb, GatedLambConfig
 
 
 def config(**changes) -> SimpleNamespace:
@@ -47,6 +48,12 @@ def test_lamb_steps_as_the_equations_say(start, weight_decay):
     assert weight.detach().tolist() == pytest.approx(expected.tolist(), abs=1e-12)
     expected = lamb(torch.full((8,), 2.0, dtype=torch.float64), pulls, 0.03)  # own rate, never decayed
     assert gates.detach().tolist() == pytest.approx(expected.tolist(), abs=1e-12)
+
+
+def test_rates_are_read_as_fairseq_hands_them_on():
+    """A configuration of omegaconf has a list of its own kind."""
+    cfg = OmegaConf.structured(GatedLambConfig(lr=[0.25]))
+    assert GatedLamb(cfg, [torch.nn.Parameter(torch.ones(2))]).get_lr() == 0.25
 
 
 def test_a_gate_vector_moves_at_most_its_norm_times_the_rate():

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import judging
 import pytest
 
 from headprune.results.vocabulary import KINDS, UNITS, OutputKind
 from headprune.tasks import DEFAULT, TASKS, register, track_of, units_of
 from headprune.tasks.base import Task
+from headprune.tasks.nli import LanguageInference
 
 
-@pytest.fixture
-def judge() -> Iterator[Task]:
-    """A third task."""
-    with judging.known():
-        yield TASKS["nli"]
-
-
-def test_a_task_brings_its_metrics(judge: Task) -> None:
+def test_a_task_brings_its_metrics() -> None:
     assert UNITS["accuracy"] == "share of examples"
     assert units_of("nli")["latency_ms"] == "ms per pair of sentences"
     assert units_of("nobody's") == {}
 
 
 def changed(**values: object) -> Task:
-    task = type("Changed", (judging.Judging,), {"name": "changed", **values})
+    """A task that no package brings."""
+    task = type("Changed", (LanguageInference,), {"name": "changed", "__module__": __name__, **values})
     return task()  # type: ignore[no-any-return]
 
 
@@ -34,7 +26,7 @@ def changed(**values: object) -> Task:
     ("task", "message"),
     [
         (changed(name="mt"), "there is a task 'mt' already"),
-        (changed(metrics={"accuracy": "%", "bleu": "%"}), "'bleu' is 'BLEU' already, and cannot be '%'"),
+        (changed(metric="bleu", metrics={"bleu": "%"}), "'bleu' is 'BLEU' already, and cannot be '%'"),
         (
             changed(metric="accurate"),
             "of task 'changed': unknown metric 'accurate'; did you mean 'accuracy'",
@@ -55,6 +47,6 @@ def test_sections_without_a_track_are_of_the_default_task() -> None:
     assert track_of({"track": "lm"}) == track_of(TASKS["lm"].model.model_construct(track="lm")) == "lm"
 
 
-def test_only_code_outside_of_the_library_is_named(judge: Task) -> None:
-    assert all(TASKS[name].provenance == {} for name in ("mt", "lm"))
-    assert len(judge.provenance["task"]) == 64
+def test_only_code_outside_of_the_library_is_named() -> None:
+    assert all(TASKS[name].provenance == {} for name in ("mt", "lm", "nli"))
+    assert len(changed().provenance["task"]) == 64

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from headprune.data.kinds import TEXT
 from headprune.data.lengths import Bound
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.base import Task
@@ -27,6 +28,7 @@ class LanguageModeling(Task):
     model = LanguageModel
     metric = "perplexity"
     metrics = {"perplexity_one_row": "per token", "bits_per_byte": "bits"}  # noqa: RUF012
+    corpora = TEXT
     latency = "token"
     examples = "windows of text"
 

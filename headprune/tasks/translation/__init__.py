@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headprune.data.kinds import PAIRS
 from headprune.data.lengths import Bound
 from headprune.settings import Calibration, Evaluation, ModelKeys, PreparedData, Speed
 from headprune.tasks.base import Task
@@ -36,6 +37,7 @@ class Translation(Task):
         "length_ratio": "ratio",
         "repetition_rate": "share",
     }
+    corpora = PAIRS
     latency = "sentence"
     examples = "sentences"
 

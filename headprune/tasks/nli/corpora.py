@@ -1,0 +1,167 @@
+"""Corpora of judged sentence pairs: the embedded one, the standard ones that are fetched, a user's own.
+
+A corpus is a folder with train.tsv, valid.tsv and test.tsv, UTF-8, possibly gzipped (.gz): an example a line, premise,
+hypothesis and label separated by tabs. A first line that names these three columns may put them in another order, and
+others beside them, which are left out. A file SHA256SUMS, as sha256sum writes it, is verified where present.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from headprune.data.kinds import CorpusKind
+from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
+from headprune.data.standard import folder_of
+from headprune.tasks.nli.standard import STANDARD_JUDGED
+
+COLUMNS = ("premise", "hypothesis", "label")
+# The names that the columns have in files of MNLI, SNLI, RTE and others, in lower case.
+NAMES = {
+    "premise": ("premise", "sentence1"),
+    "hypothesis": ("hypothesis", "sentence2"),
+    "label": ("label", "gold_label"),
+}
+MOST_LABELS = 100  # of a corpus; more are a sign of columns in another order
+
+
+class JudgedPair(NamedTuple):
+    """An example as it stands in the file."""
+
+    premise: str
+    hypothesis: str
+    label: str
+
+
+@dataclass(frozen=True)
+class JudgedCorpus(SplitFiles):
+    """A corpus of judged pairs on disk."""
+
+    name: str
+    folder: Path
+    sha256: Mapping[str, str] = field(default_factory=dict, hash=False)  # file name -> hex digest; {}: unknown
+    licence: str = "unknown"  # one line
+    columns: tuple[str, ...] = COLUMNS  # of files whose first line does not name them
+
+    def candidates(self, split: str) -> tuple[str, ...]:
+        return f"{split}.tsv", f"{split}.tsv.gz"
+
+
+JUDGED_CORPORA: dict[str, JudgedCorpus] = {
+    "versenli": JudgedCorpus(
+        name="versenli",
+        folder=EMBEDDED / "versenli",
+        sha256={
+            "train.tsv.gz": "13019e3e0efd02f4b902d39822c3101ca8823e8315a61eef2433c41f66a00dc2",
+            "valid.tsv.gz": "a3dd4cee09453a1b0b146c112b710affb28edcba6c47a227d52ed79a30e2af8a",
+            "test.tsv.gz": "e5765ff571635796c7aff0be201aae792a6e82c668931976d1ffc8d9d3b8d2dd",
+        },
+        licence="public domain, labels made by rules; see LICENSE and NOTICE in its folder",
+        columns=("label", "premise", "hypothesis"),
+    ),
+}
+
+
+def judged_corpus(name_or_path: str | Path) -> JudgedCorpus:
+    """Finds an embedded or a standard corpus by name, or a user's own by its folder. Nothing is fetched.
+
+    :param name_or_path: a known name wins over a folder of that name
+    :raises ValueError: unknown name (with the nearest known one), or a folder without a split.
+    """
+    name = str(name_or_path)
+    if name in JUDGED_CORPORA:
+        return JUDGED_CORPORA[name]
+    if name in STANDARD_JUDGED:
+        folder = folder_of(STANDARD_JUDGED[name])
+        return JudgedCorpus(name, folder, checksums(folder), STANDARD_JUDGED[name].licence)
+    folder = Path(os.path.expanduser(name))
+    if not folder.is_dir():
+        raise ValueError(unknown_dataset(name, [*JUDGED_CORPORA, *STANDARD_JUDGED]))
+    own = JudgedCorpus(folder.resolve().name, folder, checksums(folder))
+    own.require_every_split()
+    return own
+
+
+def read_judged(corpus: JudgedCorpus, split: str) -> list[JudgedPair]:
+    """Reads and verifies the examples of a split, in the order of the file.
+
+    :raises ValueError: checksum mismatch, undecodable or malformed line (with file, line and rule), or no examples.
+    :raises FileNotFoundError: the split has no file.
+    """
+    path = corpus.path(split)
+    rows = [_row(line, path, number) for number, line in enumerate(read_verified(corpus, path, "example"), start=1)]
+    found = _named(rows[0])
+    places, first = (found, 2) if found else ([corpus.columns.index(name) for name in COLUMNS], 1)
+    width = len(rows[0]) if found else len(COLUMNS)
+    if len(rows) < first:
+        raise ValueError(f"{path}: no examples below the names of the columns")
+    return [_example(row, places, width, path, number) for number, row in enumerate(rows[first - 1 :], start=first)]
+
+
+def _named(row: Sequence[str]) -> list[int] | None:
+    """The places of the three columns in a line that names them; None of any other line."""
+    words = [word.strip().lower() for word in row]
+    places = [next((words.index(name) for name in NAMES[column] if name in words), -1) for column in COLUMNS]
+    return None if -1 in places else places
+
+
+def _row(line: bytes, path: Path, number: int) -> list[str]:
+    try:
+        return line.decode("utf-8").removesuffix("\r").removeprefix("\ufeff").split("\t")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}, line {number}: must be UTF-8 ({error.reason} at byte {error.start})") from None
+
+
+def _example(row: Sequence[str], places: Sequence[int], width: int, path: Path, number: int) -> JudgedPair:
+    """The example of a line, or ValueError that names file, line and rule."""
+    if len(row) != width:
+        raise ValueError(f"{path}, line {number}: must have {width} columns separated by a tab, has {len(row)}")
+    example = JudgedPair(*(" ".join(row[place].split()) for place in places))
+    for column, text in zip(COLUMNS, example, strict=True):
+        if not text:
+            raise ValueError(f"{path}, line {number}: must have a {column}")
+        if not text.isprintable():
+            bad = next(letter for letter in text if not letter.isprintable())
+            raise ValueError(f"{path}, line {number}: must not contain control characters, has U+{ord(bad):04X}")
+    if " " in example.label:
+        raise ValueError(
+            f"{path}, line {number}: a label is one word, has {example.label[:60]!r}; the columns are "
+            f"{', '.join(COLUMNS)} where the first line does not name them otherwise"
+        )
+    return example
+
+
+def labels_of(corpus: JudgedCorpus, splits: Mapping[str, Sequence[JudgedPair]]) -> list[str]:
+    """The labels of the train split in alphabetical order, which are the classes of models.
+
+    :raises ValueError: fewer than two or too many, or one of another split that the train split lacks.
+    """
+    known = sorted({example.label for example in splits["train"]})
+    if not 2 <= len(known) <= MOST_LABELS:
+        rule = f"2 to {MOST_LABELS} are expected; the columns are {', '.join(corpus.columns)}"
+        raise ValueError(f"{corpus.path('train')}: {len(known):,} different labels: {rule}, or as the first line says")
+    for split, examples in splits.items():
+        for number, example in enumerate(examples, start=1):
+            if example.label not in known:
+                raise ValueError(
+                    f"{corpus.path(split)}, example {number}: label {example.label!r} is not in train.tsv; "
+                    f"known ones: {', '.join(known)}"
+                )
+    return known
+
+
+def _is_judged(folder: Path) -> bool:
+    """True if the first line of a folder's train.tsv has more columns than a pair of sentences."""
+    try:
+        corpus = JudgedCorpus(folder.name, folder)
+        return read_verified(corpus, corpus.path("train"))[0].count(b"\t") >= len(COLUMNS) - 1
+    except (OSError, ValueError):
+        return False
+
+
+JUDGED = CorpusKind(
+    "judged pairs", "examples", JUDGED_CORPORA, judged_corpus, read_judged, _is_judged, lambda: STANDARD_JUDGED
+)

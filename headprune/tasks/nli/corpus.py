@@ -1,0 +1,111 @@
+"""A prepared corpus of judged pairs as batches of fairseq's samples. No example is ever dropped without an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat  # noqa: F401
+
+import numpy as np
+import torch
+from fairseq.data import data_utils
+from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
+
+from headprune.models.devices import placed
+from headprune.models.roberta import HEAD
+from headprune.tasks.nli.arguments import BEGIN, SEPARATOR
+
+
+class ExampleCorpus:
+    """A corpus as a `JudgedRecipe` prepared it.
+
+    :param folder: the folder given to `prepare`
+    :param device: where its batches are
+    :param sealed: refuse the test set: what is not to read it has no use for an object that does
+    """
+
+    def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
+        self.folder, self.device, self.sealed = Path(folder), device, sealed
+        self._datasets: dict[tuple[str, int], Any] = {}
+
+    @cached_property
+    def statistics(self) -> Mapping[str, Any]:
+        """The content of statistics.json."""
+        return json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+    @property
+    def binarised(self) -> Path:
+        return self.folder / "bin"
+
+    @property
+    def labels(self) -> list[str]:
+        """The words that the classes of models stand for, in their order."""
+        return list(self.statistics["labels"])
+
+    def task(self, positions: int) -> SentencePredictionTask:
+        """fairseq's task for models with so many positions; it keeps the order of the corpus."""
+        cfg = SentencePredictionConfig(data=str(self.binarised), num_classes=len(self.labels), no_shuffle=True)
+        cfg.init_token, cfg.separator_token = BEGIN, SEPARATOR
+        cfg.max_positions, cfg.shorten_method = positions, "truncate"
+        cfg.classification_head_name, cfg.regression_target, cfg.seed = HEAD, False, 1
+        return SentencePredictionTask.setup_task(cfg)
+
+    def dataset(self, split: str, positions: int) -> Any:
+        """fairseq's dataset of a split; it must hold every example that was prepared.
+
+        :param positions: of the model that reads it: a longer pair loses its end
+        :raises ValueError: it does not, or is sealed.
+        """
+        if self.sealed and split == "test":
+            raise ValueError(f"{self.folder}: the test set is sealed; only a job of its own reads it")
+        if (split, positions) not in self._datasets:
+            self._datasets[split, positions] = self.task(positions).load_dataset(split)
+        dataset = self._datasets[split, positions]
+        expected = self.statistics["splits"][split]["examples"]
+        if len(dataset) != expected:
+            raise ValueError(f"{self.folder}: split {split} holds {len(dataset)} examples, {expected} were prepared")
+        return dataset
+
+    def lengths(self, split: str, positions: int) -> np.ndarray:
+        """Tokens of every example, the marks around its sentences included: (examples,)."""
+        return np.asarray(self.dataset(split, positions).sizes[0])
+
+    def batches(
+        self, split: str, positions: int, max_tokens: int, indices: Sequence[int] | None = None
+    ) -> list[dict[str, Any]]:
+        """All examples of a split (or those at `indices`), each once, sorted by length into batches.
+
+        `target` has a label for every example (batch,), and `ntokens` is their number: the targets of a batch.
+
+        :param max_tokens: of a batch, padding included
+        :raises ValueError: an example alone exceeds `max_tokens`.
+        """
+        dataset, lengths = self.dataset(split, positions), self.lengths(split, positions)
+        chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices)
+        longest = lengths[chosen].max(initial=0)
+        if longest > max_tokens:
+            raise ValueError(f"split {split}: an example of {longest} tokens exceeds max_tokens = {max_tokens}")
+        order = chosen[np.argsort(lengths[chosen], kind="stable")]
+        groups = data_utils.batch_by_size(order, dataset.num_tokens, max_tokens=max_tokens)
+        batches = [dataset.collater([dataset[int(i)] for i in group]) for group in groups]
+        found = sorted(int(i) for batch in batches for i in batch["id"])
+        if found != sorted(int(i) for i in chosen):
+            raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} examples")
+        return [placed(_labelled(batch), self.device) for batch in batches]
+
+    def sample_train(self, examples: int, seed: int, positions: int, max_tokens: int) -> list[dict[str, Any]]:
+        """Batches of a random sample of the train split, without repetition."""
+        total = len(self.dataset("train", positions))
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(total, generator=generator)[: min(examples, total)].tolist()
+        return self.batches("train", positions, max_tokens, sorted(chosen))
+
+
+def _labelled(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch of fairseq's, whose targets are the labels."""
+    target = batch["target"].flatten()
+    return {**batch, "target": target, "ntokens": len(target)}

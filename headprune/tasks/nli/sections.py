@@ -1,0 +1,94 @@
+"""The sections of a profile about natural language inference: its corpora, architecture and training.
+
+Every field carries its help text; the YAML files under `workflows/config/` comment why a value was chosen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from headprune.data import check_prepared, prepare
+from headprune.data.lengths import Bounds
+from headprune.data.standard import obtain
+from headprune.heads import HeadSpace
+from headprune.settings import WIDTH, Material, Optimisation, Shape, Subject, check_heads
+from headprune.tasks.nli.corpora import judged_corpus
+from headprune.tasks.nli.recipe import JudgedRecipe
+from headprune.tasks.nli.standard import STANDARD_JUDGED
+
+
+class JudgedDataset(Material):
+    """A corpus of judged sentence pairs and how it is prepared."""
+
+    track: Literal["nli"] = Field(description="natural language inference")
+    vocabulary: int = Field(2000, ge=100, le=10**6, description="subword units, of premises and hypotheses together")
+
+    @field_validator("corpus")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        judged_corpus(value)
+        return value
+
+    def source(self) -> Any:
+        """The corpus itself."""
+        return judged_corpus(self.corpus)
+
+    def recipe(self) -> JudgedRecipe:
+        return JudgedRecipe(vocabulary=self.vocabulary)
+
+    def prepare(self, folder: Path, bounds: Bounds) -> dict[str, Any]:
+        if self.corpus in STANDARD_JUDGED:
+            obtain(STANDARD_JUDGED[self.corpus])
+        return prepare(self.source(), self.recipe(), folder, bounds)
+
+    def check_prepared(self, folder: Path, bounds: Bounds) -> None:
+        check_prepared(self.source(), self.recipe(), folder, bounds)
+
+
+class RobertaArchitecture(Shape):
+    """fairseq's RoBERTa under its classification head; defaults are those of `roberta`, which are BERT-base's."""
+
+    width: int = Field(768, ge=1, le=WIDTH, description="model dimension d")
+    feed_forward: int = Field(3072, ge=1, le=WIDTH, description="inner dimension of the feed-forward sublayers")
+    layers: int = Field(12, ge=1, le=1000, description="each with a module of self-attention")
+    heads: int = Field(12, ge=1, le=1000, description="heads of every attention module")
+    positions: int = Field(
+        512, ge=8, le=WIDTH, description="subwords of a pair with the marks around them; longer pairs lose their end"
+    )
+    normalize_before: bool = Field(False, description="pre-norm instead of post-norm")
+    dropout: float = Field(0.1, ge=0, lt=1, description="of embeddings and of what every sublayer adds")
+    attention_dropout: float = Field(0.1, ge=0, lt=1, description="of attention probabilities")
+    activation_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward sublayers")
+    pooler_dropout: float = Field(0.0, ge=0, lt=1, description="in the classification head")
+    activation: Literal["relu", "gelu"] = Field("gelu", description="of the feed-forward sublayers")
+
+    @model_validator(mode="after")
+    def _possible(self) -> RobertaArchitecture:
+        check_heads(self.width, self.heads, self.n_heads)
+        return self
+
+    @property
+    def head_space(self) -> HeadSpace:
+        """One encoder module per layer."""
+        return HeadSpace.from_names(f"encoder.{i}.{h}" for i in range(self.layers) for h in range(self.heads))
+
+    @property
+    def n_heads(self) -> int:
+        return self.heads * self.layers
+
+
+class ExampleTraining(Optimisation):
+    """The training of models that judge."""
+
+    batch_size: int = Field(32, ge=1, le=100_000, description="pairs per batch and device")
+
+
+class JudgingModel(Subject):
+    """A model that judges pairs of sentences, to prune."""
+
+    track: Literal["nli"] = Field(description="natural language inference")
+    architecture: RobertaArchitecture = Field(description="its shape")
+    training: ExampleTraining = Field(description="how it is trained")

@@ -1,0 +1,113 @@
+"""The work of jobs for natural language inference."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headprune import cost
+from headprune.evaluation.likelihood import Agreement
+from headprune.evaluation.scores import Paired, Score
+from headprune.heads import HeadMask
+from headprune.method import Batches
+from headprune.results.outputs import file_name
+from headprune.settings import Calibration, Evaluation, Speed
+from headprune.tasks.nli import evaluation as judging
+from headprune.tasks.nli.arguments import arguments
+from headprune.tasks.nli.corpus import ExampleCorpus
+from headprune.tasks.nli.sections import ExampleTraining, RobertaArchitecture
+from headprune.tasks.work import Outcome, Work
+from headprune.timing import Timing, in_turn
+
+
+class JudgingWork(Work):
+    """Examples are pairs of sentences with a label; a model reads a pair at once."""
+
+    def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> ExampleCorpus:
+        return _corpus(folder, device, sealed)
+
+    def arguments(
+        self, corpus: ExampleCorpus, architecture: RobertaArchitecture, training: ExampleTraining
+    ) -> list[str]:
+        return arguments(corpus.binarised, len(corpus.labels), architecture, training)
+
+    def calibration(
+        self, corpus: ExampleCorpus, architecture: RobertaArchitecture, settings: Calibration, seed: int
+    ) -> Batches:
+        return corpus.sample_train(settings.sentences, seed, architecture.positions, settings.max_tokens)
+
+    def validation(self, corpus: ExampleCorpus, architecture: RobertaArchitecture, settings: Evaluation) -> Batches:
+        return corpus.batches("valid", architecture.positions, settings.max_tokens)
+
+    def agreement(
+        self, model: Any, mask: HeadMask, pruned: Any, corpus: ExampleCorpus, settings: Evaluation
+    ) -> Agreement:
+        batches = corpus.batches("valid", judging.positions_of(pruned), settings.max_tokens)
+        return judging.agreement(model, mask, pruned, batches)
+
+    def macs_per_token(self, model: Any, corpus: ExampleCorpus) -> float:
+        """Multiply-accumulates per token that is read, of a validation example of mean length."""
+        length = min(round(corpus.statistics["splits"]["valid"]["mean_tokens"]), judging.positions_of(model))
+        return cost.macs(model, length, 1) / length
+
+    def evaluate(self, model: Any, corpus: ExampleCorpus, split: str, settings: Evaluation) -> Outcome:
+        """Accuracy, and the label of every example in the order of the corpus."""
+        table = judging.judgements(model, corpus, split, settings.max_tokens)
+        content = io.BytesIO()
+        table.to_parquet(content, index=False)
+        score = Score(judging.accuracy(table), f"examples:{len(table)}|labels:{len(corpus.labels)}")
+        return Outcome({"accuracy": score}, {file_name("labels", split): content.getvalue()})
+
+    def scores_validation(self, settings: Evaluation) -> bool:
+        """Accuracy costs no more than the perplexity of labels does."""
+        return True
+
+    def time(
+        self, models: Mapping[str, nn.Module], corpus: ExampleCorpus, settings: Speed, evaluation: Evaluation
+    ) -> dict[str, tuple[Timing, Timing]]:
+        """Milliseconds per pair at batch size 1 and tokens read per second, on validation pairs of median length."""
+        if not models:
+            return {}
+        positions = min(judging.positions_of(model) for model in models.values())
+        lengths = corpus.lengths("valid", positions)
+        order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+        middle = len(order) // 2
+        singles = [
+            corpus.batches("valid", positions, positions, [i])[0] for i in order[middle : middle + settings.sentences]
+        ]
+        chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
+        (batch,) = corpus.batches("valid", positions, 10**9, chosen)
+        tokens = int(lengths[chosen].sum())
+
+        def run(model: Any) -> tuple[float, float]:
+            single = sum(judging.seconds(model, one) for one in singles) / len(singles)
+            return 1000 * single, tokens / judging.seconds(model, batch)
+
+        return in_turn(models, run, settings)
+
+    def compare(
+        self, models: Iterable[tuple[str, Any]], corpus: ExampleCorpus, settings: Evaluation, samples: int
+    ) -> dict[str, Paired]:
+        """Accuracy on validation examples, with McNemar's exact test."""
+        from headprune.statistics.mcnemar import mcnemar  # half a second of scipy, which most jobs never use
+
+        tables = {name: judging.judgements(model, corpus, "valid", settings.max_tokens) for name, model in models}
+        right = {name: table["label"] == table["predicted"] for name, table in tables.items()}
+        first = next(iter(right))
+        found = {first: Paired(judging.accuracy(tables[first]), None)}
+        base = right.pop(first)
+        for name, each in right.items():
+            test = mcnemar(base, each)
+            found[name] = Paired(judging.accuracy(tables[name]), test.p_value, test.differing)
+        return found
+
+
+@cache
+def _corpus(folder: Path, device: torch.device, sealed: bool) -> ExampleCorpus:
+    return ExampleCorpus(folder, device, sealed)
