@@ -39,13 +39,14 @@ def kind_of(model: Any, part: str) -> str:
 
 
 TRAINED = [task for task in TASKS.values() if "training" in task.model.model_fields]
-GIVING = [task for task in TASKS.values() if task.given_dataset is not None and task.given_model is not None]
+BINARISED = [task for task in TASKS.values() if task.given_dataset is not None]
+GIVING = [task for task in TASKS.values() if task.given_model is not None]
 
 # Sections in the order of the page: the name in the schema, the heading.
 SECTIONS = {
     "Config": "The profile",
     **{task.dataset.__name__: f"datasets: {task.a_corpus}" for task in TRAINED},
-    **{task.given_dataset.__name__: f"datasets: {task.a_corpus} that is binarised" for task in GIVING},
+    **{task.given_dataset.__name__: f"datasets: {task.a_corpus} that is binarised" for task in BINARISED},
     **{task.model.__name__: f"models: {task.a_model}" for task in TRAINED},
     **{task.given_model.__name__: f"models: {task.a_model} that is given" for task in GIVING},
     **{kind_of(task.model, "architecture"): f"architecture of {task.a_model}" for task in TRAINED},

@@ -153,9 +153,19 @@ class GivenSubject(ModelKeys):
         return GivenShape(checkpoint=self.place(seed)).outline.sha256
 
     @property
-    def architecture(self) -> GivenShape:
-        """The shape of the model, that of all seeds."""
+    def trains(self) -> bool:
+        """True if gates, or what is left of the model, can be trained."""
+        return self.further_training is not None
+
+    @property
+    def shape(self) -> GivenShape:
+        """The model in its file, that of all seeds."""
         return GivenShape(checkpoint=self.places[0][1])
+
+    @property
+    def architecture(self) -> Shape:
+        """The shape of the model, that of all seeds."""
+        return self.shape
 
     @property
     def training(self) -> Optimisation:

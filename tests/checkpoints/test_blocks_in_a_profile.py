@@ -187,7 +187,7 @@ def test_the_profile_of_the_page_is_valid(made: StockModel, tmp_path: Path) -> N
     """The model of the page reads longer blocks than this one, which stands for it."""
     shutil.copy(made.checkpoint, tmp_path / "checkpoint_best.pt")
     shutil.copytree(made.data, tmp_path / "data-bin")
-    *_, profile = PROFILES.findall(PAGE.read_text(encoding="utf-8"))
+    *_, profile, _ = PROFILES.findall(PAGE.read_text(encoding="utf-8"))
     profile = profile.replace("tokens_per_sample: 512", "tokens_per_sample: 16")
     config = load(yaml.safe_load(profile) | {"results": str(tmp_path)}, tmp_path)
     assert config.models["stock"].track == config.datasets["text"].track == "lm_blocks"

@@ -26,4 +26,4 @@ def bounds(
 def update(model: GivenLanguageModel) -> tuple[int, int]:
     """Tokens of a batch, and parameters, as many as the checkpoint has."""
     tokens = model.further_training.max_tokens if model.further_training is not None else 0
-    return tokens, model.architecture.outline.parameters
+    return tokens, model.shape.outline.parameters

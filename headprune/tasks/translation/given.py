@@ -125,7 +125,7 @@ class GivenTranslation(GivenSubject):
     @property
     def limits(self) -> dict[str, list[Bound]]:
         """The bounds that it sets sentences, by split; `{}` in a reason stands for its name."""
-        positions = Bound(min(self.architecture.outline.positions), "the positions of model {!r}")
+        positions = Bound(min(self.shape.outline.positions), "the positions of model {!r}")
         trained = [positions]
         if self.further_training is not None:
             trained.append(Bound(self.further_training.max_tokens, "models.{}.further_training.max_tokens"))
@@ -134,7 +134,7 @@ class GivenTranslation(GivenSubject):
     def update(self, dataset: BinarisedPairs) -> tuple[int, int]:
         """Tokens of a batch, and parameters, as many as the checkpoint has."""
         tokens = self.further_training.max_tokens if self.further_training is not None else 0
-        return tokens, self.architecture.outline.parameters
+        return tokens, self.shape.outline.parameters
 
     def check(self, dataset: PreparedData) -> None:
         if not isinstance(dataset, BinarisedPairs):
