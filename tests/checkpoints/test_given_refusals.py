@@ -81,7 +81,6 @@ BAD: dict[str, tuple[Any, str]] = {
         "models.stock.dataset is 'letters', of data_bin /data: its models are given by `checkpoint`",
     ),
     "a classifier": (model(track="nli"), "checkpoint: a profile trains the models of this track; `headprune prune`"),
-    "another dataset": (model(track="lm"), "dataset: it is of data_bin .*; an All-Attention model reads a `corpus`"),
     "tuning": (
         TUNING,
         "tuning: model 'stock' is one `checkpoint` for every seed, so that trials would tune on what is",
