@@ -76,9 +76,6 @@ def test_what_does_not_fit_is_refused(text: Path, trained: Plan, pieces: Path, t
         load(profile_of(text, tmp_path, model, methods=[*methods, {"name": "dsp", "arm": "pipelined"}]))
     with pytest.raises(ValueError, match=r"models.streams.checkpoint: there is no checkpoint .*nowhere.pt"):
         load(profile_of(text, tmp_path, model | {"checkpoint": "nowhere.pt"}, methods=methods))
-    with pytest.raises(ValueError, match=r"dataset: it is of data_bin /data; an All-Attention model reads a `corpus`"):
-        binarised = {"letters": {"data_bin": "/data", "track": "lm_blocks"}}
-        load(profile_of(text, tmp_path, model | {"track": "lm"}, methods=methods) | {"datasets": binarised})
     other = shutil.copytree(text, tmp_path / "other")
     (other / "train.txt").write_text((text / "train.txt").read_text(encoding="utf-8") * 2 + "more\n", encoding="utf-8")
     cells = pd.read_parquet(run(profile_of(other, tmp_path, model, methods=methods)).folder / "cells.parquet")

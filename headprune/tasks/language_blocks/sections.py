@@ -79,10 +79,9 @@ class GivenLanguageModel(GivenSubject):
     )
 
     def check(self, dataset: PreparedData) -> None:
-        if not isinstance(dataset, BinarisedText):
-            raise ValueError(f"dataset: it is of {dataset.origin}; a language model in a checkpoint reads a `data_bin`")
         from headprune.tasks.language_blocks.binarised import source_of  # imports torch
 
+        assert isinstance(dataset, BinarisedText)  # the one kind of its track
         key = "dataset"
         try:
             source_of(dataset)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from headprune.settings import GivenSubject, PreparedData
-from headprune.tasks.language_modeling.sections import LanguageArchitecture, StreamTraining, TextDataset
+from headprune.tasks.language_modeling.sections import LanguageArchitecture, StreamTraining
 
 # Keys of an architecture that fairseq's arguments have under another name.
 NAMES = {"feed_forward": "ffn_dim", "memory": "memory_length", "factor": "adaptive_factor"}
