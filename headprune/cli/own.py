@@ -58,6 +58,8 @@ def prune_checkpoint(
     gpt2: Annotated[Path | None, typer.Option(help="folder with encoder.json and vocab.bpe, for --bpe gpt2")] = None,
     dictionaries: Annotated[Path | None, typer.Option(help="of text: folder of the model's dict.*.txt")] = None,
     bpe_codes: Annotated[Path | None, typer.Option(help="of text: the codes of its subwords")] = None,
+    bpe_vocabulary: Annotated[list[Path] | None, typer.Option(help="their pieces; twice: of either side")] = None,
+    vocabulary_threshold: Annotated[int | None, typer.Option(min=1, help="of the numbers there, the lowest")] = None,
     sentencepiece: Annotated[Path | None, typer.Option(help="of text: the SentencePiece model")] = None,
     judged: Annotated[int, typer.Option(min=1, help="sentences that the method sees")] = 1000,
     sentences: Annotated[int | None, typer.Option(min=1, help="of valid, that are translated; default: all")] = None,

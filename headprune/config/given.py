@@ -101,7 +101,7 @@ def _problems(config: Config, name: str, model: GivenSubject, registry: Mapping[
 
 
 def _without_training(where: str, what: str, name: str, model: GivenSubject) -> Iterator[str]:
-    if model.further_training is None:
+    if not model.trains:
         yield (
             f"{where}: {what}, and model {name!r} is given as a checkpoint: give it `further_training`, which says how "
             "(`updates` at least), or name other `models`"

@@ -1,8 +1,10 @@
-"""fairseq's Transformer language model with removed heads, as `--arch headprune_transformer_lm`.
+"""fairseq's Transformer language model with gate points, gate training and removed heads, as
+`--arch headprune_transformer_lm`.
 
 Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
 """
 
+import argparse
 import json
 from argparse import Namespace
 from dataclasses import dataclass, field, fields
@@ -17,6 +19,7 @@ from fairseq.models.transformer_lm import (
 )
 
 from headprune.models.cutting import shrink
+from headprune.models.gate_training import GateTraining, add_gate_arguments
 
 ARCHITECTURE = "headprune_transformer_lm"
 OF_THE_TASK = {"add_bos_token": False, "tokens_per_sample": None, "max_target_positions": None, "tpu": False}
@@ -31,15 +34,21 @@ class PrunableLanguageModelConfig(TransformerLanguageModelConfig):
 
 
 @register_model(ARCHITECTURE)
-class PrunableLanguageModel(TransformerLanguageModel):
-    """Without `--keep-heads`, which rebuilds the shape of a pruned model, the stock language model: same parameters,
-    same names, same function, with a plain or an adaptive softmax."""
+class PrunableLanguageModel(GateTraining, TransformerLanguageModel):
+    """Without further arguments the stock language model: same parameters, same names, same function, with a plain or
+    an adaptive softmax.
+
+    `--keep-heads` rebuilds the shape of a pruned model; `--gate-…` attach a gate method.
+    """
 
     cfg: PrunableLanguageModelConfig
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
         gen_parser_from_dataclass(parser, PrunableLanguageModelConfig(), delete_default=True)
+        add_gate_arguments(parser)
+        after = {"dest": "decoder_normalize_before", "action": "store_false", "default": argparse.SUPPRESS}
+        parser.add_argument("--decoder-normalize-after", help="post-norm, of which fairseq has no word", **after)
 
     @classmethod
     def build_model(cls, args: Namespace, task: Any) -> "PrunableLanguageModel":
@@ -54,6 +63,7 @@ class PrunableLanguageModel(TransformerLanguageModel):
         model.cfg = PrunableLanguageModelConfig(**given)
         if model.cfg.keep_heads:
             shrink(model, {name: tuple(kept) for name, kept in json.loads(model.cfg.keep_heads).items()})
+        model.attach_gates(args)
         return model
 
 

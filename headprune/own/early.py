@@ -59,12 +59,24 @@ def _check_files(request: PruningRequest) -> None:
     for folder in (request.data, request.dictionaries, request.gpt2):
         if folder is not None and not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}")
-    files = {"references": request.references, "BPE codes": request.bpe_codes, "SentencePiece": request.sentencepiece}
-    for what, file in files.items():
+    files = [("references", request.references), ("BPE codes", request.bpe_codes)]
+    files += [("SentencePiece", request.sentencepiece), *(("vocabulary", each) for each in request.bpe_vocabulary)]
+    for what, file in files:
         if file is not None and not file.is_file():
             raise FileNotFoundError(f"there is no file of {what} {file}")
     if request.bpe_codes and request.sentencepiece:
         raise ValueError("--bpe-codes and --sentencepiece are both given: a model has subwords of one kind")
+    _check_vocabulary(request)
+
+
+def _check_vocabulary(request: PruningRequest) -> None:
+    files, threshold = request.bpe_vocabulary, request.vocabulary_threshold
+    if files and request.bpe_codes is None:
+        raise ValueError(f"--bpe-vocabulary {files[0]}: it is of --bpe-codes, of which there are none")
+    if len(files) > 2:
+        raise ValueError(f"--bpe-vocabulary is given {len(files)} times: once, or of source and of target")
+    if threshold is not None and not files:
+        raise ValueError(f"--vocabulary-threshold {threshold}: it is of a --bpe-vocabulary, of which there is none")
 
 
 def _check_data(request: PruningRequest, told: Mapping[str, str]) -> None:

@@ -33,6 +33,8 @@ class PruningRequest:
     :param gpt2: folder with the files of GPT-2's pieces
     :param dictionaries: folder of the model's dictionaries, where the data are text
     :param bpe_codes: file of the codes that cut text into subwords
+    :param bpe_vocabulary: files of the pieces that there are, of source and target, or one of both
+    :param vocabulary_threshold: pieces with lower numbers there are none; None: all are
     :param sentencepiece: model that does
     :param sentences: of the valid split that are translated; None: all
     :param speed: whether times are measured, each pruned model in pairs with the unpruned one
@@ -53,6 +55,8 @@ class PruningRequest:
     gpt2: Path | None = None
     dictionaries: Path | None = None
     bpe_codes: Path | None = None
+    bpe_vocabulary: tuple[Path, ...] = ()
+    vocabulary_threshold: int | None = None
     sentencepiece: Path | None = None
     sentences: int | None = None
     seed: int = 1
@@ -111,6 +115,7 @@ def request_of(given: Mapping[str, Any]) -> PruningRequest:
         raise ValueError(f"{' and '.join(map(str, targets))}: a call has one target")
     changes: dict[str, Any] = {
         "keep": tuple(values.pop("keep") or ()),
+        "bpe_vocabulary": tuple(values.pop("bpe_vocabulary") or ()),
         "options": options_of(values.pop("option") or []),
         "target": next(iter(targets), None),
         "calibration": Calibration(sentences=values.pop("judged")),

@@ -15,7 +15,7 @@ from fairseq.data.encoders.moses_tokenizer import MosesTokenizer, MosesTokenizer
 from headprune.checkpoints import OpenedModel
 from headprune.data import Corpus, TextCorpus, read_lines, read_pairs
 from headprune.data.binarise import renumber
-from headprune.data.bpe import Codes, apply
+from headprune.data.bpe import encoder
 from headprune.data.splits import checksums
 from headprune.data.staging import staged_folder
 from headprune.data.subwords import encode
@@ -33,13 +33,15 @@ class Cutting:
     """The way from text to the pieces of a model.
 
     :param subwords: as in `headprune.tasks.translation.reading`
+    :param languages: source and target; none of running text
     """
 
     subwords: str
     request: PruningRequest
+    languages: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, request: PruningRequest, dictionary: object) -> Cutting:
+    def of(cls, request: PruningRequest, dictionary: object, languages: tuple[str, ...] = ()) -> Cutting:
         """The cutting that a request asks for, or that the words of a dictionary show.
 
         :raises ValueError: the file that it is done with is not given.
@@ -56,25 +58,31 @@ class Cutting:
                 f"{request.data} is text, and the dictionary of the model holds subwords ({kind}): {option} names the "
                 "file that they are cut by"
             )
-        return cls(kind, request)
+        return cls(kind, request, languages)
 
     def pieces(self, lines: Sequence[str], language: str) -> list[str]:
         """Lines as pieces between spaces, as fairseq-interactive makes them."""
         if self.request.tokenizer == "moses":
             moses = MosesTokenizer(MosesTokenizerConfig(source_lang=language, target_lang=language))
             lines = [moses.encode(line) for line in lines]
-        return self._cut(lines)
+        return self._cut(lines, language)
 
-    def _cut(self, lines: Sequence[str]) -> list[str]:
+    def _cut(self, lines: Sequence[str], language: str) -> list[str]:
         if self.subwords == "subword_nmt":
-            assert self.request.bpe_codes is not None
-            return apply(Codes.read(self.request.bpe_codes), lines)
+            return self._by_codes(lines, language)
         if self.subwords == "sentencepiece":
             assert self.request.sentencepiece is not None
             return encode(self.request.sentencepiece, lines)
         if self.subwords == "gpt2":
             return [" ".join(map(str, found)) for found in map(_gpt2(self.request.gpt2), lines)]
         return [" ".join(line.split()) for line in lines]
+
+    def _by_codes(self, lines: Sequence[str], language: str) -> list[str]:
+        request = self.request
+        assert request.bpe_codes is not None
+        known = dict(zip(self.languages or ("",), request.bpe_vocabulary * 2, strict=False))
+        cut = encoder(request.bpe_codes, known.get(language), request.vocabulary_threshold).segment
+        return [cut(" ".join(line.split())) for line in lines]
 
 
 def _gpt2(folder: Path | None) -> Callable[[str], list[int]]:
@@ -96,7 +104,7 @@ def numbered(request: PruningRequest, opened: OpenedModel, dictionaries: Path) -
     :raises FileExistsError: the folder holds other text of an earlier call.
     """
     languages = _languages(request, opened)
-    cutting = Cutting.of(request, opened.model.decoder.dictionary)
+    cutting = Cutting.of(request, opened.model.decoder.dictionary, languages)
     destination, source = request.out / DATA, _digest(request, dictionaries, cutting)
     there = destination / SOURCE
     if there.is_file() and json.loads(there.read_text(encoding="utf-8")) != source:
@@ -124,7 +132,8 @@ def _digest(request: PruningRequest, dictionaries: Path, cutting: Cutting) -> Ma
     """All that the binarised data depend on."""
     files = [*files_of(request.data), *dictionaries.glob("dict*.txt"), request.bpe_codes, request.sentencepiece]
     content = {file.name: file_sha256(file) for file in files if file is not None and file.is_file()}
-    return {"text": digest([content, cutting.subwords, request.tokenizer])}
+    known = [file_sha256(file) for file in request.bpe_vocabulary]
+    return {"text": digest([content, known, request.vocabulary_threshold, cutting.subwords, request.tokenizer])}
 
 
 def _languages(request: PruningRequest, opened: OpenedModel) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from headprune.settings.base import (
     Whole,
 )
 from headprune.settings.datasets import Material, PreparedData
-from headprune.settings.given import GivenShape, GivenSubject
+from headprune.settings.given import BinarisedData, GivenShape, GivenSubject
 from headprune.settings.measuring import Calibration, Evaluation, Speed
 from headprune.settings.paths import FOLDER, Folder, Place
 from headprune.settings.training import WIDTH, FastOptimisation, ModelKeys, Optimisation, Shape, Subject, check_heads
@@ -29,6 +29,7 @@ __all__ = [
     "UPDATES",
     "WIDTH",
     "AnySubject",
+    "BinarisedData",
     "Calibration",
     "Evaluation",
     "FastOptimisation",

@@ -1,13 +1,15 @@
-"""The base of the sections of models that somebody has trained: a checkpoint stands for architecture and training."""
+"""The bases of the sections of what somebody has: a model in a checkpoint, which stands for architecture and training,
+and the data that fairseq-preprocess made of its text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from headprune.data.splits import SPLITS
 from headprune.heads import HeadSpace
 from headprune.settings.base import Text, Whole
 from headprune.settings.datasets import PreparedData
@@ -18,12 +20,62 @@ if TYPE_CHECKING:
     from headprune.checkpoints import Outline
 
 Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 # Keys of models that are trained, and why a checkpoint has none of them.
 OF_TRAINED = {
     "architecture": "the checkpoint tells it",
     "training": "the model is trained; `further_training` says how gates, and what is left of it, are",
 }
+
+
+class BinarisedData(PreparedData):
+    """A folder that fairseq-preprocess wrote, as it lies, for models from checkpoints. docs/own-models.md
+
+    :cvar reading: further keys that say how the data are read
+    """
+
+    reading: ClassVar[frozenset[str]] = frozenset()
+
+    data_bin: Place = Field(
+        description="the folder of fairseq-preprocess; a relative path begins at the folder of the profile's file"
+    )
+    divide_valid: dict[Literal["train", "test"], Share] = Field(
+        default_factory=dict,
+        max_length=2,
+        description="shares of the folder's valid split that stand for splits which it lacks, the same for all models; "
+        "what is left stays valid",
+    )
+
+    @model_validator(mode="after")
+    def _something_left(self) -> BinarisedData:
+        if sum(self.divide_valid.values()) >= 1:
+            raise ValueError(f"divide_valid: {self.divide_valid} leaves nothing of valid")
+        return self
+
+    @property
+    def origin(self) -> str:
+        return f"data_bin {self.data_bin}"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The way the data are read and divided, wherever they lie."""
+        return self.model_dump(include={"track", "divide_valid", *self.reading})
+
+    def require_splits(self, held: Sequence[str]) -> None:
+        """Asks whether the splits of the folder, with those that are divided off, are all that a profile needs.
+
+        :param held: splits of the folder
+        :raises ValueError: a split that neither the folder nor `divide_valid` has, or both have.
+        """
+        for split in SPLITS:
+            if split in held and split in self.divide_valid:
+                raise ValueError(f"divide_valid.{split}: {self.data_bin} has a split {split!r}; leave the key out")
+            if split not in held and split not in self.divide_valid:
+                remedy = "" if split == "valid" else f"; `divide_valid: {{{split}: 0.5}}` takes half of its valid split"
+                raise ValueError(
+                    f"{self.data_bin} has no split {split!r}; its splits: {', '.join(held) or 'none'}{remedy}"
+                )
 
 
 class GivenShape(Shape):
@@ -101,9 +153,19 @@ class GivenSubject(ModelKeys):
         return GivenShape(checkpoint=self.place(seed)).outline.sha256
 
     @property
-    def architecture(self) -> GivenShape:
-        """The shape of the model, that of all seeds."""
+    def trains(self) -> bool:
+        """True if gates, or what is left of the model, can be trained."""
+        return self.further_training is not None
+
+    @property
+    def shape(self) -> GivenShape:
+        """The model in its file, that of all seeds."""
         return GivenShape(checkpoint=self.places[0][1])
+
+    @property
+    def architecture(self) -> Shape:
+        """The shape of the model, that of all seeds."""
+        return self.shape
 
     @property
     def training(self) -> Optimisation:

@@ -93,6 +93,11 @@ class Subject(ModelKeys):
     architecture: Shape = Field(description="its shape")
     training: Optimisation = Field(description="how it is trained")
 
+    @property
+    def trains(self) -> bool:
+        """True if gates, or what is left of the model, can be trained."""
+        return True
+
     @model_validator(mode="before")
     @classmethod
     def _trained_here(cls, values: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from headprune.naming import unknown
 from headprune.results import vocabulary
 from headprune.tasks.base import Task
+from headprune.tasks.language_blocks import LANGUAGE_BLOCKS
 from headprune.tasks.language_modeling import LANGUAGE_MODELING
 from headprune.tasks.nli import LANGUAGE_INFERENCE
 from headprune.tasks.translation import TOKEN_TRANSLATION, TRANSLATION
@@ -68,6 +69,6 @@ def _register_installed() -> None:
             raise ImportError(f"the task {point.name!r} of {point.value} cannot be used: {error}") from error
 
 
-for each in (TRANSLATION, TOKEN_TRANSLATION, LANGUAGE_MODELING, LANGUAGE_INFERENCE):
+for each in (TRANSLATION, TOKEN_TRANSLATION, LANGUAGE_MODELING, LANGUAGE_BLOCKS, LANGUAGE_INFERENCE):
     register(each)
 _register_installed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,25 @@ def fast_arguments(optimiser: str) -> list[str]:
     :param optimiser: as in `Optimisation`
     """
     return ["--lean", *(["--fused"] if optimiser == "adam" else [])]
+
+
+def shape_arguments(known: Mapping[str, Any], usual: Mapping[str, Any], left_out: Collection[str] = ()) -> list[Any]:
+    """Arguments that describe a model which somebody has, as its checkpoint does.
+
+    :param known: settings of the model, flat
+    :param usual: those of a model that nothing is said of; an option that is true or false is named where it differs
+    :param left_out: settings that are no options
+    """
+    argv: list[Any] = []
+    for key, value in known.items():
+        option = f"--{key.replace('_', '-')}"
+        if key in left_out or value is None:
+            continue
+        if isinstance(value, bool):
+            argv += [option] if value != usual[key] else []
+        else:
+            argv += [option, ",".join(map(str, value)) if isinstance(value, list) else value]
+    return argv
 
 
 def schedule_arguments(t: Optimisation) -> list[Any]:

@@ -80,7 +80,7 @@ BAD: dict[str, tuple[Any, str]] = {
         },
         "models.stock.dataset is 'letters', of data_bin /data: its models are given by `checkpoint`",
     ),
-    "a language model": (model(track="lm"), "checkpoint: a profile trains the models of this track; `headprune prune`"),
+    "a classifier": (model(track="nli"), "checkpoint: a profile trains the models of this track; `headprune prune`"),
     "tuning": (
         TUNING,
         "tuning: model 'stock' is one `checkpoint` for every seed, so that trials would tune on what is",

@@ -45,6 +45,7 @@ from tests.checkpoints.own_profile import FURTHER, profile_of, run
 Stock = Callable[[str], StockModel]
 KIND = "separate, pre-norm"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-models.md"
+PROFILES = re.compile(r"```yaml\n(.*?)```", re.S)
 SYMMATH = Path(os.environ["HEADPRUNE_SYMMATH"]) if "HEADPRUNE_SYMMATH" in os.environ else None
 
 
@@ -269,9 +270,7 @@ def test_the_profiles_of_the_page_are_valid(stock: Stock, tmp_path: Path) -> Non
     shutil.copytree(stock(KIND).data, tmp_path / "data-bin")
     for split in ("valid", "test"):
         (tmp_path / f"{split}.en").write_text("", encoding="utf-8")
-    whole, dataset = re.findall(
-        r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8").partition("## In a profile")[2], re.S
-    )
+    whole, dataset, *_ = PROFILES.findall(PAGE.read_text(encoding="utf-8"))
     config = load(yaml.safe_load(whole) | {"budgets": [6], "results": str(tmp_path)}, tmp_path)
     assert config.models["wmt"].track == config.datasets["news"].track == "mt"
     assert {method.mode for method in config.methods} == {"pipelined", "continued"}

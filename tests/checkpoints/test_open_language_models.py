@@ -8,18 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import headprune.models.compat as compat
-
-import fairseq_cli.train
 import pytest
 import torch
-from fairseq import checkpoint_utils, options, tasks
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq_cli.eval_lm import eval_lm
 
 from headprune import cost, removal
 from headprune.checkpoints import open_model
-from headprune.data.binarise import binarise_text
 from headprune.evaluation.likelihood import perplexity
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadSpace
@@ -29,52 +23,13 @@ from headprune.own.request import PruningRequest
 from headprune.own.run import prune
 from headprune.settings import Speed
 from headprune.timing import Timing
-from headprune.training.trainer import configuration
 from tests.checkpoints.conftest import StockModel
-
-SIZES = ["--decoder-embed-dim", "16", "--decoder-ffn-embed-dim", "24", "--decoder-layers", "2"]
-SIZES += ["--decoder-attention-heads", "4", "--tokens-per-sample", "16", "--max-tokens", "200"]
-TIED = ["--tie-adaptive-weights", "--tie-adaptive-proj", "--adaptive-input", "--adaptive-input-cutoff", "8,14"]
-TIED += ["--adaptive-softmax-factor", "2", "--adaptive-input-factor", "2"]
-ADAPTIVE = [
-    "--arch",
-    "transformer_lm_gbw",
-    "--criterion",
-    "adaptive_loss",
-    "--ddp-backend",
-    "legacy_ddp",
-    "--adaptive-softmax-cutoff",
-    "8,14",
-]
-KINDS = {
-    "plain": ["--arch", "transformer_lm", "--share-decoder-input-output-embed", "--criterion", "cross_entropy"],
-    "adaptive": [*ADAPTIVE, *TIED],
-}
+from tests.checkpoints.stock_language_models import KINDS, language_model, stock
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def made(request: pytest.FixtureRequest, pieces: Path, tmp_path_factory: pytest.TempPathFactory) -> StockModel:
-    folder = tmp_path_factory.mktemp("language")
-    for split in ("train", "valid", "test"):
-        text = (pieces / f"{split}.xx").read_text(encoding="utf-8")
-        (folder / f"{split}.txt").write_text(text, encoding="utf-8")
-    binarise_text(folder, folder / "data-bin")
-    argv = [str(folder / "data-bin"), "--task", "language_modeling", *KINDS[request.param], *SIZES]
-    argv += ["--optimizer", "adam", "--lr", "0.01", "--max-update", "20", "--seed", "2", "--num-workers", "0"]
-    argv += ["--disable-validation", "--no-epoch-checkpoints", "--save-interval", "1000"]
-    compat.reset_process_state()
-    fairseq_cli.train.main(configuration([*argv, "--save-dir", str(folder / "checkpoints")]))
-    return StockModel(folder / "checkpoints" / "checkpoint_last.pt", folder / "data-bin")
-
-
-def stock(path: Path, made: StockModel) -> tuple[Any, list[Any]]:
-    """A model as `fairseq-eval-lm` loads it, and the batches of the valid split that it reads."""
-    argv = [str(made.data), "--path", str(path), "--tokens-per-sample", "16"]
-    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_eval_lm_parser(), argv))
-    task = tasks.setup_task(cfg.task)
-    (model,), _ = checkpoint_utils.load_model_ensemble([str(path)], task=task)
-    task.load_dataset("valid")
-    return model.eval(), list(task.eval_lm_dataloader(task.dataset("valid"), batch_size=4, num_workers=0))
+    return language_model(request.param, pieces, tmp_path_factory.mktemp("language"))
 
 
 @torch.no_grad()

@@ -126,6 +126,18 @@ def test_sentencepiece_and_moses(request_of: Make, tmp_path: Path) -> None:
     assert moses == ["It &apos;s , a well @-@ known &amp; plain case ."]
 
 
+def test_every_side_has_its_vocabulary(request_of: Make, tmp_path: Path) -> None:
+    """`ab` is a piece of the source alone; one file stands for both sides."""
+    (tmp_path / "merges").write_text("#version: 0.2\na b\n", encoding="utf-8")
+    (tmp_path / "of-xx").write_text("ab@@ 9\nc 9\n", encoding="utf-8")
+    (tmp_path / "of-yy").write_text("ab@@ 2\na@@ 9\nb@@ 9\nc 9\n", encoding="utf-8")
+    files = (tmp_path / "of-xx", tmp_path / "of-yy")
+    for given, expected in ((files, ["ab@@ c", "a@@ b@@ c"]), (files[1:], ["a@@ b@@ c"] * 2)):
+        request = request_of(bpe_codes=tmp_path / "merges", bpe_vocabulary=given, vocabulary_threshold=3)
+        cutting = Cutting.of(request, Namespace(symbols=[], nspecial=0), ("xx", "yy"))
+        assert [cutting.pieces(["abc"], language)[0] for language in ("xx", "yy")] == expected
+
+
 def test_kinds_of_folders(text: Path, stock: Stock, tmp_path: Path) -> None:
     assert text_splits(text) == {"train", "valid"}
     assert text_splits(stock("separate, pre-norm").data) == set()
@@ -156,6 +168,16 @@ REFUSED: dict[str, tuple[dict[str, Any], Callable[[Path], None], str]] = {
         {"bpe_codes": None},
         lambda folder: None,
         r"holds subwords \(subword_nmt\): --bpe-codes names the file",
+    ),
+    "vocabulary without codes": (
+        {"bpe_codes": None, "bpe_vocabulary": (Path("words"),)},
+        lambda folder: None,
+        "there is no file of vocabulary words",
+    ),
+    "threshold without a vocabulary": (
+        {"vocabulary_threshold": 3},
+        lambda folder: None,
+        "--vocabulary-threshold 3: it is of a --bpe-vocabulary",
     ),
     "no such codes": ({"bpe_codes": Path("nowhere")}, lambda folder: None, "there is no file of BPE codes nowhere"),
     "two kinds": (

@@ -1,91 +1,68 @@
-"""Byte-pair codes of other people: hand-worked words, and merges made by hand, the first that fits each time."""
+"""Byte-pair codes of other people: hand-worked words, and subword-nmt's own command with its own files."""
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import pairwise
+import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from headprune.data.bpe import END, Codes, apply
+from headprune.data.bpe import encoder, pieces_of
 
 # The merges of figure 1 of Sennrich, Haddow and Birch 2016: `low`, `lowest`, `newer`, `wider`.
 PAPER = "r </w>\nl o\nlo w\ne r</w>\n"
-WORDS = st.lists(st.text("abc", min_size=1, max_size=8), min_size=1, max_size=12)
+TEXT = "the lowest of the low\na wider river\nnewer  newest\nunseen wörds\n" * 3
 
 
-def codes(folder: Path, text: str) -> Codes:
-    (folder / "codes").write_text(text, encoding="utf-8")
-    return Codes.read(folder / "codes")
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def command(*words: str | Path, text: str = "") -> str:
+    """The output of subword-nmt."""
+    done = subprocess.run(["subword-nmt", *map(str, words)], input=text, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_the_words_of_the_paper(tmp_path: Path) -> None:
     """`lower`, which nobody has seen, is `low` and `er`; without a version the end of a word is a piece."""
-    found = codes(tmp_path, PAPER)
-    assert not found.joined
-    assert apply(found, ["lower  low", "", "wider r"]) == ["low@@ er low", "", "w@@ i@@ d@@ er r"]
+    cut = encoder(written(tmp_path / "codes", PAPER)).segment
+    assert [cut("lower  low"), cut(""), cut("wider r")] == ["low@@ er low", "", "w@@ i@@ d@@ er r"]
 
 
 def test_since_version_0_2_and_in_fastbpe_the_end_belongs_to_the_last_letter(tmp_path: Path) -> None:
-    versioned = codes(tmp_path, "#version: 0.2\nl o\nlo w</w>\ne r</w>\n")
-    counted = codes(tmp_path, "l o 120\nlo w</w> 90\ne r</w> 90\n")
-    assert versioned == counted
-    assert apply(versioned, ["low lower"]) == ["low lo@@ w@@ er"]
+    versioned = encoder(written(tmp_path / "codes", "#version: 0.2\nl o\nlo w</w>\ne r</w>\n"))
+    counted = encoder(written(tmp_path / "fast", "l o 120\nlo w</w> 90\ne r</w> 90\n"))
+    assert versioned.segment("low lower") == counted.segment("low lower") == "low lo@@ w@@ er"
 
 
-def test_the_first_of_the_codes_goes_first_and_all_its_places_at_once(tmp_path: Path) -> None:
-    """Pairs of `aaaa` are merged from the left; `abab` has both its places merged before a later code looks."""
-    assert apply(codes(tmp_path, "#version: 0.2\na a\n"), ["aaaab"]) == ["aa@@ aa@@ b"]
-    assert apply(codes(tmp_path, "#version: 0.2\na b\nb a\n"), ["ababc"]) == ["ab@@ ab@@ c"]
-
-
-def learned(words: list[str], merges: int) -> list[tuple[str, str]]:
-    """The most frequent pairs, one after the other."""
-    counts = Counter((*word[:-1], word[-1] + END) for word in words)
-    found = []
-    for _ in range(merges):
-        pairs = Counter(pair for word, count in counts.items() for pair in list(pairwise(word)) * count)
-        if not pairs:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        found.append(best)
-        counts = Counter({merged(word, best): count for word, count in counts.items()})
-    return found
-
-
-def merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
-    """A word after a pair has been merged wherever it stands, from the left."""
-    parts = list(word)
-    for start in range(len(word)):
-        if tuple(parts[start : start + 2]) == pair:
-            parts[start : start + 2] = ["".join(pair)]
-    return tuple(parts)
-
-
-def by_hand(word: tuple[str, ...], pairs: list[tuple[str, str]]) -> tuple[str, ...]:
-    """A word after the first of the pairs that occurs has been merged, and again, until none occurs."""
-    for pair in pairs:
-        if pair in pairwise(word):
-            return by_hand(merged(word, pair), pairs)
-    return word
-
-
-@given(words=WORDS, unseen=WORDS, merges=st.integers(1, 12))
-def test_codes_that_were_learned_cut_as_by_hand(words: list[str], unseen: list[str], merges: int) -> None:
-    pairs = learned(words, merges)
-    if not pairs:
-        return
-    found = Codes({pair: rank for rank, pair in enumerate(pairs)}, joined=True)
-    for word in words + unseen:
-        expected = [part.removesuffix(END) for part in by_hand((*word[:-1], word[-1] + END), pairs)]
-        assert found.pieces(word) == expected
-        assert "".join(found.pieces(word)) == word
+@pytest.mark.parametrize("threshold", [None, 4])
+def test_pieces_that_a_vocabulary_lacks_are_cut_again(tmp_path: Path, threshold: int | None) -> None:
+    """Codes and vocabulary that subword-nmt learned, and what its command makes of them."""
+    codes = written(tmp_path / "codes", command("learn-bpe", "-s", "30", text=TEXT))
+    pieces = command("apply-bpe", "-c", codes, text=TEXT)
+    vocabulary = written(tmp_path / "vocabulary", command("get-vocab", text=pieces))
+    words = ["apply-bpe", "-c", codes, "--vocabulary", vocabulary]
+    words += [] if threshold is None else ["--vocabulary-threshold", str(threshold)]
+    unseen = TEXT + "lowers newly riverbed wide\n"
+    cut = encoder(codes, vocabulary, threshold).segment
+    found = [cut(line) for line in unseen.splitlines()]
+    assert found == command(*words, text=unseen).splitlines()
+    assert found != command("apply-bpe", "-c", codes, text=unseen).splitlines()
+    known = pieces_of(vocabulary, threshold)
+    if threshold is None:
+        assert set(pieces.split()) == known
+    else:
+        assert known < pieces_of(vocabulary)
 
 
 @pytest.mark.parametrize("text", ["", "#version: 0.2\n", "a b c d\n", "#version: 0.2\na b\nlonely\n"])
 def test_files_that_hold_no_codes(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"codes holds no codes|codes, line \d: must be two pieces"):
-        codes(tmp_path, text)
+        encoder(written(tmp_path / "codes", text))
+
+
+def test_a_file_that_holds_no_vocabulary(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"vocabulary, line 2: must be a piece and a number"):
+        pieces_of(written(tmp_path / "vocabulary", "ab@@ 3\nlonely\n"))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from headprune.data.kinds import TEXT
 from headprune.data.lengths import Bound
-from headprune.settings import Calibration, Evaluation, Speed
+from headprune.settings import Calibration, Evaluation, ModelKeys, Speed
 from headprune.tasks.base import Task
 from headprune.tasks.language_modeling import planning
+from headprune.tasks.language_modeling.given import GivenStreamModel
 from headprune.tasks.language_modeling.sections import LanguageModel, TextDataset
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class LanguageModeling(Task):
     a_corpus = "a text corpus"
     a_model = "a language model"
     dataset = TextDataset
-    model = LanguageModel
+    model: ClassVar[type[ModelKeys]] = LanguageModel
+    given_model = GivenStreamModel
     metric = "perplexity"
     metrics = {"perplexity_one_row": "per token", "bits_per_byte": "bits"}  # noqa: RUF012
     corpora = TEXT
@@ -33,7 +35,11 @@ class LanguageModeling(Task):
     examples = "windows of text"
 
     def bounds(
-        self, models: Mapping[str, LanguageModel], evaluation: Evaluation, calibration: Calibration, speed: Speed
+        self,
+        models: Mapping[str, planning.AnyStreamModel],
+        evaluation: Evaluation,
+        calibration: Calibration,
+        speed: Speed,
     ) -> dict[str, Bound]:
         return planning.bounds(models, evaluation, speed)
 
@@ -41,7 +47,7 @@ class LanguageModeling(Task):
         """Any text can be read; words that the dictionary lacks are unknown."""
         return ""
 
-    def update(self, model: LanguageModel, dataset: TextDataset) -> tuple[int, int]:
+    def update(self, model: planning.AnyStreamModel, dataset: TextDataset) -> tuple[int, int]:
         return planning.update(model)
 
     @cached_property

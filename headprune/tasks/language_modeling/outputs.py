@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,8 +20,8 @@ class Likelihoods(MeansOfSegments):
 
     kind = "likelihoods"
     qualities = (PERPLEXITY,)
-    recomputed = ("perplexity", "bits_per_byte")
-    later = ("bits_per_byte",)
+    recomputed: ClassVar[tuple[str, ...]] = ("perplexity", "bits_per_byte")
+    later: ClassVar[tuple[str, ...]] = ("bits_per_byte",)
     layout = "likelihoods"
 
     def read(self, source: OutputSource, cell: str, metric: str) -> tuple[np.ndarray, np.ndarray]:

@@ -46,6 +46,14 @@ class LanguageModelingWork(Work):
     ) -> list[str]:
         return arguments(corpus.binarised, architecture, training)
 
+    def require_words(self, model: Any, corpus: LanguageCorpus) -> None:
+        own, words = model.decoder.dictionary, corpus.task.dictionary
+        if own.symbols != words.symbols:
+            raise ValueError(
+                f"the dictionary of the model has {len(own)} symbols, that of the data {len(words)}, or others: give "
+                "the corpus that the model was trained on, prepared in the same way"
+            )
+
     def calibration(
         self, corpus: LanguageCorpus, architecture: LanguageArchitecture, settings: Calibration, seed: int
     ) -> Batches:

@@ -11,7 +11,7 @@ from headprune.models.transformer import ARCHITECTURE
 from headprune.removal import plain_arguments
 from headprune.settings import GivenShape
 from headprune.tasks.translation.sections import Architecture, Training
-from headprune.training.arguments import fast_arguments, optimisation_arguments
+from headprune.training.arguments import fast_arguments, optimisation_arguments, shape_arguments
 
 NO_OPTIONS = ("decoder_input_dim", "relu_dropout")  # the width of the decoder, and another name of activation dropout
 
@@ -57,12 +57,4 @@ def given(told: Mapping[str, Any]) -> list[Any]:
 
     dropout = told.get("activation_dropout") or told.get("relu_dropout") or 0.0
     known = plain_arguments(TransformerConfig.from_namespace(Namespace(**{**told, "activation_dropout": dropout})))
-    usual = plain_arguments(TransformerConfig())
-    argv: list[Any] = []
-    for key, value in known.items():
-        option = f"--{key.replace('_', '-')}"
-        if isinstance(value, bool):  # an option that is named changes what is usual
-            argv += [option] if value != usual[key] else []
-        elif value is not None and key not in NO_OPTIONS:
-            argv += [option, ",".join(map(str, value)) if isinstance(value, list) else value]
-    return argv
+    return shape_arguments(known, plain_arguments(TransformerConfig()), NO_OPTIONS)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,15 @@ import torch
 from fairseq.data.indexed_dataset import infer_dataset_impl, make_builder
 
 from headprune.data.lengths import Bounds
+from headprune.data.portions import Portion, digest_of
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
-from headprune.results.provenance import file_sha256
 from headprune.tasks.translation.data_bin import GPT2, BinarisedCorpus, DataBin
 from headprune.tasks.translation.given import BinarisedPairs, check_lengths
 from headprune.tasks.translation.reading import TextReading, subwords_of
 
 DRAWN_BY = 1  # the seed of all divisions, so that every model sees the same
 POSITIONS, UNBOUNDED = ("max_source_positions", "max_target_positions"), 10**9  # those of models are in the bounds
-
-
-@dataclass(frozen=True)
-class Portion:
-    """The sentences that stand for a split.
-
-    :param source: the split of the folder that they are of
-    :param numbers: theirs in it, rising; None: all
-    """
-
-    source: str
-    numbers: Sequence[int] | None = None
 
 
 def prepare(section: BinarisedPairs, folder: Path, bounds: Bounds) -> dict[str, Any]:
@@ -93,23 +80,10 @@ def source_of(section: BinarisedPairs) -> DataBin:
     for split, path in references.items():
         if not path.is_file():
             raise FileNotFoundError(f"references.{split}: there is no file {path}")
-    require_splits(section, data)
+    section.require_splits(data.splits)
+    for split in set(SPLITS) & set(data.splits):
+        data.require(split)
     return replace(data, reading=reading, references=references)
-
-
-def require_splits(section: BinarisedPairs, data: DataBin) -> None:
-    """:raises ValueError: a split that neither the folder nor `divide_valid` has, or both have."""
-    held = set(data.splits)
-    for split in SPLITS:
-        if split in held and split in section.divide_valid:
-            raise ValueError(f"divide_valid.{split}: {data.folder} has a split {split!r}; leave the key out")
-        if split not in held and split not in section.divide_valid:
-            remedy = "" if split == "valid" else f"; `divide_valid: {{{split}: 0.5}}` takes half of its valid split"
-            raise ValueError(
-                f"{data.folder} has no split {split!r}; its splits: {', '.join(data.splits) or 'none'}{remedy}"
-            )
-        if split in held:
-            data.require(split)
 
 
 def division(section: BinarisedPairs, corpus: BinarisedCorpus) -> dict[str, Portion]:
@@ -144,7 +118,7 @@ def bring(corpus: BinarisedCorpus, split: str, part: Portion, folder: Path) -> N
     for language, side, words in zip(pair, (dataset.src, dataset.tgt), dictionaries, strict=True):
         start = folder / f"{split}.{'-'.join(pair)}.{language}"
         builder = make_builder(f"{start}.bin", "mmap", vocab_size=len(words))
-        for number in numbers_of(dataset, part):
+        for number in part.of(len(dataset)):
             builder.add_item(side[number])
         builder.finalize(f"{start}.idx")
 
@@ -156,16 +130,11 @@ def files_of(data: DataBin, split: str) -> list[Path]:
     return [path for path in sorted(data.folder.iterdir()) if name.fullmatch(path.name)]
 
 
-def numbers_of(dataset: Any, part: Portion) -> Sequence[int]:
-    """The numbers of the sentences of a part."""
-    return range(len(dataset)) if part.numbers is None else part.numbers
-
-
 def write_text(corpus: BinarisedCorpus, split: str, part: Portion, folder: Path) -> None:
     """Sources and references of a split, one a line: raw references where there are any, else words of the tokens."""
     dataset, reading = corpus.dataset(part.source), corpus.data.reading
     references, words = corpus.references(part.source), corpus.task.source_dictionary
-    chosen = numbers_of(dataset, part)
+    chosen = part.of(len(dataset))
     sources = (reading.words(str(words.string(dataset.src[number]))) for number in chosen)
     (folder / f"{split}.src").write_text("".join(f"{line}\n" for line in sources), encoding="utf-8")
     targets = "".join(f"{references[number]}\n" for number in chosen)
@@ -175,7 +144,7 @@ def write_text(corpus: BinarisedCorpus, split: str, part: Portion, folder: Path)
 def count(corpus: BinarisedCorpus, part: Portion) -> dict[str, Any]:
     """Pairs of a split, and by language the mean number of tokens, end of sentence not counted, and the longest."""
     dataset = corpus.dataset(part.source)
-    chosen = np.asarray(numbers_of(dataset, part))
+    chosen = np.asarray(part.of(len(dataset)))
     found: dict[str, Any] = {"pairs": len(chosen), "mean_tokens": {}, "longest": {}}
     for language, sizes in zip(corpus.pair, (dataset.src_sizes, dataset.tgt_sizes), strict=True):
         own = np.asarray(sizes)[chosen]
@@ -192,12 +161,5 @@ def digests(corpus: BinarisedCorpus, parts: Mapping[str, Portion]) -> dict[str, 
     words = [data.folder / f"dict.{language}.txt" for language in data.pair]
     own = {split: files_of(data, part.source) for split, part in parts.items()}
     texts = {split: [data.references[key]] for split, part in parts.items() if (key := part.source) in data.references}
-    found = {split: _digest([*own[split], *texts.get(split, [])]) for split in parts}
-    return found | {"train+valid": _digest([*words, *dict.fromkeys([*own["train"], *own["valid"]])])}
-
-
-def _digest(files: Sequence[Path]) -> str:
-    total = hashlib.sha256()
-    for path in files:
-        total.update(f"{path.name}\0{file_sha256(path)}\0".encode())
-    return total.hexdigest()
+    found = {split: digest_of([*own[split], *texts.get(split, [])]) for split in parts}
+    return found | {"train+valid": digest_of([*words, *dict.fromkeys([*own["train"], *own["valid"]])])}

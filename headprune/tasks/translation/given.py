@@ -5,27 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from headprune.data.lengths import Bound, Bounds
-from headprune.settings import GivenSubject, Place, PreparedData
+from headprune.settings import BinarisedData, GivenSubject, Place, PreparedData
 from headprune.tasks.translation.sections import Training
 
 Track = Literal["mt", "mt_tokens"]
-Share = Annotated[float, Field(gt=0, lt=1)]
 PADDING = {"left_pad_source": True, "left_pad_target": False, "truncate_source": False}  # of a training by default
 
 
-class BinarisedPairs(PreparedData):
-    """A folder that fairseq-preprocess wrote, as it lies, for models from checkpoints. docs/own-models.md"""
+class BinarisedPairs(BinarisedData):
+    """A folder of sentence pairs that fairseq-preprocess wrote, for models from checkpoints. docs/own-models.md"""
+
+    reading = frozenset({"languages", "bpe", "tokenizer"})
 
     track: Track = Field("mt", description="translation; unless given, `mt_tokens` where there are no `references`")
-    data_bin: Place = Field(
-        description="the folder, `dict.de.txt`, `train.de-en.de.bin`, …; a relative path begins at the folder of the "
-        "profile's file"
-    )
     languages: str = Field(
         "",
         max_length=100,
@@ -42,12 +39,6 @@ class BinarisedPairs(PreparedData):
         max_length=2,
         description="files with the raw target sentences of a split, one a line, in the order of the data; without "
         "them scores are of tokens, `bleu_tokenized`",
-    )
-    divide_valid: dict[Literal["train", "test"], Share] = Field(
-        default_factory=dict,
-        max_length=2,
-        description="shares of the folder's valid split that stand for splits which it lacks, drawn once; what is left "
-        "stays valid",
     )
 
     @model_validator(mode="before")
@@ -69,19 +60,7 @@ class BinarisedPairs(PreparedData):
             )
         if self.track == "mt_tokens" and self.references:
             raise ValueError("references: `track: mt_tokens` scores tokens, and reads no text")
-        if sum(self.divide_valid.values()) >= 1:
-            raise ValueError(f"divide_valid: {self.divide_valid} leaves nothing of valid")
         return self
-
-    @property
-    def origin(self) -> str:
-        return f"data_bin {self.data_bin}"
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """The way the data are read and divided, wherever they lie."""
-        own = {"track", "languages", "bpe", "tokenizer", "divide_valid"}
-        return self.model_dump(include=own)
 
     def pair(self) -> tuple[str, str]:
         """Source and target language.
@@ -97,6 +76,8 @@ class BinarisedPairs(PreparedData):
         found = tuple(self.languages.split("-")) if self.languages else pair_of(folder)
         if found is None:
             held = ", ".join(sorted(each.name for each in folder.iterdir())[:6]) or "nothing"
+            text = (folder / "dict.txt").is_file()
+            held += "; running text is read with `track: lm_blocks`" if text else ""
             raise ValueError(
                 f"{folder} has no data of two languages as fairseq-preprocess writes them, dict.de.txt, dict.en.txt, "
                 f"valid.de-en.de.bin, …; in it: {held}"
@@ -144,7 +125,7 @@ class GivenTranslation(GivenSubject):
     @property
     def limits(self) -> dict[str, list[Bound]]:
         """The bounds that it sets sentences, by split; `{}` in a reason stands for its name."""
-        positions = Bound(min(self.architecture.outline.positions), "the positions of model {!r}")
+        positions = Bound(min(self.shape.outline.positions), "the positions of model {!r}")
         trained = [positions]
         if self.further_training is not None:
             trained.append(Bound(self.further_training.max_tokens, "models.{}.further_training.max_tokens"))
@@ -153,7 +134,7 @@ class GivenTranslation(GivenSubject):
     def update(self, dataset: BinarisedPairs) -> tuple[int, int]:
         """Tokens of a batch, and parameters, as many as the checkpoint has."""
         tokens = self.further_training.max_tokens if self.further_training is not None else 0
-        return tokens, self.architecture.outline.parameters
+        return tokens, self.shape.outline.parameters
 
     def check(self, dataset: PreparedData) -> None:
         if not isinstance(dataset, BinarisedPairs):

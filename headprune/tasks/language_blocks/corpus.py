@@ -1,0 +1,124 @@
+"""Running text in blocks, cut by fairseq's `language_modeling`. No block is ever dropped without an error."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import headprune.models.compat  # noqa: F401
+
+import numpy as np
+import torch
+from fairseq.data import data_utils
+from fairseq.data.indexed_dataset import infer_dataset_impl
+from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
+
+from headprune.models.devices import placed
+from headprune.settings import Speed
+
+
+class BlockCorpus:
+    """A folder of fairseq-preprocess with `dict.txt` and splits of running text.
+
+    :param folder: that folder
+    :param settings: of fairseq's task, with which text is cut: `tokens_per_sample`, `sample_break_mode`, …
+    :param device: where its batches are
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
+        self.binarised, self.settings, self.device = folder, settings, device
+
+    @cached_property
+    def task(self) -> LanguageModelingTask:
+        usual = vars(Namespace(**LanguageModelingConfig().__dict__)) | {"use_plasma_view": False, "seed": 1}
+        told = {"data": str(self.binarised), "dataset_impl": None, "batch_size": None, **self.settings}
+        return LanguageModelingTask.setup_task(Namespace(**usual | told))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that there are, in the order of their names."""
+        files = (path for path in self.binarised.iterdir() if not path.name.startswith("dict."))
+        names = sorted({path.name.partition(".")[0] for path in files})
+        return tuple(name for name in names if infer_dataset_impl(str(self.binarised / name)) is not None)
+
+    def dataset(self, split: str) -> Any:
+        """fairseq's dataset of a split, an item a block, whatever format it has.
+
+        :raises ValueError: there is none.
+        """
+        if split not in self.task.datasets:
+            kind = infer_dataset_impl(str(self.binarised / split))
+            if kind is None:
+                held = ", ".join(self.splits) or "none"
+                raise ValueError(
+                    f"{self.binarised} has no split {split!r} of text, {split}.bin and {split}.idx; its splits: {held}"
+                )
+            self.task.args.dataset_impl = "raw" if kind == "raw" else None
+            self.task.load_dataset(split, combine=split == "train")
+        return self.task.datasets[split]
+
+    def lengths(self, split: str) -> np.ndarray:
+        """Tokens of every block: (blocks,)."""
+        return np.asarray(self.dataset(split).sizes)
+
+    def batches(self, split: str, max_tokens: int, numbers: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """All blocks of a split (or those of these numbers), each once, in their order.
+
+        :param max_tokens: of a batch, padding included
+        :raises ValueError: a block alone exceeds `max_tokens`.
+        """
+        dataset, lengths = self.dataset(split), self.lengths(split)
+        chosen = np.arange(len(dataset)) if numbers is None else np.asarray(numbers)
+        if (longest := lengths[chosen].max(initial=0)) > max_tokens:
+            raise ValueError(f"split {split}: a block of {longest} tokens exceeds max_tokens = {max_tokens}")
+        groups = data_utils.batch_by_size(chosen, dataset.num_tokens, max_tokens=max_tokens)
+        batches = [dataset.collater([dataset[int(number)] for number in group]) for group in groups]
+        found = [int(number) for batch in batches for number in batch["id"]]
+        if sorted(found) != sorted(map(int, chosen)):
+            raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} blocks")
+        return [placed(batch, self.device) for batch in batches]
+
+    def sample_train(self, blocks: int, seed: int, max_tokens: int) -> list[dict[str, Any]]:
+        """Batches of a random sample of the train split, without repetition."""
+        total = len(self.dataset("train"))
+        order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+        return self.batches("train", max_tokens, sorted(order[:blocks].tolist()))
+
+    def typical(self, settings: Speed) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Blocks of valid of median length: single ones for latency, and one batch for throughput."""
+        lengths = self.lengths("valid")
+        order = sorted(range(len(lengths)), key=lambda number: (lengths[number], number))
+        middle = len(order) // 2
+        singles = [self.batches("valid", 10**9, [number])[0] for number in order[middle : middle + settings.sentences]]
+        chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
+        (batch,) = self.batches("valid", 10**9, sorted(chosen))
+        return singles, batch
+
+
+class PreparedText(BlockCorpus):
+    """Such a folder as `headprune.tasks.language_blocks.binarised.prepare` linked or divided it.
+
+    :param folder: the folder given to `prepare`
+    :param sealed: refuse the test set: what is not to read it has no use for an object that does
+    """
+
+    def __init__(self, folder: Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
+        self.folder, self.sealed = folder, sealed
+        self.statistics: Mapping[str, Any] = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+        super().__init__(folder / "bin", self.statistics["recipe"]["blocks"], device)
+
+    def dataset(self, split: str) -> Any:
+        """fairseq's dataset of a split; it must hold every block that was counted.
+
+        :raises ValueError: it does not, or is sealed.
+        """
+        if self.sealed and split == "test":
+            raise ValueError(f"{self.folder}: the test set is sealed; only a job of its own reads it")
+        dataset, expected = super().dataset(split), self.statistics["splits"][split]["blocks"]
+        if len(dataset) != expected:
+            raise ValueError(f"{self.folder}: split {split} holds {len(dataset)} blocks, {expected} were prepared")
+        return dataset
