@@ -40,10 +40,6 @@ class GivenStreamModel(GivenSubject):
         from headprune.checkpoints import outline_of
         from headprune.removal import LANGUAGE_MODEL
 
-        if not isinstance(dataset, TextDataset):
-            raise ValueError(
-                f"dataset: it is of {dataset.origin}; an All-Attention model reads a `corpus` of track 'lm'"
-            )
         for seed, place in self.places:
             key = "checkpoint" if seed is None else f"checkpoints.{seed}"
             try:
