@@ -79,6 +79,11 @@ def job_budgets(plan: Plan, job: Job) -> list[int]:
 
 def update_cost(plan: Plan, model: str) -> float:
     """Seconds of one update."""
+    return TRAINING_COST * update_size(plan, model)
+
+
+def update_size(plan: Plan, model: str) -> float:
+    """Tokens of one update, times the parameters that each goes through."""
     settings = plan.config.models[model]
     tokens, parameters = TASKS[settings.track].update(settings, plan.config.datasets[settings.dataset])
-    return TRAINING_COST * settings.training.update_freq * tokens * parameters
+    return float(settings.training.update_freq * tokens * parameters)

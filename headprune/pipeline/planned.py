@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from headprune.pipeline import accelerators
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.progress import format_seconds
 from headprune.pipeline.timings import forecast
@@ -34,6 +35,8 @@ def show(console: Console, plan: Plan, cores: int) -> None:
         f"{len(plan.cells)} cells, {len(plan.jobs)} jobs, about {hours:.1f} core hours: {hours / cores:.1f} hours on "
     )
     say(console, f"{line}{cores} cores (by {expected.basis})")
+    if on_gpus := accelerators.sentence(plan):
+        say(console, on_gpus)
     done = sum(total - left for total, left in expected.counts.values())
     if done:
         say(console, f"{done} jobs are done, about {format_seconds(rest / cores)} left on {cores} cores")

@@ -19,6 +19,7 @@ from headprune.system.bundled import PACKAGE
 LEFT_OUT = (
     *("analysis", "report", "results/merging", "verification", "check", "cli", "pruning", "plain.py"),
     *("data/display.py", "method/display.py", "pipeline/display.py", "pipeline/planned.py", "pipeline/failures.py"),
+    "pipeline/accelerators.py",
     *("system/terminal.py", "method/template.py"),
     "bundled",  # of a wheel: what a clone has beside the package; methods' files are in the signatures of their cells
 )

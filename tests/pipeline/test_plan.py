@@ -12,12 +12,13 @@ import pytest
 
 from headprune.analysis.topics import Contents
 from headprune.config import ConfigError, load
-from headprune.pipeline import estimate
+from headprune.pipeline import accelerators, estimate
 from headprune.pipeline.cells import Job
 from headprune.pipeline.contents import contents
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.specification import specification
 from headprune.results.jobs import JOBS
+from headprune.tasks import TASKS
 
 MODEL = {
     "dataset": "help",
@@ -336,6 +337,21 @@ def test_estimates_count_the_trainings() -> None:
     assert updates("search", "drophead", 3) == 30
     assert updates("retrain", "magnitude+scratch", 1, 16) == 30
     assert all(estimate.seconds(whole, job) > 0 for job in whole.jobs)
+
+
+def test_hours_on_gpus_are_counted_where_models_train_in_half_precision() -> None:
+    """One training of 30 updates of 64 tokens, by hand."""
+    assert accelerators.sentence(plan()) == ""
+    lone = {"methods": [entry("unpruned")], "treatments": [], "ablations": [], "seeds": [1]}
+    config = {**CONFIG, **lone}
+    model = copy.deepcopy(config["models"]["tiny"])
+    model["training"] |= {"precision": "bf16", "max_tokens": 64, "update_freq": 2}
+    found = Plan(load({**config, "models": {"tiny": model}}))
+    tokens, parameters = TASKS["mt"].update(found.config.models["tiny"], found.config.datasets["help"])
+    assert tokens == 64
+    assert accelerators.operations(found) == 6 * 30 * 2 * 64 * parameters
+    hours = 6 * 30 * 2 * 64 * parameters / (0.05 * 312e12) / 3600
+    assert f"A100 {hours / 3:,.1f} to {hours:,.1f}" in accelerators.sentence(found)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""Hours that the trainings of a plan take on types of GPUs, from counts of operations: nothing of it is measured."""
+
+from __future__ import annotations
+
+from headprune.pipeline import estimate
+from headprune.pipeline.plan import Plan
+from headprune.results.jobs import JOBS
+
+# Operations a second of dense matrix products in bfloat16, by the data sheets of the maker, without sparsity.
+PEAKS = {"L4": 121e12, "A100": 312e12, "L40S": 362e12, "H100": 989e12}
+REACHED = 0.05, 0.15  # of the peak: assumed, the less the smaller models and batches are
+PER_WEIGHT = 6  # operations a token and parameter: two forward, four backward (Kaplan et al. 2020, section 2.1)
+
+
+def sentence(plan: Plan) -> str:
+    """The hours of all trainings on one GPU, by type, and how they were come by; empty where no model is trained in
+    half precision, as those of profiles for CPUs are not."""
+    if not any(model.trains and model.training.precision == "bf16" for model in plan.config.models.values()):
+        return ""
+    total, (least, most) = operations(plan), REACHED
+    hours = {name: [total / (reached * peak) / 3600 for reached in (most, least)] for name, peak in PEAKS.items()}
+    told = ", ".join(f"{name} {fewest:,.1f} to {longest:,.1f}" for name, (fewest, longest) in hours.items())
+    return (
+        f"hours of the trainings alone on one GPU: {told}; counted, not measured: {PER_WEIGHT} operations a token and "
+        f"parameter at {most:.0%} to {least:.0%} of what the data sheet says of bfloat16. Masks, translations and "
+        "tests come on top"
+    )
+
+
+def operations(plan: Plan) -> float:
+    """Operations of all trainings of a plan, forward and backward."""
+    trained = (
+        job for job in plan.jobs if JOBS[job.kind].trains and not estimate.opens(plan, JOBS[job.kind], job.model)
+    )
+    return sum(PER_WEIGHT * estimate.updates(plan, job) * estimate.update_size(plan, job.model) for job in trained)
