@@ -27,7 +27,7 @@ from headprune.own.workpiece import SPLIT, Workpiece, division
 from headprune.settings import Speed
 from headprune.statistics import PairedComparison
 from headprune.statistics.paired import paired_means
-from headprune.tasks.language_blocks.corpus import BlockCorpus
+from headprune.tasks.language_blocks.corpus import BlockCorpus, TextFolder
 from headprune.timing import Timing
 
 SETTINGS = ("tokens_per_sample", "sample_break_mode", "add_bos_token", "max_target_positions")
@@ -47,7 +47,7 @@ class TextBlocks(Workpiece):
         """
         told = {**opened.description.task, **opened.description.arguments}
         settings = {key: told[key] for key in SETTINGS if told.get(key) is not None}
-        corpus = BlockCorpus(request.data, settings, device())
+        corpus = TextFolder(request.data, settings, device())
         total = len(corpus.dataset(SPLIT))
         require_words(request, opened.model.decoder.dictionary, corpus.task.dictionary, "decoder")
         return cls(request, opened, corpus, *division(request, total, "train" in corpus.splits))

@@ -17,7 +17,7 @@ from headprune.data.lengths import Bounds
 from headprune.data.portions import Portion, digest_of
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
-from headprune.tasks.language_blocks.corpus import BlockCorpus
+from headprune.tasks.language_blocks.corpus import BlockCorpus, TextFolder
 from headprune.tasks.language_blocks.sections import BinarisedText, check_blocks
 
 
@@ -43,7 +43,7 @@ def prepare(section: BinarisedText, folder: Path, bounds: Bounds) -> dict[str, A
             "corpus": {"name": corpus.binarised.name},
             "sha256": digests(corpus, parts),
             "vocabulary": len(corpus.task.dictionary),
-            "splits": counts(BlockCorpus(binarised, section.blocks)),
+            "splits": counts(TextFolder(binarised, section.blocks)),
         }
         check_blocks(section.data_bin, told, bounds)
         return write_statistics(work, recipe={"given": section.recipe, "blocks": section.blocks}, **told)
@@ -64,7 +64,7 @@ def source_of(section: BinarisedText) -> BlockCorpus:
             f"{folder} has no running text as fairseq-preprocess --only-source writes it, dict.txt, valid.bin, …; in "
             f"it: {held}"
         )
-    corpus = BlockCorpus(folder, section.blocks)
+    corpus = TextFolder(folder, section.blocks)
     section.require_splits([split for split in SPLITS if split in corpus.splits])
     return corpus
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,18 +19,23 @@ from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageMode
 
 from headprune.models.devices import placed
 from headprune.settings import Speed
+from headprune.tasks.prepared import PreparedCorpus
 
 
-class BlockCorpus:
-    """A folder of fairseq-preprocess with `dict.txt` and splits of running text.
+class BlockCorpus(ABC):
+    """A folder of fairseq-preprocess with `dict.txt` and splits of running text, read in blocks."""
 
-    :param folder: that folder
-    :param settings: of fairseq's task, with which text is cut: `tokens_per_sample`, `sample_break_mode`, …
-    :param device: where its batches are
-    """
+    device: torch.device | str
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
-        self.binarised, self.settings, self.device = folder, settings, device
+    @property
+    @abstractmethod
+    def binarised(self) -> Path:
+        """That folder."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of fairseq's task, with which text is cut: `tokens_per_sample`, `sample_break_mode`, …"""
 
     @cached_property
     def task(self) -> LanguageModelingTask:
@@ -99,26 +104,37 @@ class BlockCorpus:
         return singles, batch
 
 
-class PreparedText(BlockCorpus):
-    """Such a folder as `headprune.tasks.language_blocks.binarised.prepare` linked or divided it.
+class TextFolder(BlockCorpus):
+    """Such a folder as it lies.
 
-    :param folder: the folder given to `prepare`
-    :param sealed: refuse the test set: what is not to read it has no use for an object that does
+    :param device: where its batches are
     """
 
-    def __init__(self, folder: Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
-        self.folder, self.sealed = folder, sealed
-        self.statistics: Mapping[str, Any] = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-        super().__init__(folder / "bin", self.statistics["recipe"]["blocks"], device)
+    def __init__(self, folder: Path, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
+        self.folder, self.told, self.device = folder, settings, device
+
+    @property
+    def binarised(self) -> Path:
+        return self.folder
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self.told
+
+
+class PreparedText(PreparedCorpus, BlockCorpus):
+    """Such a folder as `headprune.tasks.language_blocks.binarised.prepare` linked or divided it."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return dict(self.statistics["recipe"]["blocks"])
 
     def dataset(self, split: str) -> Any:
         """fairseq's dataset of a split; it must hold every block that was counted.
 
         :raises ValueError: it does not, or is sealed.
         """
-        if self.sealed and split == "test":
-            raise ValueError(f"{self.folder}: the test set is sealed; only a job of its own reads it")
-        dataset, expected = super().dataset(split), self.statistics["splits"][split]["blocks"]
-        if len(dataset) != expected:
-            raise ValueError(f"{self.folder}: split {split} holds {len(dataset)} blocks, {expected} were prepared")
+        self.require_open(split)
+        dataset = super().dataset(split)
+        self.require_whole(split, len(dataset), "blocks")
         return dataset

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,23 +18,11 @@ from headprune.data.units import cut, join
 from headprune.models.devices import placed
 from headprune.models.streaming_lm import StreamingConfig, StreamingTask
 from headprune.models.streams import Segments, TokenStream, numbered, windows
+from headprune.tasks.prepared import PreparedCorpus
 
 
-class LanguageCorpus:
-    """A text corpus as `headprune.data.prepare` wrote it for a `LanguageModelingRecipe`.
-
-    :param folder: the folder given to `prepare`
-    :param device: where its batches are
-    :param sealed: refuse the test set: what is not to read it has no use for an object that does
-    """
-
-    def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
-        self.folder, self.device, self.sealed = Path(folder), device, sealed
-        self.statistics: Mapping[str, Any] = json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))
-
-    @property
-    def binarised(self) -> Path:
-        return self.folder / "bin"
+class LanguageCorpus(PreparedCorpus):
+    """A text corpus as `headprune.data.prepare` wrote it for a `LanguageModelingRecipe`."""
 
     @cached_property
     def task(self) -> StreamingTask:
@@ -48,14 +35,11 @@ class LanguageCorpus:
 
         :raises ValueError: it does not, or is sealed.
         """
-        if self.sealed and split == "test":
-            raise ValueError(f"{self.folder}: the test set is sealed; only a job of its own reads it")
+        self.require_open(split)
         if split not in self.task.datasets:
             self.task.load_dataset(split)
         stream = self.task.datasets[split]
-        expected = self.statistics["splits"][split]["tokens"]
-        if len(stream) != expected:
-            raise ValueError(f"{self.folder}: split {split} holds {len(stream)} tokens, {expected} were prepared")
+        self.require_whole(split, len(stream), "tokens")
         return stream
 
     def segments(self, split: str, rows: int, length: int, drop_remainder: bool = False) -> Segments:

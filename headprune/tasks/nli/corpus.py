@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +16,15 @@ from fairseq.tasks.sentence_prediction import SentencePredictionConfig, Sentence
 from headprune.models.devices import placed
 from headprune.models.roberta import HEAD
 from headprune.tasks.nli.arguments import BEGIN, SEPARATOR
+from headprune.tasks.prepared import PreparedCorpus
 
 
-class ExampleCorpus:
-    """A corpus as a `JudgedRecipe` prepared it.
-
-    :param folder: the folder given to `prepare`
-    :param device: where its batches are
-    :param sealed: refuse the test set: what is not to read it has no use for an object that does
-    """
+class ExampleCorpus(PreparedCorpus):
+    """A corpus as a `JudgedRecipe` prepared it."""
 
     def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
-        self.folder, self.device, self.sealed = Path(folder), device, sealed
+        super().__init__(folder, device, sealed)
         self._datasets: dict[tuple[str, int], Any] = {}
-
-    @cached_property
-    def statistics(self) -> Mapping[str, Any]:
-        """The content of statistics.json."""
-        return json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-    @property
-    def binarised(self) -> Path:
-        return self.folder / "bin"
 
     @property
     def labels(self) -> list[str]:
@@ -60,14 +45,11 @@ class ExampleCorpus:
         :param positions: of the model that reads it: a longer pair loses its end
         :raises ValueError: it does not, or is sealed.
         """
-        if self.sealed and split == "test":
-            raise ValueError(f"{self.folder}: the test set is sealed; only a job of its own reads it")
+        self.require_open(split)
         if (split, positions) not in self._datasets:
             self._datasets[split, positions] = self.task(positions).load_dataset(split)
         dataset = self._datasets[split, positions]
-        expected = self.statistics["splits"][split]["examples"]
-        if len(dataset) != expected:
-            raise ValueError(f"{self.folder}: split {split} holds {len(dataset)} examples, {expected} were prepared")
+        self.require_whole(split, len(dataset), "examples")
         return dataset
 
     def lengths(self, split: str, positions: int) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,29 +19,16 @@ from headprune.data.staging import raw_lines
 from headprune.evaluation.scores import Score
 from headprune.models.devices import placed
 from headprune.models.streams import numbered
+from headprune.tasks.prepared import PreparedCorpus
 from headprune.tasks.translation import metrics
 
 
-class TranslationCorpus:
-    """A parallel corpus as `headprune.data.prepare` wrote it.
-
-    :param folder: the folder given to `prepare`
-    :param device: where its batches are
-    :param sealed: refuse the test set: what is not to read it has no use for an object that does
-    """
+class TranslationCorpus(PreparedCorpus):
+    """A parallel corpus as `headprune.data.prepare` wrote it."""
 
     def __init__(self, folder: str | Path, device: torch.device | str = "cpu", sealed: bool = False) -> None:
-        self.folder, self.device, self.sealed = Path(folder), device, sealed
+        super().__init__(folder, device, sealed)
         self.pair = (self.statistics["corpus"]["source"], self.statistics["corpus"]["target"])
-
-    @cached_property
-    def statistics(self) -> Mapping[str, Any]:
-        """The content of statistics.json."""
-        return json.loads((self.folder / "statistics.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-    @property
-    def binarised(self) -> Path:
-        return self.folder / "bin"
 
     @cached_property
     def task(self) -> TranslationTask:
@@ -55,13 +41,11 @@ class TranslationCorpus:
 
         :raises ValueError: it does not, or is sealed.
         """
-        self._require_open(split)
+        self.require_open(split)
         if split not in self.task.datasets:
             self.task.load_dataset(split)
         dataset = self.task.datasets[split]
-        expected = self.statistics["splits"][split]["pairs"]
-        if len(dataset) != expected:
-            raise ValueError(f"{self.folder}: split {split} holds {len(dataset)} pairs, {expected} were prepared")
+        self.require_whole(split, len(dataset), "pairs")
         return dataset
 
     def references(self, split: str) -> list[str]:
@@ -69,7 +53,7 @@ class TranslationCorpus:
 
         :raises ValueError: the split is sealed.
         """
-        self._require_open(split)
+        self.require_open(split)
         return raw_lines(self.folder, f"{split}.tgt")
 
     def text(self, tokens: Any) -> str:
@@ -82,10 +66,6 @@ class TranslationCorpus:
         :param hypotheses: of the whole split, in corpus order
         """
         return metrics.scores(hypotheses, self.references(split), self.pair[1])
-
-    def _require_open(self, split: str) -> None:
-        if self.sealed and split == "test":
-            raise ValueError(f"{self.folder}: the test set is sealed; only a job of its own reads it")
 
     def batches(self, split: str, max_tokens: int, indices: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """All pairs of a split (or those at `indices`), each once, sorted by length into batches.
