@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
 
-import torch
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from headprune.models.devices import placed
+from headprune.tasks.prepared import PreparedCorpus
 from toy_task.data import SIDES
 
 
-class StringCorpus:
+class StringCorpus(PreparedCorpus):
     """The strings as `toy_task.data.prepare` wrote them."""
-
-    def __init__(self, folder: Path, device: torch.device, sealed: bool = False) -> None:
-        self.folder, self.device, self.sealed = folder, device, sealed
-        self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
 
     @property
     def length(self) -> int:
@@ -30,7 +24,7 @@ class StringCorpus:
 
     @cached_property
     def task(self) -> TranslationTask:
-        cfg = TranslationConfig(data=str(self.folder / "bin"), source_lang=SIDES["src"], target_lang=SIDES["tgt"])
+        cfg = TranslationConfig(data=str(self.binarised), source_lang=SIDES["src"], target_lang=SIDES["tgt"])
         cfg.train_subset, cfg.dataset_impl, cfg.required_seq_len_multiple = "train", None, 1
         return TranslationTask.setup_task(cfg)
 
@@ -39,8 +33,7 @@ class StringCorpus:
 
         :raises ValueError: the test set is sealed.
         """
-        if self.sealed and split == "test":
-            raise ValueError("the test set is sealed")
+        self.require_open(split)
         if split not in self.task.datasets:
             self.task.load_dataset(split)
         dataset = self.task.datasets[split]
