@@ -87,7 +87,7 @@ def test_the_plan_knows_it(tmp_path: Path) -> None:
     assert "reverser" in done.stdout and "reverse" in done.stdout
     wrong = toy.call("headprune", "plan", "toy.yaml", environment={**toy.environment, "PYTHONPATH": str(ROOT)})
     assert wrong.returncode != 0
-    assert "unknown track 'reverse'" in wrong.stderr and "available: lm, mt" in wrong.stderr
+    assert "unknown track 'reverse'" in wrong.stderr and "available: lm, lm_blocks, mt" in wrong.stderr
 
 
 def test_a_task_that_cannot_be_registered_is_named(tmp_path: Path) -> None:
