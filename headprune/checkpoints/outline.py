@@ -38,9 +38,10 @@ class Outline:
 
     @property
     def positions(self) -> tuple[int, int]:
-        """The most tokens of a source and of a target that the model takes."""
-        source, target = (self.arguments.get(f"max_{side}_positions") for side in ("source", "target"))
-        return int(source or 1024), int(target or 1024)  # as fairseq has them
+        """The most tokens of a source and of a target that the model takes; of a language model's text the latter."""
+        told = {**self.description.task, **self.arguments}
+        target = self.arguments.get("max_target_positions") or told.get("tokens_per_sample")
+        return int(self.arguments.get("max_source_positions") or 1024), int(target or 1024)  # as fairseq has them
 
     @property
     def provenance(self) -> dict[str, Any]:

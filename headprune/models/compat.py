@@ -5,6 +5,8 @@
   attributes, no code.
 - fairseq imports scikit-learn, pandas and scipy for the scores of two tasks: more than half of its start-up time. They
   are imported when one of the scores is asked for.
+- fairseq cuts text at the ends of lines (`--sample-break-mode eos`) with a name of numpy 1, `np.compat.long`; numpy 2
+  gets it back.
 - hydra prints deprecation warnings on every start, and torch one about the masks of attention.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
 - Where a batch does not fit into memory fairseq skips it, for ever if none does; `around_updates` has it raise.
@@ -25,7 +27,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 if not logging.getLogger().handlers:
@@ -35,8 +37,11 @@ warnings.filterwarnings("ignore", message=r".*(version_base|hydra|_self_|strict 
 
 warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
 
+import numpy  # noqa: E402
 import torch  # noqa: E402
 
+if not hasattr(numpy, "compat"):
+    numpy.compat = SimpleNamespace(long=int)  # type: ignore[attr-defined]
 torch.serialization.add_safe_globals([argparse.Namespace])
 
 

@@ -43,14 +43,22 @@ class TextBlocks(Workpiece):
     def of(cls, request: PruningRequest, opened: OpenedModel) -> TextBlocks:
         """A model on its device, with its data.
 
-        :raises ValueError: data without a split, or with other words.
+        :raises ValueError: data without a split, with other words, or with blocks of valid that the model cannot read.
         """
         told = {**opened.description.task, **opened.description.arguments}
         settings = {key: told[key] for key in SETTINGS if told.get(key) is not None}
         corpus = TextFolder(request.data, settings, device())
         total = len(corpus.dataset(SPLIT))
         require_words(request, opened.model.decoder.dictionary, corpus.task.dictionary, "decoder")
-        return cls(request, opened, corpus, *division(request, total, "train" in corpus.splits))
+        work = cls(request, opened, corpus, *division(request, total, "train" in corpus.splits))
+        if (longest := int(corpus.lengths(SPLIT).max())) > work.readable:
+            raise ValueError(f"{request.data}: a block of valid has {longest} tokens, the model reads {work.readable}")
+        return work
+
+    @property
+    def readable(self) -> int:
+        """The most tokens of a block that the model reads, without the symbol before it."""
+        return int(self.model.max_positions()) - bool(self.corpus.task.args.add_bos_token)
 
     @property
     def reading(self) -> Sequence[str]:
@@ -60,7 +68,7 @@ class TextBlocks(Workpiece):
         number, seed = self.request.calibration.sentences, self.request.seed
         if self.judged is not None:
             return self.corpus.batches(SPLIT, self.most(SPLIT), self.judged)
-        return self.corpus.sample_train(number, seed, self.most("train"))
+        return self.corpus.sample_train(number, seed, self.most("train"), self.readable)
 
     def batches(self) -> Batches:
         return self.corpus.batches(SPLIT, self.most(SPLIT), self.measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,17 @@ KINDS = {
 }
 
 
-def language_model(kind: str, pieces: Path, folder: Path) -> StockModel:
+def language_model(kind: str, pieces: Path, folder: Path, further: Sequence[str] = ()) -> StockModel:
     """One of `KINDS`, trained for a few updates.
 
     :param pieces: the text, `valid.xx` and so on
+    :param further: words for `fairseq-train`
     """
     for split in ("train", "valid", "test"):
         text = (pieces / f"{split}.xx").read_text(encoding="utf-8")
         (folder / f"{split}.txt").write_text(text, encoding="utf-8")
     binarise_text(folder, folder / "data-bin")
-    argv = [str(folder / "data-bin"), "--task", "language_modeling", *KINDS[kind], *SIZES]
+    argv = [str(folder / "data-bin"), "--task", "language_modeling", *KINDS[kind], *SIZES, *further]
     argv += ["--optimizer", "adam", "--lr", "0.01", "--max-update", "20", "--seed", "2", "--num-workers", "0"]
     argv += ["--disable-validation", "--no-epoch-checkpoints", "--save-interval", "1000"]
     compat.reset_process_state()
@@ -52,9 +54,9 @@ def language_model(kind: str, pieces: Path, folder: Path) -> StockModel:
     return StockModel(folder / "checkpoints" / "checkpoint_last.pt", folder / "data-bin")
 
 
-def stock(path: Path, made: StockModel, split: str = "valid") -> tuple[Any, list[Any]]:
+def stock(path: Path, made: StockModel, split: str = "valid", further: Sequence[str] = ()) -> tuple[Any, list[Any]]:
     """A model as `fairseq-eval-lm` loads it, and the batches of a split that it reads."""
-    argv = [str(made.data), "--path", str(path), "--tokens-per-sample", "16"]
+    argv = [str(made.data), "--path", str(path), "--tokens-per-sample", "16", *further]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_eval_lm_parser(), argv))
     task = tasks.setup_task(cfg.task)
     (model,), _ = checkpoint_utils.load_model_ensemble([str(path)], task=task)

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,15 +17,22 @@ import torch
 import yaml
 
 from headprune import removal
+from headprune.checkpoints import open_model
 from headprune.config import load
+from headprune.data.binarise import renumber
+from headprune.data.lengths import Bound
 from headprune.data.splits import SPLITS
 from headprune.heads import HeadSpace
+from headprune.own.request import PruningRequest
+from headprune.own.run import prune as prune_it
 from headprune.pipeline.plan import Plan
-from headprune.settings import GivenShape
+from headprune.settings import Calibration, Evaluation, GivenShape
 from headprune.tasks.language_blocks.arguments import arguments
 from headprune.tasks.language_blocks.binarised import prepare
 from headprune.tasks.language_blocks.corpus import PreparedText
-from headprune.tasks.language_blocks.sections import BinarisedText, BlockTraining
+from headprune.tasks.language_blocks.planning import bounds
+from headprune.tasks.language_blocks.sections import BinarisedText, BlockTraining, GivenLanguageModel, require_fit
+from headprune.tasks.language_blocks.work import likelihoods, perplexity_of
 from headprune.training.trainer import configuration
 from tests.checkpoints.conftest import StockModel
 from tests.checkpoints.own_profile import FURTHER, profile_of, run
@@ -74,22 +82,66 @@ def test_every_cell_has_a_result(finished: Plan) -> None:
     assert len(pd.read_csv(finished.folder / "ablations.csv")) == 8
 
 
+def expected_perplexity(made: StockModel, split: str, further: Sequence[str] = ()) -> float:
+    """fairseq's own model, task, batches and probabilities."""
+    model, batches = stock(made.checkpoint, made, split, further)
+    total, tokens = 0.0, 0
+    for batch in batches:
+        with torch.no_grad():
+            output = model(**batch["net_input"])
+        probabilities = model.get_normalized_probs(output, log_probs=True, sample=batch)
+        inside = batch["target"].ne(model.decoder.dictionary.pad())
+        total -= probabilities.gather(-1, batch["target"].unsqueeze(-1)).squeeze(-1)[inside].double().sum().item()
+        tokens += int(inside.sum())
+    return math.exp(total / tokens)
+
+
 def test_perplexity_is_that_of_stock_fairseq(finished: Plan, made: StockModel) -> None:
-    """fairseq's own model, task and batches, of both splits."""
     cells = cells_of(finished)
     for split in ("valid", "test"):
-        model, batches = stock(made.checkpoint, made, split)
-        total, tokens = 0.0, 0
-        for batch in batches:
-            with torch.no_grad():
-                output = model(**batch["net_input"])
-            probabilities = model.get_normalized_probs(output, log_probs=True, sample=batch)
-            inside = batch["target"].ne(model.decoder.dictionary.pad())
-            total -= probabilities.gather(-1, batch["target"].unsqueeze(-1)).squeeze(-1)[inside].double().sum().item()
-            tokens += int(inside.sum())
         whole = (cells["method"] == "unpruned") & (cells["metric"] == "perplexity") & (cells["split"] == split)
         (found,) = cells.loc[whole, "value"]
-        assert found == pytest.approx(math.exp(total / tokens), rel=1e-6)
+        assert found == pytest.approx(expected_perplexity(made, split), rel=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["eos", "complete", "complete_doc"])
+def test_blocks_end_where_they_did_in_the_training(pieces: Path, tmp_path: Path, mode: str) -> None:
+    """Lines with learned positions and with `<s>` before every block, which takes one of them."""
+    further = ["--sample-break-mode", mode, *(["--add-bos-token"] if mode == "eos" else [])]
+    made = language_model("plain", pieces, tmp_path, [*further, *(["--decoder-learned-pos"] if mode == "eos" else [])])
+    section = BinarisedText(data_bin=str(made.data), **TEXT, sample_break_mode=mode, add_bos_token=mode == "eos")
+    require_fit(made.checkpoint, section)
+    model = GivenLanguageModel(dataset="letters", track="lm_blocks", checkpoint=str(made.checkpoint))
+    asked = bounds({"stock": model}, Evaluation(), Calibration())["test"]
+    assert asked.tokens == (15 if mode == "eos" else 16)
+    prepare(section, tmp_path / "prepared", {"test": asked})
+    with pytest.raises(ValueError, match=r"a block of test has \d+ tokens .*; at most 4 fit: me"):
+        prepare(section, tmp_path / "other", {"test": Bound(4, "me")})
+    corpus = PreparedText(tmp_path / "prepared")
+    found = perplexity_of(likelihoods(open_model(made.checkpoint, made.data).model, corpus, "test", 200))
+    assert found == pytest.approx(expected_perplexity(made, "test", further), rel=1e-6)
+    first = {batch["net_input"]["src_tokens"][0, 0].item() for batch in corpus.batches("test", 200)}
+    assert (first == {corpus.task.dictionary.bos()}) == (mode == "eos")
+    lengths = corpus.lengths("train")
+    short = corpus.sample_train(10**6, 1, 200, int(lengths.min()))
+    assert sum(len(batch["id"]) for batch in short) == (lengths == lengths.min()).sum()
+    with pytest.raises(ValueError, match=r"no block of train has at most 1 tokens"):
+        corpus.sample_train(10, 1, 200, 1)
+
+
+def test_lines_that_are_longer_than_the_model_reads_are_refused(pieces: Path, tmp_path: Path) -> None:
+    """A position is taken by `<s>`."""
+    further = ["--sample-break-mode", "eos", "--add-bos-token", "--decoder-learned-pos"]
+    made = language_model("plain", pieces, tmp_path, further)
+    text = tmp_path / "text"
+    text.mkdir()
+    for split in SPLITS:
+        (text / f"{split}.txt").write_text("ao@@ au " * 8 + "\n", encoding="utf-8")
+    renumber(text, tmp_path / "long", made.data, ())
+    request = PruningRequest(made.checkpoint, tmp_path / "long", "magnitude", ("4",), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"a block of valid has 17 tokens, the model reads 15"):
+        prune_it(request)
+    assert not (tmp_path / "out").exists()
 
 
 def test_training_goes_on_from_the_given_weights(finished: Plan) -> None:

@@ -77,7 +77,7 @@ class BlockCorpus(ABC):
         :raises ValueError: a block alone exceeds `max_tokens`.
         """
         dataset, lengths = self.dataset(split), self.lengths(split)
-        chosen = np.arange(len(dataset)) if numbers is None else np.asarray(numbers)
+        chosen = np.arange(len(dataset)) if numbers is None else np.asarray(numbers, dtype=np.int64)
         if (longest := lengths[chosen].max(initial=0)) > max_tokens:
             raise ValueError(f"split {split}: a block of {longest} tokens exceeds max_tokens = {max_tokens}")
         groups = data_utils.batch_by_size(chosen, dataset.num_tokens, max_tokens=max_tokens)
@@ -87,11 +87,18 @@ class BlockCorpus(ABC):
             raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} blocks")
         return [placed(batch, self.device) for batch in batches]
 
-    def sample_train(self, blocks: int, seed: int, max_tokens: int) -> list[dict[str, Any]]:
-        """Batches of a random sample of the train split, without repetition."""
-        total = len(self.dataset("train"))
-        order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
-        return self.batches("train", max_tokens, sorted(order[:blocks].tolist()))
+    def sample_train(self, blocks: int, seed: int, max_tokens: int, longest: int | None = None) -> list[dict[str, Any]]:
+        """Batches of a random sample of the train split, without repetition.
+
+        :param longest: longer blocks, which the model cannot read, are not among them; None: all are
+        :raises ValueError: there is none that it can read.
+        """
+        lengths = self.lengths("train")
+        order = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(seed)).tolist()
+        chosen = [number for number in order if longest is None or lengths[number] <= longest][:blocks]
+        if not chosen:
+            raise ValueError(f"{self.binarised}: no block of train has at most {longest} tokens, which the model reads")
+        return self.batches("train", max_tokens, sorted(chosen))
 
     def typical(self, settings: Speed) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Blocks of valid of median length: single ones for latency, and one batch for throughput."""

@@ -13,14 +13,14 @@ def bounds(
     models: Mapping[str, GivenLanguageModel], evaluation: Evaluation, calibration: Calibration
 ) -> dict[str, Bound]:
     """The most tokens of a block, by split."""
-    own = [Bound(limit.tokens, limit.reason.format(name)) for name, model in models.items() if (limit := model.limit)]
+    asked = [(name, model.limits) for name, model in models.items()]
     evaluated = Bound(evaluation.max_tokens, "evaluation.max_tokens")
-    asked = {
-        "train": [Bound(calibration.max_tokens, "calibration.max_tokens"), *own],
-        "valid": [evaluated, *own],
-        "test": [evaluated],
-    }
-    return {split: min(each, key=lambda bound: bound.tokens) for split, each in asked.items()}
+    last = {"train": Bound(calibration.max_tokens, "calibration.max_tokens"), "valid": evaluated, "test": evaluated}
+    found = {}
+    for split, bound in last.items():
+        own = [Bound(each.tokens, each.reason.format(name)) for name, limits in asked for each in limits[split]]
+        found[split] = min([*own, bound], key=lambda each: each.tokens)
+    return found
 
 
 def update(model: GivenLanguageModel) -> tuple[int, int]:

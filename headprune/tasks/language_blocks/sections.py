@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from headprune.data.lengths import Bound, Bounds
-from headprune.settings import TOKENS, BinarisedData, GivenSubject, Optimisation, PreparedData
+from headprune.settings import TOKENS, BinarisedData, GivenShape, GivenSubject, Optimisation, PreparedData
 
 
 class BinarisedText(BinarisedData):
@@ -92,11 +92,18 @@ class GivenLanguageModel(GivenSubject):
             raise ValueError(f"{key}: {error}") from None
 
     @property
-    def limit(self) -> Bound | None:
-        """The most tokens of a block that its training takes; `{}` in the reason stands for its name."""
-        if self.further_training is None:
-            return None
-        return Bound(self.further_training.max_tokens, "models.{}.further_training.max_tokens")
+    def limits(self) -> dict[str, list[Bound]]:
+        """The bounds that it sets blocks, by split; `{}` in a reason stands for its name."""
+        read, trained = [Bound(readable(self.shape), "the positions of model {!r}, less one for `<s>`")], []
+        if self.further_training is not None:
+            trained = [Bound(self.further_training.max_tokens, "models.{}.further_training.max_tokens")]
+        return {"train": trained, "valid": [*read, *trained], "test": read}
+
+
+def readable(shape: GivenShape) -> int:
+    """The most tokens of a block that a model reads, without the symbol before it: fairseq trains on no longer ones."""
+    outline = shape.outline
+    return outline.positions[1] - outline.description.flag("add_bos_token", False)
 
 
 def require_fit(checkpoint: Path, dataset: BinarisedText) -> None:

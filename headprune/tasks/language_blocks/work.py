@@ -23,7 +23,7 @@ from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, GivenShape, Speed
 from headprune.tasks.language_blocks.arguments import arguments
 from headprune.tasks.language_blocks.corpus import BlockCorpus, PreparedText
-from headprune.tasks.language_blocks.sections import BlockTraining
+from headprune.tasks.language_blocks.sections import BlockTraining, readable
 from headprune.tasks.work import Outcome, Work
 from headprune.timing import Timing
 
@@ -51,7 +51,7 @@ class BlockWork(Work):
     def calibration(
         self, corpus: PreparedText, architecture: GivenShape, settings: Calibration, seed: int
     ) -> list[dict[str, Any]]:
-        return corpus.sample_train(settings.sentences, seed, settings.max_tokens)
+        return corpus.sample_train(settings.sentences, seed, settings.max_tokens, readable(architecture))
 
     def validation(self, corpus: PreparedText, architecture: GivenShape, settings: Evaluation) -> Batches:
         return corpus.batches("valid", settings.max_tokens)
