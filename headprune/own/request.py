@@ -115,7 +115,7 @@ def request_of(given: Mapping[str, Any]) -> PruningRequest:
         raise ValueError(f"{' and '.join(map(str, targets))}: a call has one target")
     changes: dict[str, Any] = {
         "keep": tuple(values.pop("keep") or ()),
-        "bpe_vocabulary": tuple(values.pop("bpe_vocabulary") or ()),
+        "bpe_vocabulary": tuple(values.pop("bpe_vocabulary", None) or ()),
         "options": options_of(values.pop("option") or []),
         "target": next(iter(targets), None),
         "calibration": Calibration(sentences=values.pop("judged")),
