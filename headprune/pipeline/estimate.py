@@ -46,11 +46,10 @@ def workers(plan: Plan, kind: JobKind, model: str) -> int:
 
 def opens(plan: Plan, kind: JobKind, model: str) -> bool:
     """Return whether a job only opens a model, or weights, that are given."""
-    settings = plan.config.models[model]
-    start = settings.begins_with
     if kind.step == "pretrained":
+        start = plan.config.models[model].begins_with
         return start is not None and start.checkpoint is not None
-    return kind.step == "trained" and isinstance(settings, GivenSubject)
+    return kind.step == "trained" and isinstance(plan.config.models[model], GivenSubject)
 
 
 def trained_by(plan: Plan, kind: JobKind, model: str) -> AnySubject:

@@ -65,7 +65,7 @@ def pretrained(corpus: ExampleCorpus, tmp_path_factory: pytest.TempPathFactory) 
 def test_tokens_and_features_are_those_of_the_released_model(
     roberta: Path, own: Path, corpus: ExampleCorpus, start: Path
 ) -> None:
-    """As fairseq's own hub encodes pairs and computes features: the same tokens, features within 1e-6."""
+    """The same tokens as those of fairseq's own hub, and the same features, within 1e-6."""
     files = {
         f"gpt2_{name}": str(roberta / file)
         for name, file in (("encoder_json", "encoder.json"), ("vocab_bpe", "vocab.bpe"))

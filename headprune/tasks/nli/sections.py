@@ -136,4 +136,4 @@ class JudgingModel(Subject):
         try:
             require_fit(Path(self.start.checkpoint), self.architecture, Path(dataset.gpt2))
         except (ValueError, FileNotFoundError) as error:
-            raise type(error)(f"start.checkpoint: {error}") from None
+            raise ValueError(f"start.checkpoint: {error}") from None
