@@ -51,9 +51,11 @@ def require_fit(place: Path, architecture: RobertaArchitecture, folder: Path) ->
     for name, key in SIZES.items():
         value, own = found.arguments.get(name), getattr(architecture, key)
         if value is not None and value != own:
-            raise ValueError(f"{place} has {name} = {value!r}, architecture.{key} is {own!r}: weights fit their sizes")
+            raise ValueError(f"{place} has {name} = {value!r}, architecture.{key} is {own!r}: they must be equal")
     if (most := len(_tensor(found, POSITIONS)) - BEFORE) < architecture.positions:
-        raise ValueError(f"{place} has {most} positions, architecture.positions is {architecture.positions}: no more")
+        raise ValueError(
+            f"{place} has {most} positions, architecture.positions is {architecture.positions}: at most as many"
+        )
     words, rows = dictionary_of(folder / "dict.txt"), len(_tensor(found, WORDS))
     if len(words) + 1 != rows:  # and the mask
         raise ValueError(
