@@ -178,10 +178,8 @@ def fronts(results: Results, row: Row) -> str:
 def rows_of(results: Results, group: tuple[str, ...]) -> Iterator[Row]:
     """The kinds of cost that the table of a group knows."""
     cells = in_group(results.cells, group)
-    quality, runs = (
-        quality_of(cells),
-        costed_runs(cells, trained_updates(results.folder), pretrained_updates(results.folder)),
-    )
+    quality, folder = quality_of(cells), results.folder
+    runs = costed_runs(cells, trained_updates(folder), pretrained_updates(folder))
     points = costed(runs, quality)
     unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality)["value"]
     for cost in (SENTENCES, SECONDS, UPDATES):

@@ -56,7 +56,9 @@ def trained_by(plan: Plan, kind: JobKind, model: str) -> AnySubject:
     """The section of a model as a kind of job trains it: its pre-training stands for its training."""
     settings = plan.config.models[model]
     start = settings.begins_with if kind.step == "pretrained" else None
-    return settings.model_copy(update={"training": start.pretraining}) if start is not None else settings
+    if start is None or start.pretraining is None:
+        return settings
+    return settings.model_copy(update={"training": start.pretraining})
 
 
 def updates(plan: Plan, job: Job) -> int:

@@ -75,12 +75,11 @@ def retrained(
     assert settings is not None
     if kind.starts_pruned:
         require_whole(context.folder(cell.untreated).pruned, base)
-        argv, before = (
-            arguments_of(context, settings, settings.updates),
-            Beginning(context.folder(cell.untreated).model),
-        )
+        argv = arguments_of(context, settings, settings.updates)
+        before = Beginning(context.folder(cell.untreated).model)
     else:
-        argv, before = arguments_of(context), cut(context.beginning(), mask, context.scratch(signature))
+        argv = arguments_of(context)
+        before = cut(context.beginning(), mask, context.scratch(signature))
     argv += [*kind.arguments(settings, context.checkpoint), *pruned_arguments(mask)]
     trained, cost = run_training(context, argv, signature, reporter, before.checkpoint)
     model: Any = trained.model.to(device())

@@ -96,4 +96,5 @@ class Released(Subwords):
 
 def symbols_of(dictionary: str) -> set[str]:
     """The symbols in the content of a dictionary, whose lines are `symbol count` and may end in a flag of fairseq's."""
-    return {line.removesuffix(" #fairseq:overwrite").rpartition(" ")[0] for line in dictionary.splitlines() if line}
+    lines = filter(None, dictionary.split("\n"))
+    return {line.removesuffix(" #fairseq:overwrite").rpartition(" ")[0] for line in lines}
