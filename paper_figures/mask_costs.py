@@ -18,10 +18,13 @@ def costed(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     return runs.groupby([*LINE, "budget"]).agg(means).reset_index()
 
 
-def costed_runs(cells: pd.DataFrame, trained: Mapping[str, int] | None = None) -> pd.DataFrame:
+def costed_runs(
+    cells: pd.DataFrame, trained: Mapping[str, int] | None = None, pretrained: Mapping[str, int] | None = None
+) -> pd.DataFrame:
     """The runs of one group with all costs (NaN: not in the table).
 
     :param trained: updates of the training of an unpruned model, by model; None: not known
+    :param pretrained: updates of the pre-training that it began with, likewise; None: there was none
     """
     runs = outcomes(cells, quality_of(cells))
     runs = runs[(runs["status"] == "ok") & (runs["method"] != UNPRUNED)]
@@ -30,4 +33,5 @@ def costed_runs(cells: pd.DataFrame, trained: Mapping[str, int] | None = None) -
     runs[SENTENCES] = runs["prune_forward_sentences"] + runs["prune_backward_sentences"]
     # The table books the time of a joint training under training, as it leaves nothing to do afterwards.
     runs[SECONDS] = runs["prune_seconds"].where(runs["prune_seconds"] != 0, runs["train_seconds"])
-    return runs.join(total_updates(cells, trained or {}).set_index(CELL)["value"].rename(UPDATES), on=CELL)
+    updates = total_updates(cells, trained or {}, pretrained).set_index(CELL)["value"]
+    return runs.join(updates.rename(UPDATES), on=CELL)

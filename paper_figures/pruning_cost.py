@@ -52,7 +52,7 @@ from pages import PAGE
 from steps import band_sentence, draw_band, front_steps
 
 from headprune.analysis.drawings import Drawing
-from headprune.analysis.updates import trained_updates
+from headprune.analysis.updates import pretrained_updates, trained_updates
 from headprune.statistics import pareto_front
 from headprune.tasks import examples_of
 
@@ -178,7 +178,8 @@ def fronts(results: Results, row: Row) -> str:
 def rows_of(results: Results, group: tuple[str, ...]) -> Iterator[Row]:
     """The kinds of cost that the table of a group knows."""
     cells = in_group(results.cells, group)
-    quality, runs = quality_of(cells), costed_runs(cells, trained_updates(results.folder))
+    quality, folder = quality_of(cells), results.folder
+    runs = costed_runs(cells, trained_updates(folder), pretrained_updates(folder))
     points = costed(runs, quality)
     unpruned = outcomes(cells[cells["method"] == UNPRUNED], quality)["value"]
     for cost in (SENTENCES, SECONDS, UPDATES):

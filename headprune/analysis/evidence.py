@@ -11,7 +11,7 @@ import pandas as pd
 
 from headprune.analysis.study import REFERENCE, Pair, Point, Study
 from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured, split_arm
-from headprune.analysis.updates import TOTAL, total_updates, trained_updates
+from headprune.analysis.updates import TOTAL, pretrained_updates, total_updates, trained_updates
 from headprune.results.schema import ABLATION_COLUMNS, LATER
 
 BySeed = dict[int, float]
@@ -144,7 +144,9 @@ class Evidence:
 
     def _read_costs(self, metric: str) -> dict[Point, BySeed]:
         if metric == TOTAL:
-            rows = total_updates(self.cells, trained_updates(self.results.folder))
+            rows = total_updates(
+                self.cells, trained_updates(self.results.folder), pretrained_updates(self.results.folder)
+            )
         else:
             rows = measured(self.cells, metric, batch_size=LATENCY_BATCH.get(metric))
         means: Any = rows.groupby([*LINE, "budget", "seed"])["value"].mean()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,23 +20,47 @@ def trained_updates(folder: Path) -> dict[str, int]:
 
     :param folder: of results
     """
+    return _updates(folder, "training")
+
+
+def pretrained_updates(folder: Path) -> dict[str, int]:
+    """Updates of the pre-training that all trainings of a model begin with, by model, of those that have one.
+
+    :param folder: of results
+    """
+    return _updates(folder, "start", "pretraining")
+
+
+def _updates(folder: Path, *keys: str) -> dict[str, int]:
+    """Updates of the training in a place of the section of a model, by model, of those that have it."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        models = manifest["config"]["models"].items()
-        return {name: int(model["training"]["updates"]) for name, model in models if "training" in model}
+        found = {name: _inner(model, *keys) for name, model in manifest["config"]["models"].items()}
+        return {name: int(training["updates"]) for name, training in found.items() if training}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 
-def total_updates(cells: pd.DataFrame, trained: Mapping[str, int]) -> pd.DataFrame:
+def _inner(section: Any, *keys: str) -> Any:
+    """The section within another one in a place; None: there is none."""
+    for key in keys:
+        section = (section or {}).get(key)
+    return section
+
+
+def total_updates(
+    cells: pd.DataFrame, trained: Mapping[str, int], pretrained: Mapping[str, int] | None = None
+) -> pd.DataFrame:
     """The updates in all of every cell that tells enough: start + `prune_updates` + `tuning_updates`.
 
-    The start is the training of the unpruned model, and 0 after a joint training, which starts from new weights. The
-    table tells that by its times: the updates of a joint training took none to find the mask, but all to train.
-    Trainings that failed are not among the updates, as nothing is known of them.
+    The start is the training of the unpruned model, with the pre-training that it began with, and the latter alone for
+    a joint training, which begins as that did. The table tells that by its times: the updates of a joint training took
+    none to find the mask, but all to train. Trainings that failed are not among the updates, as nothing is known of
+    them.
 
     :param cells: rows of a table of cells
     :param trained: updates of the training of an unpruned model, by model
+    :param pretrained: updates of the pre-training, by model; None: there was none
     :returns: a row per cell as of `measured`; none for cells of other models, or without updates or seconds of pruning
     """
     rows = measured(cells, "prune_updates")
@@ -45,5 +70,6 @@ def total_updates(cells: pd.DataFrame, trained: Mapping[str, int]) -> pd.DataFra
     )
     joint = (rows["value"] > 0) & (seconds == 0)
     start = rows["model"].map(dict(trained)).astype(float).mask(joint & rows["model"].isin(list(trained)), 0.0)
-    total = rows["value"] + start + tuning.fillna(0.0)
+    before = rows["model"].map(dict(pretrained or {})).astype(float).fillna(0.0)
+    total = rows["value"] + before + start + tuning.fillna(0.0)
     return rows.assign(metric=TOTAL, value=total.where(seconds.notna())).dropna(subset=["value"])

@@ -1,4 +1,4 @@
-"""Rules of models that are given as checkpoints: what cannot be done without their training, and what they must be."""
+"""Rules of models that are given as checkpoints, or begin with one: what cannot be done, and what they must be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from headprune.config.schema import Config
 from headprune.config.treated import treated_by
 from headprune.method import Entry
-from headprune.settings import GivenShape, GivenSubject, Material, PreparedData
+from headprune.settings import AnySubject, GivenShape, GivenSubject, Material, PreparedData
 from headprune.treatments import Retraining
 
 
@@ -17,6 +17,7 @@ def check(config: Config, registry: Mapping[str, Entry]) -> None:
         data = config.datasets[model.dataset]
         if not isinstance(model, GivenSubject):
             if isinstance(data, Material):
+                _check_files(name, model, data)
                 continue
             raise ValueError(
                 f"models.{name}.dataset is {model.dataset!r}, of {data.origin}: its models are given by `checkpoint`; "
@@ -26,6 +27,7 @@ def check(config: Config, registry: Mapping[str, Entry]) -> None:
         for problem in _problems(config, name, model, registry):
             raise ValueError(problem)
         _check_files(name, model, data)
+        _check_shapes(name, model)
 
 
 def _check_seeds(config: Config, name: str, model: GivenSubject) -> None:
@@ -59,13 +61,16 @@ def _seeds(config: Config, name: str) -> Iterator[tuple[str, list[int]]]:
         yield "tuning.seeds", config.tuning.seeds
 
 
-def _check_files(name: str, model: GivenSubject, data: PreparedData) -> None:
-    """:raises ValueError: a file that is no such model, is not of these data, or has other heads than that of another
-    seed."""
+def _check_files(name: str, model: AnySubject, data: PreparedData) -> None:
+    """:raises ValueError: a file that is no such model, or is not of these data."""
     try:
         model.check(data)
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(f"models.{name}.{error}") from error
+
+
+def _check_shapes(name: str, model: GivenSubject) -> None:
+    """:raises ValueError: the model of a seed has other heads than that of another one."""
     first, *others = ((place, GivenShape(checkpoint=place).head_space) for _, place in model.places)
     for place, space in others:
         if space != first[1]:

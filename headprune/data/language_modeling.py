@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -95,7 +95,7 @@ def prepare(
         shutil.rmtree(work / "pieces")
         description = describe(corpus, lines, pieces, work / "bin")
         check_sizes(corpus, description, bounds or {})
-        return write_statistics(work, recipe=asdict(recipe), **description)
+        return write_statistics(work, recipe=recipe.told, **description)
 
 
 def subword_model(lines: list[str], recipe: LanguageModelingRecipe) -> bytes | None:

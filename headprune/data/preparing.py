@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def check_prepared(corpus: SplitFiles, recipe: Any, folder: Path, bounds: Bounds
     """
     try:
         statistics = json.loads((folder / STATISTICS).read_text(encoding="utf-8"))
-        if statistics["recipe"] == asdict(recipe):
+        if statistics["recipe"] == recipe.told:
             recipe.check(corpus, statistics, bounds)
     except (OSError, KeyError, TypeError, AttributeError, JSONDecodeError):
         return

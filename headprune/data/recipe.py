@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -17,6 +18,11 @@ class Recipe(Generic[C]):
     """Base of the recipes, which are frozen dataclasses of plain values."""
 
     corpora: ClassVar[type[SplitFiles]]  # what it can prepare
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The recipe as statistics.json tells it, and results depend on it: files by their content."""
+        return asdict(self)  # type: ignore[call-overload]
 
     @abstractmethod
     def prepare(self, corpus: C, folder: Path | str, bounds: Bounds | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -89,7 +89,7 @@ def prepare(
 
         description = describe(corpus, corpus_splits, splits, pieces, work / "bin")
         check_sentences(corpus, description, bounds or {})
-        return write_statistics(work, recipe=asdict(recipe), **description)
+        return write_statistics(work, recipe=recipe.told, **description)
 
 
 def within(pairs: Pairs, max_words: int | None) -> Pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headprune.pipeline import estimate
+from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 from headprune.results.jobs import JOBS
 
@@ -29,7 +30,12 @@ def sentence(plan: Plan) -> str:
 
 def operations(plan: Plan) -> float:
     """Operations of all trainings of a plan, forward and backward."""
-    trained = (
-        job for job in plan.jobs if JOBS[job.kind].trains and not estimate.opens(plan, JOBS[job.kind], job.model)
-    )
-    return sum(PER_WEIGHT * estimate.updates(plan, job) * estimate.update_size(plan, job.model) for job in trained)
+    return sum(PER_WEIGHT * of_job(plan, job) for job in plan.jobs if JOBS[job.kind].trains)
+
+
+def of_job(plan: Plan, job: Job) -> float:
+    """Updates of a job's trainings, times tokens and parameters; 0 where it opens what is given."""
+    kind = JOBS[job.kind]
+    if estimate.opens(plan, kind, job.model):
+        return 0.0
+    return estimate.updates(plan, job) * estimate.update_size(plan, job.model, kind)

@@ -30,6 +30,8 @@ def record_paths(spec: Specification) -> dict[str, Path]:
     :returns: empty for jobs that prepare data or measure speed
     """
     run, step = RunFolder(Path(spec["results"])), JOBS[spec["kind"]].step
+    if step == "pretrained":
+        return {"": run.pretrained(spec["model"], spec["seed"])}
     if step == "trained":
         return {"": run.dense(spec["model"], spec["seed"])}
     if step == "ablated":

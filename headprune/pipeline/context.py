@@ -56,6 +56,18 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """The weights that a training of a new model begins with.
+
+    :param checkpoint: of them; None: they are random
+    :param seconds: that their own training took here
+    """
+
+    checkpoint: Path | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Context:
     """The context of every job.
 
@@ -198,6 +210,19 @@ class ModelContext(Context):
         require_ok(record, "training of the unpruned model")
         require_whole(self.dense, record)
         return record
+
+    def beginning(self) -> Beginning:
+        """The weights that trainings of new models begin with.
+
+        :raises UpstreamError: they were to be made, and are not; or they are lost or others than were made.
+        """
+        if self.settings.begins_with is None:
+            return Beginning()
+        path = self.run.pretrained(self.model, self.seed)
+        record = find(path, "pretrained")
+        require_ok(record, "the job of the weights that trainings begin with")
+        require_whole(path, record)
+        return Beginning(path.with_suffix(".pt"), record["seconds"] or 0.0)
 
     def folder(self, cell: Cell) -> CellFolder:
         """Files of a cell."""

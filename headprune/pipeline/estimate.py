@@ -5,7 +5,7 @@ from __future__ import annotations
 from headprune.pipeline.cells import Job
 from headprune.pipeline.plan import Plan
 from headprune.results.jobs import JOBS, JobKind
-from headprune.settings import GivenSubject
+from headprune.settings import AnySubject, GivenSubject
 from headprune.tasks import TASKS
 
 # Seconds of one 2.5 GHz core per update, token and parameter of training, and per cell of everything else; measured on
@@ -22,7 +22,7 @@ def seconds(plan: Plan, job: Job) -> float:
     if opens(plan, kind, job.model):
         return START_UP
     if kind.trains:
-        return START_UP + updates(plan, job) * update_cost(plan, job.model) + CELL_COST / 2
+        return START_UP + updates(plan, job) * update_cost(plan, job.model, kind) + CELL_COST / 2
     if kind.tunes:
         return START_UP + len(job_budgets(plan, job)) * CELL_COST / 4
     if kind.of_cells:
@@ -39,17 +39,31 @@ def threads(plan: Plan, job: Job, cores: int) -> int:
 
 def workers(plan: Plan, kind: JobKind, model: str) -> int:
     """Processes that share the trainings of a job, a core each; 1 where it trains nothing."""
-    return plan.config.models[model].training.workers if kind.trains and not opens(plan, kind, model) else 1
+    if not kind.trains or opens(plan, kind, model):
+        return 1
+    return trained_by(plan, kind, model).training.workers
 
 
 def opens(plan: Plan, kind: JobKind, model: str) -> bool:
-    """Return whether a job only opens a model that is given."""
+    """Return whether a job only opens a model, or weights, that are given."""
+    if kind.step == "pretrained":
+        start = plan.config.models[model].begins_with
+        return start is not None and start.checkpoint is not None
     return kind.step == "trained" and isinstance(plan.config.models[model], GivenSubject)
+
+
+def trained_by(plan: Plan, kind: JobKind, model: str) -> AnySubject:
+    """The section of a model as a kind of job trains it: its pre-training stands for its training."""
+    settings = plan.config.models[model]
+    start = settings.begins_with if kind.step == "pretrained" else None
+    if start is None or start.pretraining is None:
+        return settings
+    return settings.model_copy(update={"training": start.pretraining})
 
 
 def updates(plan: Plan, job: Job) -> int:
     """Updates of all trainings of a job."""
-    grid, dense = plan.grid, plan.config.models[job.model].training.updates
+    grid, dense = plan.grid, trained_by(plan, JOBS[job.kind], job.model).training.updates
     if not job.label:
         return dense
     method, treatment = grid.method(job.label), grid.treatment(job.label)
@@ -77,13 +91,13 @@ def job_budgets(plan: Plan, job: Job) -> list[int]:
     return [] if JOBS[job.kind].tunes else plan.grid.budgets(job.label, job.model)
 
 
-def update_cost(plan: Plan, model: str) -> float:
-    """Seconds of one update."""
-    return TRAINING_COST * update_size(plan, model)
+def update_cost(plan: Plan, model: str, kind: JobKind) -> float:
+    """Seconds of one update of a kind of job."""
+    return TRAINING_COST * update_size(plan, model, kind)
 
 
-def update_size(plan: Plan, model: str) -> float:
-    """Tokens of one update, times the parameters that each goes through."""
-    settings = plan.config.models[model]
+def update_size(plan: Plan, model: str, kind: JobKind) -> float:
+    """Tokens of one update of a kind of job, times the parameters that each goes through."""
+    settings = trained_by(plan, kind, model)
     tokens, parameters = TASKS[settings.track].update(settings, plan.config.datasets[settings.dataset])
     return float(settings.training.update_freq * tokens * parameters)

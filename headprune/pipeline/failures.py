@@ -87,9 +87,11 @@ def logs_of_cells(run: RunFolder) -> dict[str, Path]:
 
 def _records(run: RunFolder) -> Iterator[Failure]:
     logs = logs_of_cells(run)
-    for path, record in _readable(run.dense_records):
-        model, seed = path.parent.name, path.stem
-        yield from _failure(record, f"unpruned model {model}/{seed}", logs.get(f"dense/{model}/{seed}"))
+    kinds = (("pre-training", "pretrain", run.pretrained_records), ("unpruned model", "dense", run.dense_records))
+    for what, kind, paths in kinds:
+        for path, record in _readable(paths):
+            name = f"{path.parent.name}/{path.stem}"
+            yield from _failure(record, f"{what} {name}", logs.get(f"{kind}/{name}"))
     for path, record in _readable(run.trials):
         what = f"training {path.parent.name}/{path.stem}"
         if isinstance(record.get("coefficient"), float):
@@ -115,7 +117,7 @@ def _jobs(run: RunFolder) -> Iterator[Failure]:
     """Jobs without records of their own that failed as a whole, and those that have not ended."""
     for path, record in _readable(run.receipts):
         job = run.job_of(path)
-        if step_of(job) not in ("trained", "ablated"):
+        if step_of(job) not in ("pretrained", "trained", "ablated"):
             yield from _failure(record, f"job {job}", run.log(job))
     plan, errors = planned(run), ended_by_error(run.path)
     for receipt, job in plan["jobs"].items() if plan else ():

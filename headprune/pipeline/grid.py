@@ -138,6 +138,13 @@ class Grid:
         seeds = {s for label in self.labels_for(model) if self.needs_dense(label) for s in self.seeds(label, model)}
         return sorted(seeds.union(*(self.ablated_seeds(model, ablation) for ablation in self.config.ablations)))
 
+    def begun_seeds(self, model: str) -> list[int]:
+        """Seeds for which there are weights that the trainings of a model begin with; none where these are random."""
+        if self.config.models[model].begins_with is None:
+            return []
+        tuned = self.config.tuning.seeds if self.config.tuning is not None and self.tuned_for(model) else []
+        return sorted({*self.all_seeds(model), *self.dense_seeds(model), *tuned})
+
     def ablated_seeds(self, model: str, ablation: Ablation) -> list[int]:
         """Seeds for which single heads of a model are studied."""
         if ablation.models is not None and model not in ablation.models:

@@ -31,8 +31,17 @@ def dense_identity(context: ModelContext) -> Record:
 
 def settings_of(context: ModelContext) -> Record:
     """The section of a model as results depend on it: a checkpoint counts by its content, wherever it lies."""
-    content = {"checkpoint": context.told["content"]} if "content" in context.told else {}
-    return {**context.told["settings"], **content}
+    told = context.told["settings"]
+    if "content" not in context.told:
+        return dict(told)
+    checkpoint = {"checkpoint": context.told["content"]}
+    return {**told, "start": checkpoint} if context.settings.begins_with is not None else {**told, **checkpoint}
+
+
+def pretrained_identity(context: ModelContext) -> Record:
+    """Identity of the weights that the trainings of a model begin with: how these go on is no part of it."""
+    settings = {key: value for key, value in settings_of(context).items() if key != "training"}
+    return dense_identity(context) | {"settings": settings}
 
 
 def cell_identity(context: ModelContext, arm: Arm, cell: Cell) -> Record:

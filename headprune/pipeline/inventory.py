@@ -19,7 +19,10 @@ from headprune.results.provenance import digest, file_sha256
 
 MADE = ("tables/*", "figures/*", "report.html")  # of the tables, by Snakemake's rules
 # What receipts tell by what their jobs add; all others tell of cells.
-TELLS = {"prepared": ("statistics",), **{step: PROMISED[step] for step in ("trained", "ablated", "chosen")}}
+TELLS = {
+    "prepared": ("statistics",),
+    **{step: PROMISED[step] for step in ("pretrained", "trained", "ablated", "chosen")},
+}
 OF_CELLS = {kind.step for kind in JOBS.values() if kind.of_cells}
 COLLECT, DRAWING = "collect", "drawing"  # what has no receipt
 
@@ -84,7 +87,9 @@ class Inventory:
     def records(self, job: str) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
         """Path and kind of the records that a job wrote, and what its receipt says of each."""
         receipt, step, places = self.receipts[job], step_of(job), job.split("/")[1:]
-        if step == "trained":
+        if step == "pretrained":
+            yield self.run.pretrained(places[0], int(places[1][1:])), step, _row(receipt)
+        elif step == "trained":
             yield self.run.dense(places[0], int(places[1][1:])), step, _row(receipt)
         elif step == "ablated":
             yield self.run.ablation(places[0], places[1], int(places[2][1:])), step, _row(receipt)
@@ -132,7 +137,7 @@ class Inventory:
             yield from self._trial(path, job, signature)
         if kind in OF_CELLS:
             yield from _manifest(path.with_name(MANIFEST), job, kind, path)
-        elif kind == "trained":
+        elif kind in ("pretrained", "trained"):
             yield from _manifest(path.with_suffix(f".{MANIFEST}"), job, kind, path)
 
     def _trial(self, pruned: Path, job: str, signature: str) -> Iterator[Damage]:

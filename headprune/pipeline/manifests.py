@@ -1,8 +1,8 @@
 """Accounts of how every result came about: a `manifest.json` beside each.
 
 A manifest holds one entry for every step that wrote into its folder (`pruned`, `test`, `speed`; `prepared` of data;
-`trained` of models), with the sha256 of every file the step left, and of every training that it took the digests of its
-initial weights and of the order of its data. A step whose record is the same as before, because a
+`pretrained` and `trained` of models), with the sha256 of every file the step left, and of every training that it took
+the digests of its initial weights and of the order of its data. A step whose record is the same as before, because a
 repeated job kept it, keeps its entry.
 """
 
@@ -43,6 +43,9 @@ def written(context: Context) -> Iterator[tuple[Path, list[Path]]]:
     if step == "prepared":
         folder = run.dataset(context.dataset)
         yield folder / MANIFEST, sorted(path for path in folder.rglob("*") if path.name != MANIFEST)
+    elif isinstance(context, ModelContext) and step == "pretrained":
+        made = run.pretrained(context.model, context.seed)
+        yield run.pretrained_manifest(context.model, context.seed), [made, made.with_suffix(".pt")]
     elif isinstance(context, ModelContext) and step == "trained":
         yield run.dense_manifest(context.model, context.seed), [context.dense, context.checkpoint]
     elif isinstance(context, ModelContext):

@@ -3,6 +3,7 @@
 Jobs are units of scheduling, cells are units of results. Short cells of one kind share a job, a *batch*, because
 importing torch and fairseq costs seconds; cells of a batch that are done already are kept when it runs again:
 
+    data(dataset) ─ pretrain(model, seed), of a model whose trainings begin with weights ─ dense(model, seed), as below
     data(dataset) ─ dense(model, seed) ─┬─ score(model, batch, seed)           one ranking a method, all budgets
                                         ├─ gates(model, label, budget, seed)   one training
                                         └─ search(model, label, seed)          trainings that serve all budgets
@@ -44,6 +45,7 @@ class Plan:
         self._alike: dict[str, dict[tuple[str, int], tuple[str, int]]] = {}  # trials that share trainings, by model
         self._finders: dict[Need, Callable[[Job], list[Job]]] = {
             "data": self._data,
+            "new": self._new,
             "dense": self._dense,
             "start": self._start,
             "shared": self._shared,
@@ -75,7 +77,9 @@ class Plan:
     def _per(self, kind: JobKind, model: str) -> Iterator[Job]:
         """The jobs of a kind that a model has."""
         grid = self.grid
-        if kind.per == "unpruned model":
+        if kind.per == "begun model":
+            yield from (Job(kind.name, model, seed=seed) for seed in grid.begun_seeds(model))
+        elif kind.per == "unpruned model":
             seeds = [*grid.dense_seeds(model), *grid.tuning_seeds(model)]
             yield from (Job(kind.name, model, seed=seed) for seed in seeds)
         elif kind.per in ("seed", "timed seed"):
@@ -108,12 +112,18 @@ class Plan:
     def _data(self, job: Job) -> list[Job]:
         return [Job("data", dataset=self.config.models[job.model].dataset)]
 
+    def _new(self, job: Job) -> list[Job]:
+        """The job after which a model can be trained anew: that of the weights it begins with, or the data."""
+        if self.config.models[job.model].begins_with is None:
+            return self._data(job)
+        return [Job("pretrain", job.model, seed=job.seed)]
+
     def _dense(self, job: Job) -> list[Job]:
         return [Job("dense", job.model, seed=job.seed)]
 
     def _start(self, job: Job) -> list[Job]:
-        """The job that an entry starts from: that of the unpruned model, or the data."""
-        return self._dense(job) if self.grid.needs_dense(job.label) else self._data(job)
+        """The job that an entry starts from: that of the unpruned model, or the one of a new model."""
+        return self._dense(job) if self.grid.needs_dense(job.label) else self._new(job)
 
     def _shared(self, job: Job) -> list[Job]:
         if job.trial is not None:

@@ -65,7 +65,10 @@ def tree(plan: Plan) -> Tree:
 def origin(model: AnySubject) -> str:
     """The way in which an unpruned model comes about."""
     if not isinstance(model, GivenSubject):
-        return f"{model.training.updates} updates"
+        own, start = f"{model.training.updates} updates", model.begins_with
+        if start is None:
+            return own
+        return f"{own} after {start.updates} of pre-training" if start.pretraining else f"{own} from {start.checkpoint}"
     if model.checkpoint is not None:
         return f"given, not trained: {model.checkpoint}, the same for every seed"
     return f"given, not trained: {len(model.places)} checkpoints, one a seed"

@@ -41,6 +41,7 @@ PROMISED: dict[str, tuple[str, ...]] = {
     ),
     "test": ("signature",),
     "speed": ("latency_ms", "throughput", "batch_size"),
+    "pretrained": ("seconds", "sha256"),
     "trained": ("seconds", "sha256"),
     "trials": ("signature", "method", "label", "seed", "coefficient", "heads_kept", "mask", "cost"),
     "ablated": ("signature", "unpruned", "heads"),

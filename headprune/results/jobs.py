@@ -25,9 +25,20 @@ Told = Literal[
     "choice",
 ]
 # There is a job of a kind for each; an entry may have one for every budget, or share one with its batch.
-Per = Literal["dataset", "unpruned model", "entry", "batch", "seed", "timed seed", "ablation", "trial", "tuned entry"]
+Per = Literal[
+    "dataset",
+    "begun model",
+    "unpruned model",
+    "entry",
+    "batch",
+    "seed",
+    "timed seed",
+    "ablation",
+    "trial",
+    "tuned entry",
+]
 # Receipts that a job waits for; see `headprune.pipeline.plan.Plan.needs`.
-Need = Literal["data", "dense", "start", "shared", "tried", "chosen", "masks", "pruned", "tested"]
+Need = Literal["data", "new", "dense", "start", "shared", "tried", "chosen", "masks", "pruned", "tested"]
 
 _DAY = 1440  # minutes
 
@@ -103,11 +114,22 @@ JOBS = {
             "data", "prepared", per="dataset", place="{dataset}", told=("recipe",), final=True, minutes=60, memory=2000
         ),
         JobKind(
+            "pretrain",
+            "pretrained",
+            per="begun model",
+            place=_SEED,
+            after=("data",),
+            told=("model",),
+            trains=True,
+            minutes=2 * _DAY,
+            priority=25,
+        ),  # all trainings of a model wait for it
+        JobKind(
             "dense",
             "trained",
             per="unpruned model",
             place=_SEED,
-            after=("data",),
+            after=("new",),
             told=("model",),
             trains=True,
             minutes=2 * _DAY,

@@ -103,8 +103,15 @@ class RunFolder:
         """Record of an unpruned model; its checkpoint is beside it, `.pt`."""
         return self.path / "dense" / model / f"s{seed}.json"
 
+    def pretrained(self, model: str, seed: int) -> Path:
+        """Record of the weights that trainings of a model begin with; their checkpoint is beside it, `.pt`."""
+        return self.path / "pretrained" / model / f"s{seed}.json"
+
     def dense_manifest(self, model: str, seed: int) -> Path:
         return self.dense(model, seed).with_suffix(f".{MANIFEST}")
+
+    def pretrained_manifest(self, model: str, seed: int) -> Path:
+        return self.pretrained(model, seed).with_suffix(f".{MANIFEST}")
 
     def trial(self, model: str, method: str, seed: int, signature: str) -> Path:
         """Record of a training that serves several budgets; its model is beside it, `.pt`."""
@@ -129,6 +136,10 @@ class RunFolder:
     @property
     def dense_records(self) -> list[Path]:
         return [path for path in self._all("dense/*/*.json") if not path.name.endswith(MANIFEST)]
+
+    @property
+    def pretrained_records(self) -> list[Path]:
+        return [path for path in self._all("pretrained/*/*.json") if not path.name.endswith(MANIFEST)]
 
     @property
     def trials(self) -> list[Path]:
@@ -228,7 +239,7 @@ class RunFolder:
     def notes(self) -> list[Path]:
         """All records and notes of the run that are JSON, but receipts and what belongs to a dataset."""
         return self._all(
-            *("dense/*/*.json", "trials/*/*.json", "ablations/*/*.json", "tuning/**/*.json"),
+            *("pretrained/*/*.json", "dense/*/*.json", "trials/*/*.json", "ablations/*/*.json", "tuning/**/*.json"),
             *("cells/**/*.json", "progress/*.json"),
         )
 

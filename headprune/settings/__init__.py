@@ -18,6 +18,7 @@ from headprune.settings.datasets import Material, PreparedData
 from headprune.settings.given import BinarisedData, GivenShape, GivenSubject
 from headprune.settings.measuring import Calibration, Evaluation, Speed
 from headprune.settings.paths import FOLDER, Folder, Place
+from headprune.settings.starts import Start
 from headprune.settings.training import WIDTH, FastOptimisation, ModelKeys, Optimisation, Shape, Subject, check_heads
 
 AnySubject = Subject | GivenSubject
@@ -47,6 +48,7 @@ __all__ = [
     "Section",
     "Shape",
     "Speed",
+    "Start",
     "Subject",
     "Text",
     "Whole",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from headprune.heads import HeadSpace
 from headprune.settings.base import UPDATES, Name, Numbers, Section
+
+if TYPE_CHECKING:
+    from headprune.settings.datasets import PreparedData
+    from headprune.settings.starts import Start
 
 WIDTH = 2**17  # several times that of the largest Transformers
 MOST_HEADS = 100_000  # of a model; every table has a column or a row for each
@@ -83,8 +87,20 @@ class ModelKeys(Section):
         return self.model_dump(exclude_defaults=True, exclude={"budgets", "seeds"})
 
     def content(self, seed: int) -> str:
-        """The sha256 of the file that the model of a seed is given as; empty: it is trained."""
+        """The sha256 of the file that the model of a seed is given as, or begins with; empty: there is none."""
         return ""
+
+    @property
+    def begins_with(self) -> Start | None:
+        """The weights that its trainings begin with; None: random ones, or it is given."""
+        return None
+
+    def check(self, dataset: PreparedData) -> None:
+        """Asks whether the files that the section names fit it, and these data; nothing is prepared or written.
+
+        :raises ValueError: one does not; names key, value and rule.
+        :raises FileNotFoundError: there is no file, or no data.
+        """
 
 
 class Subject(ModelKeys):

@@ -41,6 +41,22 @@ class Work(ABC):
     def arguments(self, corpus: Any, architecture: Any, training: Any) -> list[str]:
         """The arguments of `fairseq-train` for an unpruned model, without seed and folder."""
 
+    def pretraining_arguments(self, corpus: Any, architecture: Any, pretraining: Any) -> list[str]:
+        """The arguments of `fairseq-train` for the training whose weights others begin with, likewise. Tasks without
+        such trainings need none.
+
+        :param pretraining: its section
+        """
+        raise NotImplementedError(f"{type(self).__name__} pre-trains no models")
+
+    def begun(self, corpus: Any, architecture: Any, place: Path) -> Any:
+        """A model of an architecture with the weights of a checkpoint, which trainings begin with. Tasks without such
+        models need none.
+
+        :raises ValueError: it is of other sizes, or of another dictionary than the data.
+        """
+        raise NotImplementedError(f"{type(self).__name__} begins with no weights of others")
+
     def require_words(self, model: Any, corpus: Any) -> None:
         """Asks whether a model from a checkpoint numbers words as its data do. Tasks without such models need not.
 

@@ -210,7 +210,8 @@ class _Curve(logging.Handler):
         prefix = "valid_" if record.name == "valid" else ""
         point: dict[str, Any] = {"split": record.name.removesuffix("_inner")}
         point |= {"update": int(stats[f"{prefix}num_updates"])}
-        point |= {key: float(stats[f"{prefix}{key}"]) for key in ("loss", "nll_loss")}
+        loss = stats[f"{prefix}loss"]  # is `nll_loss`, too, where a criterion of fairseq's logs no other
+        point |= {"loss": float(loss), "nll_loss": float(stats.get(f"{prefix}nll_loss", loss))}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
         self.check(point)
@@ -240,5 +241,5 @@ class _Curve(logging.Handler):
 def _guesses(cfg: Any) -> int:
     """Answers that a training can guess among: labels of examples, or words, the lines of the largest dictionary."""
     labels = int(getattr(cfg.task, "num_classes", 0))
-    lines = (path.read_text(encoding="utf-8").splitlines() for path in Path(cfg.task.data).glob("dict*.txt"))
+    lines = (path.read_text(encoding="utf-8").splitlines() for path in Path(cfg.task.data).rglob("dict*.txt"))
     return labels or max(map(len, lines))

@@ -19,15 +19,20 @@ def check_files(report: Report) -> None:
     named = set(run.get("files", {}))  # tables, and in merged results what was copied
     for name, sha256 in run.get("files", {}).items():
         _check_file(report, folder / name, sha256)
-    for path in sorted([*folder.glob(f"*/**/{MANIFEST}"), *folder.glob(f"dense/*/*.{MANIFEST}")]):
+    for path in sorted([*folder.glob(f"*/**/{MANIFEST}"), *_models(folder, MANIFEST)]):
         for step in report.read(path).get("steps", {}).values():
             for name, sha256 in step.get("files", {}).items():
                 named.add(name)
                 _check_file(report, folder / name, sha256)
     records = [path for name in RECORDS for path in sorted(folder.glob(f"cells/*/*/*/{name}"))]
-    for path in [*records, *sorted(folder.glob("dense/*/*.pt")), *outputs.paths(folder)]:
+    for path in [*records, *_models(folder, "pt"), *outputs.paths(folder)]:
         if report.name(path) not in named:
             report.compare("files", path, "its sha256", "in no manifest", "expected in one")
+
+
+def _models(folder: Path, ending: str) -> list[Path]:
+    """Files with this ending of unpruned models, and of what their trainings began with."""
+    return [path for kind in ("pretrained", "dense") for path in sorted(folder.glob(f"{kind}/*/*.{ending}"))]
 
 
 def _check_file(report: Report, path: Path, sha256: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from made_up_cells import rows_of as quality_rows
 
 from headprune.analysis.evidence import Evidence
 from headprune.analysis.tables import read
-from headprune.analysis.updates import TOTAL, total_updates, trained_updates
+from headprune.analysis.updates import TOTAL, pretrained_updates, total_updates, trained_updates
 
 MANIFEST = {"config": {"models": {"tiny": {"training": {"updates": 100}}}}}
 # Method and arm: prune_updates, prune_seconds, train_seconds, tuning_updates (None: no such row), and the sum.
@@ -54,6 +55,16 @@ def test_the_start_the_mask_and_the_tuning_add_up(write: Callable) -> None:
     folder = with_manifest(write(rows_of()))
     found = total_updates(read(folder).cells, trained_updates(folder)).set_index(["method", "arm"])["value"]
     assert found.to_dict() == {own_name(cell): values[-1] for cell, values in CELLS.items()}
+
+
+def test_a_pretraining_is_before_every_cell(write: Callable) -> None:
+    manifest = copy.deepcopy(MANIFEST)
+    manifest["config"]["models"]["tiny"]["start"] = {"checkpoint": None, "pretraining": {"updates": 7}}
+    folder = with_manifest(write(rows_of()), manifest)
+    assert pretrained_updates(folder) == {"tiny": 7}
+    found = total_updates(read(folder).cells, trained_updates(folder), pretrained_updates(folder))
+    expected = {own_name(cell): values[-1] + 7 for cell, values in CELLS.items()}
+    assert found.set_index(["method", "arm"])["value"].to_dict() == expected
 
 
 def test_evidence_has_them_as_they_are_and_as_a_share_of_the_unpruned(write: Callable) -> None:

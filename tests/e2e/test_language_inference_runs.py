@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import verses
 from smoke_run import Run
+
+from headprune.verification import verify
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +25,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "seeds": [1],
         "budgets": [2, 0],
         "datasets": {"own": {"track": "nli", "corpus": str(verses.write(run.directory / "own")), "vocabulary": 250}},
-        "models": {"judge": {"track": "nli", "dataset": "own", "architecture": ARCHITECTURE, "training": TRAINING}},
+        "models": {
+            "judge": {
+                "track": "nli",
+                "dataset": "own",
+                "architecture": ARCHITECTURE,
+                "start": {"pretraining": TRAINING | {"mask": 0.2}},
+                "training": TRAINING,
+            }
+        },
         "methods": [
             {"name": "unpruned"},
             {"name": "magnitude"},
@@ -45,6 +56,15 @@ def test_every_cell_is_measured(run: Run) -> None:
     assert (accuracies["value"] * verses.SIZES["test"] % 1 < 1e-9).all()  # a whole number of examples
     assert (cells.loc[cells["metric"] == "masked_vs_removed_max_abs", "value"] < 1e-5).all()
     assert set(pd.read_parquet(run.results / "masks.parquet")["type"]) == {"encoder"}
+
+
+def test_what_trainings_began_with_is_there_and_vouched_for(run: Run) -> None:
+    """A job of its own, whose files the account of the run names."""
+    assert (run.results / "jobs/pretrain/judge/s1.json").exists()
+    steps = json.loads((run.results / "pretrained/judge/s1.manifest.json").read_text(encoding="utf-8"))["steps"]
+    assert set(steps["pretrained"]["files"]) == {"pretrained/judge/s1.json", "pretrained/judge/s1.pt"}
+    report = verify(run.results)
+    assert report.differences == [] and report.checked["files"] > 10
 
 
 def test_labels_give_the_accuracy_of_the_table(run: Run) -> None:

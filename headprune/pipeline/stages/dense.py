@@ -27,11 +27,12 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
 
 def train(context: ModelContext, signature: str, reporter: Reporter) -> Record:
     """One training, its model saved."""
-    trained, cost = run_training(context, arguments_of(context), signature, reporter)
+    beginning = context.beginning()
+    trained, cost = run_training(context, arguments_of(context), signature, reporter, beginning.checkpoint)
     path = context.checkpoint
     removal.save(trained.model, path)
     return {
-        "seconds": cost.seconds,
+        "seconds": beginning.seconds + cost.seconds,
         "peak_memory_mib": cost.memory,
         "updates": trained.updates,
         "curve": trained.curve,

@@ -57,7 +57,7 @@ def train_gates(
     """
     updates = updates_of(context, arm)
     argv = arguments_of(context, arm.settings, None if arm.joint else updates, arm.settings.update_freq)
-    start = None if arm.joint else context.checkpoint
+    start = context.beginning().checkpoint if arm.joint else context.checkpoint
     trained, cost = run_training(context, [*argv, *gate_arguments(run, updates)], signature, reporter, start)
     if run.pipelined and model_digest(trained.model) != trained.terms.initial_weights:
         raise ConductError(f"{run.method} changes the weights of the model, which are frozen in pipelined mode")
@@ -83,7 +83,7 @@ def mask_of(context: ModelContext, arm: Arm, gates: GateMethod, model: Any, cell
 
 def dense_seconds(context: ModelContext, arm: Arm) -> float | None:
     """Seconds that the training of the model took which a method starts from; None: it is given, nobody knows."""
-    return 0.0 if arm.joint else context.trained()["seconds"]
+    return context.beginning().seconds if arm.joint else context.trained()["seconds"]
 
 
 def costs(arm: Arm, cost: Cost, before: float | None) -> Record:
@@ -93,5 +93,5 @@ def costs(arm: Arm, cost: Cost, before: float | None) -> Record:
     """
     record = cost.record(train_seconds=before)
     if arm.joint:
-        record |= {"train_seconds": cost.seconds, "prune_seconds": 0.0}
+        record |= {"train_seconds": (before or 0.0) + cost.seconds, "prune_seconds": 0.0}
     return record

@@ -13,6 +13,7 @@ from headprune.config import GridEntry
 from headprune.pipeline.context import ModelContext
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
+from headprune.settings import Optimisation
 from headprune.system.files import discard
 from headprune.system.memory import peak_memory
 from headprune.training.checkpoints import ResumePoints
@@ -97,18 +98,24 @@ def terms_of(trained: Trained) -> list[Record]:
 
 
 def run_training(
-    context: ModelContext, argv: list[str], signature: str, reporter: Reporter, start: Path | None = None
+    context: ModelContext,
+    argv: list[str],
+    signature: str,
+    reporter: Reporter,
+    start: Path | None = None,
+    settings: Optimisation | None = None,
 ) -> tuple[Trained, Cost]:
     """Trains in a folder of its own, which stays until the record of what became of the model is written.
 
-    :param start: model to train on; None: new weights
+    :param start: model to train on; None: random weights
+    :param settings: of the training; None: those of the model's
     :raises DivergedError: the training has no finite loss
     """
-    settings, execution = context.settings.training, context.execution
+    every, execution = (settings or context.settings.training).checkpoint_every, context.execution
     points = ResumePoints(execution.checkpoint_updates, execution.checkpoint_minutes)
     scratch = context.scratch(signature)
     try:
-        trained = train(argv, scratch, context.seed, start, settings.checkpoint_every, reporter.update, points)
+        trained = train(argv, scratch, context.seed, start, every, reporter.update, points)
     except DivergedError:
         discard(scratch)  # nothing is to be had from where it stopped
         raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from headprune import removal
 from headprune.heads import HeadMask, HeadSpace
 from headprune.models.devices import device
 from headprune.pipeline.cells import Cell
-from headprune.pipeline.context import ModelContext
+from headprune.pipeline.context import Beginning, ModelContext
 from headprune.pipeline.identity import derived_seed, sign, treated_identity
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record, find
@@ -67,24 +69,38 @@ def retrained(
 ) -> Record:
     """A training of the pruned architecture; its masked twin is grown back for the comparison.
 
-    :raises UpstreamError: the pruned model that it starts from is lost, or another one.
+    :raises UpstreamError: the model that it starts from is lost, or another one.
     """
-    settings, mask, start = context.treatment, kind.mask(mask_of(base), generator_of(cell)), None
+    settings, mask = context.treatment, kind.mask(mask_of(base), generator_of(cell))
     assert settings is not None
-    argv = arguments_of(context)
     if kind.starts_pruned:
-        argv = arguments_of(context, settings, settings.updates)
-        start = context.folder(cell.untreated).model
         require_whole(context.folder(cell.untreated).pruned, base)
+        argv = arguments_of(context, settings, settings.updates)
+        before = Beginning(context.folder(cell.untreated).model)
+    else:
+        argv = arguments_of(context)
+        before = cut(context.beginning(), mask, context.scratch(signature))
     argv += [*kind.arguments(settings, context.checkpoint), *pruned_arguments(mask)]
-    trained, cost = run_training(context, argv, signature, reporter, start)
+    trained, cost = run_training(context, argv, signature, reporter, before.checkpoint)
     model: Any = trained.model.to(device())
     removal.save(model, context.folder(cell).model)
     record = measure(context, cell, removal.regrown(model), mask)
     record |= {"curve": trained.curve, "trainings": terms_of(trained)}
-    if start is None:
-        return record | Cost(memory=cost.memory).record(cost.seconds)
-    return record | (Cost.of(base) + cost).record(base["train_seconds"])
+    if kind.starts_pruned:
+        return record | (Cost.of(base) + cost).record(base["train_seconds"])
+    return record | Cost(memory=cost.memory).record(before.seconds + cost.seconds)
+
+
+def cut(whole: Beginning, mask: HeadMask, folder: Path) -> Beginning:
+    """The weights that trainings begin with, of the heads of a mask only.
+
+    :param folder: in which they are written
+    """
+    if whole.checkpoint is None:
+        return whole
+    folder.mkdir(parents=True, exist_ok=True)
+    removal.save(removal.remove_heads(removal.load(whole.checkpoint), mask), folder / "start.pt")
+    return replace(whole, checkpoint=folder / "start.pt")
 
 
 def generator_of(cell: Cell) -> torch.Generator:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,13 +19,11 @@ from headprune.data.lengths import Bounds
 from headprune.data.recipe import Recipe
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
-from headprune.data.subwords import encode, learn
 from headprune.tasks.nli.corpora import COLUMNS, JudgedCorpus, JudgedPair, labels_of, read_judged
+from headprune.tasks.nli.subwords import Cut, Learned, Released, Subwords, symbols_of
 
-MODEL = "subword.model"
 FIELDS = {"premise": "input0", "hypothesis": "input1", "label": "label"}  # the folders that fairseq reads
 MARKS = 4  # of RoBERTa around two sentences: <s> premise </s></s> hypothesis </s>
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # in every dictionary of fairseq, and not in its file
 Pieces = dict[str, list[str]]  # lines of space-separated pieces by column
 
 
@@ -34,11 +32,24 @@ class JudgedRecipe(Recipe[JudgedCorpus]):
     """The way from judged pairs to training data. Raises ValueError on values outside their rule."""
 
     vocabulary: int = 2000  # subword pieces, learned on premises and hypotheses of the train split together
+    gpt2: Path | None = None  # folder of the files of a released model, whose pieces are used instead
     corpora: ClassVar[type[JudgedCorpus]] = JudgedCorpus
 
     def __post_init__(self) -> None:
         if self.vocabulary < 1:
             raise ValueError(f"vocabulary is {self.vocabulary}: must be at least 1")
+
+    @property
+    def subwords(self) -> Subwords:
+        """The pieces that sentences are cut into.
+
+        :raises ValueError: a file of a released model is missing.
+        """
+        return Learned(self.vocabulary) if self.gpt2 is None else Released(self.gpt2)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return self.subwords.told
 
     def prepare(self, corpus: JudgedCorpus, folder: Path | str, bounds: Bounds | None = None) -> dict[str, Any]:
         return prepare(corpus, self, folder, bounds)
@@ -64,7 +75,7 @@ def prepare(
     The folder then holds:
 
     - raw/<split>.premise, .hypothesis, .label: the examples, one a line
-    - subword.model: the SentencePiece model
+    - subword.model: the SentencePiece model, where one is learned
     - bin/input0, bin/input1, bin/label: fairseq's dictionaries and datasets
     - statistics.json: the recipe, the corpus, the labels, and what `describe` counts
 
@@ -82,20 +93,20 @@ def prepare(
         splits = {split: read_judged(corpus, split) for split in SPLITS}
         labels = labels_of(corpus, splits)
         sides = (side for example in splits["train"] for side in example[:2])
-        (work / MODEL).write_bytes(learn(sides, recipe.vocabulary))
-        pieces = {split: _cut(examples, work / MODEL) for split, examples in splits.items()}
+        cut = recipe.subwords.ready(work, sides)
+        pieces = {split: _cut(examples, cut) for split, examples in splits.items()}
         words = Counter(piece for side in COLUMNS[:2] for line in pieces["train"][side] for piece in line.split(" "))
-        known = {**dict.fromkeys(FIELDS, _ordered(words)), "label": dict.fromkeys(labels, 1)}
+        dictionary = recipe.subwords.dictionary(words)
+        known = {**dict.fromkeys(FIELDS, dictionary), "label": "".join(f"{label} 1\n" for label in labels)}
         for column, name in FIELDS.items():
             _write(work / "raw", column, {split: [getattr(e, column) for e in splits[split]] for split in SPLITS})
             _write(work / "pieces" / name, "txt", {split: pieces[split][column] for split in SPLITS})
-            entries = "".join(f"{symbol} {count}\n" for symbol, count in known[column].items())
-            (work / "pieces" / name / "dict.txt").write_text(entries, encoding="utf-8", newline="\n")
+            (work / "pieces" / name / "dict.txt").write_text(known[column], encoding="utf-8", newline="\n")
             renumber(work / "pieces" / name, work / "bin" / name, work / "pieces" / name, ())
         shutil.rmtree(work / "pieces")
-        description = describe(corpus, splits, pieces, set(words))
+        description = describe(corpus, splits, pieces, symbols_of(dictionary))
         recipe.check(corpus, description, bounds or {})
-        return write_statistics(work, recipe=asdict(recipe), **description, labels=labels)
+        return write_statistics(work, recipe=recipe.told, **description, labels=labels)
 
 
 def describe(
@@ -137,16 +148,10 @@ def count(examples: Sequence[JudgedPair], pieces: Pieces, symbols: set[str]) -> 
     }
 
 
-def _cut(examples: Sequence[JudgedPair], model: Path) -> Pieces:
+def _cut(examples: Sequence[JudgedPair], cut: Cut) -> Pieces:
     """Pieces of both sides, and the label, which is one word."""
-    sides = {name: encode(model, [getattr(example, name) for example in examples]) for name in COLUMNS[:2]}
+    sides = {name: cut([getattr(example, name) for example in examples]) for name in COLUMNS[:2]}
     return {**sides, "label": [example.label for example in examples]}
-
-
-def _ordered(words: Counter[str]) -> dict[str, int]:
-    """The most frequent first, equal ones by name; without those that every dictionary of fairseq has."""
-    ordered = sorted(words.items(), key=lambda item: (-item[1], item[0]))
-    return {word: count for word, count in ordered if word not in SPECIAL}
 
 
 def _write(folder: Path, suffix: str, lines: Mapping[str, Sequence[str]]) -> None:

@@ -14,10 +14,20 @@ from headprune.data import check_prepared, prepare
 from headprune.data.lengths import Bounds
 from headprune.data.standard import obtain
 from headprune.heads import HeadSpace
-from headprune.settings import WIDTH, Material, Optimisation, Shape, Subject, check_heads
+from headprune.settings import (
+    WIDTH,
+    Material,
+    Place,
+    PreparedData,
+    Shape,
+    Subject,
+    check_heads,
+)
 from headprune.tasks.nli.corpora import judged_corpus
 from headprune.tasks.nli.recipe import JudgedRecipe
 from headprune.tasks.nli.standard import STANDARD_JUDGED
+from headprune.tasks.nli.subwords import Released
+from headprune.tasks.nli.trainings import ExampleTraining, JudgingStart
 
 
 class JudgedDataset(Material):
@@ -25,6 +35,11 @@ class JudgedDataset(Material):
 
     track: Literal["nli"] = Field(description="natural language inference")
     vocabulary: int = Field(2000, ge=100, le=10**6, description="subword units, of premises and hypotheses together")
+    gpt2: Place | None = Field(
+        None,
+        description="folder with GPT-2's `encoder.json`, `vocab.bpe` and the `dict.txt` of a released RoBERTa; their "
+        "subwords are used instead; a relative path begins at the folder of the profile's file",
+    )
 
     @field_validator("corpus")
     @classmethod
@@ -32,12 +47,25 @@ class JudgedDataset(Material):
         judged_corpus(value)
         return value
 
+    @field_validator("gpt2")
+    @classmethod
+    def _whole(cls, value: str | None) -> str | None:
+        if value is not None:
+            Released(Path(value))
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind_of_subwords(self) -> JudgedDataset:
+        if self.gpt2 is not None and "vocabulary" in self.model_fields_set:
+            raise ValueError(f"vocabulary is {self.vocabulary}, beside `gpt2`: its dictionary tells how many there are")
+        return self
+
     def source(self) -> Any:
         """The corpus itself."""
         return judged_corpus(self.corpus)
 
     def recipe(self) -> JudgedRecipe:
-        return JudgedRecipe(vocabulary=self.vocabulary)
+        return JudgedRecipe(self.vocabulary, None if self.gpt2 is None else Path(self.gpt2))
 
     def prepare(self, folder: Path, bounds: Bounds) -> dict[str, Any]:
         if self.corpus in STANDARD_JUDGED:
@@ -80,15 +108,32 @@ class RobertaArchitecture(Shape):
         return self.heads * self.layers
 
 
-class ExampleTraining(Optimisation):
-    """The training of models that judge."""
-
-    batch_size: int = Field(32, ge=1, le=100_000, description="pairs per batch and device")
-
-
 class JudgingModel(Subject):
     """A model that judges pairs of sentences, to prune."""
 
     track: Literal["nli"] = Field(description="natural language inference")
     architecture: RobertaArchitecture = Field(description="its shape")
+    start: JudgingStart | None = Field(None, description="weights that its trainings begin with; null: random ones")
     training: ExampleTraining = Field(description="how it is trained")
+
+    @property
+    def begins_with(self) -> JudgingStart | None:
+        return self.start
+
+    def content(self, seed: int) -> str:
+        return self.start.content if self.start is not None else ""
+
+    def check(self, dataset: PreparedData) -> None:
+        if self.start is None or self.start.checkpoint is None:
+            return
+        if not isinstance(dataset, JudgedDataset) or dataset.gpt2 is None:
+            raise ValueError(
+                f"start.checkpoint: dataset {self.dataset!r} has subwords and a dictionary of its own; give it `gpt2`, "
+                "the folder with those that the checkpoint was trained with"
+            )
+        from headprune.tasks.nli.released import require_fit  # imports torch
+
+        try:
+            require_fit(Path(self.start.checkpoint), self.architecture, Path(dataset.gpt2))
+        except (ValueError, FileNotFoundError) as error:
+            raise ValueError(f"start.checkpoint: {error}") from None

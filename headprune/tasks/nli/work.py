@@ -19,9 +19,10 @@ from headprune.method import Batches
 from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.nli import evaluation as judging
-from headprune.tasks.nli.arguments import arguments
+from headprune.tasks.nli.arguments import arguments, pretraining_arguments
 from headprune.tasks.nli.corpus import ExampleCorpus
 from headprune.tasks.nli.sections import ExampleTraining, RobertaArchitecture
+from headprune.tasks.nli.trainings import Pretraining
 from headprune.tasks.work import Outcome, Work
 from headprune.timing import Timing, in_turn
 
@@ -36,6 +37,16 @@ class JudgingWork(Work):
         self, corpus: ExampleCorpus, architecture: RobertaArchitecture, training: ExampleTraining
     ) -> list[str]:
         return arguments(corpus.binarised, len(corpus.labels), architecture, training)
+
+    def pretraining_arguments(
+        self, corpus: ExampleCorpus, architecture: RobertaArchitecture, pretraining: Pretraining
+    ) -> list[str]:
+        return pretraining_arguments(corpus.binarised, architecture, pretraining)
+
+    def begun(self, corpus: ExampleCorpus, architecture: RobertaArchitecture, place: Path) -> Any:
+        from headprune.tasks.nli.released import begun  # of no use to most jobs
+
+        return begun(corpus.binarised, architecture, place)
 
     def calibration(
         self, corpus: ExampleCorpus, architecture: RobertaArchitecture, settings: Calibration, seed: int
