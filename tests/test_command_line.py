@@ -31,6 +31,22 @@ TREATED = {
     "ablations": [{"kind": "drop_one"}],
 }
 
+BEGUN = {
+    **VALID,
+    "budgets": [4],
+    "datasets": {"verses": {"track": "nli", "corpus": "versenli"}},
+    "models": {
+        "judge": {
+            "track": "nli",
+            "dataset": "verses",
+            "architecture": {"width": 32, "layers": 2, "heads": 4},
+            "training": {"updates": 2},
+            "start": {"pretraining": {"updates": 2}},
+        }
+    },
+    "methods": [{"name": "unpruned"}],
+}
+
 
 def headprune(*words: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "headprune", *words]
@@ -41,9 +57,9 @@ def headprune(*words: str, given: str = "", **environment: str) -> subprocess.Co
 
 @pytest.fixture(scope="module")
 def specifications() -> dict[str, dict[str, Any]]:
-    """One specification that a plan made, by kind of job."""
-    plan = Plan(load(TREATED))
-    return {job.kind: specification(plan, job) for job in plan.jobs}
+    """One specification that a plan made, by kind of job; plans that need every kind are two."""
+    plans = [Plan(load(config)) for config in (BEGUN, TREATED)]
+    return {job.kind: specification(plan, job) for plan in plans for job in plan.jobs}
 
 
 def test_version() -> None:

@@ -14,7 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
+from headprune.data.splits import (
+    EMBEDDED,
+    SplitFiles,
+    broken,
+    checksums,
+    decoded,
+    read_verified,
+    unknown_dataset,
+)
 from headprune.data.standard import STANDARD, folder_of, standard_names
 
 OTHER_NAMES = {"valid": ("val", "dev", "validation", "development", "tune"), "test": ("tst", "eval")}
@@ -174,11 +182,11 @@ def read_pairs(corpus: Corpus, split: str) -> Pairs:
 
 def _parse(line: bytes, path: Path, number: int) -> tuple[str, str]:
     """Split one line into (source, target), or raise ValueError that names file, line and rule."""
-    columns = _decoded(line, path, number).split("\t")
+    columns = decoded(line, path, number).split("\t")
     if len(columns) != 2:
-        raise _broken(path, number, f"must have 2 columns separated by a tab, has {len(columns)}")
+        raise broken(path, number, f"must have 2 columns separated by a tab, has {len(columns)}")
     if not (columns[0].strip() and columns[1].strip()):
-        raise _broken(path, number, "must have text in both columns")
+        raise broken(path, number, "must have text in both columns")
     for column in columns:
         _check_characters(column, path, number)
     return columns[0], columns[1]
@@ -186,25 +194,14 @@ def _parse(line: bytes, path: Path, number: int) -> tuple[str, str]:
 
 def _sentence(line: bytes, path: Path, number: int) -> str:
     """One side of a pair, or ValueError that names file, line and rule."""
-    text = _decoded(line, path, number)
+    text = decoded(line, path, number)
     if not text.strip():
-        raise _broken(path, number, "must have text, as its other side does or should")
+        raise broken(path, number, "must have text, as its other side does or should")
     _check_characters(text, path, number)
     return text
-
-
-def _decoded(line: bytes, path: Path, number: int) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _broken(path, number, f"must be UTF-8 ({error.reason} at byte {error.start})") from None
 
 
 def _check_characters(text: str, path: Path, number: int) -> None:
     if found := _CONTROL.search(text):
         rule = "must not contain control characters or line separators"
-        raise _broken(path, number, f"{rule}, has U+{ord(found[0]):04X}")
-
-
-def _broken(path: Path, number: int, rule: str) -> ValueError:
-    return ValueError(f"{path}, line {number}: {rule}")
+        raise broken(path, number, f"{rule}, has U+{ord(found[0]):04X}")

@@ -85,6 +85,25 @@ def read_verified(corpus: SplitFiles, path: Path, unit: str = "line") -> list[by
     return content.removesuffix(b"\n").split(b"\n")
 
 
+def broken(path: Path, number: int, rule: str) -> ValueError:
+    """The error of a line of a corpus that breaks a rule.
+
+    :param number: of the line, from 1
+    """
+    return ValueError(f"{path}, line {number}: {rule}")
+
+
+def decoded(line: bytes, path: Path, number: int) -> str:
+    """The text of a line.
+
+    :raises ValueError: it is no UTF-8; names file, line and byte.
+    """
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise broken(path, number, f"must be UTF-8 ({error.reason} at byte {error.start})") from None
+
+
 def checksums(folder: Path) -> dict[str, str]:
     """Digests by file name from the folder's SHA256SUMS; {} where there is none.
 
@@ -102,9 +121,9 @@ def checksums(folder: Path) -> dict[str, str]:
         match = re.fullmatch(r"([0-9A-Fa-f]{64})[ \t]+[*]?(\S.*?)\s*", line)
         if match is None and line.strip():
             rule = "must be 64 hexadecimal digits, two spaces and a file name, as sha256sum writes it"
-            raise ValueError(f"{path}, line {number}: {rule}, has {reprlib.repr(line)}")
+            raise broken(path, number, f"{rule}, has {reprlib.repr(line)}")
         if match and found.setdefault(match[2], match[1].lower()) != match[1].lower():
-            raise ValueError(f"{path}, line {number}: another checksum of {match[2]!r} stands above")
+            raise broken(path, number, f"another checksum of {match[2]!r} stands above")
     return found
 
 

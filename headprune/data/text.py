@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
+from headprune.data.splits import (
+    EMBEDDED,
+    SplitFiles,
+    broken,
+    checksums,
+    decoded,
+    read_verified,
+    unknown_dataset,
+)
 from headprune.data.standard import STANDARD, folder_of, standard_names
 
 # No text has them, and binary files do. White space of any kind is left alone: what cuts into units deals with it.
@@ -86,16 +94,9 @@ def read_lines(corpus: TextCorpus, split: str) -> list[str]:
 
 def _decode(line: bytes, path: Path, number: int) -> str:
     """The text of one line, or ValueError that names file, line and rule."""
-    rule, text = None, ""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        rule = f"must be UTF-8 ({error.reason} at byte {error.start})"
-    else:
-        if found := _BINARY.search(text):
-            rule = f"must not contain control characters, has U+{ord(found[0]):04X}"
-        elif number == 1 and text.startswith(_BYTE_ORDER_MARK):
-            rule = "must not begin with a byte order mark, U+FEFF"
-    if rule is not None:
-        raise ValueError(f"{path}, line {number}: {rule}")
+    text = decoded(line, path, number)
+    if found := _BINARY.search(text):
+        raise broken(path, number, f"must not contain control characters, has U+{ord(found[0]):04X}")
+    if number == 1 and text.startswith(_BYTE_ORDER_MARK):
+        raise broken(path, number, "must not begin with a byte order mark, U+FEFF")
     return text

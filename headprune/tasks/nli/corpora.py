@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headprune.data.kinds import CorpusKind
-from headprune.data.splits import EMBEDDED, SplitFiles, checksums, read_verified, unknown_dataset
+from headprune.data.splits import (
+    EMBEDDED,
+    SplitFiles,
+    broken,
+    checksums,
+    decoded,
+    read_verified,
+    unknown_dataset,
+)
 from headprune.data.standard import folder_of
 from headprune.tasks.nli.standard import STANDARD_JUDGED
 
@@ -109,28 +117,23 @@ def _named(row: Sequence[str]) -> list[int] | None:
 
 
 def _row(line: bytes, path: Path, number: int) -> list[str]:
-    try:
-        return line.decode("utf-8").removesuffix("\r").removeprefix("\ufeff").split("\t")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}, line {number}: must be UTF-8 ({error.reason} at byte {error.start})") from None
+    return decoded(line, path, number).removesuffix("\r").removeprefix("\ufeff").split("\t")
 
 
 def _example(row: Sequence[str], places: Sequence[int], width: int, path: Path, number: int) -> JudgedPair:
     """The example of a line, or ValueError that names file, line and rule."""
     if len(row) != width:
-        raise ValueError(f"{path}, line {number}: must have {width} columns separated by a tab, has {len(row)}")
+        raise broken(path, number, f"must have {width} columns separated by a tab, has {len(row)}")
     example = JudgedPair(*(" ".join(row[place].split()) for place in places))
     for column, text in zip(COLUMNS, example, strict=True):
         if not text:
-            raise ValueError(f"{path}, line {number}: must have a {column}")
+            raise broken(path, number, f"must have a {column}")
         if not text.isprintable():
             bad = next(letter for letter in text if not letter.isprintable())
-            raise ValueError(f"{path}, line {number}: must not contain control characters, has U+{ord(bad):04X}")
+            raise broken(path, number, f"must not contain control characters, has U+{ord(bad):04X}")
     if " " in example.label:
-        raise ValueError(
-            f"{path}, line {number}: a label is one word, has {example.label[:60]!r}; the columns are "
-            f"{', '.join(COLUMNS)} where the first line does not name them otherwise"
-        )
+        rule = f"a label is one word, has {example.label[:60]!r}; the columns are {', '.join(COLUMNS)}"
+        raise broken(path, number, f"{rule} where the first line does not name them otherwise")
     return example
 
 
