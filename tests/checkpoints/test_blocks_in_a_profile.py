@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 import shutil
 from collections.abc import Sequence
@@ -11,10 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import headprune.models.compat  # noqa: F401
+
 import pandas as pd
 import pytest
 import torch
 import yaml
+from fairseq_cli.eval_lm import eval_lm
 
 from headprune import removal
 from headprune.checkpoints import open_model
@@ -83,17 +85,11 @@ def test_every_cell_has_a_result(finished: Plan) -> None:
 
 
 def expected_perplexity(made: StockModel, split: str, further: Sequence[str] = ()) -> float:
-    """fairseq's own model, task, batches and probabilities."""
+    """That of `fairseq-eval-lm`, with fairseq's own model, task and batches."""
     model, batches = stock(made.checkpoint, made, split, further)
-    total, tokens = 0.0, 0
-    for batch in batches:
-        with torch.no_grad():
-            output = model(**batch["net_input"])
-        probabilities = model.get_normalized_probs(output, log_probs=True, sample=batch)
-        inside = batch["target"].ne(model.decoder.dictionary.pad())
-        total -= probabilities.gather(-1, batch["target"].unsqueeze(-1)).squeeze(-1)[inside].double().sum().item()
-        tokens += int(inside.sum())
-    return math.exp(total / tokens)
+    words, first = model.decoder.dictionary, "--add-bos-token" in further
+    found = eval_lm([model], words, batches, device=torch.device("cpu"), remove_bos_token=first)
+    return float(2 ** found["loss"])
 
 
 def test_perplexity_is_that_of_stock_fairseq(finished: Plan, made: StockModel) -> None:
@@ -120,8 +116,13 @@ def test_blocks_end_where_they_did_in_the_training(pieces: Path, tmp_path: Path,
     corpus = PreparedText(tmp_path / "prepared")
     found = perplexity_of(likelihoods(open_model(made.checkpoint, made.data).model, corpus, "test", 200))
     assert found == pytest.approx(expected_perplexity(made, "test", further), rel=1e-6)
-    first = {batch["net_input"]["src_tokens"][0, 0].item() for batch in corpus.batches("test", 200)}
+    batches = corpus.batches("test", 200)
+    first = {batch["net_input"]["src_tokens"][0, 0].item() for batch in batches}
     assert (first == {corpus.task.dictionary.bos()}) == (mode == "eos")
+    assert sum(batch["ntokens"] for batch in batches) == corpus.statistics["splits"]["test"]["tokens"]
+    request = PruningRequest(made.checkpoint, made.data, "magnitude", ("4",), tmp_path / "out")
+    expected = expected_perplexity(made, "valid", further)
+    assert prune_it(request)["models"][0]["scores"]["perplexity"] == pytest.approx(expected, rel=1e-6)
     lengths = corpus.lengths("train")
     short = corpus.sample_train(10**6, 1, 200, int(lengths.min()))
     assert sum(len(batch["id"]) for batch in short) == (lengths == lengths.min()).sum()

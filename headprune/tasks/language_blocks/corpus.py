@@ -85,7 +85,16 @@ class BlockCorpus(ABC):
         found = [int(number) for batch in batches for number in batch["id"]]
         if sorted(found) != sorted(map(int, chosen)):
             raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} blocks")
-        return [placed(batch, self.device) for batch in batches]
+        return [placed(self._scored(batch), self.device) for batch in batches]
+
+    def _scored(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A batch whose targets are words alone: fairseq has the symbol before a block among them, and
+        `fairseq-eval-lm` leaves it out."""
+        if not self.task.args.add_bos_token:
+            return batch
+        target = batch["target"].clone()
+        target[:, 0] = self.task.dictionary.pad()
+        return {**batch, "target": target, "ntokens": batch["ntokens"] - len(target)}
 
     def sample_train(self, blocks: int, seed: int, max_tokens: int, longest: int | None = None) -> list[dict[str, Any]]:
         """Batches of a random sample of the train split, without repetition.
