@@ -5,7 +5,7 @@ Found here, a violation is an error of the data; found by what reads them, hours
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,19 @@ class Bound:
 
 
 Bounds = Mapping[str, Bound]  # by split
+
+
+def strictest(limits: Mapping[str, Mapping[str, Sequence[Bound]]], always: Mapping[str, Bound]) -> dict[str, Bound]:
+    """The bound of every split that allows least.
+
+    :param limits: of models, by their names and by split; `{}` in a reason stands for the name
+    :param always: a bound of every split, whatever reads it
+    """
+    found = {}
+    for split, bound in always.items():
+        own = [Bound(b.tokens, b.reason.format(name)) for name, each in limits.items() for b in each.get(split, ())]
+        found[split] = min([*own, bound], key=lambda each: each.tokens)
+    return found
 
 
 def longest(pieces: Pairs, before: Pairs, after: Pairs, languages: tuple[str, str]) -> dict[str, dict[str, int]]:

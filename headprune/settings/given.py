@@ -3,13 +3,16 @@ and the data that fairseq-preprocess made of its text."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from headprune.data.lengths import Bounds
 from headprune.data.splits import SPLITS
+from headprune.data.staging import STATISTICS
 from headprune.heads import HeadSpace
 from headprune.settings.base import Text, Whole
 from headprune.settings.datasets import PreparedData
@@ -61,6 +64,23 @@ class BinarisedData(PreparedData):
     def recipe(self) -> dict[str, Any]:
         """The way the data are read and divided, wherever they lie."""
         return self.model_dump(include={"track", "divide_valid", *self.reading})
+
+    def check_prepared(self, folder: Path, bounds: Bounds) -> None:
+        try:
+            statistics = json.loads((folder / STATISTICS).read_text(encoding="utf-8"))
+            same = statistics["recipe"]["given"] == self.recipe
+        except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError):
+            return
+        if same:
+            self.check_lengths(statistics, bounds)
+
+    def check_lengths(self, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+        """Asks whether what was prepared can be read.
+
+        :param statistics: as `prepare` counts it
+        :raises ValueError: something is longer than what will read it takes.
+        """
+        raise NotImplementedError
 
     def require_splits(self, held: Sequence[str]) -> None:
         """Asks whether the splits of the folder, with those that are divided off, are all that a profile needs.

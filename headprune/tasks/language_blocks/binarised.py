@@ -18,7 +18,7 @@ from headprune.data.portions import Portion, digest_of
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
 from headprune.tasks.language_blocks.corpus import BlockCorpus, TextFolder
-from headprune.tasks.language_blocks.sections import BinarisedText, check_blocks
+from headprune.tasks.language_blocks.sections import BinarisedText
 
 
 def prepare(section: BinarisedText, folder: Path, bounds: Bounds) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def prepare(section: BinarisedText, folder: Path, bounds: Bounds) -> dict[str, A
             "vocabulary": len(corpus.task.dictionary),
             "splits": counts(TextFolder(binarised, section.blocks)),
         }
-        check_blocks(section.data_bin, told, bounds)
+        section.check_lengths(told, bounds)
         return write_statistics(work, recipe={"given": section.recipe, "blocks": section.blocks}, **told)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -37,29 +36,14 @@ class BinarisedText(BinarisedData):
 
         return prepare(self, folder, bounds)
 
-    def check_prepared(self, folder: Path, bounds: Bounds) -> None:
-        try:
-            statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-            same = statistics["recipe"]["given"] == self.recipe
-        except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError):
-            return
-        if same:
-            check_blocks(self.data_bin, statistics, bounds)
-
-
-def check_blocks(place: str, statistics: Mapping[str, Any], bounds: Bounds) -> None:
-    """:raises ValueError: a block is longer than what will read it takes.
-
-    :param place: of the data, for the message
-    :param statistics: as `prepare` counts them
-    """
-    for split, bound in bounds.items():
-        longest = statistics["splits"].get(split, {}).get("longest", 0)
-        if longest > bound.tokens:
-            raise ValueError(
-                f"{place}: a block of {split} has {longest:,} tokens (`tokens_per_sample`); at most "
-                f"{bound.tokens:,} fit: {bound.reason}"
-            )
+    def check_lengths(self, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+        for split, bound in bounds.items():
+            longest = statistics["splits"].get(split, {}).get("longest", 0)
+            if longest > bound.tokens:
+                raise ValueError(
+                    f"{self.data_bin}: a block of {split} has {longest:,} tokens (`tokens_per_sample`); at most "
+                    f"{bound.tokens:,} fit: {bound.reason}"
+                )
 
 
 class BlockTraining(Optimisation):

@@ -20,7 +20,7 @@ from headprune.data.portions import Portion, digest_of
 from headprune.data.splits import SPLITS
 from headprune.data.staging import STATISTICS, staged_folder, write_statistics
 from headprune.tasks.translation.data_bin import GPT2, BinarisedCorpus, DataBin
-from headprune.tasks.translation.given import BinarisedPairs, check_lengths
+from headprune.tasks.translation.given import BinarisedPairs
 from headprune.tasks.translation.reading import TextReading, subwords_of
 
 DRAWN_BY = 1  # the seed of all divisions, so that every model sees the same
@@ -60,7 +60,7 @@ def prepare(section: BinarisedPairs, folder: Path, bounds: Bounds) -> dict[str, 
             "vocabulary": {one: len(words) for one, words in zip(data.pair, dictionaries, strict=True)},
             "splits": {split: count(corpus, part) for split, part in parts.items()},
         }
-        check_lengths(section.data_bin, told, bounds)
+        section.check_lengths(told, bounds)
         return write_statistics(work, recipe={"given": section.recipe, **reading}, **told)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -89,29 +88,14 @@ class BinarisedPairs(BinarisedData):
 
         return prepare(self, folder, bounds)
 
-    def check_prepared(self, folder: Path, bounds: Bounds) -> None:
-        try:
-            statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-            same = statistics["recipe"]["given"] == self.recipe
-        except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError):
-            return
-        if same:
-            check_lengths(self.data_bin, statistics, bounds)
-
-
-def check_lengths(place: str, statistics: Mapping[str, Any], bounds: Bounds) -> None:
-    """:raises ValueError: a sentence is longer than what will read it takes.
-
-    :param place: of the data, for the message
-    :param statistics: as `prepare` counts them
-    """
-    for split, bound in bounds.items():
-        for language, longest in statistics["splits"].get(split, {}).get("longest", {}).items():
-            if longest["tokens"] > bound.tokens:
-                raise ValueError(
-                    f"{place}: sentence {longest['line']} of {split} has {longest['tokens']:,} {language} tokens, the "
-                    f"end included; at most {bound.tokens:,} fit: {bound.reason}"
-                )
+    def check_lengths(self, statistics: Mapping[str, Any], bounds: Bounds) -> None:
+        for split, bound in bounds.items():
+            for language, longest in statistics["splits"].get(split, {}).get("longest", {}).items():
+                if longest["tokens"] > bound.tokens:
+                    raise ValueError(
+                        f"{self.data_bin}: sentence {longest['line']} of {split} has {longest['tokens']:,} {language} "
+                        f"tokens, the end included; at most {bound.tokens:,} fit: {bound.reason}"
+                    )
 
 
 class GivenTranslation(GivenSubject):
