@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 Damage = Callable[[Path, Path], None]  # of a file; the other one is of its kind
@@ -103,3 +105,39 @@ def contents(folder: Path) -> Mapping[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.relative_to(folder).parts[0] not in ("logs", "progress", "locks", "attempts")
     }
+
+
+@contextmanager
+def lent(copy: Path, original: Path, place: Path) -> Iterator[Path]:
+    """A copy of a run, whole and in a place where nothing was before, as what is cached goes by places.
+
+    Far quicker than another copy: a run has hundreds of files and folders, and making and removing them takes its time.
+    """
+    restore(copy, original)
+    copy.rename(place)
+    yield place
+    if place.exists():  # else its test has moved it, and the next one is made anew
+        place.rename(copy)
+
+
+def restore(folder: Path, original: Path) -> None:
+    """Makes a copy what it was copied from, wherever it is another by size or time of writing."""
+    there = _files(folder)
+    wanted = _files(original)
+    for name in there.keys() - wanted.keys():
+        (folder / name).unlink()
+    for name in sorted(wanted):
+        if there.get(name) != wanted[name]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(original / name, folder / name)
+    for path, _, _ in os.walk(folder, topdown=False):
+        if not (original / Path(path).relative_to(folder)).is_dir():
+            os.rmdir(path)
+    for path, _, _ in os.walk(original):
+        (folder / Path(path).relative_to(original)).mkdir(exist_ok=True)
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of writing of every file in a folder."""
+    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    return {str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}

@@ -22,14 +22,14 @@ def ending(line: str) -> str:
 @rows(
     Found("os._exit(0)", "status 0, nothing checked", "with exit status 0, as if all", "the issue", "os._exit(0)"),
     Found("SIGSEGV", "status 139", "ended by SIGSEGV", "signal(7)", "os.kill(os.getpid(), signal.SIGSEGV)"),
-    Found("an endless loop", "hangs", "stopped after 12 seconds for all checks", "--seconds", "while True: pass"),
+    Found("an endless loop", "hangs", "stopped after 6 seconds for all checks", "--seconds", "while True: pass"),
 )
 def test_what_ends_or_holds_the_process_of_the_checks_is_refused(write: Write, found: Found) -> None:
     """The command refuses it, in a folder where a file shadows a module of Python."""
     file = write(ending(found.case))
     (file.parent / "random.py").write_text("raise RuntimeError('not this one')")
     command = [sys.executable, "-P", "-m", "headprune", "check", file.name, "--seconds"]
-    command += ["12" if "loop" in found.given else "300"]
+    command += ["6" if "loop" in found.given else "300"]
     done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, check=False)
     output = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 1, output

@@ -57,6 +57,7 @@ class Disturbed:
 
     run: Run
     options: tuple[str, ...] = ()
+    target: str = "tables"
     config: dict[str, Any] = field(default_factory=dict)
     snakemake: subprocess.Popen[bytes] | None = None
     finished: dict[str, str] = field(default_factory=dict)  # the files of finished steps, as they were written
@@ -66,7 +67,7 @@ class Disturbed:
         """The first call of Snakemake."""
         file = self.run.directory / "config.yaml"
         file.write_text(yaml.safe_dump(SMOKE | {"execution": EXECUTION} | self.config))
-        command = [sys.executable, "-m", "snakemake", "tables", "--snakefile", str(ROOT / "Snakefile")]
+        command = [sys.executable, "-m", "snakemake", self.target, "--snakefile", str(ROOT / "Snakefile")]
         command += ["--configfile", str(file), "--cores", str(self.run.cores), *self.options]
         if not self.options:
             command += ["--workflow-profile", str(ROOT / "profiles/default")]

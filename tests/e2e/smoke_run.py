@@ -15,6 +15,7 @@ import yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
+CELLS = "results/smoke/cells.parquet"  # the target of those that look at no table or figure
 SMOKE = yaml.safe_load((ROOT / "workflows/config/smoke.yaml").read_text())
 
 

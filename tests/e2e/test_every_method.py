@@ -6,7 +6,7 @@ import json
 
 import pandas as pd
 import pytest
-from smoke_run import Run
+from smoke_run import SMOKE, Run
 
 from headprune.method import load_methods
 from headprune.results.schema import CELL_KEY
@@ -45,6 +45,7 @@ CONFIG = {
     "methods": METHODS,
     "treatments": TREATMENTS,
     "ablations": [{"kind": "drop_one", "samples": 50}, {"kind": "keep_one", "samples": 50}],
+    "speed": SMOKE["speed"] | {"entries": ["magnitude*"]},
 }
 
 

@@ -18,14 +18,14 @@ from typing import Any
 import pandas as pd
 import pytest
 from killing import Blow, Disturbed, disturb, kill_everything, kill_training
-from smoke_run import ROOT, SMOKE, Run
+from smoke_run import CELLS, ROOT, SMOKE, Run
 
 from headprune.results.schema import CELL_COLUMNS, CELL_KEY, read_cells, reproducible, to_csv
 from headprune.tasks.translation.corpus import TranslationCorpus
 
 pytestmark = pytest.mark.slow
 
-CELLS = 2 * (1 + 2 * 2 + 2 + 2 + 2) + 2
+COUNT = 2 * (1 + 2 * 2 + 2 + 2 + 2) + 2
 
 
 def copied(run: Run, folder, cores: int = 2) -> Run:
@@ -39,7 +39,7 @@ def test_every_cell_has_its_rows(smoke):
     assert list(table.columns) == list(CELL_COLUMNS)
     assert set(table["status"]) == {"ok"}
     cells = table.groupby(CELL_KEY)
-    assert cells.ngroups == CELLS
+    assert cells.ngroups == COUNT
     metrics = {"bleu", "chrf", "bleu_tokenized_lower", "perplexity", "parameters", "parameters_non_embedding"}
     metrics |= {"length_ratio", "repetition_rate"}
     metrics |= {"macs_per_token", "latency_ms", "throughput", "train_seconds", "prune_seconds", "peak_memory_mib"}
@@ -104,7 +104,7 @@ def test_pictures_and_tables_are_there(smoke):
 
 def test_progress_is_printed(smoke):
     output = (smoke.directory / "output.txt").read_text()
-    assert f"{CELLS}/{CELLS} cells pruned, {CELLS} tested, 12/12 jobs, done" in output
+    assert f"{COUNT}/{COUNT} cells pruned, {COUNT} tested, 12/12 jobs, done" in output
     assert re.search(
         r"dense/tiny/s1 · update 30/30 · loss \d\.\d+ \| \d/24 cells pruned, 0 tested, \d/12 jobs, about \d+ \w+ left",
         output,
@@ -124,7 +124,7 @@ def test_editing_a_figure_script_trains_nothing(smoke, tmp_path):
 def test_adding_a_seed_runs_only_that_seed(smoke, tmp_path):
     run = copied(smoke, tmp_path / "run")
     before = run.receipts()
-    run.snakemake("tables", config={"seeds": [1, 2, 3]})
+    run.snakemake(CELLS, config={"seeds": [1, 2, 3]})
     after = run.receipts()
     assert {name: time for name, time in after.items() if name in before} == before
     assert all("s3" in name for name in set(after) - set(before))
@@ -144,7 +144,7 @@ def test_a_method_that_is_taken_out_runs_nothing_but_aggregates(smoke, tmp_path)
     for name in ("magnitude", "dsp"):
         methods = [method for method in SMOKE["methods"] if method["name"] != name]
         assert planned(run, methods=methods) == {}
-    run.snakemake("tables", config={"methods": methods})
+    run.snakemake(CELLS, config={"methods": methods})
     assert "dsp" not in set(run.cells()["method"])
     assert planned(run) == {}
 
@@ -156,7 +156,7 @@ def test_another_option_measures_its_own_cells_and_keeps_the_others(smoke, tmp_p
     methods[4]["options"]["step"] = 6
     assert planned(run, methods=methods) == {"score": 2, "test": 2, "speed": 2}
     before = {path: path.read_bytes() for path in run.results.glob("cells/**/*.json")}
-    run.snakemake("tables", config={"methods": methods})
+    run.snakemake(CELLS, config={"methods": methods})
     changed = {path for path, content in before.items() if path.read_bytes() != content}
     names = {"identity.json", "manifest.json", "pruned.json", "speed.json", "test.json"}
     assert {path.name for path in changed} == names
@@ -170,7 +170,7 @@ def test_one_core_and_kills_and_no_warm_process_give_the_same_bytes(smoke, tmp_p
     """A training is killed, later everything, as in a power failure; `make test-faults` does more."""
     monkeypatch.setenv("HEADPRUNE_WARM", "")
     run, told = Run(tmp_path, cores=1), []
-    disturbed = Disturbed(run, config={"seeds": [1]})
+    disturbed = Disturbed(run, target=CELLS, config={"seeds": [1]})
     blows = [Blow("training", kill_training, latest=0.1), Blow("everything", kill_everything, latest=0.5)]
     left = disturb(disturbed, blows, random.Random(1), 33, lambda **what: told.append(what))
     assert left == [] and len(told) == 2
@@ -196,7 +196,7 @@ def test_test_references_change_no_mask_and_no_checkpoint(smoke, tmp_path):
     few = [m for m in SMOKE["methods"] if m["name"] != "random"]
     dataset = {"lohelp-de-en": SMOKE["datasets"]["lohelp-de-en"] | {"corpus": str(corpus)}}
     run = Run(tmp_path)
-    run.snakemake("tables", config={"datasets": dataset, "methods": few, "seeds": [1]})
+    run.snakemake(CELLS, config={"datasets": dataset, "methods": few, "seeds": [1]})
     masks = run.masks()
     assert masks == {cell: mask for cell, mask in smoke.masks().items() if cell in masks}
     assert len(masks) == 9

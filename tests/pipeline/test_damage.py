@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from headprune.pipeline.records import DamagedError
 from headprune.pipeline.specification import specification
 from headprune.results import schema
 from headprune.results.schema import read_cells, reproducible, to_csv
-from tests.damaging import DAMAGES, HINTS, KINDS, contents, damage, victim
+from tests.damaging import DAMAGES, HINTS, KINDS, contents, damage, lent, restore, victim
 
 LAYERS = {"encoder_layers": 1, "decoder_layers": 1, "heads": 2}
 OPTIMISATION = {"updates": 3, "learning_rate": 0.005, "warmup": 1, "schedule": "linear"}
@@ -92,13 +93,32 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     return plan
 
 
+@pytest.fixture(scope="module")
+def copy(finished: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(finished.folder, tmp_path_factory.mktemp("copy") / "run"))
+
+
 @pytest.fixture
-def copied(finished: Plan, tmp_path: Path) -> Plan:
+def copied(finished: Plan, copy: Path, tmp_path: Path) -> Iterator[Plan]:
     """A copy of the run that a test may change."""
-    shutil.copytree(finished.folder, tmp_path / finished.folder.name)
-    plan = Plan(finished.config.model_copy(update={"results": str(tmp_path)}))
-    assert plan.folder.is_dir(), plan.folder
-    return plan
+    with lent(copy, finished.folder, tmp_path / finished.folder.name) as folder:
+        plan = Plan(finished.config.model_copy(update={"results": str(tmp_path)}))
+        assert plan.folder == folder
+        yield plan
+
+
+def test_a_restored_copy_is_the_run(finished: Plan, copied: Plan) -> None:
+    """Every kind of damage at once, and files and folders that came and went."""
+    ways = list(DAMAGES)
+    for position, pattern in enumerate((*KINDS, *HINTS)):
+        damage(copied.folder, pattern, ways[position % len(ways)])
+    shutil.rmtree(copied.folder / "data/help/raw")
+    (copied.folder / "more/empty").mkdir(parents=True)
+    (copied.folder / "more/file").write_text("", encoding="utf-8")
+    restore(copied.folder, finished.folder)
+    trees = [{path.relative_to(plan.folder) for path in plan.folder.rglob("*")} for plan in (finished, copied)]
+    assert trees[0] == trees[1]
+    assert contents(copied.folder) == contents(finished.folder)
 
 
 ONE_OF_EACH = [(pattern, how) for pattern in (*KINDS, *HINTS) for how in DAMAGES]

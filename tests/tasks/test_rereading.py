@@ -19,7 +19,7 @@ from headprune.tasks.translation.corpus import RereadCorpus, TranslationCorpus
 def pairs(tmp_path_factory) -> tuple[TranslationCorpus, Path]:
     """A corpus of 400 pieces, and the folder of the same sentences, the short ones alone, cut into other pieces."""
     folder = tmp_path_factory.mktemp("pairs")
-    for name, recipe in (("own", TranslationRecipe(vocabulary=400)), ("other", TranslationRecipe(600, max_words=4))):
+    for name, recipe in (("own", TranslationRecipe(400, max_words=6)), ("other", TranslationRecipe(600, max_words=4))):
         prepare(corpus("lohelp-de-en"), recipe, folder / name)
     return TranslationCorpus(folder / "own"), folder / "other"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from headprune.pipeline import jobs
 from headprune.pipeline.collect import collect
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.specification import specification
+from tests.damaging import lent
 
 LAYERS = {"encoder_layers": 1, "decoder_layers": 1, "heads": 2}
 OPTIMISATION = {"updates": 4, "learning_rate": 0.005, "warmup": 1, "schedule": "linear"}
@@ -76,11 +77,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     return plan
 
 
+@pytest.fixture(scope="session")
+def copy(finished: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(finished.folder, tmp_path_factory.mktemp("copy") / "whole"))
+
+
 @pytest.fixture
-def copied(finished: Plan, tmp_path: Path) -> Callable[[], Path]:
+def copied(finished: Plan, copy: Path, tmp_path: Path) -> Iterator[Callable[[], Path]]:
     """A copy of the results that a test may change."""
-
-    def copied() -> Path:
-        return Path(shutil.copytree(finished.folder, tmp_path / "whole"))
-
-    return copied
+    with lent(copy, finished.folder, tmp_path / "whole") as folder:
+        yield lambda: folder
