@@ -1,8 +1,6 @@
 # `make quick` and `make test` need Python 3.11 or 3.12 and nothing else; both create .venv first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
-# One more than cores: tests wait for processes, time limits and files a fifth of their time.
-WORKERS ?= $(shell expr $(CORES) + 1)
 BIN := .venv/bin
 TESTED := -c constraints.txt -c requirements/torch.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -13,7 +11,7 @@ quick: install
 	snakemake --cores $(CORES)
 
 test: install lint
-	python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 # Starts a real Slurm of one node from the system's packages, as root or by sudo, and stops it again.
 test-slurm: install
