@@ -14,6 +14,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import make_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def declared(*directories: str | Path) -> dict[str, Entry] | None:
     found: dict[str, Entry] = {}
     try:
         for file in method_files(*directories):
-            for entry in _entries(file):
+            for entry in _entries(file, file.read_bytes()):
                 if entry.name in found and found[entry.name].file != file:
                     return None
                 found[entry.name] = entry
@@ -51,8 +52,9 @@ def declared(*directories: str | Path) -> dict[str, Entry] | None:
     return dict(sorted(found.items()))
 
 
-def _entries(file: Path) -> list[Entry]:
-    tree = ast.parse(file.read_bytes())
+@lru_cache(maxsize=256)  # a process asks for the same files with every profile that it reads
+def _entries(file: Path, content: bytes) -> tuple[Entry, ...]:
+    tree = ast.parse(content)
     constants: dict[str, Any] = {}
     entries = []
     for node in tree.body:
@@ -65,7 +67,7 @@ def _entries(file: Path) -> list[Entry]:
     mentions = sum(getattr(node, "id", getattr(node, "attr", "")) == "register" for node in ast.walk(tree))
     if mentions != len(entries):
         raise UnclearError(f"{file} registers in another way than by decorating classes at its top")
-    return entries
+    return tuple(entries)
 
 
 def _entry(file: Path, node: ast.ClassDef, constants: Mapping[str, Any]) -> Entry:
