@@ -45,7 +45,7 @@ def progress(update: int = 0, total: int = 100, seed: int = 1) -> Progress:
 
 
 def test_a_head_is_open_with_the_probability_of_its_logit() -> None:
-    """Of a hundred thousand draws, a thousand at a time as the heads of one wide layer."""
+    """A hundred thousand draws, a thousand at a time as the heads of one wide layer."""
     values, generator = [-2.0, -0.5, 0.0, 0.3, 1.0, 2.0, 4.0, -6.0], rng(7)
     method = make(HeadSpace.from_names(f"decoder.0.{head}" for head in range(8000)), scaling=False)
     with torch.no_grad():
