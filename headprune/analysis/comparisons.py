@@ -11,7 +11,7 @@ import pandas as pd
 from headprune.analysis.study import RANDOM, REFERENCE, Pair, Point, Study
 from headprune.analysis.tables import GROUP, Line, Results, label_of
 from headprune.statistics import Family, PairedComparison
-from headprune.statistics.best import may_be_best
+from headprune.statistics.best import least_p_of_best, may_be_best
 from headprune.statistics.paired import verdict as verdict_of_outputs
 from headprune.statistics.randomisation import draws_for
 from headprune.statistics.seeds import ALPHA, Across, crossed_p, verdict
@@ -97,20 +97,18 @@ def compare(
 
 
 def may_be_the_best(study: Study, points: Sequence[Point], alpha: float = ALPHA) -> set[Point] | None:
-    """The points that may be the best of several at a confidence of 1 − α, over the seeds that the best mean has.
+    """The points that may be the best of several at a confidence of 1 − α, over the seeds that all of them have.
 
-    Points that lack one of these seeds are left out.
+    Points of too few seeds to be left out take no part.
 
-    :returns: None where there are too few seeds to leave any out
+    :returns: None where all have too few seeds in common to leave any out, or the set lacks the best mean
     """
-    values = {point: study.values[point] for point in points if study.values.get(point)}
-    if not values:
-        return None
-    first = max(values, key=lambda point: (len(values[point]), float(np.mean(list(values[point].values())))))
-    seeds = sorted(values[first])
-    whole = [point for point, own in values.items() if set(seeds) <= set(own)]
-    found = may_be_best([[values[point][seed] for point in whole] for seed in seeds], alpha)
-    return None if found is None else {point for point, best in zip(whole, found, strict=True) if best}
+    means = {point: float(np.mean(list(own.values()))) for point in points if (own := study.values.get(point))}
+    values = {point: study.values[point] for point in means if least_p_of_best(len(study.values[point])) <= alpha}
+    seeds = sorted(set.intersection(*map(set, values.values()))) if values else []
+    found = may_be_best([[own[seed] for own in values.values()] for seed in seeds], alpha) if seeds else None
+    best = set() if found is None else {point for point, is_best in zip(values, found, strict=True) if is_best}
+    return best if best and max(means, key=means.__getitem__) in best else None
 
 
 def family_rows(

@@ -226,12 +226,22 @@ def test_seeds_alone_leave_out_what_is_not_the_best(found: Found, write: Callabl
         assert may_be_the_best(Study(results, results.groups()[0]), order) == found.right
 
 
-def test_what_lacks_a_seed_of_the_best_is_not_called_its_equal(write: Callable) -> None:
-    values = grid(np.random.default_rng(8), {"good": 3.0, "same": 3.0}, seeds=range(1, 8), budgets=(4,))
-    values["same", "", 4, 3] = None
+@rows(
+    Found("the best lacks one of seven", "others underlined, it bold", {"good"}, "six in common", ("good", 1)),
+    Found("its equal lacks one of seven", "left out", {"good", "same"}, "six in common", ("same", 1)),
+    Found("the worst lacks three of seven", "all seven", {"good", "same"}, "four allow no p", ("random", 3)),
+    Found("the best lacks three of seven", "the others underlined", None, "four allow no p", ("good", 3)),
+)
+def test_the_best_is_looked_for_over_the_seeds_that_all_have(found: Found, write: Callable) -> None:
+    name, lacking = found.case
+    same = 0.0 if name == "good" else 3.0
+    values = grid(np.random.default_rng(8), {"good": 3.0, "same": same}, seeds=range(1, 8), budgets=(4,))
+    for key in [key for key in values if key[0] == name and key[3] <= lacking]:
+        values[key] = None
     results = read(write(rows_of(values)))
     points = [(("good", ""), 4), (("same", ""), 4), (RANDOM, 4)]
-    assert may_be_the_best(Study(results, results.groups()[0]), points) == {points[0]}
+    best = may_be_the_best(Study(results, results.groups()[0]), points)
+    assert (best if best is None else {point[0][0] for point in best}) == found.right
 
 
 @rows(
