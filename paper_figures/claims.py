@@ -51,8 +51,9 @@ OPENING = (
     "Claims of the papers as predicates over the results: {counts}. Held: over n seeds the effect lies on the side of "
     "the margin that is wanted, p ≤ {alpha:g} two-sided, the larger of the exact sign-flip test's and Student's, for "
     "every comparison of the claim; not held: one lies on the other side, by Bonferroni over them; undecided: "
-    "neither, or a comparison cannot be made; undecidable: n seeds reach no such p. Not corrected over claims. What "
-    "other trainings would not change, parameters and counts of cells, needs no seeds and says so. Effect: {units}, "
+    "neither, or a comparison cannot be made; undecidable: n seeds reach no such p. Not corrected over claims, "
+    "but for registered contrasts, each at {alpha:g} over their number. What other trainings would not "
+    "change, parameters and counts of cells, needs no seeds and says so. Effect: {units}, "
     "with Student's t interval at 95 %; shown is the comparison that decides. Claims and margins: "
     "paper_figures/claims.yaml. {registered}{elsewhere}"
 )
