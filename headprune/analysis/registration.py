@@ -12,13 +12,19 @@ if TYPE_CHECKING:
     from headprune.analysis.claims import Claim
 
 SECTION = "claims"  # of the manifest
+LATER = {"least_budgets": 1}  # keys of checks that came after the first registrations, and what they are without use
 REGISTERED, AFTERWARDS = "registered before the results", "margin set afterwards"
 OF_PAPER = "margin of the paper, not registered"
 
 
 def deciding(claim: Claim) -> dict[str, Any]:
-    """All of a claim that its verdict depends on: quantity, margin, comparison, smallest n; not its wording."""
-    return claim.model_dump(mode="json", include={"track", "model", "check", "least_n"})
+    """All of a claim that its verdict depends on: quantity, margin, comparison, smallest n; not its wording.
+
+    A key that came later counts where it is used: without it a claim is what it was when it was registered.
+    """
+    found = claim.model_dump(mode="json", include={"track", "model", "check", "least_n"})
+    check = {key: value for key, value in found["check"].items() if LATER.get(key, ...) != value}
+    return {**found, "check": check}
 
 
 def register(claims: Iterable[Claim]) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def test_the_digest_is_that_of_what_decides() -> None:
         {"check": {"direction": "below"}},
         {"check": {"baselines": ["random", "magnitude"]}},
         {"check": {"kept": [0, 0.5]}},
+        {"check": {"least_budgets": 2}},
         {"least_n": 5},
         {"track": "lm"},
         {"model": "t*"},
@@ -58,6 +59,11 @@ def test_the_digest_is_that_of_what_decides() -> None:
 def test_what_decides_cannot_change_unseen(change: dict[str, Any]) -> None:
     assert register([claim(**change)]) != register([claim()])
     assert standing(claim(**change), [noted(claim())]) == AFTERWARDS
+
+
+def test_keys_that_came_later_change_no_claim_that_does_not_use_them() -> None:
+    assert "least_budgets" not in deciding(claim())["check"]
+    assert register([claim(check={"least_budgets": 1})]) == register([claim()])
 
 
 def test_wording_and_order_decide_nothing() -> None:

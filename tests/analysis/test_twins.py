@@ -83,19 +83,23 @@ def test_flags_say_so(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "verdict", "told"),
+    ("kept", "least_budgets", "verdict", "told"),
     [
-        ((0, 0.5), "held", "decided_by"),
-        ((0.5, 1), "no data", "note"),
-        ((0, 1), "held", "decided_by"),  # by K = 4 alone
+        ((0, 0.5), 1, "held", "decided_by"),
+        ((0.5, 1), 1, "no data", "note"),
+        ((0, 1), 1, "held", "decided_by"),  # by K = 4 alone
+        ((0, 1), 2, "no data", "note"),  # the claim is about both
+        ((0, 0.5), 2, "no data", "note"),  # the profile has too few of them
     ],
 )
-def test_claims_say_so(kept: tuple, verdict: str, told: str, folder: Path) -> None:
+def test_claims_say_so(kept: tuple, least_budgets: int, verdict: str, told: str, folder: Path) -> None:
     check = {"predicate": "compare", "systems": ["fine"], "baselines": ["fine+twin"], "kept": kept}
+    check |= {"least_budgets": least_budgets}
     own = {"margin_of": "ours", "least_n": 6, "text": "So.", "source": "us", "track": "mt"}
     (row,) = evaluate([Claim(id="twin", check=check, **own)], read(folder)).to_dict("records")
     assert row["verdict"] == verdict
     assert ("K = 10: too little freedom: twins share 9.5 of 10 heads" in row[told]) == (kept[1] == 1)
+    assert ("at K = 4: 1 of the 2 budgets that it is about" in row["note"]) == (least_budgets == 2)
     if verdict == "held":
         assert row["effect"] == pytest.approx(5.4 / 20)
 

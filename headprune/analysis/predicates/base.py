@@ -97,6 +97,7 @@ class Predicate(BaseModel):
 class OfLines(Predicate):
     systems: list[Label] = Field(min_length=1)  # `dsp.joint`
     kept: tuple[Share, Share] = (0.0, 1.0)  # budgets that count, as shares of all heads
+    least_budgets: int = Field(1, ge=1)  # of them; where fewer can be compared there is no verdict
 
     @field_validator("kept")
     @classmethod
@@ -122,6 +123,8 @@ class OfLines(Predicate):
         where = f" with {self.kept[0]:.0%} to {self.kept[1]:.0%} of the heads kept"
         absent = next((label for label in (system, *others) if not evidence.budgets(line_of(label), (0, 1))), None)
         reason = f"{absent} is not in the results" if absent else lacking + where
+        if effects and len(budgets) < self.least_budgets:
+            effects, reason = {}, f"{what}: {len(budgets)} of the {self.least_budgets} budgets that it is about"
         lost = self.lost(evidence, system, *others)
         return Comparison(what, effects, "" if effects else reason, lost, elsewhere=absent is not None)
 

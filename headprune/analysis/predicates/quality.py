@@ -45,7 +45,7 @@ class Compare(OfLines):
                 if bound and part.effects:
                     part = replace(part, what=f"{part.what}; {bound}")
                 elif bound:
-                    part = replace(part, missing=bound)
+                    part = replace(part, missing=f"{part.missing}; {bound}")
                 yield part
 
 
