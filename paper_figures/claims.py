@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from headprune.analysis.claims import (
 )
 from headprune.analysis.drawings import Table
 from headprune.analysis.registration import registered_in, sentence
+from headprune.statistics.base import LEVEL
 from headprune.statistics.seeds import ALPHA
 
 NAME = "claims"
@@ -44,6 +46,7 @@ COLUMNS = [
     Column("verdict", right=False, width=0.12),
     Column("effect [interval]"),
     Column("wanted"),
+    Column("p"),
     Column("n"),
     Column("decided by", right=False, width=0.22),
 ]
@@ -54,7 +57,8 @@ OPENING = (
     "neither, or a comparison cannot be made; undecidable: n seeds reach no such p. Not corrected over claims, "
     "but for registered contrasts, each at {alpha:g} over their number. What other trainings would not "
     "change, parameters and counts of cells, needs no seeds and says so. Effect: {units}, "
-    "with Student's t interval at 95 %; shown is the comparison that decides. Claims and margins: "
+    "with Student's t interval at {level:g} %, at another level where one stands beside it; shown is the comparison "
+    "that decides, and its p before any correction, the larger of two where it must lie within. Claims and margins: "
     "paper_figures/claims.yaml. {registered}{elsewhere}"
 )
 NOTHING = "None of the claims is about these results."
@@ -78,7 +82,9 @@ def draw(results: Results, out_dir: Path) -> None:
     others = f" {elsewhere(every)}".rstrip()
     counts = ", ".join(told) or NOTHING.lower().removesuffix(".")
     told_before = sentence(claims, registered_in(results.folder))
-    opening = OPENING.format(counts=counts, units=units or "–", registered=told_before, elsewhere=others, alpha=ALPHA)
+    opening = OPENING.format(
+        counts=counts, units=units or "–", registered=told_before, elsewhere=others, alpha=ALPHA, level=100 * LEVEL
+    )
     text = caption(results, opening)
     sections = {
         ", ".join(part for part in group[1:] if part): [_cells(row) for row in own.itertuples(index=False)]
@@ -94,12 +100,14 @@ def _cells(row: Any) -> list[str]:
     effect = _interval(row) if known else ABSENT
     wanted = f"{row.wanted.replace('-', '−')} ({row.margin_of})"
     stated = f"{verdict}, {row.registered}" if known else verdict
-    return [row.text, row.source, stated, effect, wanted, str(row.n), decided]
+    p_value = ABSENT if pd.isna(row.p_value) else f"{row.p_value:.2g}"
+    return [row.text, row.source, stated, effect, wanted, p_value, str(row.n), decided]
 
 
 def _interval(row: Any) -> str:
-    """`0.12 [0.03, 0.21]`"""
-    interval = "" if pd.isna(row.low) else f" [{row.low:.3g}, {row.high:.3g}]"
+    """`0.12 [0.03, 0.21]`, with `at 99 %` where that is not the usual level."""
+    level = "" if pd.isna(row.level) or isclose(row.level, LEVEL) else f" at {100 * row.level:g} %"
+    interval = "" if pd.isna(row.low) else f" [{row.low:.3g}, {row.high:.3g}]{level}"
     return f"{row.effect:.3g}{interval}".replace("-", "−")
 
 

@@ -34,6 +34,7 @@ COLUMNS = [
     "effect",
     "low",
     "high",
+    "level",
     "p_value",
     "p_floor",
     "wanted",
@@ -151,12 +152,13 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Comparison]) -> dict[s
     notes = [_why_no_interval(part, decision, claim.least_n)]
     notes += [claim.note, f"{part.lost} cell{'s' * (part.lost != 1)} without a result left out" if part.lost else ""]
     notes += [f"no data: {'; '.join(missing)}" if missing else ""]
-    estimate = part.estimate
+    estimate = part.estimate(1 - check.significance)
     return row | {
         "verdict": UNDECIDED if worst == HELD and missing else worst,
         "effect": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
+        "level": 1 - check.significance if estimate.has_interval else float("nan"),
         "p_value": decision.p_value,
         "p_floor": decision.p_floor,
         "n": estimate.n,
@@ -168,12 +170,12 @@ def _row(claim: Claim, group: dict[str, str], parts: list[Comparison]) -> dict[s
 def _decide(claim: Claim, part: Comparison, parts: int) -> Decision:
     """The verdict on one of so many comparisons; of fewer seeds than were registered there is none."""
     decision = claim.check.decide(part, parts)
-    few = not part.settled and part.estimate.n < claim.least_n
+    few = not part.settled and part.estimate().n < claim.least_n
     return replace(decision, verdict=UNDECIDABLE) if few else decision
 
 
 def _why_no_interval(part: Comparison, decision: Decision, least_n: int) -> str:
-    n = part.estimate.n
+    n = part.estimate().n
     seeds = f"{n} seed{'s' * (n != 1)}"
     if part.settled:
         return part.settled
@@ -181,12 +183,12 @@ def _why_no_interval(part: Comparison, decision: Decision, least_n: int) -> str:
         return f"{seeds}, fewer than the {least_n} of the claim"
     if decision.verdict == UNDECIDABLE:
         return f"no p below {decision.p_floor:g} from {seeds}"
-    return "" if part.estimate.has_interval else f"no interval from {seeds} that are all equal"
+    return "" if part.estimate().has_interval else f"no interval from {seeds} that are all equal"
 
 
 def _weakest(found: list[tuple[Comparison, Decision]], check: Predicate) -> tuple[Comparison, Decision]:
     """The comparison that speaks least for the claim."""
-    return min(found, key=lambda pair: check.room(pair[0].estimate.value))
+    return min(found, key=lambda pair: check.room(pair[0].estimate().value))
 
 
 def _explain(error: ValidationError, entry: Any) -> list[str]:

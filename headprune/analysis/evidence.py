@@ -45,14 +45,25 @@ class Evidence:
     def difference(self, line: Line, baseline: Line, budget: int) -> BySeed:
         """Quality less that of a baseline, within seeds, over the mean unpruned quality of all seeds.
 
-        Of perplexities both are logarithms. None of a mask and twins that have too little freedom to differ from it.
+        Of perplexities both are logarithms. A baseline that keeps another number of heads is taken at as many
+        (`Study.baseline`). None of a mask and twins that have too little freedom to differ from it.
         """
-        if self.study.is_bound(Pair((line, budget), (baseline, budget))):
+        pair = self._pair(line, baseline, budget)
+        unpruned = self.study.values.get((REFERENCE, self.n_heads), {})
+        if pair is None or not unpruned or self.study.is_bound(pair):
             return {}
-        points = (self.study.at(line, budget), self.study.at(baseline, budget), self.study.at(REFERENCE, budget))
-        ours, theirs, unpruned = (self.study.values.get(at, {}) if at else {} for at in points)
-        whole = abs(float(np.mean(list(unpruned.values())))) if unpruned else 0.0
-        return {s: (ours[s] - theirs[s]) / whole for s in sorted(set(ours) & set(theirs))} if whole else {}
+        whole, found = abs(float(np.mean(list(unpruned.values())))), self.study.across(pair)
+        differences = zip(found.seeds, found.differences, strict=True)
+        return {seed: difference / whole for seed, difference in differences} if whole else {}
+
+    def apart(self, line: Line, baseline: Line, kept: tuple[float, float]) -> list[int]:
+        """The budgets at which a baseline is taken at as many heads as a line keeps, not at K."""
+        pairs = {k: self._pair(line, baseline, k) for k in self.budgets(line, kept)}
+        return [k for k, pair in pairs.items() if pair and self.study.is_apart(pair)]
+
+    def _pair(self, line: Line, baseline: Line, budget: int) -> Pair | None:
+        system, other = self.study.at(line, budget), self.study.at(baseline, budget)
+        return Pair(system, other) if system and other else None
 
     def bound(self, line: Line, baseline: Line, kept: tuple[float, float]) -> str:
         """The budgets at which a mask is not compared with its twins, and why; empty where there are none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def test_claims_that_are_decided_together_share_alpha(write: Callable) -> None:
     assert (alone["verdict"], alone["wanted"]) == ("held", "≥ 0")
     assert (together["verdict"], together["wanted"]) == ("undecidable", "≥ 0, one of 5")
     assert alone["p_value"] == together["p_value"]
+    effects = np.resize((np.array([14.0, 15.0, 12.5]) - 12) / 20, 7)
+    for row, level in ((alone, 0.95), (together, 0.99)):  # the interval is that of the test that decides
+        assert row["level"] == pytest.approx(level)
+        interval = stats.t.interval(level, 6, effects.mean(), stats.sem(effects))
+        assert (row["low"], row["high"]) == pytest.approx(interval)
 
 
 def test_effect_is_the_mean_over_the_budgets_that_count(write: Callable) -> None:
@@ -322,6 +328,29 @@ def test_claims_and_comparisons_give_one_verdict_about_the_same_cells(seeds: int
         assert named.get(row["verdict"], f"undecidable with {seeds} seeds") == expected
         found.add(expected)
     assert len(found) == (2 if seeds > 5 else 1)
+
+
+@pytest.mark.parametrize("asked", ["l0", "fine"])
+def test_what_misses_k_has_one_effect_in_claims_and_comparisons(asked: str, write: Callable) -> None:
+    """L0 keeps 6 heads, not 4, and 10, not 8; at these and at K the other's curve is read, as `compare` does."""
+    rng = np.random.default_rng(3)
+    cells = {("unpruned", "", N_HEADS, s): 20 + rng.normal(0, 1) for s in range(7)}
+    for method, k in product(("l0", "fine"), (4, 8)):
+        cells |= {(method, "", k, s): 8 + k + rng.normal(0, 0.7) for s in range(7)}
+    rows = rows_of(cells)
+    for row in rows:
+        row["heads_kept"] = row["budget"] + 2 * (row["method"] == "l0")
+    results, other = read(write(rows)), {"l0": "fine", "fine": "l0"}[asked]
+    (pair,) = versus(results, asked, other)
+    whole, table = np.mean([cells["unpruned", "", N_HEADS, s] for s in range(7)]), pair.table.set_index("budget")
+    compared = [k for k in (4, 8) if table.loc[k, "n_seeds"]]
+    assert compared == ([4, 8] if asked == "l0" else [8])  # of four heads nothing is known of L0
+    for k in compared:
+        own = {"predicate": "compare", "systems": [asked], "baselines": [other], "kept": (k / N_HEADS, k / N_HEADS)}
+        (row,) = evaluate([claim(**own)], results).to_dict("records")
+        assert row["effect"] == pytest.approx(table.loc[k, "improvement"] / whole, abs=1e-12)
+        assert row["p_value"] == pytest.approx(table.loc[k, "p_seeds"], abs=1e-12)
+        assert f"{other} at K = {k} at as many heads as {asked} keeps" in row["decided_by"]
 
 
 @rows(

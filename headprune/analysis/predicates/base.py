@@ -13,6 +13,7 @@ from headprune.analysis.evidence import BySeed, Evidence
 from headprune.analysis.tables import line_of
 from headprune.analysis.verdicts import HELD, NOT_HELD, Decision, Direction, bounds, decide
 from headprune.statistics import Estimate
+from headprune.statistics.base import LEVEL
 from headprune.statistics.seeds import ALPHA, mean
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[A-Za-z0-9_-]+)?(\+[A-Za-z0-9_-]+)?$")]
@@ -39,10 +40,9 @@ class Comparison:
     elsewhere: bool = False
     settled: str = ""
 
-    @property
-    def estimate(self) -> Estimate:
+    def estimate(self, level: float = LEVEL) -> Estimate:
         """The mean effect with its t interval over seeds."""
-        return mean(list(self.effects.values()))
+        return mean(list(self.effects.values()), level)
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Count(Comparison):
     right: int = 0
     of: int = 0
 
-    @property
-    def estimate(self) -> Estimate:
+    def estimate(self, level: float = LEVEL) -> Estimate:
         return Estimate(self.right / self.of, float("nan"), float("nan"), self.of)
 
 
@@ -67,6 +66,11 @@ class Predicate(BaseModel):
     family: int = Field(1, ge=1)  # claims that are decided together: each at α over their number
 
     unit: ClassVar[str] = "share of the unpruned quality"
+
+    @property
+    def significance(self) -> float:
+        """The two-sided level at which the claim is decided."""
+        return ALPHA / self.family
 
     @model_validator(mode="after")
     def _has_width(self) -> Self:
@@ -90,8 +94,8 @@ class Predicate(BaseModel):
     def decide(self, part: Comparison, parts: int) -> Decision:
         """The verdict on one of so many comparisons; what is settled is decided by its value."""
         if part.settled:
-            return Decision(HELD if self.room(part.estimate.value) >= 0 else NOT_HELD)
-        return decide(list(part.effects.values()), self.direction, self.margin, parts, ALPHA / self.family)
+            return Decision(HELD if self.room(part.estimate().value) >= 0 else NOT_HELD)
+        return decide(list(part.effects.values()), self.direction, self.margin, parts, self.significance)
 
 
 class OfLines(Predicate):

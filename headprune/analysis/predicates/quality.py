@@ -26,7 +26,8 @@ class Compare(OfLines):
     """Quality of systems less that of baselines, at the same budgets, in shares of the unpruned quality.
 
     All seeds are divided by one number, their mean unpruned quality, so that a single budget with margin 0 has the p of
-    the same comparison elsewhere. Twins with too little freedom are not compared with their masks.
+    the same comparison elsewhere. Where the two keep different numbers of heads, baselines are taken at those of the
+    system, as elsewhere. Twins with too little freedom are not compared with their masks.
     """
 
     predicate: Literal["compare"]
@@ -42,6 +43,8 @@ class Compare(OfLines):
                 lacking = f"no seed has both {system} and {baseline}"
                 part = self.part(evidence, f"{system} − {baseline}", system, difference, lacking, (baseline,))
                 bound = evidence.bound(line_of(system), line_of(baseline), self.kept)
+                if apart := evidence.apart(line_of(system), line_of(baseline), self.kept):
+                    part = replace(part, what=f"{part.what}; {baseline}{at(apart)} at as many heads as {system} keeps")
                 if bound and part.effects:
                     part = replace(part, what=f"{part.what}; {bound}")
                 elif bound:
