@@ -208,7 +208,7 @@ def _row(study: Study, pair: Pair, seeds: Across, outputs: PairedComparison | No
         "probability_of_improvement": seeds.improvement.value,
         "without_result": study.lost[pair.system] + study.lost[pair.baseline],
         "heads_kept": study.heads[pair.system],
-        "flags": "; ".join([*study.flags(pair.system), *["baseline at as many heads"] * study.is_apart(pair)]),
+        "flags": "; ".join([*study.flags(pair.system), *study.remarks(pair)]),
     }
     return row | (_of_outputs(outputs) if outputs else {})
 

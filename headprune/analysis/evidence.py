@@ -65,11 +65,10 @@ class Evidence:
         system, other = self.study.at(line, budget), self.study.at(baseline, budget)
         return Pair(system, other) if system and other else None
 
-    def bound(self, line: Line, baseline: Line, kept: tuple[float, float]) -> str:
-        """The budgets at which a mask is not compared with its twins, and why; empty where there are none."""
+    def bound(self, line: Line, baseline: Line, kept: tuple[float, float]) -> list[str]:
+        """The budgets at which a mask is not compared with its twins, and why."""
         pairs = [Pair((line, k), (baseline, k)) for k in self.budgets(line, kept)]
-        told = [f"K = {pair.system[1]}: {self.study.freedom(pair)}" for pair in pairs if self.study.is_bound(pair)]
-        return "; ".join(told)
+        return [f"K = {pair.system[1]}: {self.study.freedom(pair)}" for pair in pairs if self.study.is_bound(pair)]
 
     def cost(self, metric: str, line: Line, budget: int) -> BySeed:
         """A cost over that of the unpruned model of the same seed."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from headprune.analysis.achieved import NEAR, apart, at_heads
+from headprune.analysis.adapted import adapted_in
 from headprune.analysis.segments import Run, SegmentOutputs
 from headprune.analysis.tables import (
     LINE,
@@ -71,6 +72,7 @@ class Study:
     ) -> None:
         cells = in_group(results.cells, group)
         self.results, self.group, self.quality = results, group, quality or quality_of(cells)
+        self.is_adapted = adapted_in(results.folder)
         self.runs = outcomes(cells, self.quality)
         raw = seed_values(by_seed(self.runs, self.quality))
         # On the scale on which the metric is compared, more is better: BLEU itself, minus the logarithm of perplexity.
@@ -121,6 +123,20 @@ class Study:
         if REFERENCE in (pair.system[0], pair.baseline[0]):
             return False
         return apart(self.achieved.get(pair.system, {}), self.achieved.get(pair.baseline, {}))
+
+    def adapted_of(self, system: Line, baseline: Line) -> Line | None:
+        """The one of two pruned lines whose weights were trained with its mask, where those of the other were not."""
+        adapted = [line for line in (system, baseline) if self.is_adapted(line)]
+        return adapted[0] if len(adapted) == 1 and REFERENCE not in (system, baseline) else None
+
+    def remarks(self, pair: Pair) -> list[str]:
+        """What two lines differ in beside the heads that they choose: the number of heads, the training of weights."""
+        adapted = self.adapted_of(pair.system[0], pair.baseline[0])
+        whose = "" if adapted == pair.system[0] else "baseline's "
+        return [
+            *["baseline at as many heads"] * self.is_apart(pair),
+            *[f"{whose}weights trained with the mask"] * bool(adapted),
+        ]
 
     def baseline(self, pair: Pair) -> dict[int, list[float]]:
         """The runs of the baseline by seed. Where the system keeps another number of heads, one value for each seed:

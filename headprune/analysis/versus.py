@@ -90,7 +90,7 @@ def _versus(study: Study, lines: tuple[Line, Line], own: Mapping[Line, list[int]
         pd.DataFrame(rows, columns=COLUMNS),
         {} if REFERENCE in lines else {label: budgets for label, budgets in missed.items() if budgets},
         study.segments.exist,
-        (*_notes(study, points, rows), *_of_twins(study, pairs)),
+        (*_notes(study, points, rows), *_of_twins(study, pairs), *_of_weights(study, *lines)),
     )
 
 
@@ -109,6 +109,13 @@ def _of_twins(study: Study, pairs: list[Pair]) -> Iterator[str]:
     for pair in pairs:
         if (found := study.freedom(pair)) and not found.little:
             yield f"K = {pair.system[1]}: {found}"
+
+
+def _of_weights(study: Study, system: Line, baseline: Line) -> Iterator[str]:
+    """Says that the weights of one of the two were trained with its mask, and those of the other not."""
+    if adapted := study.adapted_of(system, baseline):
+        other = baseline if adapted == system else system
+        yield f"weights of {label_of(adapted)} were trained with its mask, those of {label_of(other)} were not"
 
 
 def _notes(study: Study, points: Mapping[tuple[Line, int], None], rows: list[dict]) -> list[str]:

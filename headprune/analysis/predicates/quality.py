@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from headprune.analysis.evidence import BySeed, Evidence
 from headprune.analysis.predicates.base import Comparison, Count, Label, OfLines, at
-from headprune.analysis.tables import line_of
+from headprune.analysis.tables import label_of, line_of
 from headprune.analysis.verdicts import HELD, NOT_HELD, UNDECIDED, Decision, Direction
 from headprune.naming import unknown
 from headprune.results.vocabulary import COMMON
@@ -43,13 +43,16 @@ class Compare(OfLines):
                 lacking = f"no seed has both {system} and {baseline}"
                 part = self.part(evidence, f"{system} − {baseline}", system, difference, lacking, (baseline,))
                 bound = evidence.bound(line_of(system), line_of(baseline), self.kept)
-                if apart := evidence.apart(line_of(system), line_of(baseline), self.kept):
-                    part = replace(part, what=f"{part.what}; {baseline}{at(apart)} at as many heads as {system} keeps")
-                if bound and part.effects:
-                    part = replace(part, what=f"{part.what}; {bound}")
-                elif bound:
-                    part = replace(part, missing=f"{part.missing}; {bound}")
-                yield part
+                if part.effects:
+                    part = replace(part, what="; ".join([part.what, *self._beside(evidence, system, baseline), *bound]))
+                yield replace(part, missing="; ".join([part.missing, *bound])) if part.missing else part
+
+    def _beside(self, evidence: Evidence, system: str, baseline: str) -> Iterator[str]:
+        """What the two differ in beside the heads that they choose."""
+        if apart := evidence.apart(line_of(system), line_of(baseline), self.kept):
+            yield f"{baseline}{at(apart)} at as many heads as {system} keeps"
+        if adapted := evidence.study.adapted_of(line_of(system), line_of(baseline)):
+            yield f"weights trained with the mask: {label_of(adapted)} only"
 
 
 class Loss(OfLines):
