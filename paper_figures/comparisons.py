@@ -43,10 +43,11 @@ OPENING = (
     "95 % and p over n seeds (draws of a seed averaged), the larger of the exact sign-flip test's and Student's. "
     "Outputs: paired test of the same segments pooled within seeds, which knows nothing of other trainings; {outputs}. "
     "Both: Student's t with the spread of seeds and that of segments, for other trainings on other sentences. "
-    "All p are corrected by Holm within the families {families}; * p ≤ α. In brackets behind both the smallest p that "
-    "could have come out, corrected likewise; where that is above α = {alpha:g} the comparison is undecidable, with n "
-    "seeds or with the segments that differ. Quality control: flags of what lies below random heads, or above the "
-    "unpruned model, beyond the interval."
+    "All p are corrected by Holm within the families {families}, for the tests that can reach them (Tarone 1990); "
+    "* p ≤ α. In brackets behind both the smallest p that could have come out, corrected likewise; where that is above "
+    "α = {alpha:g} the comparison is undecidable, with n seeds or with the segments that differ. Quality control: "
+    "flags of what lies below random heads, or above the unpruned model, beyond the interval, and of what differs in "
+    "more than the heads: their number, weights trained with the mask."
 )
 
 

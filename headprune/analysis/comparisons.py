@@ -141,7 +141,7 @@ def family_rows(
     )
     rows = []
     for pair in pairs:
-        own = {"family": name, "family_size": family.size or texts.size or len(pairs)}
+        own = {"family": name, "family_size": family.size or texts.size}
         own |= _row(study, pair, seeds[pair], outputs[pair])
         own |= _across(pair, seeds[pair], family, both, alpha) | _of_texts(pair, outputs[pair], texts, alpha)
         rows.append(own | _of_twins(study, pair))

@@ -12,26 +12,34 @@ from numpy.typing import ArrayLike
 from headprune.statistics.base import Array
 
 Key = TypeVar("Key")
+ROUNDING = 1e-12
 
 
-def holm(p_values: ArrayLike) -> Array:
+def holm(p_values: ArrayLike, floors: ArrayLike = 0.0) -> Array:
     """Holm's (1979) step-down adjusted p-values. NaN, a test that was not made, stays NaN and is not counted.
 
-    The i-th smallest of m is max over j ≤ i of (m − j + 1) p₍ⱼ₎, at most 1. (statsmodels has it, too, with a second of
-    imports and a search for garbage at every call, which with torch takes as long.)
+    The i-th smallest of m is max over j ≤ i of c₍ⱼ₎ p₍ⱼ₎, at most 1. Without floors c₍ⱼ₎ = m − j + 1, the tests that
+    are left. A test that cannot reach p₍ⱼ₎ cannot be wrong there either (Tarone 1990), so that c₍ⱼ₎ counts those of
+    them whose floor is at most p₍ⱼ₎: tests of few seeds cost those of many nothing. (statsmodels has the plain one,
+    with a second of imports and a search for garbage at every call, which with torch takes as long.)
 
+    :param floors: the smallest p that each test can reach, whatever the values that it is made of
     :returns: of the shape of `p_values`, in their order
-    :raises ValueError: a p outside 0…1.
+    :raises ValueError: a p outside 0…1, or below its floor.
     """
     array = np.asarray(p_values, dtype=np.float64)
     made = ~np.isnan(array)
-    if ((array[made] < 0) | (array[made] > 1)).any():
-        raise ValueError("p-values lie between 0 and 1")
     p, adjusted = array[made], np.full(array.shape, np.nan)
+    least = np.broadcast_to(np.asarray(floors, dtype=np.float64), array.shape)[made]
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError("p-values lie between 0 and 1")
+    if (p < least * (1 - ROUNDING)).any():
+        raise ValueError("no p-value lies below its floor")
     order = np.argsort(p)
-    steps = np.empty_like(p)
-    steps[order] = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)).clip(max=1)
-    adjusted[made] = steps
+    p, least = p[order], least[order]
+    can_reach = least[None, :] <= p[:, None] * (1 + ROUNDING)
+    steps = np.maximum.accumulate(np.triu(can_reach).sum(axis=1) * p).clip(max=1)
+    adjusted[np.flatnonzero(made)[order]] = steps
     return adjusted
 
 
@@ -46,7 +54,7 @@ class Family(Generic[Key]):
 
     @classmethod
     def of(cls, name: str, raw: Mapping[Key, float], floors: Mapping[Key, float] | None = None) -> Family[Key]:
-        """Correct a family by Holm.
+        """Correct a family by Holm, with floors by Tarone and Holm.
 
         An adjusted p rises with every p of the family, so that none is smaller than it would be with all at their
         floors: correcting the floors gives the floors of the corrected.
@@ -55,7 +63,8 @@ class Family(Generic[Key]):
         :returns: the family with raw and adjusted p-values and their floors, by key
         """
         least = {key: float("nan") if np.isnan(raw[key]) else (floors or {}).get(key, 0.0) for key in raw}
-        adjusted, attainable = holm(list(raw.values())), holm(list(least.values()))
+        bounds = list(least.values())
+        adjusted, attainable = holm(list(raw.values()), bounds), holm(bounds, bounds)
         return cls(
             name, raw, dict(zip(raw, adjusted.tolist(), strict=True)), dict(zip(raw, attainable.tolist(), strict=True))
         )

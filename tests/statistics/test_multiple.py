@@ -53,6 +53,46 @@ def test_tests_that_were_not_made_do_not_count() -> None:
         holm([0.5, 1.2])
 
 
+TESTS = st.lists(st.tuples(st.integers(2, 12), st.floats(0, 1)), min_size=1, max_size=10)
+
+
+def raised(tests: list[tuple[int, float]]) -> tuple[list[float], list[float]]:
+    """Floors of so many seeds, and p-values that are not below them."""
+    floors = [floor(n) for n, _ in tests]
+    return floors, [max(least, p) for least, (_, p) in zip(floors, tests, strict=True)]
+
+
+@given(TESTS)
+def test_holm_of_discrete_tests_by_definition(tests: list[tuple[int, float]]) -> None:
+    """Over all p up to the test's own: times the tests whose p is no smaller and whose floor is no larger."""
+    floors, p_values = raised(tests)
+    pairs = list(zip(p_values, floors, strict=True))
+    expected = [max(q * sum(p >= q >= least for p, least in pairs) for q, _ in pairs if q <= own) for own, _ in pairs]
+    np.testing.assert_allclose(holm(p_values, floors), np.minimum(expected, 1), atol=1e-12)
+    assert (holm(p_values, floors) <= holm(p_values) + 1e-12).all()  # floors take nothing away
+    np.testing.assert_allclose(holm(p_values, 0), holm(p_values), atol=0)
+
+
+@given(TESTS, st.integers(0, 9), st.floats(0, 1))
+def test_no_adjusted_p_falls_when_a_p_rises(tests: list[tuple[int, float]], which: int, by: float) -> None:
+    floors, p_values = raised(tests)
+    which %= len(tests)
+    more = [p + (1 - p) * by * (i == which) for i, p in enumerate(p_values)]
+    assert (holm(more, floors) >= holm(p_values, floors) - 1e-12).all()
+
+
+def test_tests_of_few_seeds_cost_those_of_many_nothing() -> None:
+    """27 tests of twelve seeds among 206 of six: times 27, and all that are left where six seeds reach the p, too."""
+    floors = [floor(12)] * 27 + [floor(6)] * 206
+    best = holm(floors, floors)
+    assert best[0] == pytest.approx(27 * 2 / 2**12)
+    assert best[-1] == 1
+    one = holm([floor(12)] * 26 + [0.04] + [0.5] * 206, floors)
+    assert one[26] == 1  # 0.04 × 207, as by Holm
+    with pytest.raises(ValueError, match="below its floor"):
+        holm([0.01], [0.02])
+
+
 @given(st.lists(st.tuples(st.integers(2, 9), st.floats(0, 1)), min_size=1, max_size=10))
 def test_no_adjusted_p_is_below_its_floor(tests: list[tuple[int, float]]) -> None:
     floors = {i: floor(n) for i, (n, _) in enumerate(tests)}
@@ -71,6 +111,21 @@ def test_many_comparisons_raise_the_floor() -> None:
     assert family.floors[0] == pytest.approx(10 / 128)
     assert verdict(family.adjusted[0], family.floors[0], 8) == "undecidable with 8 seeds"
     assert verdict(raw[0], raw[0], 8) == "significant"
+
+
+def test_familywise_error_of_grids_with_few_and_many_seeds() -> None:
+    """Four comparisons of eight seeds and forty of five, none of which differs."""
+    rng = np.random.default_rng(7)
+    alpha, wrong, seeds = 0.05, 0, [8] * 4 + [5] * 40
+    floors = dict(enumerate(map(floor, seeds)))
+    patterns = {n: 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1) for n in set(seeds)}
+    for _ in range(1000):
+        raw = {}
+        for i, n in enumerate(seeds):
+            flipped = np.abs(patterns[n] @ (own := rng.normal(0, 1, n)))
+            raw[i] = float((flipped >= abs(own.sum()) * (1 - 1e-12)).mean())  # the exact test of flipped signs
+        wrong += min(Family.of("mixed", raw, floors).adjusted.values()) <= alpha
+    assert 0 < wrong / 1000 <= alpha + 2.6 * np.sqrt(alpha * (1 - alpha) / 1000)
 
 
 def test_familywise_error_of_500_grids() -> None:
