@@ -23,7 +23,6 @@ from headprune.statistics.seeds import ALPHA
 from headprune.tasks import TASKS
 
 ELSEWHERE = "elsewhere"  # of a track or of methods that the results are not about
-ABSENT = ("nli",)  # tracks that papers claim something of, and that no task of the library is yet
 COLUMNS = [
     "id",
     "source",
@@ -89,8 +88,8 @@ def load(path: Path) -> list[Claim]:
         except ValidationError as error:
             problems += [f"claim {name}: {line}" for line in _explain(error, entry)]
             continue
-        if claim.track not in (tracks := {*TASKS, *ABSENT}):
-            problems.append(f"claim {name}: track: " + unknown("track", claim.track, tracks))
+        if claim.track not in TASKS:
+            problems.append(f"claim {name}: track: " + unknown("track", claim.track, TASKS))
         if claim.id in seen:
             problems.append(f"claim {name}: this id is given twice")
         if "margin" not in claim.check.model_fields_set:
