@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from headprune.statistics.freedom import expected_overlap, in_words, is_little, 
 TWIN = "twin"  # treatment: random heads, as many of every module as the mask keeps
 TWINS = {TWIN: "", "scratch_twin": "scratch"}  # and the treatment of the masks that each is a twin of
 _CELL = ["method", "base", "of", "budget", "seed"]
+_POINT = ["method", "line", "budget"]
 
 
 @dataclass(frozen=True)
@@ -64,28 +65,30 @@ def freedoms(masks: pd.DataFrame) -> dict[tuple[Line, int], Freedom]:
     twins = masks[masks["of"].isin(TWINS)].assign(of=lambda table: table["of"].map(TWINS))
     pairs = twins.merge(own[[*_CELL, "head", "kept"]], on=[*_CELL, "head"], suffixes=("", "_own"))
     pairs["shared"] = (pairs["kept"] > 0) & (pairs["kept_own"] > 0)
+    draws = pairs.groupby([*_POINT, "seed", "arm"])["shared"].sum()
+    shared = draws.groupby([*_POINT, "seed"]).mean().groupby(_POINT).mean()
     found = {}
-    for (method, line, budget), part in pairs.groupby(["method", "line", "budget"]):
-        found[(str(method), str(line)), int(str(budget))] = _freedom(part)
+    for (method, line, budget), masks_there in _counts(pairs).items():
+        kept = [sum(k for k, _ in own) for own in masks_there]
+        expected = [expected_overlap(own) for own in masks_there]
+        found[(str(method), str(line)), int(str(budget))] = Freedom(
+            float(shared[method, line, budget]),
+            sum(expected) / len(expected),
+            sum(kept) / len(kept),
+            min(masks_with(own) for own in masks_there),
+        )
     return found
 
 
-def _freedom(pairs: pd.DataFrame) -> Freedom:
-    """The freedom at one line and budget.
+def _counts(pairs: pd.DataFrame) -> dict[tuple[Any, ...], list[list[tuple[int, int]]]]:
+    """The heads kept and all heads of every module, by line and budget one list for each mask that has twins.
 
-    :param pairs: a row per head and twin: seed, arm, type, layer, shared, kept_own
+    :param pairs: a row per head and twin: method, line, budget, seed, base, head, type, layer, kept_own
     """
-    shared = pairs.groupby(["seed", "arm"])["shared"].sum().groupby("seed").mean().mean()
-    counts = list(_counts(pairs))
-    kept = [sum(k for k, _ in own) for own in counts]
-    expected = [expected_overlap(own) for own in counts]
-    return Freedom(
-        float(shared), sum(expected) / len(counts), sum(kept) / len(counts), min(masks_with(own) for own in counts)
-    )
-
-
-def _counts(pairs: pd.DataFrame) -> Iterator[list[tuple[int, int]]]:
-    """The heads kept and all heads of every module, one list for each mask that has twins."""
-    for _, own in pairs.groupby(["seed", "base"]):
-        one = own.drop_duplicates("head")
-        yield [(int((m["kept_own"] > 0).sum()), len(m)) for _, m in one.groupby(["type", "layer"])]
+    mask = [*_POINT, "seed", "base"]
+    heads = pairs.drop_duplicates([*mask, "head"])
+    modules = heads.assign(own=heads["kept_own"] > 0).groupby([*mask, "type", "layer"])["own"].agg(["sum", "size"])
+    found: dict[tuple[Any, ...], dict[tuple[Any, ...], list[tuple[int, int]]]] = {}
+    for place, kept, size in modules.itertuples():
+        found.setdefault(place[:3], {}).setdefault(place[3:5], []).append((int(kept), int(size)))
+    return {point: list(masks.values()) for point, masks in found.items()}
