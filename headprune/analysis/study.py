@@ -130,7 +130,7 @@ class Study:
         return adapted[0] if len(adapted) == 1 and REFERENCE not in (system, baseline) else None
 
     def remarks(self, pair: Pair) -> list[str]:
-        """What two lines differ in beside the heads that they choose: the number of heads, the training of weights."""
+        """Differences of two lines beside the heads that they choose: their number, and weights trained with them."""
         adapted = self.adapted_of(pair.system[0], pair.baseline[0])
         whose = "" if adapted == pair.system[0] else "baseline's "
         return [

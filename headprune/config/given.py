@@ -33,7 +33,7 @@ def check(config: Config, registry: Mapping[str, Entry]) -> None:
 def _check_seeds(config: Config, name: str, model: GivenSubject) -> None:
     """:raises ValueError: a seed without a checkpoint, or trials on the very model that is reported."""
     if model.checkpoints is None:
-        if config.tuning is not None:
+        if config.tuning is not None and config.tuning.chosen_in is None:
             raise ValueError(
                 f"tuning: model {name!r} is one `checkpoint` for every seed, so that trials would tune on what is "
                 "reported; give `checkpoints` with others for tuning.seeds"
@@ -57,7 +57,7 @@ def _seeds(config: Config, name: str) -> Iterator[tuple[str, list[int]]]:
         for position, section in enumerate(getattr(config, kind)):
             if section.models is None or name in section.models:
                 yield f"{kind}[{position}].seeds", section.seeds or []
-    if config.tuning is not None:
+    if config.tuning is not None and config.tuning.chosen_in is None:
         yield "tuning.seeds", config.tuning.seeds
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Tag, ValidationError
 
-from headprune.config import parts
+from headprune.config import parts, tuned
 from headprune.config.rules import check
 from headprune.config.schema import Config
 from headprune.method import unknown
@@ -55,6 +55,7 @@ def load(source: Mapping[str, Any] | str | Path, folder: str | Path | None = Non
         check(config, registry)
         parts.check(config, registry)
         config = parts.narrowed(config, registry)
+        tuned.check_chosen(config, registry)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
     except (ValueError, OSError, ImportError) as error:

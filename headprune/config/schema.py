@@ -18,7 +18,19 @@ from headprune.method import Entry, unknown
 from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
 from headprune.method.search import BRACKET
-from headprune.settings import UPDATES, Calibration, Evaluation, Folder, Label, Name, Numbers, Section, Speed, Text
+from headprune.settings import (
+    UPDATES,
+    Calibration,
+    Evaluation,
+    Folder,
+    Label,
+    Name,
+    Numbers,
+    Place,
+    Section,
+    Speed,
+    Text,
+)
 from headprune.treatments import TREATMENTS, MaskTreatment
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -187,6 +199,11 @@ class Tuning(Section):
     )
     seeds: Numbers = Field(description="that trials run on, none of which is reported; the first draws the trials, too")
     budgets: Numbers = Field(description="heads kept, K, that trials are judged at; less than any model has")
+    chosen_in: Place | None = Field(
+        None,
+        description="results folder whose `tuning.csv` has these very trials: its choice is taken and none is run, for "
+        "further seeds on another machine; null: the run chooses for itself",
+    )
 
 
 class Part(Section):

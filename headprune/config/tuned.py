@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from headprune.config.schema import Config, Method, Tuning
 from headprune.method import Entry
+from headprune.results.tunings import NAME, TuningError, records_in, rows_in
 
 
 def trials_of(tuning: Tuning | None, method: Method, entry: Entry) -> list[dict[str, Any]]:
@@ -79,3 +81,21 @@ def _check_budgets(config: Config, tuning: Tuning, registry: Mapping[str, Entry]
                         f"tuning.budgets: {budget} is less than the {least} heads of model {name!r} that `types` and "
                         f"`min_per_module` of {method.label!r} protect; give more, or its entry `tuned: false`"
                     )
+
+
+def check_chosen(config: Config, registry: Mapping[str, Entry]) -> None:
+    """Checks that another run has chosen the options of a profile of which nothing is left but the part that is run.
+
+    :raises ValueError: that run has no such trials, or others.
+    """
+    if (tuning := config.tuning) is None or tuning.chosen_in is None:
+        return
+    try:
+        rows = rows_in(tuning.chosen_in)
+        for name in config.models:
+            for method in (method for method in config.methods if method.covers(name)):
+                if trials := trials_of(tuning, method, registry[method.name]):
+                    given = [{**method.options, **trial} for trial in trials]
+                    records_in(rows, name, method.label, given, tuning.seeds, tuning.budgets)
+    except TuningError as error:
+        raise ValueError(f"tuning.chosen_in: {Path(tuning.chosen_in) / NAME} {error}") from error

@@ -129,9 +129,14 @@ class Grid:
 
     def tuning_seeds(self, model: str) -> list[int]:
         """Seeds for which the unpruned model is trained for trials alone."""
-        if self.config.tuning is None or not any(self.needs_dense(label) for label in self.tuned_for(model)):
-            return []
-        return sorted(self.config.tuning.seeds)
+        wanted = any(self.needs_dense(label) for label in self.tuned_for(model))
+        return sorted(self.tried_seeds) if wanted else []
+
+    @property
+    def tried_seeds(self) -> list[int]:
+        """Seeds that trials run on; none where nothing is tuned, or where another run has chosen."""
+        tuning = self.config.tuning
+        return [] if tuning is None or tuning.chosen_in is not None else tuning.seeds
 
     def dense_seeds(self, model: str) -> list[int]:
         """Seeds for which the unpruned model is trained and reported."""
@@ -142,7 +147,7 @@ class Grid:
         """Seeds for which there are weights that the trainings of a model begin with; none where these are random."""
         if self.config.models[model].begins_with is None:
             return []
-        tuned = self.config.tuning.seeds if self.config.tuning is not None and self.tuned_for(model) else []
+        tuned = self.tried_seeds if self.tuned_for(model) else []
         return sorted({*self.all_seeds(model), *self.dense_seeds(model), *tuned})
 
     def ablated_seeds(self, model: str, ablation: Ablation) -> list[int]:

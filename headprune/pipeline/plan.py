@@ -138,11 +138,10 @@ class Plan:
         return [Job("choose", job.model, label=label) for label in tuned]
 
     def trial_jobs(self, model: str, label: str) -> list[Job]:
-        """The jobs of all trials of an entry, by trial and seed."""
-        assert self.config.tuning is not None
-        kind, seeds = "tune_score" if self.grid.kind(label) == "score" else "tune_gates", self.config.tuning.seeds
-        trials = range(len(self.grid.trials(label)))
-        return [Job(kind, model, label=label, trial=trial, seed=seed) for trial in trials for seed in seeds]
+        """The jobs of all trials of an entry, by trial and seed; none where another run has chosen."""
+        kind, trials = "tune_score" if self.grid.kind(label) == "score" else "tune_gates", self.grid.trials(label)
+        numbers, seeds = range(len(trials)), self.grid.tried_seeds
+        return [Job(kind, model, label=label, trial=trial, seed=seed) for trial in numbers for seed in seeds]
 
     def _masks(self, job: Job) -> list[Job]:
         """The jobs that find the masks which a treatment takes."""

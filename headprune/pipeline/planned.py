@@ -79,6 +79,8 @@ def tuning(plan: Plan, label: str) -> str:
     settings = plan.config.tuning
     if settings is None or not plan.grid.method(label).tuned or plan.grid.treatment(label) is not None:
         return ""
+    if settings.chosen_in is not None:
+        return f"; options chosen in {settings.chosen_in}"
     budgets = " ".join(map(str, sorted(settings.budgets, reverse=True)))
     return f"; {len(plan.grid.trials(label))} trials at K = {budgets}, {_seeds(settings.seeds)}"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headprune.naming import unknown
 from headprune.pipeline.cells import Cell, Job
 from headprune.results.jobs import JOBS, Told
+from headprune.results.tunings import digest_of
 
 if TYPE_CHECKING:  # the supervisor of a job does without the schema
     from headprune.pipeline.plan import Plan
@@ -84,7 +85,10 @@ def _trial(plan: Plan, job: Job) -> dict[str, Any]:
 def _choice(plan: Plan, job: Job) -> dict[str, Any]:
     assert plan.config.tuning is not None
     tuning, trials = plan.config.tuning, plan.grid.trials(job.label)
-    told = {"trials": trials, "seeds": tuning.seeds, "budgets": tuning.budgets}
+    told: dict[str, Any] = {"trials": trials, "seeds": tuning.seeds, "budgets": tuning.budgets}
+    if tuning.chosen_in is not None:
+        own = plan.grid.method(job.label).options
+        told["elsewhere"] = {"folder": tuning.chosen_in, "options": own, "sha256": digest_of(tuning.chosen_in)}
     return {"model": job.model, "label": job.label, **told}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import Record, find
+from headprune.results.tunings import NAME
 
 Find = Callable[[Path, str], Record]  # of a record, by path and kind
 METRICS = {
@@ -42,6 +43,9 @@ def cost_rows(plan: Plan, cell: Cell, find: Find = find) -> Iterator[Record]:
 
 def tuning_rows(plan: Plan, find: Find = find) -> Iterator[Record]:
     """One row per model, entry, trial, seed and budget. The cost of a run stands in the first row that it serves."""
+    if plan.config.tuning is not None and plan.config.tuning.chosen_in is not None:
+        yield from _rows_elsewhere(plan, plan.config.tuning.chosen_in)
+        return
     for model in plan.config.models:
         for label in plan.grid.tuned_for(model):
             choice = choice_of(plan, model, label, find)
@@ -51,6 +55,18 @@ def tuning_rows(plan: Plan, find: Find = find) -> Iterator[Record]:
                 record = find(path, "tried")
                 told = {key: record.get(key) for key in ("loss", "heads_kept", "status", "reason", "signature")}
                 yield row | told | _cost(record, known) | {"chosen": row["trial"] == _winner(choice)}
+
+
+def _rows_elsewhere(plan: Plan, folder: str) -> Iterator[Record]:
+    """The rows of the run that has chosen, of the entries of this one."""
+    from headprune.results import schema  # pandas, which a plan does without
+
+    table = schema.read_table(Path(folder) / NAME, schema.TUNING_COLUMNS)
+    for model in plan.config.models:
+        for label in plan.grid.tuned_for(model):
+            own = table[(table["model"] == model) & (table["entry"] == label)]
+            for row in own.assign(profile=plan.config.profile).to_dict("records"):
+                yield {str(column): value for column, value in row.items()}
 
 
 def _winner(choice: Record | None) -> int | None:

@@ -48,7 +48,7 @@ class Compare(OfLines):
                 yield replace(part, missing="; ".join([part.missing, *bound])) if part.missing else part
 
     def _beside(self, evidence: Evidence, system: str, baseline: str) -> Iterator[str]:
-        """What the two differ in beside the heads that they choose."""
+        """The differences of the two beside the heads that they choose, in words."""
         if apart := evidence.apart(line_of(system), line_of(baseline), self.kept):
             yield f"{baseline}{at(apart)} at as many heads as {system} keeps"
         if adapted := evidence.study.adapted_of(line_of(system), line_of(baseline)):

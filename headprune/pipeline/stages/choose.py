@@ -11,16 +11,39 @@ from statistics import fmean
 from headprune.pipeline.context import Context
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record, find
-from headprune.pipeline.store import kept_or_computed
+from headprune.pipeline.store import UpstreamError, kept_or_computed
 from headprune.results.provenance import digest
+from headprune.results.tunings import NAME, TuningError, digest_of, records_in, rows_in
 
 
 def run(context: Context, reporter: Reporter) -> Record:
-    """Reads the records of all trials; the choice follows from these alone."""
-    tried = [records_of(context, number) for number in range(len(context.told["trials"]))]
+    """Reads the records of all trials, or what another run tells of them; the choice follows from these alone."""
+    tried = records_elsewhere(context) if "elsewhere" in context.told else records_here(context)
     signature = digest([context.told["trials"], tried])
     path = context.run.choice(context.told["model"], context.told["label"])
     return kept_or_computed(path, signature, partial(chosen, context.told["trials"], tried))
+
+
+def records_here(context: Context) -> list[list[Record]]:
+    """The records of every trial of this run."""
+    return [records_of(context, number) for number in range(len(context.told["trials"]))]
+
+
+def records_elsewhere(context: Context) -> list[list[Record]]:
+    """The records of every trial as the table of another run has them.
+
+    :raises UpstreamError: it is not the table any more that the run was planned with.
+    """
+    told = context.told
+    given = told["elsewhere"]
+    try:
+        if digest_of(given["folder"]) != given["sha256"]:
+            raise TuningError("has changed since the run was planned")
+        options = [{**given["options"], **trial} for trial in told["trials"]]
+        rows = rows_in(given["folder"])
+        return records_in(rows, told["model"], told["label"], options, told["seeds"], told["budgets"])
+    except (TuningError, OSError) as error:
+        raise UpstreamError(f"{Path(given['folder']) / NAME} {error}") from error
 
 
 def records_of(context: Context, number: int) -> list[Record]:
