@@ -52,3 +52,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, tiny: Corpus) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "tiny"
     prepare(tiny, RECIPE, folder)
     return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no mirror."""
+    monkeypatch.setenv("HEADPRUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HEADPRUNE_MIRROR", raising=False)
+    return tmp_path / "cache"
