@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from headprune.analysis.claims import (
     UNDECIDABLE,
     UNDECIDED,
     ClaimsError,
+    effect_text,
     elsewhere,
     evaluate,
     load,
@@ -97,18 +97,11 @@ def _cells(row: Any) -> list[str]:
     known = row.verdict != NO_DATA
     verdict = f"**{row.verdict}**" if row.verdict in (HELD, NOT_HELD) else row.verdict
     decided = "; ".join(part for part in (row.decided_by if known else "", row.note) if part)
-    effect = _interval(row) if known else ABSENT
+    effect = effect_text(row._asdict()) if known else ABSENT
     wanted = f"{row.wanted.replace('-', '−')} ({row.margin_of})"
     stated = f"{verdict}, {row.registered}" if known else verdict
     p_value = ABSENT if pd.isna(row.p_value) else f"{row.p_value:.2g}"
     return [row.text, row.source, stated, effect, wanted, p_value, str(row.n), decided]
-
-
-def _interval(row: Any) -> str:
-    """`0.12 [0.03, 0.21]`, with `at 99 %` where that is not the usual level."""
-    level = "" if pd.isna(row.level) or isclose(row.level, LEVEL) else f" at {100 * row.level:g} %"
-    interval = "" if pd.isna(row.low) else f" [{row.low:.3g}, {row.high:.3g}]{level}"
-    return f"{row.effect:.3g}{interval}".replace("-", "−")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

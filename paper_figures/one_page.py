@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,6 +49,7 @@ from headprune.analysis.claims import (
     UNDECIDABLE,
     UNDECIDED,
     ClaimsError,
+    effect_text,
     evaluate,
     load,
 )
@@ -66,7 +66,8 @@ OPENING = (
     "runs; middle: against parameters, with the Pareto front of the methods shown and its bootstrap band over seeds; "
     "right: share of the cells of one method (all its K and seeds) that keep each head. {more}{shown}Below: what the "
     "results say to the claims of the papers, by the interval of the comparison that decides (t over seeds at 95 %, "
-    "Bonferroni within a claim, not corrected over claims); claims.md has them in full. {counts}"
+    "but where another level stands beside it; Bonferroni within a claim, not corrected over claims); claims.md has "
+    "them in full. {counts}"
 )
 MORE = (
     "Second row: the same over measured latency; realised against theoretical speed-up in large batches; agreement of "
@@ -268,17 +269,11 @@ def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, heigh
             color=GREY if row.verdict == NO_DATA else "black",
         )
         if row.verdict != NO_DATA:
-            ax.text(0.86, y, effect(row), va="top", fontsize=7, ha="right")
+            ax.text(0.86, y, effect_text(row._asdict(), digits=2), va="top", fontsize=7, ha="right")
             ax.text(0.94, y, row.wanted.replace("-", "−"), va="top", fontsize=7, ha="right")
             ax.text(1.0, y, f"n = {row.n}", va="top", fontsize=7, ha="right")
     ax.text(0, height, f"Data: cells.parquet, {results.data}", va="top", fontsize=7, color=GREY)
     return max(0, len(known) - room)
-
-
-def effect(row: Any) -> str:
-    """The effect of a claim with its interval, `0.12 [0.03, 0.21]`."""
-    interval = "" if pd.isna(row.low) else f" [{row.low:.2g}, {row.high:.2g}]"
-    return f"{row.effect:.2g}{interval}".replace("-", "−")
 
 
 def shortened(text: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from math import isclose, isnan
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -19,6 +21,7 @@ from headprune.analysis.registration import registered_in, standing
 from headprune.analysis.tables import GROUP, Results
 from headprune.analysis.verdicts import HELD, NO_DATA, NOT_HELD, UNDECIDABLE, UNDECIDED, Decision
 from headprune.naming import unknown
+from headprune.statistics.base import LEVEL
 from headprune.statistics.seeds import ALPHA
 from headprune.tasks import TASKS
 
@@ -120,6 +123,25 @@ def evaluate(claims: list[Claim], results: Results) -> pd.DataFrame:
             rows.append(_row(claim, nowhere, [_absent(claim, bool(track))]))
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.assign(registered=table["id"].map({c.id: standing(c, registrations) for c in claims}))
+
+
+def effect_text(row: Mapping[str, Any], digits: int = 3) -> str:
+    """The effect of a row of verdicts in words, `0.12 [0.03, 0.21]`; a dash without data.
+
+    The level of the interval follows where it is not the one of all others, `at 99 %`.
+
+    :param row: keys of COLUMNS; "" or NaN, or no such key, for what is not known
+    """
+    effect, low, high, level = (_number(row.get(key)) for key in ("effect", "low", "high", "level"))
+    if isnan(effect):
+        return "–"
+    at = "" if isnan(level) or isclose(level, LEVEL) else f" at {100 * level:g} %"
+    interval = "" if isnan(low) or isnan(high) else f" [{low:.{digits}g}, {high:.{digits}g}]{at}"
+    return f"{effect:.{digits}g}{interval}".replace("-", "−")
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value in ("", None) else float(value)
 
 
 def elsewhere(table: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from headprune.analysis.claims import effect_text
 from headprune.report.sources import Sources
 
 IMAGES = {".png": "image/png", ".svg": "image/svg+xml"}
@@ -105,16 +106,8 @@ def claims(sources: Sources) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         name = str(known.get("id", ""))
         seen[name] = seen.get(name, 0) + 1
         anchor = f"claim-{name}" + (f"-{seen[name]}" if seen[name] > 1 else "")
-        found.append(known | {"anchor": anchor, "effect_text": _effect(known)})
+        found.append(known | {"anchor": anchor, "effect_text": effect_text(known)})
     return found, _caption(sources.products("tables", (".txt",)).get(CLAIMS))
-
-
-def _effect(row: dict[str, Any]) -> str:
-    """`0.12 [0.03, 0.21]`; a dash without data."""
-    if row.get("effect", "") == "":
-        return "–"
-    bounds = "" if "" in (row.get("low", ""), row.get("high", "")) else f" [{row['low']:.3g}, {row['high']:.3g}]"
-    return f"{row['effect']:.3g}{bounds}".replace("-", "−")
 
 
 def markdown(text: str, name: str) -> Markup:

@@ -15,7 +15,7 @@ from found import Found, rows
 from made_up_cells import GROUP, N_HEADS, rows_of
 from scipy import stats
 
-from headprune.analysis.claims import COLUMNS, KINDS, Claim, ClaimsError, elsewhere, evaluate, load
+from headprune.analysis.claims import COLUMNS, KINDS, Claim, ClaimsError, effect_text, elsewhere, evaluate, load
 from headprune.analysis.tables import read
 from headprune.analysis.versus import versus
 from headprune.results.schema import ablations_table, to_csv
@@ -89,6 +89,22 @@ def test_claims_that_are_decided_together_share_alpha(write: Callable) -> None:
         assert row["level"] == pytest.approx(level)
         interval = stats.t.interval(level, 6, effects.mean(), stats.sem(effects))
         assert (row["low"], row["high"]) == pytest.approx(interval)
+    assert effect_text(together).endswith("] at 99 %")
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"effect": 0.12345, "low": -0.03, "high": 0.21, "level": 0.95}, "0.123 [−0.03, 0.21]"),
+        ({"effect": 0.12345, "low": -0.03, "high": 0.21, "level": 0.99}, "0.123 [−0.03, 0.21] at 99 %"),
+        ({"effect": -1.0, "low": "", "high": "", "level": ""}, "−1"),
+        ({"effect": 0.5, "low": 0.25, "high": 0.75}, "0.5 [0.25, 0.75]"),  # a table of before there were other levels
+        ({"effect": np.nan}, "–"),
+        ({}, "–"),
+    ],
+)
+def test_effects_in_words(row: dict[str, Any], text: str) -> None:
+    assert effect_text(row) == text
 
 
 def test_effect_is_the_mean_over_the_budgets_that_count(write: Callable) -> None:
