@@ -63,9 +63,11 @@ def sentence(claims: Iterable[Claim], registrations: Iterable[Mapping[str, Any]]
     now, texts = register(claims), []
     for each in registrations:
         noted = each.get("claims", {})
-        changed = [name for name in sorted({*noted, *now["claims"]}) if noted.get(name) != now["claims"].get(name)]
+        changed = [name for name in sorted(noted) if noted[name] != now["claims"].get(name)]
+        added = sorted(set(now["claims"]) - set(noted))
         late = f", after {each['results']} results" if each.get("results") else ""
         state = f"changed since: {', '.join(changed)}" if changed else "unchanged since"
+        state += f"; added since: {', '.join(added)}" if added else ""
         texts.append(f"Registered {each.get('registered')}{late}, sha256 {str(each.get('sha256'))[:12]}; {state}.")
     return " ".join(dict.fromkeys(texts)) or "Not registered before these results."
 

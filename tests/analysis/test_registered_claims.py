@@ -85,7 +85,7 @@ def test_captions_name_what_has_changed() -> None:
     now = [claim(check={"margin": 0.0}), claim("two"), claim("three")]
     told = sentence(now, [noted(claim(), claim("two"), claim("gone"))])
     assert told.startswith("Registered 2026-01-02T03:04:05+00:00, sha256 ")
-    assert told.endswith("changed since: gone, one, three.")
+    assert told.endswith("; changed since: gone, one; added since: three.")
     assert "after 7 results" in sentence(now, [noted(*now, results=7)])
     assert sentence(now, [noted(*now)]).endswith("; unchanged since.")
     assert sentence(now, []) == "Not registered before these results."
