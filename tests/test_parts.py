@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from test_config import PROFILES, VALID
 
-from headprune.config import Config, ConfigError, load
+from headprune.config import Config, ConfigError, load, read
 from headprune.config.parts import labels, narrowed, part_of
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.specification import specification
@@ -67,6 +67,17 @@ def test_parts_together_have_the_cells_and_jobs_of_the_whole() -> None:
 def test_a_part_can_be_read_again_as_it_was_written(part: str) -> None:
     config = load(WHOLE | {"part": part})
     assert load(config.model_dump(exclude_defaults=True)) == config
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_seeds_alone_are_together_the_whole(profile: Any) -> None:
+    """Also where entries, ablations or models have seeds of their own: the profile's are the most that they run on."""
+    given = read(profile)
+    whole = Plan(load(given))
+    found = [Plan(load({**given, "seeds": [seed]})) for seed in given["seeds"]]
+    assert [{cell.seed for cell in plan.cells} for plan in found] == [{seed} for seed in given["seeds"]]
+    assert sorted(cell.id for plan in found for cell in plan.cells) == sorted(cell.id for cell in whole.cells)
+    assert {job for plan in found for job in plan.jobs} == set(whole.jobs)
 
 
 def test_without_a_name_it_is_the_whole() -> None:

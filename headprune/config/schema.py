@@ -54,7 +54,7 @@ class GridEntry(Section):
     arm: Annotated[Name, AfterValidator(plain_arm)] = Field("", description="tells variants apart")
     draws: int = Field(1, ge=1, le=10_000, description="independent repetitions, each an arm of its own (`draw1`, …)")
     budgets: Numbers | None = Field(None, description="heads kept, K; null: the model's or the profile's")
-    seeds: Numbers | None = Field(None, description="null: the profile's")
+    seeds: Numbers | None = Field(None, description="those of the profile's that it runs on; null: all")
     models: list[Name] | None = Field(None, min_length=1, max_length=100, description="keys of `models`; null: all")
     updates: int | None = Field(
         None, ge=1, le=UPDATES, description="of a training that starts from a trained model; null: as many as its own"
@@ -184,7 +184,7 @@ class Ablation(Section):
     """A study of single heads: what the unpruned model loses without each, or with each alone in its module."""
 
     kind: Literal["drop_one", "keep_one"] = Field(description="remove one head, or all others of its module")
-    seeds: Numbers | None = Field(None, description="null: the profile's")
+    seeds: Numbers | None = Field(None, description="those of the profile's that it runs on; null: all")
     models: list[Name] | None = Field(None, min_length=1, max_length=100, description="keys of `models`; null: all")
     samples: int = Field(
         1000, ge=1, le=10**6, description="swaps that the paired test draws where more than 16 segments differ"

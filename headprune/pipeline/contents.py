@@ -14,11 +14,14 @@ def contents(plan: Plan) -> Contents:
 
     :returns: the same as `headprune.analysis.published.contents` says of the finished results, if every cell has one
     """
+    grid, models = plan.grid, plan.config.models
+    run = {label for model in models for seed in grid.all_seeds(model) for label in grid.labels_of(model, seed)}
+    plain = [grid.method(label) for label in run if grid.treatment(label) is None]
     return Contents(
-        lines=frozenset((method.name, method.arm) for method in plan.config.methods if method.name != UNPRUNED),
-        treatments=any(plan.grid.treatment(label) is not None for label in plan.grid.labels),
-        trials=any(plan.grid.kind(label) == "search" for label in plan.grid.labels),
+        lines=frozenset((method.name, method.arm) for method in plain if method.name != UNPRUNED),
+        treatments=len(plain) < len(run),
+        trials=any(grid.kind(label) == "search" for label in run),
         curves=any(JOBS[job.kind].trains and not opens(plan, JOBS[job.kind], job.model) for job in plan.jobs),
-        ablations=bool(plan.config.ablations),
-        tuning=any(plan.grid.tuned_for(model) for model in plan.config.models),
+        ablations=any(grid.ablated_seeds(model, each) for model in models for each in plan.config.ablations),
+        tuning=any(grid.tuned_for(model) for model in models),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -97,11 +98,14 @@ class Grid:
         return self._labels_of[model, seed]
 
     def seeds(self, label: str, model: str) -> list[int]:
-        """Those of the entry that the model has; of a treated entry those that its method has, too."""
-        method, treatment = self.method(label), self.treatment(label)
-        seeds = method.seeds if method.seeds is not None else self.config.seeds
-        limits = (self.config.models[model].seeds, treatment.seeds if treatment else None)
-        return [seed for seed in seeds if all(limit is None or seed in limit for limit in limits)]
+        """Those of the profile that the model and the entry have; of a treated entry those that its method has, too."""
+        treatment = self.treatment(label)
+        own = treatment.seeds if treatment else None
+        return self._narrowed(self.config.models[model].seeds, self.method(label).seeds, own)
+
+    def _narrowed(self, *limits: Sequence[int] | None) -> list[int]:
+        """The profile's seeds within all limits that there are."""
+        return [seed for seed in self.config.seeds if all(limit is None or seed in limit for limit in limits)]
 
     def all_seeds(self, model: str) -> list[int]:
         """Seeds with cells of a model."""
@@ -154,9 +158,7 @@ class Grid:
         """Seeds for which single heads of a model are studied."""
         if ablation.models is not None and model not in ablation.models:
             return []
-        own = self.config.models[model].seeds
-        seeds = ablation.seeds if ablation.seeds is not None else self.config.seeds
-        return [seed for seed in seeds if own is None or seed in own]
+        return self._narrowed(self.config.models[model].seeds, ablation.seeds)
 
     def budgets(self, label: str, model: str) -> list[int]:
         """Largest first; the method that prunes nothing has one, N; a treated entry those that its method has, too."""
