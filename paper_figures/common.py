@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from headprune.analysis.tables import (
@@ -18,6 +19,7 @@ from headprune.analysis.tables import (
     Quality,
     Results,
     ResultsError,
+    by_seed,
     in_group,
     label_of,
     lines_of,
@@ -28,6 +30,7 @@ from headprune.analysis.tables import (
     quality_of,
     read,
     read_trials,
+    seed_values,
     split_arm,
 )
 from headprune.analysis.trainings import read_curves, read_trial_masks
@@ -44,6 +47,7 @@ __all__ = [
     "Results",
     "ResultsError",
     "asked_for",
+    "ends",
     "group_label",
     "in_group",
     "label_of",
@@ -51,6 +55,7 @@ __all__ = [
     "measured",
     "on_lines",
     "outcomes",
+    "over_seeds",
     "pool",
     "pooled_arm",
     "quality_of",
@@ -102,13 +107,37 @@ def on_lines(table: pd.DataFrame, lines: Collection[Line]) -> pd.DataFrame:
     return table[pd.Series([pair in lines for pair in pairs], index=table.index, dtype=bool)]
 
 
-def spread(values: Sequence[float], quality: Quality) -> str:
-    """The mean with the 95 % t interval, `104.6 [93.1, 117.5]`; with both of two seeds, `6.37 (4.59 to 8.15)`."""
+def over_seeds(runs: pd.DataFrame, quality: Quality) -> pd.DataFrame:
+    """Points of `pool` over seeds, the draws of a seed averaged: the same means and ends in tables and figures.
+
+    :returns: mean; low, high: of three seeds and more the 95 % t interval, of two the lowest and the highest run, of
+        one NaN; n_seeds, of those with a result
+    """
+    points = pool(runs, quality)
+    values = seed_values(by_seed(runs, quality))
+    places = zip(zip(points["method"], points["line"], strict=True), points["budget"], strict=True)
+    found = [quality.estimate(list(values.get(place, {}).values())) for place in places]
+    several, pair = ([each.n >= LEAST for each in found], [each.n == LEAST - 1 for each in found])
+    for name in ("low", "high"):
+        points[name] = np.where(several, [getattr(each, name) for each in found], points[name].where(pair))
+    return points.assign(mean=[each.value for each in found], n_seeds=[each.n for each in found])
+
+
+def ends(values: Sequence[float], quality: Quality) -> tuple[float, float]:
+    """The ends of a mean's band: of three values and more the 95 % t interval, of two both of them, else NaN."""
     found = quality.estimate(values)
     if len(values) >= LEAST and found.has_interval:
-        return f"{quality.text(found.value)} [{quality.text(found.low)}, {quality.text(found.high)}]"
-    ends = f" ({quality.text(min(values))} to {quality.text(max(values))})" if len(values) == LEAST - 1 else ""
-    return quality.text(found.value) + ends
+        return found.low, found.high
+    return (min(values), max(values)) if len(values) == LEAST - 1 else (float("nan"), float("nan"))
+
+
+def spread(values: Sequence[float], quality: Quality) -> str:
+    """The mean with its ends: `104.6 [93.1, 117.5]`; of two seeds `6.37 (4.59 to 8.15)`."""
+    low, high = (quality.text(end) for end in ends(values, quality))
+    mean = quality.text(quality.estimate(values).value)
+    if len(values) >= LEAST and quality.estimate(values).has_interval:
+        return f"{mean} [{low}, {high}]"
+    return f"{mean} ({low} to {high})" if len(values) == LEAST - 1 else mean
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from common import UNPRUNED, Line, Quality
+from common import UNPRUNED, Line, Quality, ends
 from families import ordered
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -261,8 +261,10 @@ def draw_shares(
 
 
 def draw_reference(ax: Axes, values: pd.Series, quality: Quality, look: Look, label: str) -> None:
-    """The unpruned model: a dashed line at its mean on a band from its lowest to its highest seed."""
-    ax.axhspan(values.min(), values.max(), color=look.color, alpha=0.12, linewidth=0, zorder=1)
+    """The unpruned model: a dashed line at its mean on the band that other means have, too."""
+    low, high = ends(list(values), quality)
+    if np.isfinite(low):
+        ax.axhspan(low, high, color=look.color, alpha=0.12, linewidth=0, zorder=1)
     ax.axhline(quality.mean(values), color=look.color, linestyle=look.dash, linewidth=1.0, label=label, zorder=1.5)
 
 

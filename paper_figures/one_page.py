@@ -60,14 +60,15 @@ FIGURE = Drawing("The whole of the results on one page: counts, quality, front, 
 PAPER = (8.27, 11.69)  # inches: A4
 GROUPS = 3  # models with a row of pictures; the counts and claims are of all
 MARGIN, ROW, PICTURES = 0.45, 0.148, 2.5  # inches: round the page, of a line of text, of a row of pictures
-TEXT = 92  # characters of a claim
+TEXT = 84  # characters of a claim
+EFFECT, WANTED = 0.84, 0.945  # right ends of the columns, in shares of the page
 OPENING = (
-    "The results on one page. Per model, left: test quality against the number of heads kept, mean and range over "
-    "runs; middle: against parameters, with the Pareto front of the methods shown and its bootstrap band over seeds; "
-    "right: share of the cells of one method (all its K and seeds) that keep each head. {more}{shown}Below: what the "
-    "results say to the claims of the papers, by the interval of the comparison that decides (t over seeds at 95 %, "
-    "but where another level stands beside it; Bonferroni within a claim, not corrected over claims); claims.md has "
-    "them in full. {counts}"
+    "The results on one page. Per model, left: test quality against the number of heads kept, mean over seeds with the "
+    "95 % interval (of two seeds the range); middle: against parameters, with the Pareto front of the methods shown "
+    "and its bootstrap band over seeds; right: share of the cells of one method (all its K and seeds) that keep each "
+    "head. {more}{shown}Below: what the results say to the claims of the papers, by the interval of the comparison "
+    "that decides (t over seeds at 95 %, but where another level stands beside it; Bonferroni within a claim, not "
+    "corrected over claims); claims.md has them in full. {counts}"
 )
 MORE = (
     "Second row: the same over measured latency; realised against theoretical speed-up in large batches; agreement of "
@@ -250,8 +251,8 @@ def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, heigh
     ax = text_axes(part, height)
     known = verdicts.sort_values("verdict", key=lambda names: names == NO_DATA, kind="stable")
     room = int((height - 0.5) / ROW)
-    ax.text(0, 0.12, f"Claims of the papers: {tally(verdicts)}", va="top", fontsize=8, fontweight="bold")
-    for x, name in ((0.86, "effect [interval]"), (0.94, "wanted")):
+    ax.text(0, 0.12, f"Claims of the papers: {tally(verdicts)}", va="top", fontsize=7, fontweight="bold")
+    for x, name in ((EFFECT, "effect [interval]"), (WANTED, "wanted")):
         ax.text(x, 0.12, name, va="top", ha="right", fontsize=7, fontweight="bold")
     several = len(results.groups()) > 1
     for number, row in enumerate(known.head(room).itertuples(index=False)):
@@ -269,8 +270,8 @@ def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, heigh
             color=GREY if row.verdict == NO_DATA else "black",
         )
         if row.verdict != NO_DATA:
-            ax.text(0.86, y, effect_text(row._asdict(), digits=2), va="top", fontsize=7, ha="right")
-            ax.text(0.94, y, row.wanted.replace("-", "−"), va="top", fontsize=7, ha="right")
+            ax.text(EFFECT, y, effect_text(row._asdict(), digits=2), va="top", fontsize=7, ha="right")
+            ax.text(WANTED, y, row.wanted.replace("-", "−"), va="top", fontsize=7, ha="right")
             ax.text(1.0, y, f"n = {row.n}", va="top", fontsize=7, ha="right")
     ax.text(0, height, f"Data: cells.parquet, {results.data}", va="top", fontsize=7, color=GREY)
     return max(0, len(known) - room)

@@ -1,4 +1,4 @@
-"""Test quality against heads kept: one line per method and arm, with its runs and their range.
+"""Test quality against heads kept: one line per method and arm, with its runs and the interval of their mean.
 
 Up to eight lines share one panel; more are cut by family, one panel each, with the unpruned model and random in grey.
 What papers report on the same set stands beside them, hollow.
@@ -17,6 +17,7 @@ import pandas as pd
 from captions import write_caption
 from command import run
 from common import (
+    LEAST,
     LINE,
     UNPRUNED,
     EmptyError,
@@ -27,7 +28,7 @@ from common import (
     in_group,
     lines_of,
     outcomes,
-    pool,
+    over_seeds,
     quality_of,
 )
 from families import MANY, TWIN, by_family, line_label, ordered
@@ -52,11 +53,11 @@ from reported import draw_reported, reported, reported_notes
 from headprune.analysis.drawings import Drawing
 
 NAME = "quality_vs_heads"
-FIGURE = Drawing("Test quality against the number of heads kept, with the range over runs.")
+FIGURE = Drawing("Test quality against the number of heads kept, with the interval over seeds.")
 OPENING = (
-    "Quality against the number of heads kept. Lines: mean over runs; bands: lowest to highest run; "
-    "small points: single runs. Repeated draws of the random method are pooled into one line. "
-    "Dashed horizontal line: the unpruned model, its band the range over seeds."
+    "Quality against the number of heads kept. Lines: mean over seeds; bands: of three seeds and more the 95 % t "
+    "interval of the mean, of two the lowest and the highest run; small points: single runs. Draws of a seed are "
+    "averaged. Dashed horizontal line with its band: the unpruned model."
 )
 PANELS = "One panel per family of methods; grey in all of them: the unpruned model (dashed), random (dotted)."
 SMALL = {"lines.linewidth": 1.0, "legend.handlelength": 2.3}  # of one panel among many
@@ -104,7 +105,8 @@ def draw_groups(results: Results, shown: Sequence[Panel]) -> None:
         draw_panel(ax, runs, palette, quality)
         draw_reported(ax, reported(results, group), runs["n_heads"].max(), palette)
         quality_axis(ax, quality)
-        ax.set_title(group_label(results, group))
+        label = group_label(results, group)
+        ax.set_title("\n".join(filter(None, [label, seeds_label(runs)])))
     for ax in axes[len(shown) :]:
         ax.axis("off")
     legend_outside(figure, axes, columns=2 if len(shown) == 1 else 4)
@@ -140,6 +142,16 @@ def heads_label(runs: pd.DataFrame) -> str:
     return f"heads kept (of {', '.join(f'{n:g}' for n in sorted(set(runs['n_heads'])))})"
 
 
+def seeds_label(runs: pd.DataFrame) -> str:
+    """The number of seeds behind the points, and what their bands are: `n = 12 seeds, bands: 95 % interval …`."""
+    counts = runs.groupby([*LINE, "budget"])["seed"].nunique()
+    least, most = int(counts.min()), int(counts.max())
+    n = f"n = {most}" if least == most else f"n = {least} to {most}"
+    if most < LEAST:
+        return f"{n} seed{'s, bands: lowest to highest' if most > 1 else ''}"
+    return f"{n} seeds, bands: 95 % interval of the mean"
+
+
 def draw_families(results: Results, shown: Sequence[Panel]) -> None:
     """Two panels side by side, each with its legend to its right; the groups below each other."""
     panels = [list(family_panels(_pruned(runs))) for _, runs in shown]
@@ -162,7 +174,8 @@ def draw_families(results: Results, shown: Sequence[Panel]) -> None:
             ax.set_ylabel("" if place % 2 else quality.label)
             group_title = f"{group_label(results, group)}\n" if place == 0 and len(shown) > 1 else ""
             ax.set_title(f"{group_title}{family}", loc="left")
-    figure.supxlabel(heads_label(pd.concat([runs for _, runs in shown])), fontsize=8)
+    every = pd.concat([runs for _, runs in shown])
+    figure.supxlabel(f"{heads_label(every)}; {seeds_label(every)}", fontsize=8)
     legend_outside(figure, references[1:] or references, columns=2, above=True, only=grey)
 
 
@@ -183,7 +196,7 @@ def draw_family(ax: Axes, runs: pd.DataFrame, lines: Sequence[Line], quality: Qu
         look = Look(GREY, "", (0, (5, 2)))
         draw_reference(ax, by_line[UNPRUNED, ""]["value"], quality, look, line_label((UNPRUNED, "")))
     if RANDOM in by_line and RANDOM not in lines:
-        points = pool(by_line[RANDOM], quality).sort_values("heads")
+        points = over_seeds(by_line[RANDOM], quality).sort_values("heads")
         ax.plot(points["heads"], points["mean"], ":", color=GREY, linewidth=1.2, label=line_label(RANDOM), zorder=1.6)
     for line in lines:
         draw_line(ax, by_line[line], palette[line], line_label(line), quality)
@@ -193,7 +206,7 @@ def draw_family(ax: Axes, runs: pd.DataFrame, lines: Sequence[Line], quality: Qu
 
 def draw_line(ax: Axes, runs: pd.DataFrame, look: Look, label: str, quality: Quality) -> None:
     """One method: band, single runs, mean."""
-    points = pool(runs, quality).sort_values("heads")
+    points = over_seeds(runs, quality).sort_values("heads")
     draw_range(ax, points["heads"], points["low"], points["high"], look.color)
     ax.scatter(runs["heads_kept"], runs["value"], s=4, color=look.color, alpha=0.55, linewidths=0, zorder=2.5)
     ax.plot(points["heads"], points["mean"], **look.line, label=label, zorder=3)

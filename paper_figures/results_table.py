@@ -12,13 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from captions import caption, count_statuses
 from command import run
 from common import (
     GROUP,
-    LEAST,
     LINE,
     UNPRUNED,
     Quality,
@@ -26,7 +24,7 @@ from common import (
     group_label,
     in_group,
     outcomes,
-    pool,
+    over_seeds,
     quality_of,
     write_text,
 )
@@ -37,7 +35,6 @@ from tabling import ABSENT
 from headprune.analysis.comparisons import may_be_the_best
 from headprune.analysis.drawings import Table
 from headprune.analysis.study import Point, Study, competes, missed
-from headprune.analysis.tables import by_seed, seed_values
 from headprune.statistics.best import least_p_of_best
 from headprune.statistics.seeds import ALPHA
 
@@ -114,14 +111,7 @@ def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     cells = in_group(results.cells, group)
     quality = quality_of(cells)
     runs = outcomes(cells, quality)
-    points = pool(runs, quality)
-    seeds = seed_values(by_seed(runs, quality))
-    over_seeds = [quality.estimate(list(seeds.get(point, {}).values())) for point in _points(points)]
-    several, pair = ([e.n >= LEAST for e in over_seeds], [e.n == LEAST - 1 for e in over_seeds])
-    for name in ("low", "high"):
-        points[name] = np.where(several, [getattr(e, name) for e in over_seeds], points[name].where(pair))
-    points["mean"] = [e.value for e in over_seeds]
-    points["n_seeds"] = [e.n for e in over_seeds]
+    points = over_seeds(runs, quality)
     bad = runs.groupby([*LINE, "budget"])["status"].agg(count_statuses).rename("without_result")
     points = points.join(bad, on=[*LINE, "budget"])
     off = missed(runs)

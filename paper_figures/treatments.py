@@ -26,7 +26,7 @@ from common import (
     in_group,
     lines_of,
     outcomes,
-    pool,
+    over_seeds,
     quality_of,
     split_arm,
 )
@@ -78,9 +78,10 @@ LOOKS = {
 OTHERS = [Look(PURPLE, "v", DASHED), Look(SKY, "h", SHORT)]
 OPENING = (
     "What treating a pruned model changes: one panel per method and arm, its masks as they were found (black) and "
-    "treated afterwards. Lines: mean over runs; bands: lowest to highest run. Random twin: random heads, as many of "
-    "every module as the mask keeps. From scratch: the pruned architecture trained from new weights. Grey dashes: the "
-    "unpruned model, and, shorter, the same trained on as long as the fine-tuned ones, where there is one."
+    "treated afterwards. Lines: mean over seeds; bands: of three seeds and more the 95 % t interval of the mean, of "
+    "two the lowest and the highest run. Random twin: random heads, as many of every module as the mask keeps. From "
+    "scratch: the pruned architecture trained from new weights. Grey dashes: the unpruned model, and, shorter, the "
+    "same trained on as long as the fine-tuned ones, where there is one."
 )
 NOTHING = "No treated masks in these results: no treatment is configured, or none has a result."
 PAIR = [*GROUP, "method", "base", "budget", "seed"]
@@ -187,7 +188,7 @@ def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[str, Look], quality: 
     """One arm: untreated and treated."""
     for treatment in ["", *treatments(runs["treatment"])]:
         own = runs[runs["treatment"] == treatment]
-        points, look = pool(own.assign(line=""), quality).sort_values("heads"), palette[treatment]
+        points, look = over_seeds(own.assign(line=""), quality).sort_values("heads"), palette[treatment]
         draw_range(ax, points["heads"], points["low"], points["high"], look.color)
         label = treatment_label(treatment) or "untreated"
         ax.plot(points["heads"], points["mean"], **look.line, label=label, zorder=4 if treatment else 3)
