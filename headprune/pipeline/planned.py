@@ -50,12 +50,16 @@ def tree(plan: Plan) -> Tree:
         heads, dataset = model.architecture.n_heads, config.datasets[model.dataset]
         title = f"{name}: {model.track} on {model.dataset} ({dataset.origin}), N = {heads}"
         branch = root.add(Text(f"{title}, {origin(model)}"))
-        for label in plan.grid.labels_for(name):
+        labels = plan.grid.labels_for(name)
+        idle = [label for label in labels if not plan.grid.seeds(label, name)]
+        for label in (label for label in labels if label not in idle):
             seeds = plan.grid.seeds(label, name)
             cells = sum(len(plan.grid.cells_of(name, label, seed)) for seed in seeds)
             budgets = " ".join(map(str, plan.grid.budgets(label, name)))
             where = f"K = {budgets or 'none'}, {_seeds(seeds)}"
             branch.add(Text(f"{label} ({plan.grid.kind(label)}): {where}: {cells} cells{tuning(plan, label)}"))
+        if idle:
+            branch.add(Text(f"of other seeds only: {', '.join(idle)}"))
         for ablation in config.ablations:
             if seeds := plan.grid.ablated_seeds(name, ablation):
                 branch.add(Text(f"ablation {ablation.kind}: {_seeds(seeds)}"))
@@ -87,4 +91,4 @@ def tuning(plan: Plan, label: str) -> str:
 
 def _seeds(seeds: list[int]) -> str:
     name = "seed" if len(seeds) == 1 else "seeds"
-    return f"{name} {' '.join(map(str, seeds)) or 'none'}"
+    return f"{name} {' '.join(map(str, seeds))}"

@@ -88,6 +88,13 @@ def test_the_grid_is_a_tree(plan: Plan) -> None:
     assert "jobs are done" not in text
 
 
+def test_entries_that_no_seed_is_left_of_are_named(tmp_path: Path) -> None:
+    methods = [*VALID["methods"], {"name": "fisher", "seeds": [2, 3]}]
+    text = shown(Plan(load(VALID | {"results": str(tmp_path), "seeds": [1], "methods": methods})))
+    assert "of other seeds only: fisher\n" in text
+    assert "fisher (" not in text
+
+
 def test_what_is_done_is_told(plan: Plan) -> None:
     took(plan, {plan.jobs[0].name: 5.0})
     assert "1 jobs are done, about" in shown(plan)
