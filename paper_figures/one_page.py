@@ -251,7 +251,7 @@ def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, heigh
     ax = text_axes(part, height)
     known = verdicts.sort_values("verdict", key=lambda names: names == NO_DATA, kind="stable")
     room = int((height - 0.5) / ROW)
-    ax.text(0, 0.12, f"Claims of the papers: {tally(verdicts)}", va="top", fontsize=7, fontweight="bold")
+    ax.text(0, 0.12, f"Claims: {tally(verdicts)}", va="top", fontsize=7, fontweight="bold")
     for x, name in ((EFFECT, "effect [interval]"), (WANTED, "wanted")):
         ax.text(x, 0.12, name, va="top", ha="right", fontsize=7, fontweight="bold")
     several = len(results.groups()) > 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headprune.analysis.claims import NO_DATA, effect_text, evaluate, load
 from headprune.analysis.study import REFERENCE, Study
 from headprune.analysis.tables import read
 from headprune.statistics import Estimate
@@ -56,3 +57,19 @@ def test_unpruned_model_of_small() -> None:
     found = study.quality.estimate(list(study.values[REFERENCE, 36].values()))
     value, low, high = rounded(found, "20.95")
     assert f"{value} [{low}, {high}] BLEU" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_registered_contrasts() -> None:
+    """The table of README: every contrast of the file, none left out, as the committed rows decide it."""
+    claims = [claim for claim in load(ROOT / "paper_figures/claims.yaml") if claim.id.startswith("contrast-")]
+    results = read(ROOT / "results/published/small-core", with_masks=True)
+    decided = evaluate(claims, results).set_index("text").to_dict("index")
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = page.partition("| registered contrast")[2].partition("\n\n")[0].splitlines()[2:]
+    quoted = [[cell.strip().replace("**", "") for cell in line.split("|")[1:-1]] for line in table]
+    assert {text for text, *_ in quoted} == set(decided)
+    for text, effect, p_value, verdict in quoted:
+        row = decided[text]
+        assert row["registered"] == "registered before the results"
+        told = ("–", "–") if row["verdict"] == NO_DATA else (effect_text(row), f"{row['p_value']:.2g}")
+        assert (effect, p_value, verdict) == (*told, row["verdict"])
