@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from headprune.analysis.tables import Line, split_arm
-from headprune.statistics.freedom import expected_overlap, in_words, is_little, masks_with
+from headprune.statistics.freedom import are_too_few, are_too_near, expected_overlap, in_words, masks_with
 
 TWIN = "twin"  # treatment: random heads, as many of every module as the mask keeps
 TWINS = {TWIN: "", "scratch_twin": "scratch"}  # and the treatment of the masks that each is a twin of
@@ -33,8 +33,8 @@ class Freedom:
 
     @property
     def little(self) -> bool:
-        """True where no difference to such twins says anything (`headprune.statistics.freedom.is_little`)."""
-        return is_little(self.expected, self.kept, self.masks)
+        """True where no difference to such twins says anything: they are too near to their mask, or too few."""
+        return are_too_near(self.expected, self.kept) or are_too_few(self.masks)
 
     @property
     def overlap(self) -> str:
@@ -42,9 +42,11 @@ class Freedom:
         return f"twins share {self.shared:.1f} of {self.kept:.4g} heads on average"
 
     def __str__(self) -> str:
-        if self.little:
-            return f"too little freedom: {self.overlap}"
-        return f"{self.overlap}, of {in_words(self.masks)} masks with these counts"
+        if not self.little:
+            return f"{self.overlap}, of {in_words(self.masks)} masks with these counts"
+        near = [self.overlap] if are_too_near(self.expected, self.kept) else []
+        few = [f"a seed's mask is one of {self.masks} with its counts"] if are_too_few(self.masks) else []
+        return f"too little freedom: {' and '.join(near + few)}"
 
 
 def twin_of(line: Line) -> Line:

@@ -23,14 +23,18 @@ def expected_overlap(counts: Counts) -> float:
     return sum(kept * kept / heads for kept, heads in counts if heads)
 
 
-def is_little(expected: float, kept: float, masks: int) -> bool:
-    """Tells whether random twins are too near to their mask, or too few, to be a control.
+def are_too_near(expected: float, kept: float) -> bool:
+    """Tells whether random twins are too near to their mask to be a control.
 
     :param expected: heads shared on average, of `expected_overlap`
     :param kept: K
-    :param masks: of `masks_with`
     """
-    return expected > LARGEST_SHARE * kept or masks < FEWEST_MASKS
+    return expected > LARGEST_SHARE * kept
+
+
+def are_too_few(masks: int) -> bool:
+    """Tells whether there are too few masks, of `masks_with`, for random twins to be a control."""
+    return masks < FEWEST_MASKS
 
 
 def in_words(number: int) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headprune.statistics.freedom import expected_overlap, in_words, is_little, masks_with
+from headprune.statistics.freedom import are_too_few, are_too_near, expected_overlap, in_words, masks_with
 
 MODULE = st.integers(0, 5).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 COUNTS = st.lists(MODULE, min_size=1, max_size=3)
@@ -42,6 +42,6 @@ def test_words(number: int, words: str) -> None:
 
 
 def test_little_freedom() -> None:
-    assert is_little(8.01, 10, 10**6) and not is_little(8.0, 10, 10**6)  # above four fifths
-    assert is_little(1, 10, 19) and not is_little(1, 10, 20)
-    assert is_little(0, 0, 1)  # of no heads at all there is one choice
+    assert are_too_near(8.01, 10) and not are_too_near(8.0, 10)  # above four fifths
+    assert are_too_few(19) and not are_too_few(20)
+    assert are_too_few(1)  # of no heads at all there is one choice
