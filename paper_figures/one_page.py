@@ -254,10 +254,12 @@ def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, heigh
     ax.text(0, 0.12, f"Claims: {tally(verdicts)}", va="top", fontsize=7, fontweight="bold")
     for x, name in ((EFFECT, "effect [interval]"), (WANTED, "wanted")):
         ax.text(x, 0.12, name, va="top", ha="right", fontsize=7, fontweight="bold")
-    several = len(results.groups()) > 1
+    groups = results.groups()
+    alone = len({group[-1] for group in groups}) == len(groups)  # the name of the model tells them apart
     for number, row in enumerate(known.head(room).itertuples(index=False)):
         y = 0.15 + ROW * (number + 1)
-        where = f"{group_label(results, tuple(getattr(row, key) for key in GROUP))}: " if several else ""
+        group = tuple(getattr(row, key) for key in GROUP)
+        where = f"{group[-1] if alone else group_label(results, group)}: " if len(groups) > 1 else ""
         ink = {HELD: "black", NOT_HELD: "black"}.get(row.verdict, GREY)
         weight = "bold" if row.verdict in (HELD, NOT_HELD) else "normal"
         ax.text(0, y, row.verdict, va="top", fontsize=7, color=ink, fontweight=weight)
