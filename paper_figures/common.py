@@ -133,11 +133,11 @@ def ends(values: Sequence[float], quality: Quality) -> tuple[float, float]:
 
 def spread(values: Sequence[float], quality: Quality) -> str:
     """The mean with its ends: `104.6 [93.1, 117.5]`; of two seeds `6.37 (4.59 to 8.15)`."""
-    low, high = (quality.text(end) for end in ends(values, quality))
-    mean = quality.text(quality.estimate(values).value)
-    if len(values) >= LEAST and quality.estimate(values).has_interval:
-        return f"{mean} [{low}, {high}]"
-    return f"{mean} ({low} to {high})" if len(values) == LEAST - 1 else mean
+    mean, (low, high) = quality.text(quality.estimate(values).value), ends(values, quality)
+    if np.isnan(low):
+        return mean
+    low_text, high_text = quality.text(low), quality.text(high)
+    return f"{mean} [{low_text}, {high_text}]" if len(values) >= LEAST else f"{mean} ({low_text} to {high_text})"
 
 
 def write_text(path: Path, text: str) -> None:
