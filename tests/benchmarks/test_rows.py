@@ -9,7 +9,7 @@ import run
 import synthetic
 
 
-@pytest.mark.parametrize("row", run.ROWS)
+@pytest.mark.parametrize("row", run.ROWS + run.NAMED)
 def test_every_row_can_be_measured(row: str) -> None:
     assert callable(importlib.import_module(f"rows.{row}").measure)
 
