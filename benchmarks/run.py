@@ -34,6 +34,7 @@ ROWS = (
     "masked",
     "all_attention",
     "language_model",
+    "inference",
     "start",
 )
 NAMED = ("compiled",)  # measured only where they are asked for

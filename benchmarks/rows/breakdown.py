@@ -15,7 +15,7 @@ from rows.step import KINDS, steps
 PROFILED = ("stock", "ungated", "dsp, pipelined")
 PARTS = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::addmm_"),
-    "attention": ("attention_for_cpu", "aten::bmm", "aten::baddbmm", "aten::_softmax"),
+    "attention": ("attention_for_cpu", "_Attention", "aten::bmm", "aten::baddbmm", "aten::_softmax"),
     "loss": ("log_softmax", "CrossEntropy", "aten::gather", "aten::scatter", "aten::logsumexp"),
     "layer norms": ("native_layer_norm",),
     "optimiser": ("Optimizer.step", "adam", "addcdiv", "addcmul", "aten::sqrt", "foreach", "vector_norm"),

@@ -1,6 +1,7 @@
 """A training step whose layers torch compiles, beside the same without: tried, and not taken.
 
-Compiling takes minutes, so that this row is measured only where it is named.
+Both compute attention with torch, which does not look into functions of C. Compiling takes minutes, so that this row is
+measured only where it is named.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from unittest import mock
 import synthetic
 import torch
 
-from headprune.models import lean
+from headprune.models import fused_attention, lean
 from rows.base import Line, Settings, lines, take_turns
 from rows.step import KINDS, steps
 
@@ -24,20 +25,23 @@ WARMUP = 5  # rounds; a shape that is new, such as a batch without padding, is c
 def measure(settings: Settings) -> list[Line]:
     words = synthetic.dictionary()
     batches = synthetic.batches(words, 40, settings.seed)
-    compiled = {name: torch.compile(getattr(lean, name), dynamic=True) for name in LAYERS}
+    plain = {name: getattr(lean, name) for name in LAYERS}
+    compiled = {name: torch.compile(layer, dynamic=True) for name, layer in plain.items()}
     found = []
     for kind in COMPARED:
-        calls = {kind: steps(KINDS[kind], words, batches, settings.seed)}
-        calls[f"{kind}, layers compiled"] = by_way_of(compiled, steps(KINDS[kind], words, batches, settings.seed))
+        ways = {kind: plain, f"{kind}, layers compiled": compiled}
+        calls = {
+            name: by_way_of(layers, steps(KINDS[kind], words, batches, settings.seed)) for name, layers in ways.items()
+        }
         found += lines("compiled", take_turns(calls, settings.rounds, warmup=WARMUP), kind)
     return found
 
 
 def by_way_of(layers: dict[str, Any], step: Callable[[], Any]) -> Callable[[], Any]:
-    """A step that computes its layers with these functions."""
+    """A step that computes its layers with these functions, and none of attention in C."""
 
     def run() -> Any:
-        with mock.patch.multiple(lean, **layers):
+        with mock.patch.multiple(lean, **layers), mock.patch.object(fused_attention, "available", return_value=False):
             return step()
 
     return run

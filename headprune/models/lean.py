@@ -1,8 +1,8 @@
 """The training forward of a Transformer with fewer and larger operations, over the parameters of fairseq's modules.
 
-Same function, same random numbers, other rounding: one product for queries, keys and values, whose result the heads
-read in place; scores in one batched product for all heads and sentences; positions of a batch in one row of a matrix
-from the first layer to the last. Evaluation, and whatever is not an ordinary layer, stays with fairseq's own code.
+Same function, same random numbers, other rounding: attention by way of `lean_attention`; positions of a batch in the
+rows of one matrix from the first layer to the last. Evaluation, and whatever is not an ordinary layer, stays with
+fairseq's own code.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from fairseq.models.transformer import TransformerDecoderBase, TransformerEncode
 from fairseq.modules import MultiheadAttention
 from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
 from torch import Tensor, nn
+
+from headprune.models.lean_attention import Unseen, attend, dropped, linear, padding_of_keys
 
 LAYERS = (TransformerEncoderLayerBase, TransformerDecoderLayerBase)
 ODD_PARTS = ("quant_noise", "project_in_dim", "project_out_dim", "adaptive_softmax")
@@ -85,9 +87,8 @@ class LeanDecoder(TransformerDecoderBase):
         x = self.dropout_module(x).transpose(0, 1)
         shape = x.shape
         x = x.reshape(-1, shape[-1])  # (tgt · batch, model)
-        causal = self.buffered_future_mask(x[: shape[0]])
-        own = causal + key_mask(padding, x.dtype) if bool(padding.any()) else causal
-        cross = key_mask(source_padding, x.dtype) if bool(source_padding.any()) else None
+        own = Unseen(padding_of_keys(padding, x.dtype), self.buffered_future_mask(x[: shape[0]]))
+        cross = Unseen(padding_of_keys(source_padding, x.dtype))
         states = [x]
         for layer in self.layers:
             x = decoder_layer(layer, x, shape[1], memory.flatten(0, 1), own, cross)
@@ -145,16 +146,6 @@ def plain_attention(attention: Any) -> bool:
     )
 
 
-def key_mask(padding: Tensor, dtype: torch.dtype) -> Tensor:
-    """−∞ at keys that are padding, to add to scores.
-
-    :param padding: (batch, keys)
-    :returns: (batch, 1, 1, keys)
-    """
-    zeros = torch.zeros(padding.shape, dtype=dtype, device=padding.device)
-    return zeros.masked_fill(padding, float("-inf"))[:, None, None]
-
-
 def encoded(encoder: Any, tokens: Tensor, padding: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
     """The encoder of a Transformer made of ordinary layers.
 
@@ -162,28 +153,25 @@ def encoded(encoder: Any, tokens: Tensor, padding: Tensor) -> tuple[list[Tensor]
     :param padding: True at tokens that are padding (batch, src)
     :returns: states before the first layer and after each, output (src · batch, model), embeddings (batch, src, model)
     """
-    padded = bool(padding.any())
+    unseen = Unseen(padding_of_keys(padding, encoder.embed_tokens.weight.dtype))
     embedded, embeddings = encoder.forward_embedding(tokens)
-    if padded:
+    if unseen.padding is not None:
         embedded = embedded * ~padding.unsqueeze(-1)
     x = embedded.transpose(0, 1).reshape(-1, embedded.shape[-1])  # (src · batch, model)
-    mask = key_mask(padding, x.dtype) if padded else None
     states = [x]
     for layer in encoder.layers:
-        x = encoder_layer(layer, x, len(tokens), mask)
+        x = encoder_layer(layer, x, len(tokens), unseen)
         states.append(x)
     return states, x if encoder.layer_norm is None else normalised(encoder.layer_norm, x), embeddings
 
 
-def encoder_layer(layer: Any, x: Tensor, batch: int, mask: Tensor | None) -> Tensor:
+def encoder_layer(layer: Any, x: Tensor, batch: int, unseen: Unseen) -> Tensor:
     """:param x: (src · batch, model)"""
-    x = _around(layer, layer.self_attn_layer_norm, x, lambda y: attend(layer.self_attn, y, y, batch, mask))
+    x = _around(layer, layer.self_attn_layer_norm, x, lambda y: attend(layer.self_attn, y, y, batch, unseen))
     return _around(layer, layer.final_layer_norm, x, lambda y: feed_forward(layer, y))
 
 
-def decoder_layer(
-    layer: Any, x: Tensor, batch: int, memory: Tensor, own: Tensor | None, cross: Tensor | None
-) -> Tensor:
+def decoder_layer(layer: Any, x: Tensor, batch: int, memory: Tensor, own: Unseen, cross: Unseen) -> Tensor:
     """:param x: (tgt · batch, model)
     :param memory: (src · batch, model)
     """
@@ -208,73 +196,11 @@ def normalised(norm: nn.Module, x: Tensor) -> Tensor:
     return norm(x)  # type: ignore[no-any-return]
 
 
-def dropped(module: Any, x: Tensor) -> Tensor:
-    """The output of fairseq's dropout in training."""
-    return module(x) if module.p > 0 else x
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x Wᵀ + b, the sum in place of the product: torch's own `linear` first copies b into every row of the result."""
-    return torch.mm(x, weight.t()).add_(bias)
-
-
 def feed_forward(layer: Any, x: Tensor) -> Tensor:
     """:param x: (positions, model)"""
     inner = linear(x, layer.fc1.weight, layer.fc1.bias)
     inner = inner.relu_() if layer.activation_fn is F.relu else layer.activation_fn(inner)
     return linear(dropped(layer.activation_dropout_module, inner), layer.fc2.weight, layer.fc2.bias)
-
-
-def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, mask: Tensor | None) -> Tensor:
-    """The output of a module of attention.
-
-    :param x: queries (tgt · batch, model)
-    :param memory: keys and values (keys · batch, model); `x` itself in self-attention
-    :param mask: to add to the scores (batch or 1, heads or 1, tgt or 1, keys)
-    :returns: (tgt · batch, model)
-    """
-    heads, out = attention.num_heads, attention.out_proj
-    if heads == 0:
-        bias = out["bias"] if "bias" in out else x.new_zeros(x.shape[-1])
-        return bias.to(x.dtype).repeat(len(x), 1)
-    if memory is x:
-        q, k, v = _heads_of(attention, x, batch, "qkv")
-    else:
-        (q,), (k, v) = _heads_of(attention, x, batch, "q"), _heads_of(attention, memory, batch, "kv")
-    scores = torch.bmm(q, k.transpose(1, 2))  # (batch · heads, tgt, keys)
-    if mask is not None:
-        scores.view(batch, heads, *scores.shape[1:]).add_(mask)
-    weights = dropped(attention.dropout_module, torch.softmax(scores, -1))
-    context = torch.bmm(weights, v).transpose(0, 1).reshape(len(x), -1)  # (tgt · batch, heads · head_dim)
-    gate = getattr(out, "gate", None)
-    if gate is None:
-        return linear(context, out.weight, out.bias)
-    gate = gate.to(device=x.device, dtype=x.dtype)
-    if gate.dim() == 1:
-        columns = gate.unsqueeze(1).expand(-1, attention.head_dim).flatten()
-        if (
-            out.weight.requires_grad
-        ):  # as a factor of the weights, whose gradient is computed anyway, it is the cheapest
-            return linear(context, out.weight * columns, out.bias)
-        return linear(context * columns, out.weight, out.bias)
-    split = context.view(-1, batch, heads, attention.head_dim)
-    return linear((split * gate.unsqueeze(-1)).view_as(context), out.weight, out.bias)
-
-
-def _heads_of(attention: Any, x: Tensor, batch: int, names: str) -> tuple[Tensor, ...]:
-    """Queries, keys or values of all heads, the queries scaled, each (batch · heads, positions, head_dim).
-
-    One product with the rows of all `names` of a head beside each other; the results are views of it.
-    """
-    heads, width = attention.num_heads, attention.head_dim
-    projections = [getattr(attention, f"{name}_proj") for name in names]
-    weights = [projection.weight.view(heads, width, -1) for projection in projections]
-    biases = [projection.bias.view(heads, width) for projection in projections]
-    if names[0] == "q":
-        weights[0], biases[0] = attention.scaling * weights[0], attention.scaling * biases[0]
-    product = linear(x, torch.stack(weights, 1).flatten(0, 2), torch.stack(biases, 1).flatten())
-    parts = product.view(-1, batch * heads, len(names), width).unbind(2)
-    return tuple(part.transpose(0, 1) for part in parts)
 
 
 def ordinary_numbers(gates: Tensor) -> Tensor:

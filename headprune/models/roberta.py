@@ -11,11 +11,13 @@ from fairseq import utils
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.roberta import RobertaModel
 from fairseq.models.roberta.model import base_architecture
+from fairseq.models.transformer import TransformerEncoder
 from omegaconf import OmegaConf
 from torch import Tensor
 
 from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
+from headprune.models.lean import LeanEncoder, ordinary, ordinary_numbers
 
 ARCHITECTURE = "headprune_roberta"
 HEAD = "sentence_classification_head"  # the name that fairseq's sentence_prediction gives it
@@ -46,22 +48,29 @@ class RobertaShape:
     keep_heads: str | None = None
 
 
+class LeanSentenceEncoder(LeanEncoder, TransformerEncoder):
+    """The encoder inside fairseq's RoBERTa; while it trains and `lean` is set, by way of `encoder_layer`."""
+
+
 @register_model(ARCHITECTURE)
 class HeadpruneRoberta(GateTraining, RobertaModel):
     """Without further arguments the stock model: same parameters, same names, same function.
 
-    `--keep-heads` rebuilds the shape of a pruned model; `--gate-…` attach a gate method. Where neither a head nor
-    features nor masked tokens are asked for, a model with a classification head gives its logits.
+    `--keep-heads` rebuilds the shape of a pruned model; `--gate-…` attach a gate method; `--lean` trains with fewer and
+    larger operations. Where neither a head nor features nor masked tokens are asked for, a model with a classification
+    head gives its logits.
     """
 
     cfg: RobertaShape
     args: Any
+    encoder: Any
     classification_heads: Any
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
         RobertaModel.add_args(parser)
         add_gate_arguments(parser)
+        parser.add_argument("--lean", action="store_true", help="train with fewer and larger operations")
         parser.add_argument(
             "--keep-heads",
             metavar="JSON",
@@ -80,7 +89,15 @@ class HeadpruneRoberta(GateTraining, RobertaModel):
         if model.cfg.keep_heads:
             shrink(model, {name: tuple(kept) for name, kept in json.loads(model.cfg.keep_heads).items()})
         model.attach_gates(args)
+        encoder = model.encoder.sentence_encoder
+        encoder.__class__ = LeanSentenceEncoder  # fairseq's model builds its encoder itself and takes no class for it
+        encoder.lean = bool(getattr(args, "lean", False)) and ordinary(encoder)
         return model
+
+    def sampled_gates(self) -> Tensor:
+        gates = super().sampled_gates()
+        lean = self.encoder.sentence_encoder.lean
+        return ordinary_numbers(gates).to(next(self.parameters()).dtype) if lean else gates
 
     def register_classification_head(
         self, name: str, num_classes: int | None = None, inner_dim: int | None = None, **kwargs: Any

@@ -23,7 +23,11 @@ def resume(trainer: Any, from_other: Any) -> None:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_a_fast_update_is_stock_fairseqs_within_1e_5(dropout: float) -> None:
-    """Every weight, at the peak rate of 0.004, from the same state at every update."""
+    """Every weight, at the peak rate of 0.004, from the same state at every update.
+
+    Key biases within 2e-5: their true derivative is 0, since they add the same to all scores of a query, so that Adam
+    moves them by what rounding leaves.
+    """
     words = synthetic.dictionary()
     kinds = (synthetic.STOCK, synthetic.OURS)
     arguments = [[*synthetic.arguments(*kind, dropout=dropout), "--warmup-updates", "1"] for kind in kinds]
@@ -35,5 +39,6 @@ def test_a_fast_update_is_stock_fairseqs_within_1e_5(dropout: float) -> None:
         for trainer in (stock, fast):
             trainer.train_step([batch])
         for (name, one), other in zip(stock.model.named_parameters(), fast.model.parameters(), strict=True):
-            torch.testing.assert_close(other, one, rtol=0, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+            bound = 2e-5 if name.endswith("k_proj.bias") else 1e-5
+            torch.testing.assert_close(other, one, rtol=0, atol=bound, msg=lambda text, name=name: f"{name}: {text}")
     assert stock.get_lr() == pytest.approx(0.004, rel=0.01)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from headprune.gates import set_gates
+from headprune.models import fused_attention
 from headprune.models.criteria import GatedLabelSmoothedCrossEntropy, is_lean
 from headprune.models.lean import NEGLIGIBLE, ordinary, ordinary_numbers
 from headprune.models.transformer import HeadpruneTransformer
@@ -31,6 +32,7 @@ VARIANTS = {
     "gates of every example": GATED | {"gate_method": "drophead", "gate_budget": 24},
     "pruned": {"keep_heads": '{"encoder.0": [], "encoder.1": [1, 2], "cross.0": [3], "cross.1": [], "decoder.1": [0]}'},
     "one layer of decoder": {"decoder_layers": 1},
+    "wide heads": {"encoder_embed_dim": 64, "decoder_embed_dim": 64, "pre_norm": True},  # as wide as any vector
 }
 ODD = {
     "adaptive softmax": {"adaptive_softmax_cutoff": "10,20", "share_eachembeddings": False},
@@ -81,7 +83,7 @@ def test_losses_and_gradients_in_double_precision(
                 torch.testing.assert_close(gradient, reference, rtol=1e-9, atol=1e-10 * float(expected))
 
 
-@pytest.mark.parametrize("variant", ["pre-norm", "all dropouts", "gates"])
+@pytest.mark.parametrize("variant", ["pre-norm", "all dropouts", "gates", "wide heads"])
 def test_losses_in_single_precision(
     build: Build, make_batch: Callable[..., Batch], task: Namespace, variant: str
 ) -> None:
@@ -94,6 +96,19 @@ def test_losses_in_single_precision(
         torch.cat([g.flatten().double() for g in gs if g is not None]) for gs in (gradients, references)
     )
     assert (found - reference).norm() < 1e-5 * reference.norm()
+
+
+def test_without_a_compiler_and_with_two_threads_the_numbers_are_the_same(
+    build: Build, make_batch: Callable[..., Batch], task: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within 1e-10, whether attention is computed in C or in products of torch."""
+    criterion, lean, _ = pair(build, task, torch.float64, **VARIANTS["wide heads"])
+    batch = make_batch(seed=2, size=7)
+    loss, _, gradients = step(criterion, lean, batch)
+    monkeypatch.setattr(fused_attention, "available", lambda x, width: False)
+    expected, _, references = step(criterion, lean, batch)
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(gradients, references, rtol=1e-9, atol=1e-10 * float(expected))
 
 
 def test_batches_without_padding(

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from headprune import cost, removal
 from headprune.gates import clear_mask, set_gates, set_mask
 from headprune.heads import HeadSpace
+from headprune.models.lean import applies
 from headprune.models.roberta import HEAD
 
 TOLERANCE = 1e-5  # fp32
@@ -29,6 +30,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "masked tokens": {"masked_tokens": torch.ones(3, 7, dtype=torch.bool).tril()},
 }
 PRE_NORM = {"encoder_normalize_before": True, "layernorm_embedding": False}
+NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0}
 
 
 @pytest.fixture
@@ -48,6 +50,27 @@ def stock(words: Dictionary, **arguments: Any) -> Any:
     model = RobertaModel.build_model(Namespace(**sizes, max_positions=64, **arguments), task)
     model.register_classification_head(HEAD, 3)
     return noisy(model)
+
+
+@pytest.mark.parametrize("arguments", [{}, PRE_NORM, {"dropout": 0.3, "attention_dropout": 0.2}], ids=str)
+@pytest.mark.parametrize("asked", ["the classification head", "masked tokens"])
+def test_the_lean_way_trains_the_same_within_1e_10(
+    dictionary: Dictionary, inputs: Any, asked: str, arguments: dict[str, Any], exact_softmax: None
+) -> None:
+    """Outputs and gradients in double precision, with gates in the way; of one seed the same masks of dropout."""
+    found = []
+    for lean in (True, False):
+        model = (
+            roberta(dictionary, lean=lean, **{"dropout": 0.0, "attention_dropout": 0.0} | arguments).double().train()
+        )
+        assert applies(model.encoder.sentence_encoder) is lean
+        set_gates(model, torch.linspace(0, 1, 8, dtype=torch.float64))
+        torch.manual_seed(5)
+        output = model(**inputs, **ASKED[asked])[0]
+        output.square().sum().backward()
+        found.append([output, *(p.grad for p in model.parameters() if p.grad is not None)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10 * float(found[1][0].square().sum()))
 
 
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())

@@ -35,6 +35,7 @@ from headprune.training.trainer import Trained, configuration, train
 
 ARCHITECTURE = RobertaArchitecture(width=16, feed_forward=16, layers=2, heads=2, positions=96, dropout=0.1)
 TRAINING = ExampleTraining(updates=6, batch_size=8, learning_rate=0.003, warmup=2, schedule="linear")
+PLAIN = TRAINING.model_copy(update={"steps": "fairseq"})
 WORK = TASKS["nli"].work
 RECIPE = JudgedRecipe(vocabulary=250)
 SETTINGS = Evaluation(max_tokens=400)
@@ -209,9 +210,17 @@ def test_multiply_accumulates_are_per_token_that_is_read(corpus: ExampleCorpus, 
     assert WORK.macs_per_token(trained.model, corpus) == pytest.approx(expected)
 
 
-def test_training_is_that_of_stock_fairseq_bit_for_bit(corpus: ExampleCorpus, trained: Trained, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def plainly_trained(corpus: ExampleCorpus, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    argv = WORK.arguments(corpus, ARCHITECTURE, PLAIN)
+    return train(argv, tmp_path_factory.mktemp("run") / "plain", seed=3, checkpoint_every=3)
+
+
+def test_training_is_that_of_stock_fairseq_bit_for_bit(
+    corpus: ExampleCorpus, plainly_trained: Trained, tmp_path: Path
+) -> None:
     """The same weights, so the same accuracy on both sets."""
-    argv = WORK.arguments(corpus, ARCHITECTURE, TRAINING)
+    argv = WORK.arguments(corpus, ARCHITECTURE, PLAIN)
     for own, theirs in (
         ("headprune_roberta", "roberta"),
         ("gated_adam", "adam"),
@@ -222,9 +231,18 @@ def test_training_is_that_of_stock_fairseq_bit_for_bit(corpus: ExampleCorpus, tr
     compat.reset_process_state()
     fairseq_cli.train.main(configuration([*argv, "--save-interval-updates", "3", "--keep-interval-updates", "1"]))
     state = torch.load(tmp_path / "checkpoint_best.pt", weights_only=True)["model"]
-    ours = trained.model.state_dict()
+    ours = plainly_trained.model.state_dict()
     assert ours.keys() == state.keys()
     assert all(torch.equal(ours[name], state[name]) for name in state)
+
+
+def test_fast_training_differs_by_rounding(trained: Trained, plainly_trained: Trained) -> None:
+    """Losses of validation within 1e-4."""
+    assert trained.model.encoder.sentence_encoder.lean and not plainly_trained.model.encoder.sentence_encoder.lean
+    assert trained.terms == plainly_trained.terms
+    for one, other in zip(trained.curve, plainly_trained.curve, strict=True):
+        assert one["update"] == other["update"]
+        assert one["nll_loss"] == pytest.approx(other["nll_loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("pipelined", [False, True], ids=["joint", "pipelined"])

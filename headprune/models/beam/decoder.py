@@ -13,7 +13,8 @@ from torch import Tensor
 from headprune.models.beam.candidates import GROUP
 from headprune.models.beam.memory import SourceMemory, TargetMemory
 from headprune.models.beam.weights import LayerWeights
-from headprune.models.lean import encoded, key_mask, normalised
+from headprune.models.lean import encoded, normalised
+from headprune.models.lean_attention import Unseen, padding_of_keys
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class StepDecoder:
                 pairs.append(None)
             else:
                 pairs.append(layer.cross.memory(states).view(tokens.shape[1], len(tokens), -1).transpose(0, 1))
-        mask = key_mask(padding, states.dtype) if bool(padding.any()) else None
+        mask = Unseen(padding_of_keys(padding, states.dtype)).mask
         own = TargetMemory.empty(len(tokens), [layer.own.width for layer in self.layers], states)
         return SourceMemory(pairs, mask), own
 

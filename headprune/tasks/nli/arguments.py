@@ -8,7 +8,7 @@ from typing import Any
 from headprune.models.roberta import ARCHITECTURE
 from headprune.tasks.nli.sections import ExampleTraining, RobertaArchitecture
 from headprune.tasks.nli.trainings import Pretraining
-from headprune.training.arguments import optimisation_arguments
+from headprune.training.arguments import fast_arguments, optimisation_arguments
 
 BEGIN, SEPARATOR = 0, 2  # the numbers of <s> and </s> in every dictionary of fairseq
 
@@ -47,4 +47,5 @@ def _shape(a: RobertaArchitecture) -> list[Any]:
 
 def _batches(t: ExampleTraining) -> list[Any]:
     # The default of the multiple silently drops examples, of valid and test too.
-    return ["--batch-size", t.batch_size, "--required-batch-size-multiple", 1]
+    argv = ["--batch-size", t.batch_size, "--required-batch-size-multiple", 1]
+    return argv + (fast_arguments(t.optimiser) if t.steps == "fast" else [])

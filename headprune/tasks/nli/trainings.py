@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from headprune.results.provenance import file_sha256
-from headprune.settings import Optimisation, Start
+from headprune.settings import FastOptimisation, Start
 
 
-class ExampleTraining(Optimisation):
+class ExampleTraining(FastOptimisation):
     """The training of models that judge."""
 
     batch_size: int = Field(32, ge=1, le=100_000, description="pairs per batch and device")
