@@ -1,4 +1,4 @@
-"""Cross-entropy of hidden states, label-smoothed or not, without the log-probabilities of the whole vocabulary."""
+"""Cross-entropy of hidden states, smoothed, plain or of an adaptive softmax, without log-probabilities of all words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from fairseq.modules.adaptive_softmax import TiedHeadModule, TiedLinear
 from torch import Tensor
 
 ROWS = 2048  # targets whose logits are in memory at a time
@@ -17,8 +18,10 @@ def decoded_losses(
 ) -> tuple[Tensor, Tensor]:
     """The losses of `smoothed_cross_entropy` of a mini-batch, those of padding left out.
 
-    :param model: takes `features_only`, and has its output layer at `decoder.output_projection`
+    :param model: takes `features_only`, and has its output layer at `decoder.output_projection`; where that is None, at
+        `decoder.adaptive_softmax`
     :param padding: index of the padding symbol
+    :param smoothing: 0 for an adaptive softmax
     """
     features = model(**sample["net_input"], features_only=True)[0].transpose(0, 1).flatten(0, 1)  # (tgt · batch, model)
     target = sample["target"].t().flatten()
@@ -27,7 +30,35 @@ def decoded_losses(
         kept = real.nonzero().squeeze(1)
         features, target = features.index_select(0, kept), target.index_select(0, kept)
     output = model.decoder.output_projection
+    if output is None:
+        return adaptive_cross_entropy(model.decoder.adaptive_softmax, features, target)
     return smoothed_cross_entropy(features, output.weight, target, smoothing, output.bias)
+
+
+def adaptive_cross_entropy(softmax: Any, features: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The cross-entropy under fairseq's adaptive softmax (Grave et al. 2017), summed: of the frequent words and the
+    bands of rare ones, and of the words of each band that has targets.
+
+    :param softmax: tied to an adaptive input in its words, as wide as the model; see `is_tied`
+    :param features: (targets, model), without those of padding
+    :param target: (targets,)
+    :returns: the loss twice, as `smoothed_cross_entropy` does; only the first has a derivative
+    """
+    features = softmax.dropout_module(features)
+    targets, places = softmax.adapt_target(target)
+    words = torch.cat([softmax.head.word_proj.weight, softmax.head.class_proj.weight])
+    parts = [smoothed_cross_entropy(features, words, targets[0], 0.0)]
+    for (inner, dropout, outer), own, where in zip(softmax.tail, targets[1:], places, strict=True):
+        if where is not None:
+            hidden = dropout(inner(features.index_select(0, where)))
+            parts.append(smoothed_cross_entropy(hidden, outer.weight, own, 0.0))
+    loss, nll = (torch.stack(each).sum() for each in zip(*parts, strict=True))
+    return loss, nll
+
+
+def is_tied(softmax: Any) -> bool:
+    """True if the words of an adaptive softmax are those of an adaptive input as wide as the model."""
+    return isinstance(softmax.head, TiedHeadModule) and isinstance(softmax.head.word_proj, TiedLinear)
 
 
 def smoothed_cross_entropy(

@@ -7,10 +7,11 @@ import headprune.models.compat  # noqa: F401
 import pytest
 import torch
 from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_loss
+from fairseq.modules import AdaptiveInput, AdaptiveSoftmax
 from torch import Tensor
 
 from headprune.models import losses
-from headprune.models.losses import smoothed_cross_entropy
+from headprune.models.losses import adaptive_cross_entropy, is_tied, smoothed_cross_entropy
 
 TARGETS, WIDTH, WORDS = 11, 6, 30
 
@@ -85,3 +86,36 @@ def test_no_target_no_loss() -> None:
     loss, nll = smoothed_cross_entropy(features[:0], weight, target[:0], 0.1)
     assert (loss.item(), nll.item()) == (0.0, 0.0)
     assert torch.equal(torch.autograd.grad(loss, weight)[0], torch.zeros_like(weight))
+
+
+def adaptive_softmax(width: int = 8, first: int = 8) -> AdaptiveSoftmax:
+    """fairseq's, with bands of 10, 20 and 30 words, tied to an adaptive input."""
+    torch.manual_seed(2)
+    words = AdaptiveInput(60, 1, first, 2.0, width, [10, 30, 60])
+    return AdaptiveSoftmax(60, width, [10, 30], 0.0, 2.0, adaptive_inputs=words, tie_proj=True).double()
+
+
+@pytest.mark.parametrize("words", [range(60), range(30), range(30, 60)], ids=["all bands", "two bands", "rare ones"])
+def test_an_adaptive_softmax_is_that_of_the_whole_distribution(words: range) -> None:
+    """The loss and the derivatives of the full log-probabilities, in double precision; some bands have no target."""
+    generator = torch.Generator().manual_seed(3)
+    softmax = adaptive_softmax()
+    features = torch.randn(TARGETS, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+    target = torch.tensor(words)[torch.randint(len(words), (TARGETS,), generator=generator)]
+    found, again = adaptive_cross_entropy(softmax, features, target)
+    first = softmax.head(features).log_softmax(1)
+    tails = [tail(features).log_softmax(1) + first[:, 10 + i, None] for i, tail in enumerate(softmax.tail)]
+    expected = -torch.cat([first[:, :10], *tails], 1).gather(1, target[:, None]).sum()
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(again, expected, rtol=1e-12, atol=0)
+    tensors = [features, *softmax.parameters()]
+    gradients = [torch.autograd.grad(loss, tensors, allow_unused=True) for loss in (found, expected)]
+    for one, other in zip(*gradients, strict=True):
+        assert other is not None
+        torch.testing.assert_close(torch.zeros_like(other) if one is None else one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_only_an_adaptive_softmax_of_the_models_width_is_taken() -> None:
+    assert is_tied(adaptive_softmax())
+    assert not is_tied(adaptive_softmax(first=4))
+    assert not is_tied(AdaptiveSoftmax(60, 8, [10, 30], 0.0))

@@ -53,7 +53,7 @@ def test_fast_trainings_differ_by_rounding(prepared, tmp_path: Path, gates, trai
 @pytest.mark.parametrize("cutoffs", [[], [60]], ids=["plain softmax", "adaptive softmax"])
 @pytest.mark.parametrize("gates", [None, JOINT], ids=["dense", "joint"])
 def test_fast_trainings_of_language_models_differ_by_rounding(language_corpus, tmp_path: Path, gates, cutoffs) -> None:
-    """Losses of validation within 1e-4, as above; an adaptive softmax has fairseq's loss and the fast Adam."""
+    """Losses of validation within 1e-4, as above."""
     architecture = LanguageArchitecture(
         width=16, layers=2, heads=2, persistent=8, segment=16, memory=16, cutoffs=cutoffs, word_dropout=0.0
     )

@@ -15,6 +15,7 @@ from headprune.models.all_attention.decoder import AllAttentionDecoder
 from headprune.models.cutting import shrink
 from headprune.models.gate_training import GateTraining, add_gate_arguments
 from headprune.models.lean import on_the_cpu
+from headprune.models.losses import is_tied
 
 ARCHITECTURE = "all_attention_lm"
 
@@ -54,9 +55,10 @@ class AllAttentionLanguageModel(GateTraining, FairseqLanguageModel):
         return model
 
     def goes_lean(self) -> bool:
-        """True if the loss may be computed from hidden states now: in training, on the CPU, with a plain softmax."""
-        decoder = self.decoder
-        return self.training and decoder.output_projection is not None and on_the_cpu(decoder.output_projection.weight)
+        """True if the loss may be computed from hidden states now: in training, on the CPU."""
+        softmax = self.decoder.adaptive_softmax
+        computed = softmax is None or is_tied(softmax)
+        return self.training and computed and on_the_cpu(next(self.parameters()))
 
     def training_memory(self) -> list[Tensor] | None:
         """For `streaming_lm`, which puts it into fairseq's checkpoints."""
