@@ -59,13 +59,20 @@ def test_unpruned_model_of_small() -> None:
     assert f"{value} [{low}, {high}] BLEU" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_registered_contrasts() -> None:
-    """The table of README: every contrast of the file, none left out, as the committed rows decide it."""
-    claims = [claim for claim in load(ROOT / "paper_figures/claims.yaml") if claim.id.startswith("contrast-")]
-    results = read(ROOT / "results/published/small-core", with_masks=True)
+@pytest.mark.parametrize(
+    ("folder", "header", "prefixes"),
+    [
+        ("small-core", "registered contrast", ("contrast-",)),
+        ("small-frozen", "claim of Michel et al.", ("michel-one-head", "michel-last-cross", "michel-drop-one")),
+    ],
+)
+def test_verdicts(folder: str, header: str, prefixes: tuple[str, ...]) -> None:
+    """The tables of README: every claim of these, none left out, as the committed rows decide it."""
+    claims = [claim for claim in load(ROOT / "paper_figures/claims.yaml") if claim.id.startswith(prefixes)]
+    results = read(ROOT / "results/published" / folder, with_masks=True)
     decided = evaluate(claims, results).set_index("text").to_dict("index")
     page = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = page.partition("| registered contrast")[2].partition("\n\n")[0].splitlines()[2:]
+    table = page.partition(f"| {header}")[2].partition("\n\n")[0].splitlines()[2:]
     quoted = [[cell.strip().replace("**", "") for cell in line.split("|")[1:-1]] for line in table]
     assert {text for text, *_ in quoted} == set(decided)
     for text, effect, p_value, verdict in quoted:
