@@ -1,8 +1,8 @@
 """The training forward of a Transformer with fewer and larger operations, over the parameters of fairseq's modules.
 
 Same function, same random numbers, other rounding: attention by way of `lean_attention`; positions of a batch in the
-rows of one matrix from the first layer to the last. Evaluation, and whatever is not an ordinary layer, stays with
-fairseq's own code.
+rows of one matrix from the first layer to the last, those of padding left out where dropout does not draw for them.
+Evaluation, and whatever is not an ordinary layer, stays with fairseq's own code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fairseq.modules import MultiheadAttention
 from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
 from torch import Tensor, nn
 
-from headprune.models.lean_attention import Unseen, attend, dropped, linear, padding_of_keys
+from headprune.models.lean_attention import Sight, TokenRows, attend, dropped, linear, packs
 
 LAYERS = (TransformerEncoderLayerBase, TransformerDecoderLayerBase)
 ODD_PARTS = ("quant_noise", "project_in_dim", "project_out_dim", "adaptive_softmax")
@@ -40,13 +40,12 @@ class LeanEncoder(TransformerEncoderBase):
         if token_embeddings is not None or not applies(self):
             return super().forward_scriptable(src_tokens, src_lengths, return_all_hiddens, token_embeddings)  # type: ignore[no-any-return]
         padding = src_tokens.eq(self.padding_idx)
-        states, x, encoder_embedding = encoded(self, src_tokens, padding)
-        shape = (src_tokens.shape[1], src_tokens.shape[0], x.shape[-1])
+        states, x, encoder_embedding = encoded(self, src_tokens, padding, return_all_hiddens)
         return {
-            "encoder_out": [x.view(shape)],
+            "encoder_out": [x],
             "encoder_padding_mask": [padding],
             "encoder_embedding": [encoder_embedding],
-            "encoder_states": [state.view(shape) for state in states] if return_all_hiddens else [],
+            "encoder_states": states,
             "fc_results": [],
             "src_tokens": [],
             "src_lengths": [(~padding).sum(dim=1, dtype=torch.int32).reshape(-1, 1)],
@@ -54,7 +53,7 @@ class LeanEncoder(TransformerEncoderBase):
 
 
 class LeanDecoder(TransformerDecoderBase):
-    """fairseq's decoder; while it trains and `lean` is set, by way of `decoder_layer`, and without alignments."""
+    """fairseq's decoder; while it trains and `lean` is set, by way of `decoder_layer`, its output alone."""
 
     lean = False
 
@@ -84,19 +83,17 @@ class LeanDecoder(TransformerDecoderBase):
             x = x + self.embed_positions(prev_output_tokens)
         if self.layernorm_embedding is not None:
             x = self.layernorm_embedding(x)
-        x = self.dropout_module(x).transpose(0, 1)
-        shape = x.shape
-        x = x.reshape(-1, shape[-1])  # (tgt · batch, model)
-        own = Unseen(padding_of_keys(padding, x.dtype), self.buffered_future_mask(x[: shape[0]]))
-        cross = Unseen(padding_of_keys(source_padding, x.dtype))
-        states = [x]
+        x = self.dropout_module(x)
+        packed = packable(self)
+        rows, sources = TokenRows(padding, packed), TokenRows(source_padding, packed)
+        x, memory = rows.take(x), sources.take(memory.transpose(0, 1))
+        own = Sight(rows, rows, x.dtype, self.buffered_future_mask(x.new_empty(padding.shape[1])))
+        cross = Sight(rows, sources, x.dtype)
         for layer in self.layers:
-            x = decoder_layer(layer, x, shape[1], memory.flatten(0, 1), own, cross)
-            states.append(x)
+            x = decoder_layer(layer, x, memory, own, cross)
         if self.layer_norm is not None:
             x = normalised(self.layer_norm, x)
-        features = x.view(shape).transpose(0, 1)
-        return features, {"attn": [None], "inner_states": [state.view(shape) for state in states]}
+        return rows.spread(x).transpose(0, 1), {"attn": [None], "inner_states": []}
 
 
 def applies(part: Any) -> bool:
@@ -146,39 +143,53 @@ def plain_attention(attention: Any) -> bool:
     )
 
 
-def encoded(encoder: Any, tokens: Tensor, padding: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+def packable(part: Any) -> bool:
+    """True if an encoder or decoder can leave out padding: attention in C, and no dropout, whose draws are for all
+    positions."""
+    weight = part.embed_tokens.weight
+    dropouts = [part.dropout_module]
+    dropouts += [module for layer in part.layers for module in (layer.dropout_module, layer.activation_dropout_module)]
+    modules = (attention for layer in part.layers for attention in attentions(layer))
+    return all(each.p == 0 for each in dropouts) and all(packs(attention, weight) for attention in modules)
+
+
+def encoded(
+    encoder: Any, tokens: Tensor, padding: Tensor, all_states: bool = False
+) -> tuple[list[Tensor], Tensor, Tensor]:
     """The encoder of a Transformer made of ordinary layers.
 
     :param tokens: (batch, src)
     :param padding: True at tokens that are padding (batch, src)
-    :returns: states before the first layer and after each, output (src · batch, model), embeddings (batch, src, model)
+    :returns: states before the first layer and after each, if they are asked for, and the output, each (src, batch,
+        model), what it is at padding being of no meaning; embeddings (batch, src, model)
     """
-    unseen = Unseen(padding_of_keys(padding, encoder.embed_tokens.weight.dtype))
+    rows = TokenRows(padding, packable(encoder))
     embedded, embeddings = encoder.forward_embedding(tokens)
-    if unseen.padding is not None:
+    if rows.padded and not rows.packed:
         embedded = embedded * ~padding.unsqueeze(-1)
-    x = embedded.transpose(0, 1).reshape(-1, embedded.shape[-1])  # (src · batch, model)
-    states = [x]
+    x = rows.take(embedded)
+    sight, states = Sight(rows, rows, x.dtype), [x]
     for layer in encoder.layers:
-        x = encoder_layer(layer, x, len(tokens), unseen)
+        x = encoder_layer(layer, x, sight)
         states.append(x)
-    return states, x if encoder.layer_norm is None else normalised(encoder.layer_norm, x), embeddings
+    output = x if encoder.layer_norm is None else normalised(encoder.layer_norm, x)
+    return [rows.spread(state) for state in states] if all_states else [], rows.spread(output), embeddings
 
 
-def encoder_layer(layer: Any, x: Tensor, batch: int, unseen: Unseen) -> Tensor:
-    """:param x: (src · batch, model)"""
-    x = _around(layer, layer.self_attn_layer_norm, x, lambda y: attend(layer.self_attn, y, y, batch, unseen))
+def encoder_layer(layer: Any, x: Tensor, sight: Sight) -> Tensor:
+    """:param x: (rows, model)"""
+    x = _around(layer, layer.self_attn_layer_norm, x, lambda y: attend(layer.self_attn, y, y, sight))
     return _around(layer, layer.final_layer_norm, x, lambda y: feed_forward(layer, y))
 
 
-def decoder_layer(layer: Any, x: Tensor, batch: int, memory: Tensor, own: Unseen, cross: Unseen) -> Tensor:
-    """:param x: (tgt · batch, model)
-    :param memory: (src · batch, model)
+def decoder_layer(layer: Any, x: Tensor, memory: Tensor, own: Sight, cross: Sight) -> Tensor:
+    """:param x: (rows, model)
+    :param memory: (rows of the source, model)
     """
-    x = _around(layer, layer.self_attn_layer_norm, x, lambda y: attend(layer.self_attn, y, y, batch, own))
+    x = _around(layer, layer.self_attn_layer_norm, x, lambda y: attend(layer.self_attn, y, y, own))
     if layer.encoder_attn is not None:
         norm = layer.encoder_attn_layer_norm
-        x = _around(layer, norm, x, lambda y: attend(layer.encoder_attn, y, memory, batch, cross))
+        x = _around(layer, norm, x, lambda y: attend(layer.encoder_attn, y, memory, cross))
     return _around(layer, layer.final_layer_norm, x, lambda y: feed_forward(layer, y))
 
 
@@ -197,7 +208,7 @@ def normalised(norm: nn.Module, x: Tensor) -> Tensor:
 
 
 def feed_forward(layer: Any, x: Tensor) -> Tensor:
-    """:param x: (positions, model)"""
+    """:param x: (rows, model)"""
     inner = linear(x, layer.fc1.weight, layer.fc1.bias)
     inner = inner.relu_() if layer.activation_fn is F.relu else layer.activation_fn(inner)
     return linear(dropped(layer.activation_dropout_module, inner), layer.fc2.weight, layer.fc2.bias)

@@ -14,43 +14,116 @@ import torch
 from torch import Tensor
 
 from headprune.models import fused_attention
+from headprune.models.fused_attention import Heads, Sentences
 
 
 @dataclass(frozen=True, eq=False)
-class Unseen:
-    """The keys that queries do not see."""
+class TokenRows:
+    """The positions of a batch as rows of one matrix.
 
-    padding: Tensor | None = None  # −∞ at those that nothing sees (batch, keys)
+    All of them, position by position; or, packed, those that are no padding, sentence by sentence.
+    """
+
+    padding: Tensor  # True at positions that are padding (batch, length)
+    packed: bool = False
+
+    @cached_property
+    def padded(self) -> bool:
+        """True if there is padding."""
+        return bool(self.padding.any())
+
+    @cached_property
+    def real(self) -> Tensor | None:
+        """The positions that have a row, counted sentence by sentence; None: all of them."""
+        return (~self.padding).flatten().nonzero().squeeze(1) if self.packed and self.padded else None
+
+    @cached_property
+    def sentences(self) -> Sentences:
+        batch, length = self.padding.shape
+        if not self.packed:
+            return Sentences(torch.arange(batch), torch.full((batch,), length), length, batch)
+        lengths = (~self.padding).sum(1)
+        return Sentences(lengths.cumsum(0) - lengths, lengths, int(lengths.max()), 1)
+
+    def take(self, x: Tensor) -> Tensor:
+        """:param x: (batch, length, model)
+        :returns: (rows, model)
+        """
+        if not self.packed:
+            return x.transpose(0, 1).reshape(-1, x.shape[-1])
+        return x.flatten(0, 1) if self.real is None else x.flatten(0, 1).index_select(0, self.real)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """The other way round, 0 at padding that has no row: (length, batch, model)."""
+        batch, length = self.padding.shape
+        if not self.packed:
+            return x.view(length, batch, -1)
+        if self.real is not None:
+            x = x.new_zeros(batch * length, x.shape[-1]).index_copy(0, self.real, x)
+        return x.view(batch, length, -1).transpose(0, 1)
+
+    def of_sentences(self, values: Tensor) -> Tensor:
+        """A row for every position of a sentence.
+
+        :param values: (batch, …)
+        :returns: (rows, …)
+        """
+        if not self.packed:
+            return values.repeat(self.padding.shape[1], 1)
+        return values.repeat_interleave(self.sentences.lengths, 0)
+
+    def hidden(self, dtype: torch.dtype) -> Tensor | None:
+        """−∞ at keys that are padding and have a row (batch, length); None: there are none."""
+        if self.packed or not self.padded:
+            return None
+        zeros = torch.zeros(self.padding.shape, dtype=dtype, device=self.padding.device)
+        return zeros.masked_fill(self.padding, float("-inf"))
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Who sees whom: rows of queries, rows of keys, and the keys that are hidden from all or from some."""
+
+    queries: TokenRows
+    keys: TokenRows
+    dtype: torch.dtype
     future: Tensor | None = None  # −∞ at later positions, where those are hidden (tgt, tgt)
+
+    @cached_property
+    def hidden(self) -> Tensor | None:
+        return self.keys.hidden(self.dtype)
 
     @cached_property
     def mask(self) -> Tensor | None:
         """To add to the scores (batch or 1, 1, tgt or 1, keys)."""
-        padding = None if self.padding is None else self.padding[:, None, None]
-        if self.future is None or padding is None:
-            return padding if self.future is None else self.future
-        return self.future + padding
+        hidden = None if self.hidden is None else self.hidden[:, None, None]
+        if self.future is None or hidden is None:
+            return hidden if self.future is None else self.future
+        return self.future + hidden
 
 
-def padding_of_keys(padding: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """−∞ at keys that are padding, to add to scores, of the same shape (batch, keys); None if there is no such key."""
-    if not bool(padding.any()):
-        return None
-    return torch.zeros(padding.shape, dtype=dtype, device=padding.device).masked_fill(padding, float("-inf"))
+def packs(attention: Any, weight: Tensor) -> bool:
+    """True if a module can compute with packed rows now."""
+    return attention.num_heads == 0 or fuses(attention, weight)
 
 
-def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, unseen: Unseen) -> Tensor:
+def fuses(attention: Any, weight: Tensor) -> bool:
+    """True if a module's attention can be computed in C now."""
+    return attention.dropout_module.p == 0 and fused_attention.available(weight, attention.head_dim)
+
+
+def attend(attention: Any, x: Tensor, memory: Tensor, sight: Sight) -> Tensor:
     """The output of a module of attention.
 
-    :param x: queries (tgt · batch, model)
-    :param memory: keys and values (keys · batch, model); `x` itself in self-attention
-    :returns: (tgt · batch, model)
+    :param x: queries (rows, model)
+    :param memory: keys and values (rows, model); `x` itself in self-attention
+    :returns: (rows, model)
     """
     heads, out = attention.num_heads, attention.out_proj
     if heads == 0:
         bias = out["bias"] if "bias" in out else x.new_zeros(x.shape[-1])
         return bias.to(x.dtype).repeat(len(x), 1)
-    context = contexts(attention, x, memory, batch, unseen)
+    context = contexts(attention, x, memory, sight)
     gate = getattr(out, "gate", None)
     if gate is None:
         return linear(context, out.weight, out.bias)
@@ -60,23 +133,25 @@ def attend(attention: Any, x: Tensor, memory: Tensor, batch: int, unseen: Unseen
         if out.weight.requires_grad:  # as a factor of weights whose gradient is computed anyway it is the cheapest
             return linear(context, out.weight * columns, out.bias)
         return linear(context * columns, out.weight, out.bias)
-    split = context.view(-1, batch, heads, attention.head_dim)
-    return linear((split * gate.unsqueeze(-1)).view_as(context), out.weight, out.bias)
+    split = context.view(-1, heads, attention.head_dim) * sight.queries.of_sentences(gate).unsqueeze(-1)
+    return linear(split.view_as(context), out.weight, out.bias)
 
 
-def contexts(attention: Any, x: Tensor, memory: Tensor, batch: int, unseen: Unseen) -> Tensor:
-    """The contexts of all heads side by side (tgt · batch, heads · head_dim)."""
+def contexts(attention: Any, x: Tensor, memory: Tensor, sight: Sight) -> Tensor:
+    """The contexts of all heads side by side (rows, heads · head_dim)."""
     heads, width = attention.num_heads, attention.head_dim
     own = projected(attention, x, "qkv" if memory is x else "q")
     other = None if memory is x else projected(attention, memory, "kv")
-    if attention.dropout_module.p == 0 and fused_attention.available(x, width):
-        about = fused_attention.Heads(batch, heads, width, unseen.future is not None, unseen.padding)
+    if fuses(attention, x):
+        sentences = sight.queries.sentences, sight.keys.sentences
+        about = Heads(heads, width, *sentences, sight.future is not None, sight.hidden)
         return fused_attention.context(own, other, about)
+    batch = len(sight.queries.padding)
     parts = [heads_of(each, batch, heads, width) for each in (own, other) if each is not None]
     q, k, v = (part for of_one in parts for part in of_one)
     scores = torch.bmm(q, k.transpose(1, 2))  # (batch · heads, tgt, keys)
-    if unseen.mask is not None:
-        scores.view(batch, heads, *scores.shape[1:]).add_(unseen.mask)
+    if sight.mask is not None:
+        scores.view(batch, heads, *scores.shape[1:]).add_(sight.mask)
     weights = dropped(attention.dropout_module, torch.softmax(scores, -1))
     return torch.bmm(weights, v).transpose(0, 1).reshape(len(x), -1)
 
@@ -84,8 +159,8 @@ def contexts(attention: Any, x: Tensor, memory: Tensor, batch: int, unseen: Unse
 def projected(attention: Any, x: Tensor, names: str) -> Tensor:
     """Queries, keys or values of all heads in one product, the queries scaled.
 
-    :param names: letters of "qkv"; the rows of all of them of one head are beside each other
-    :returns: (positions · batch, heads · names · head_dim)
+    :param names: letters of "qkv"; the columns of all of them of one head are beside each other
+    :returns: (rows, heads · names · head_dim)
     """
     heads, width = attention.num_heads, attention.head_dim
     projections = [getattr(attention, f"{name}_proj") for name in names]
@@ -97,7 +172,10 @@ def projected(attention: Any, x: Tensor, names: str) -> Tensor:
 
 
 def heads_of(product: Tensor, batch: int, heads: int, width: int) -> tuple[Tensor, ...]:
-    """The parts of a product as views of it, each (batch · heads, positions, head_dim)."""
+    """The parts of a product as views of it, each (batch · heads, positions, head_dim).
+
+    :param product: with rows that are not packed
+    """
     parts = product.view(-1, batch * heads, product.shape[1] // (heads * width), width).unbind(2)
     return tuple(part.transpose(0, 1) for part in parts)
 

@@ -23,8 +23,10 @@ def decoded_losses(
     :param padding: index of the padding symbol
     :param smoothing: 0 for an adaptive softmax
     """
-    features = model(**sample["net_input"], features_only=True)[0].transpose(0, 1).flatten(0, 1)  # (tgt · batch, model)
-    target = sample["target"].t().flatten()
+    features, target = model(**sample["net_input"], features_only=True)[0], sample["target"]  # (batch, tgt, model)
+    if not features.is_contiguous():
+        features, target = features.transpose(0, 1), target.t()
+    features, target = features.flatten(0, 1), target.flatten()
     real = target.ne(padding)
     if not bool(real.all()):
         kept = real.nonzero().squeeze(1)

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from headprune.models import fused_attention
 from headprune.models.fused_attention import Heads, context
-from headprune.models.lean_attention import Unseen, heads_of
+from headprune.models.lean_attention import Sight, TokenRows
 
 CAPABILITIES = ("DEFAULT", "AVX2", "AVX512")
 SIZES = ((22, 17, 5, 4, 32), (1, 6, 3, 1, 16), (3, 1, 2, 3, 16), (40, 33, 2, 2, 64))
+WAYS = ("whole", "padded", "packed")
 OWN = torch.backends.cpu.get_cpu_capability()
 needs_compiler = pytest.mark.skipif(
     not fused_attention.available(torch.zeros(1), 16), reason="no C compiler on this machine"
@@ -36,63 +37,81 @@ def capability(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     fused_attention._functions.cache_clear()
 
 
-def expected(own: Tensor, other: Tensor | None, about: Heads) -> Tensor:
-    """The formula with torch's own functions."""
-    parts = [heads_of(each, *about[:3]) for each in (own, other) if each is not None]
-    q, k, v = (part for of_one in parts for part in of_one)
-    scores = q @ k.transpose(1, 2)
-    future = torch.full(scores.shape[1:], float("-inf"), dtype=own.dtype).triu(1) if about.causal else None
-    mask = Unseen(about.padding, future).mask
-    if mask is not None:
-        scores = (scores.view(about.batch, about.heads, *scores.shape[1:]) + mask).view_as(scores)
-    return (scores.softmax(-1) @ v).transpose(0, 1).reshape(len(own), -1)
+def lengths(batch: int, longest: int) -> list[int]:
+    """Lengths of sentences, the last of them the longest."""
+    generator = torch.Generator().manual_seed(longest)
+    return [*torch.randint(1, longest + 1, (batch - 1,), generator=generator).tolist(), longest]
+
+
+def rows_of(batch: int, longest: int, way: str) -> TokenRows:
+    """The rows of sentences; `whole` ones are all of one length."""
+    size = torch.tensor([longest] * batch if way == "whole" else lengths(batch, longest))
+    return TokenRows(torch.arange(longest) >= size[:, None], packed=way == "packed")
+
+
+def expected(own: Tensor, other: Tensor | None, about: Heads, sight: Sight) -> Tensor:
+    """The formula with torch's own functions, a sentence and a head at a time."""
+    found = own.new_zeros(len(own), about.heads * about.width)
+    for b in range(len(sight.queries.padding)):
+        ours, theirs = (
+            each.sentences.first[b] + each.sentences.step * torch.arange(int((~each.padding[b]).sum()))
+            for each in (sight.queries, sight.keys)
+        )
+        parts = [own[ours].view(len(ours), about.heads, -1, about.width)]
+        parts += [] if other is None else [other[theirs].view(len(theirs), about.heads, -1, about.width)]
+        q, k, v = (part.transpose(0, 1) for each in parts for part in each.unbind(2))
+        scores = q @ k.transpose(1, 2)  # (heads, queries, keys)
+        if about.causal:
+            scores = scores.masked_fill(torch.ones(scores.shape[1:], dtype=torch.bool).triu(1), float("-inf"))
+        context = (scores.softmax(-1) @ v).transpose(0, 1).flatten(1)
+        found = found.index_copy(0, ours, context)
+    return found
 
 
 def drawn(
-    batch: int, heads: int, width: int, queries: int, keys: int | None, dtype: torch.dtype, seed: int, size: float = 1
-) -> tuple[Tensor, Tensor | None]:
-    """Products of self-attention, or, with a number of keys, of attention to something else."""
+    rows: TokenRows, parts: int, heads: int, width: int, dtype: torch.dtype, seed: int, size: float = 1
+) -> Tensor:
+    """The output of a projection."""
     generator = torch.Generator().manual_seed(seed)
-
-    def numbers(rows: int, parts: int) -> Tensor:
-        values = size * torch.randn(rows * batch, heads * parts * width, generator=generator, dtype=torch.float64)
-        return values.to(dtype).requires_grad_()
-
-    return (numbers(queries, 3), None) if keys is None else (numbers(queries, 1), numbers(keys, 2))
+    number = rows.padding.numel() if rows.real is None else len(rows.real)
+    values = size * torch.randn(number, heads * parts * width, generator=generator, dtype=torch.float64)
+    return values.to(dtype).requires_grad_()
 
 
-def hidden(batch: int, keys: int, dtype: torch.dtype) -> Tensor:
-    """−∞ at some keys, never at the first."""
-    generator = torch.Generator().manual_seed(keys)
-    unseen = torch.rand(batch, keys, generator=generator) < 0.3
-    unseen[:, 0] = False
-    return torch.zeros(batch, keys, dtype=dtype).masked_fill(unseen, float("-inf"))
+def compared(
+    queries: TokenRows,
+    keys: TokenRows | None,
+    heads: int,
+    width: int,
+    causal: bool,
+    dtype: torch.dtype,
+    size: float = 1,
+) -> float:
+    """Contexts and derivatives: the largest difference in relation to their norm, or to 1 where that is larger.
 
-
-def compared(own: Tensor, other: Tensor | None, about: Heads, tolerance: float) -> None:
-    """Contexts and derivatives, their difference in relation to their norm, where that is larger than 1."""
+    What rows of padding get is not compared, nor pulled at.
+    """
+    sight = Sight(queries, queries if keys is None else keys, dtype)
+    own = drawn(queries, 3 if keys is None else 1, heads, width, dtype, 1, size)
+    other = None if keys is None else drawn(keys, 2, heads, width, dtype, 2, size)
+    about = Heads(heads, width, sight.queries.sentences, sight.keys.sentences, causal, sight.hidden)
     tensors = [each for each in (own, other) if each is not None]
-    results = [function(own, other, about) for function in (context, expected)]
-    pull = torch.randn(results[0].shape, generator=torch.Generator().manual_seed(9)).to(own.dtype)
-    gradients = [torch.autograd.grad(result, tensors, pull) for result in results]
-    for ours, theirs in zip((results[0], *gradients[0]), (results[1], *gradients[1]), strict=True):
-        assert (ours - theirs).norm() <= tolerance * max(1.0, float(theirs.norm()))
+    real = queries.take((~queries.padding).unsqueeze(-1).to(dtype))
+    found, wanted = (context(own, other, about) * real, expected(own, other, about, sight) * real)
+    pull = torch.randn(found.shape, generator=torch.Generator().manual_seed(9)).to(dtype)
+    gradients = [torch.autograd.grad(result, tensors, pull) for result in (found, wanted)]
+    pairs = zip((found, *gradients[0]), (wanted, *gradients[1]), strict=True)
+    return max(float((ours - theirs).norm()) / max(1.0, float(theirs.norm())) for ours, theirs in pairs)
 
 
 @needs_compiler
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-@pytest.mark.parametrize("padded", [False, True], ids=["all keys", "padding"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["to itself", "causal", "to others"])
-def test_as_torch_has_it(capability: str, kind: str, padded: bool, dtype: torch.dtype, tolerance: float) -> None:
-    for queries, keys, batch, heads, width in (
-        (22, 17, 5, 4, 32),
-        (1, 6, 3, 1, 16),
-        (3, 1, 2, 3, 16),
-        (40, 33, 2, 2, 64),
-    ):
-        own, other = drawn(batch, heads, width, queries, keys if kind == "to others" else None, dtype, seed=queries)
-        padding = hidden(batch, keys if kind == "to others" else queries, dtype) if padded else None
-        compared(own, other, Heads(batch, heads, width, kind == "causal", padding), tolerance)
+def test_as_torch_has_it(capability: str, kind: str, way: str, dtype: torch.dtype, tolerance: float) -> None:
+    for queries, keys, batch, heads, width in SIZES:
+        others = rows_of(batch, keys, way) if kind == "to others" else None
+        assert compared(rows_of(batch, queries, way), others, heads, width, kind == "causal", dtype) <= tolerance
 
 
 @needs_compiler
@@ -102,44 +121,60 @@ def test_as_torch_has_it(capability: str, kind: str, padded: bool, dtype: torch.
     queries=st.integers(1, 20),
     keys=st.none() | st.integers(1, 20),
     causal=st.booleans(),
-    padded=st.booleans(),
+    way=st.sampled_from(WAYS),
     size=st.sampled_from([0.01, 1.0, 10.0]),
 )
 def test_any_lengths(
-    batch: int, heads: int, queries: int, keys: int | None, causal: bool, padded: bool, size: float
+    batch: int, heads: int, queries: int, keys: int | None, causal: bool, way: str, size: float
 ) -> None:
-    own, other = drawn(batch, heads, 16, queries, keys, torch.float64, seed=queries, size=size)
-    padding = hidden(batch, keys or queries, torch.float64) if padded else None
-    compared(own, other, Heads(batch, heads, 16, causal and keys is None, padding), 1e-12)
+    own, others = rows_of(batch, queries, way), None if keys is None else rows_of(batch, keys, way)
+    assert compared(own, others, heads, 16, causal and keys is None, torch.float64, size) <= 1e-12
+
+
+def one_head(positions: int) -> Heads:
+    """A head as wide as 16, on one sentence, which sees all of it."""
+    sentences = rows_of(1, positions, "packed").sentences
+    return Heads(1, 16, sentences, sentences)
 
 
 @needs_compiler
-@pytest.mark.parametrize("keys", [None, 4], ids=["to itself", "to others"])
-def test_derivatives_are_those_of_finite_differences(keys: int | None) -> None:
-    own, other = drawn(2, 2, 16, 3, keys, torch.float64, seed=1)
-    about = Heads(2, 2, 16, keys is None, hidden(2, keys or 3, torch.float64))
-    tensors = (own,) if other is None else (own, other)
-    assert torch.autograd.gradcheck(lambda *some: context(some[0], some[1] if keys else None, about), tensors)
+@pytest.mark.parametrize("way", WAYS)
+def test_derivatives_are_those_of_finite_differences(way: str) -> None:
+    queries, keys = rows_of(2, 3, way), rows_of(2, 4, way)
+    sight = Sight(queries, keys, torch.float64)
+    about = Heads(2, 16, queries.sentences, keys.sentences, padding=sight.hidden)
+    tensors = drawn(queries, 1, 2, 16, torch.float64, 1), drawn(keys, 2, 2, 16, torch.float64, 2)
+    assert torch.autograd.gradcheck(lambda own, other: context(own, other, about), tensors)
 
 
 @needs_compiler
 def test_weights_of_far_keys_vanish_without_slow_numbers(capability: str) -> None:
     """In single precision, where scores are 200 apart; what is left is the value of the nearest key."""
-    own, _ = drawn(1, 1, 16, 5, None, torch.float32, seed=3)
-    with torch.no_grad():
-        own[:, :32] = 0
-        own[:, 0] = 1
-        own[:, 16] = torch.tensor([0.0, 200.0, 0.0, 60.0, -1e30])
-        found = context(own, None, Heads(1, 1, 16, False))
-    torch.testing.assert_close(found, own[1, 32:].expand(5, -1), rtol=0, atol=0)
+    own = torch.randn(5, 48, generator=torch.Generator().manual_seed(3))
+    own[:, :32] = 0
+    own[:, 0] = 1
+    own[:, 16] = torch.tensor([0.0, 200.0, 0.0, 60.0, -1e30])
+    torch.testing.assert_close(context(own, None, one_head(5)), own[1, 32:].expand(5, -1), rtol=0, atol=0)
 
 
 @needs_compiler
 def test_a_second_derivative_is_refused() -> None:
-    own, _ = drawn(1, 1, 16, 3, None, torch.float64, seed=1)
-    (first,) = torch.autograd.grad(context(own, None, Heads(1, 1, 16, True)).square().sum(), own, create_graph=True)
+    own = torch.randn(3, 48, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad(context(own, None, one_head(3)).square().sum(), own, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_are_taken_and_spread(way: str) -> None:
+    """Positions of sentences come back to where they were, and values of sentences go to their positions."""
+    rows = rows_of(3, 5, way)
+    x = torch.randn(3, 5, 2)
+    kept = ~rows.padding.unsqueeze(-1) if way == "packed" else torch.ones(3, 5, 1, dtype=torch.bool)
+    taken = rows.take(x)
+    torch.testing.assert_close(rows.spread(taken).transpose(0, 1), x * kept, rtol=0, atol=0)
+    numbers = torch.arange(3.0).unsqueeze(1)
+    torch.testing.assert_close(rows.of_sentences(numbers), rows.take(numbers.unsqueeze(1).expand(3, 5, 1)))
 
 
 def test_not_for_widths_that_vectors_do_not_divide_nor_for_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:

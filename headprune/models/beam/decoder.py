@@ -14,7 +14,7 @@ from headprune.models.beam.candidates import GROUP
 from headprune.models.beam.memory import SourceMemory, TargetMemory
 from headprune.models.beam.weights import LayerWeights
 from headprune.models.lean import encoded, normalised
-from headprune.models.lean_attention import Unseen, padding_of_keys
+from headprune.models.lean_attention import Sight, TokenRows
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,15 @@ class StepDecoder:
         :param tokens: sentences with padding on one side (sentences, source)
         """
         padding = tokens.eq(self.model.encoder.padding_idx)
-        _, states, _ = encoded(self.model.encoder, tokens, padding)
+        states = encoded(self.model.encoder, tokens, padding)[1].transpose(0, 1).flatten(0, 1)
         pairs: list[Tensor | None] = []
         for layer in self.layers:
             if layer.cross is None or layer.cross.memory is None:
                 pairs.append(None)
             else:
-                pairs.append(layer.cross.memory(states).view(tokens.shape[1], len(tokens), -1).transpose(0, 1))
-        mask = Unseen(padding_of_keys(padding, states.dtype)).mask
+                pairs.append(layer.cross.memory(states).view(*tokens.shape, -1))
+        rows = TokenRows(padding)
+        mask = Sight(rows, rows, states.dtype).mask
         own = TargetMemory.empty(len(tokens), [layer.own.width for layer in self.layers], states)
         return SourceMemory(pairs, mask), own
 

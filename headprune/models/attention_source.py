@@ -1,0 +1,176 @@
+"""The C of `fused_attention`, for numbers REAL, integers INTEGER as large, vectors of BYTES, and heads of a WIDTH."""
+
+SOURCE = """
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES (ptrdiff_t)(BYTES / sizeof(REAL))
+#define INLINE static inline __attribute__((always_inline))
+typedef REAL vec __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
+typedef INTEGER bits __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
+
+/* A row of `own` has queries, keys and values of all heads, (heads, 3, WIDTH), or queries alone, (heads, WIDTH), where
+   `other`, of rows (heads, 2, WIDTH), is not null. Sentence b has q_count[b] queries in rows q_first[b], q_first[b] +
+   q_step and so on, and k_count[b] keys likewise. Its weights, (heads, k_count[b], its queries up to whole vectors),
+   begin at b * heads * longest. A row of contexts is (heads, WIDTH). */
+typedef struct {
+    ptrdiff_t batch, heads, causal, longest, keys, q_step, k_step;
+    const int64_t *q_first, *q_count, *k_first, *k_count;
+} shape;
+
+INLINE vec at(const REAL *from) { return *(const vec *)from; }
+
+INLINE vec either(bits first, vec one, vec two) { return (vec)(((bits)one & first) | ((bits)two & ~first)); }
+
+/* c = a b for `rows` rows and `vectors` vectors of columns; element (i, l) of a lies at a[i * down + l * along] */
+INLINE void tile(const int rows, const int vectors, const REAL *a, ptrdiff_t down, ptrdiff_t along, const REAL *b,
+                 ptrdiff_t next, REAL *c, ptrdiff_t below, ptrdiff_t inner) {
+    vec sum[4][2] = {0};
+    for (ptrdiff_t l = 0; l < inner; l++)
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors; j++) sum[i][j] += a[i * down + l * along] * at(b + l * next + j * LANES);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++) *(vec *)(c + i * below + j * LANES) = sum[i][j];
+}
+
+/* c (m, n) = a (m, inner) b (inner, n), LANES divides n; where 4 does not divide m some rows are computed twice */
+INLINE void product(const REAL *a, ptrdiff_t down, ptrdiff_t along, const REAL *b, ptrdiff_t next, REAL *c,
+                    ptrdiff_t below, ptrdiff_t m, ptrdiff_t inner, ptrdiff_t n) {
+    for (ptrdiff_t j = 0; j < n; j += 2 * LANES)
+        for (ptrdiff_t i = 0; i < m; i += m < 4 ? 1 : 4) {
+            const ptrdiff_t row = m < 4 || i < m - 4 ? i : m - 4;
+            const REAL *left = a + row * down, *right = b + j;
+            REAL *out = c + row * below + j;
+            if (m < 4) {
+                if (n - j < 2 * LANES) tile(1, 1, left, down, along, right, next, out, below, inner);
+                else tile(1, 2, left, down, along, right, next, out, below, inner);
+            } else {
+                if (n - j < 2 * LANES) tile(4, 1, left, down, along, right, next, out, below, inner);
+                else tile(4, 2, left, down, along, right, next, out, below, inner);
+            }
+        }
+}
+
+/* rows of WIDTH numbers, `next` apart, become columns of `to` (WIDTH, padded) */
+INLINE void transpose(const REAL *from, ptrdiff_t next, ptrdiff_t rows, REAL *to, ptrdiff_t padded) {
+    for (ptrdiff_t i = 0; i < WIDTH; i++) {
+        for (ptrdiff_t r = 0; r < rows; r++) to[i * padded + r] = from[r * next + i];
+        for (ptrdiff_t r = rows; r < padded; r++) to[i * padded + r] = 0;
+    }
+}
+
+INLINE vec exponential(vec x) {
+    if (sizeof(REAL) == 8) {
+        for (ptrdiff_t i = 0; i < LANES; i++) x[i] = exp(x[i]);
+        return x;
+    }
+    /* of x <= 0, within 1e-7 of it: 2^n e^r, |r| <= ln 2 / 2; below 1e-30 it is 0 */
+    const REAL rounding = 12582912; /* 1.5 * 2^23: what is added to it is rounded to an integer, in its lowest bits */
+    const vec shifted = x * (REAL)1.44269504089 + rounding, n = shifted - rounding;
+    const vec r = x - n * (REAL)0.693359375 + n * (REAL)2.12194440055e-4;
+    vec y = r * (REAL)1.9875691500e-4 + (REAL)1.3981999507e-3;
+    y = y * r + (REAL)8.3334519073e-3;
+    y = y * r + (REAL)4.1665795894e-2;
+    y = y * r + (REAL)1.6666665459e-1;
+    y = y * r + (REAL)5.0000001201e-1;
+    y = y * r * r + r + 1;
+    return (vec)(((bits)y + ((bits)shifted << 23)) & (x > (REAL)-69));
+}
+
+/* scores (keys, padded), of all queries beside each other, become weights */
+INLINE void softmax(REAL *scores, const REAL *padding, ptrdiff_t causal, ptrdiff_t keys, ptrdiff_t padded) {
+    vec lane, lowest;
+    for (ptrdiff_t i = 0; i < LANES; i++) lane[i] = i, lowest[i] = -INFINITY;
+    for (ptrdiff_t t = 0; t < padded; t += LANES) {
+        vec largest = lowest, sum = {0};
+        for (ptrdiff_t s = 0; s < keys; s++) {
+            vec x = at(scores + s * padded + t);
+            if (padding) x += padding[s];
+            if (causal) x = either(lane + (REAL)t < (REAL)s, lowest, x);
+            largest = either(x > largest, x, largest);
+            *(vec *)(scores + s * padded + t) = x;
+        }
+        for (ptrdiff_t s = 0; s < keys; s++) {
+            vec *x = (vec *)(scores + s * padded + t);
+            sum += *x = exponential(*x - largest);
+        }
+        for (ptrdiff_t s = 0; s < keys; s++) *(vec *)(scores + s * padded + t) /= sum;
+    }
+}
+
+/* rows of a sentence beside each other: where they are, or in `space` if others lie between them */
+INLINE const REAL *gather(const REAL *from, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t columns, REAL *space) {
+    if (step == 1) return from;
+    for (ptrdiff_t r = 0; r < rows; r++) memcpy(space + r * columns, from + r * step * columns, columns * sizeof(REAL));
+    return space;
+}
+
+INLINE void scatter(const REAL *from, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t columns, REAL *to) {
+    if (from == to) return;
+    for (ptrdiff_t r = 0; r < rows; r++) memcpy(to + r * step * columns, from + r * columns, columns * sizeof(REAL));
+}
+
+INLINE ptrdiff_t whole(ptrdiff_t rows) { return (rows + LANES - 1) / LANES * LANES; }
+
+/* space as `_space` counts it */
+void attention_forward(const REAL *own, const REAL *other, const REAL *padding, REAL *weights, REAL *context,
+                       REAL *space, const shape *is) {
+    const ptrdiff_t width = is->heads * WIDTH, parts = other ? 1 : 3, many = other ? 2 : 3;
+    for (ptrdiff_t b = 0; b < is->batch; b++) {
+        const ptrdiff_t queries = is->q_count[b], keys = is->k_count[b], padded = whole(queries);
+        REAL *left = space + queries * parts * width, *right = left + (other ? keys * many * width : 0);
+        REAL *turned = right + queries * width, *w = weights + b * is->heads * is->longest;
+        const REAL *q = gather(own + is->q_first[b] * parts * width, is->q_step, queries, parts * width, space);
+        const REAL *k = q + WIDTH;
+        if (other) k = gather(other + is->k_first[b] * many * width, is->k_step, keys, many * width, left);
+        REAL *to = context + is->q_first[b] * width, *out = is->q_step == 1 ? to : right;
+        for (ptrdiff_t h = 0; h < is->heads; h++, w += keys * padded) {
+            const REAL *query = q + h * parts * WIDTH, *key = k + h * many * WIDTH, *value = key + WIDTH;
+            transpose(query, parts * width, queries, turned, padded);
+            product(key, many * width, 1, turned, padded, w, padded, keys, WIDTH, padded);
+            softmax(w, padding ? padding + b * is->keys : 0, is->causal, keys, padded);
+            product(w, 1, padded, value, many * width, out + h * WIDTH, width, queries, keys, WIDTH);
+        }
+        scatter(out, is->q_step, queries, width, to);
+    }
+}
+
+/* pull is the derivative in the contexts; space likewise */
+void attention_backward(const REAL *own, const REAL *other, const REAL *weights, const REAL *pull, REAL *to_own,
+                        REAL *to_other, REAL *space, const shape *is) {
+    const ptrdiff_t width = is->heads * WIDTH, parts = other ? 1 : 3, many = other ? 2 : 3;
+    for (ptrdiff_t b = 0; b < is->batch; b++) {
+        const ptrdiff_t queries = is->q_count[b], keys = is->k_count[b], padded = whole(queries);
+        const ptrdiff_t q_place = is->q_first[b] * parts * width, k_place = is->k_first[b] * many * width;
+        const ptrdiff_t q_size = queries * parts * width, k_size = other ? keys * many * width : 0;
+        REAL *left = space + q_size, *right = left + k_size, *q_space = right + queries * width;
+        REAL *k_space = q_space + q_size, *turned = k_space + k_size, *slopes = turned + WIDTH * padded;
+        const REAL *q = gather(own + q_place, is->q_step, queries, parts * width, space), *k = q + WIDTH;
+        const REAL *out = gather(pull + is->q_first[b] * width, is->q_step, queries, width, right);
+        const REAL *w = weights + b * is->heads * is->longest;
+        REAL *dq = is->q_step == 1 ? to_own + q_place : q_space, *dk = dq + WIDTH;
+        if (other) {
+            k = gather(other + k_place, is->k_step, keys, many * width, left);
+            dk = is->k_step == 1 ? to_other + k_place : k_space;
+        }
+        for (ptrdiff_t h = 0; h < is->heads; h++, w += keys * padded) {
+            const ptrdiff_t here = h * parts * WIDTH, there = h * many * WIDTH;
+            transpose(out + h * WIDTH, width, queries, turned, padded);
+            product(k + there + WIDTH, many * width, 1, turned, padded, slopes, padded, keys, WIDTH, padded);
+            for (ptrdiff_t t = 0; t < padded; t += LANES) {
+                vec mean = {0};
+                for (ptrdiff_t i = t; i < keys * padded; i += padded) mean += at(w + i) * at(slopes + i);
+                for (ptrdiff_t i = t; i < keys * padded; i += padded)
+                    *(vec *)(slopes + i) = at(w + i) * (at(slopes + i) - mean);
+            }
+            product(slopes, 1, padded, k + there, many * width, dq + here, parts * width, queries, keys, WIDTH);
+            product(slopes, padded, 1, q + here, parts * width, dk + there, many * width, keys, queries, WIDTH);
+            product(w, padded, 1, out + h * WIDTH, width, dk + there + WIDTH, many * width, keys, queries, WIDTH);
+        }
+        scatter(dq, is->q_step, queries, parts * width, to_own + q_place);
+        if (other) scatter(dk, is->k_step, keys, many * width, to_other + k_place);
+    }
+}
+"""
