@@ -13,9 +13,10 @@ from torch import Tensor
 from headprune.gates import set_gates
 from headprune.models import fused_attention
 from headprune.models.criteria import GatedLabelSmoothedCrossEntropy, is_lean
-from headprune.models.lean import NEGLIGIBLE, ordinary, ordinary_numbers
+from headprune.models.lean import NEGLIGIBLE, ordinary, ordinary_numbers, packable
 from headprune.models.transformer import HeadpruneTransformer
 
+IN_C = fused_attention.available(torch.zeros(1, dtype=torch.float64), 8)  # on this machine, the heads of these models
 Build = Callable[..., Any]
 Batch = dict[str, Any]
 GATED = {"gate_method": "dsp", "gate_budget": 5, "gate_total_updates": 100, "gate_seed": 3}
@@ -34,6 +35,9 @@ VARIANTS = {
     "one layer of decoder": {"decoder_layers": 1},
     "wide heads": {"encoder_embed_dim": 64, "decoder_embed_dim": 64, "pre_norm": True},  # as wide as any vector
 }
+NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
+PACKED = ("post-norm", "pre-norm", "gelu", "norm of embeddings", "gates of every example", "pruned", "wide heads")
+VARIANTS |= {f"{name}, without padding": VARIANTS[name] | NO_DROPOUT for name in PACKED}
 ODD = {
     "adaptive softmax": {"adaptive_softmax_cutoff": "10,20", "share_eachembeddings": False},
     "dropped layers": {"encoder_layerdrop": 0.5},
@@ -69,6 +73,7 @@ def test_losses_and_gradients_in_double_precision(
 ) -> None:
     """Within 1e-10: same function, same masks of dropout, same gates."""
     criterion, lean, plain = pair(build, task, torch.float64, **VARIANTS[variant])
+    assert all(packable(part) for part in (lean.encoder, lean.decoder)) is ("without padding" in variant and IN_C)
     for seed in range(3):
         batch = make_batch(seed=seed, size=7)
         (loss, logged, gradients), (expected, other, references) = (step(criterion, m, batch) for m in (lean, plain))
@@ -83,7 +88,7 @@ def test_losses_and_gradients_in_double_precision(
                 torch.testing.assert_close(gradient, reference, rtol=1e-9, atol=1e-10 * float(expected))
 
 
-@pytest.mark.parametrize("variant", ["pre-norm", "all dropouts", "gates", "wide heads"])
+@pytest.mark.parametrize("variant", ["pre-norm", "all dropouts", "gates", "wide heads, without padding"])
 def test_losses_in_single_precision(
     build: Build, make_batch: Callable[..., Batch], task: Namespace, variant: str
 ) -> None:
@@ -101,8 +106,8 @@ def test_losses_in_single_precision(
 def test_without_a_compiler_and_with_two_threads_the_numbers_are_the_same(
     build: Build, make_batch: Callable[..., Batch], task: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Within 1e-10, whether attention is computed in C or in products of torch."""
-    criterion, lean, _ = pair(build, task, torch.float64, **VARIANTS["wide heads"])
+    """Within 1e-10, whether attention is computed in C, without padding, or in products of torch."""
+    criterion, lean, _ = pair(build, task, torch.float64, **VARIANTS["wide heads, without padding"])
     batch = make_batch(seed=2, size=7)
     loss, _, gradients = step(criterion, lean, batch)
     monkeypatch.setattr(fused_attention, "available", lambda x, width: False)
