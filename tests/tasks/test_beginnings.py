@@ -86,7 +86,7 @@ def test_tokens_and_features_are_those_of_the_released_model(
 
 def test_fine_tuning_is_that_of_stock_fairseq_bit_for_bit(corpus: ExampleCorpus, start: Path, tmp_path: Path) -> None:
     """`--finetune-from-model` of `sentence_prediction`, its head new: the same weights, so the same losses."""
-    argv = WORK.arguments(corpus, ARCHITECTURE, TRAINING)
+    argv = WORK.arguments(corpus, ARCHITECTURE, TRAINING.model_copy(update={"steps": "fairseq"}))
     ours = train(argv, tmp_path / "ours", 3, start, checkpoint_every=2).model.state_dict()
     for own, theirs in (
         ("headprune_roberta", "roberta"),
