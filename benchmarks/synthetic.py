@@ -7,7 +7,9 @@ of at most 1,000 tokens a side have 46 sentences and 8 % of padding on the targe
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
@@ -49,9 +51,9 @@ PLAIN = (
 OURS = (*PLAIN, *fast_arguments("adam"))
 
 
-def dictionary() -> Dictionary:
+def dictionary(size: int = VOCABULARY) -> Dictionary:
     words = Dictionary()
-    for number in range(VOCABULARY - words.nspecial):
+    for number in range(size - words.nspecial):
         words.add_symbol(f"w{number}")
     return words
 
@@ -105,6 +107,14 @@ def trainer(argv: list[str], words: Dictionary, seed: int) -> Trainer:
     torch.manual_seed(seed)
     model, criterion = task.build_model(cfg.model), task.build_criterion(cfg.criterion)
     return Trainer(cfg, task, model, criterion)
+
+
+def updates(cfg: Any, task: Any, batches: list[Batch], seed: int) -> Callable[[], Any]:
+    """A function that does the next update of an untrained model, on these batches in turn."""
+    torch.manual_seed(seed)
+    trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
+    following = cycle(batches)
+    return lambda: trainer.train_step([next(following)])
 
 
 def model(words: Dictionary, seed: int, *kind: str, size: Size = QUICK) -> Any:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import cycle
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
 
 import numpy as np
+import synthetic
 import torch
 from fairseq.data import Dictionary
 from fairseq.tasks.sentence_prediction import SentencePredictionTask
-from fairseq.trainer import Trainer
 
 from headprune.training.arguments import fast_arguments
 from headprune.training.trainer import configuration
@@ -45,17 +44,9 @@ def arguments(*more: str) -> list[str]:
 
 def steps(more: list[str], batches: list[Any], seed: int) -> Callable[[], Any]:
     """A function that does the next update."""
-    words, labels = Dictionary(), Dictionary()
-    for number in range(VOCABULARY - words.nspecial):
-        words.add_symbol(f"w{number}")
-    for number in range(CLASSES):
-        labels.add_symbol(f"label{number}")
     cfg = configuration([*arguments(*more), "--seed", str(seed)])
-    task = SentencePredictionTask(cfg.task, words, labels)
-    torch.manual_seed(seed)
-    trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
-    following = cycle(batches)
-    return lambda: trainer.train_step([next(following)])
+    words, labels = synthetic.dictionary(VOCABULARY), synthetic.dictionary(CLASSES + Dictionary().nspecial)
+    return synthetic.updates(cfg, SentencePredictionTask(cfg.task, words, labels), batches, seed)
 
 
 def made_up(seed: int, number: int = 20) -> list[dict[str, Any]]:

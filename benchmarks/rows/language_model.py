@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
-from itertools import cycle
 from typing import Any
 
 import headprune.models.compat  # noqa: F401
 
 import numpy as np
+import synthetic
 import torch
-from fairseq.data import Dictionary
-from fairseq.trainer import Trainer
 
 from headprune.models.streaming_lm import StreamingTask
 from headprune.training.arguments import fast_arguments
@@ -45,16 +43,11 @@ def arguments(*more: str) -> list[str]:
 
 def steps(more: list[str], batches: list[Any], seed: int) -> Callable[[], Any]:
     """A function that does the next update."""
-    words = Dictionary()
-    for number in range(VOCABULARY - words.nspecial):
-        words.add_symbol(f"w{number}")
+    words = synthetic.dictionary(VOCABULARY)
     cfg = configuration([*arguments(*more), "--seed", str(seed)])
     task = StreamingTask.__new__(StreamingTask)
     task.__dict__ |= {"cfg": cfg.task, "dictionary": words, "_model": None, "datasets": {}, "state": Namespace()}
-    torch.manual_seed(seed)
-    trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
-    following = cycle(batches)
-    return lambda: trainer.train_step([next(following)])
+    return synthetic.updates(cfg, task, batches, seed)
 
 
 def made_up(seed: int, number: int = 20) -> list[dict[str, Any]]:

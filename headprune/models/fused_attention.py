@@ -73,6 +73,7 @@ def context(own: Tensor, other: Tensor | None, about: Heads) -> Tensor:
     :param other: then keys and values (rows, heads · 2 · width)
     :returns: (rows, heads · width)
     """
+    own, other = own.contiguous(), None if other is None else other.contiguous()
     return _Attention.apply(about, own, other)  # type: ignore[no-any-return,no-untyped-call]
 
 
