@@ -1,16 +1,6 @@
-"""The C of `fused_attention`, for numbers REAL, integers INTEGER as large, vectors of BYTES, and heads of a WIDTH."""
+"""The C of `fused_attention`, which follows `VECTOR_SOURCE`, for heads of a WIDTH."""
 
-SOURCE = """
-#include <math.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#define LANES (ptrdiff_t)(BYTES / sizeof(REAL))
-#define INLINE static inline __attribute__((always_inline))
-typedef REAL vec __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
-typedef INTEGER bits __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
-
+ATTENTION_SOURCE = """
 /* A row of `own` has queries, keys and values of all heads, (heads, 3, WIDTH), or queries alone, (heads, WIDTH), where
    `other`, of rows (heads, 2, WIDTH), is not null. Sentence b has q_count[b] queries in rows q_first[b], q_first[b] +
    q_step and so on, and k_count[b] keys likewise. Its weights, (heads, k_count[b], its queries up to whole vectors),
@@ -20,81 +10,22 @@ typedef struct {
     const int64_t *q_first, *q_count, *k_first, *k_count;
 } shape;
 
-INLINE vec at(const REAL *from) { return *(const vec *)from; }
-
-INLINE vec either(bits first, vec one, vec two) { return (vec)(((bits)one & first) | ((bits)two & ~first)); }
-
-/* c = a b for `rows` rows and `vectors` vectors of columns; element (i, l) of a lies at a[i * down + l * along] */
-INLINE void tile(const int rows, const int vectors, const REAL *a, ptrdiff_t down, ptrdiff_t along, const REAL *b,
-                 ptrdiff_t next, REAL *c, ptrdiff_t below, ptrdiff_t inner) {
-    vec sum[4][2] = {0};
-    for (ptrdiff_t l = 0; l < inner; l++)
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < vectors; j++) sum[i][j] += a[i * down + l * along] * at(b + l * next + j * LANES);
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < vectors; j++) *(vec *)(c + i * below + j * LANES) = sum[i][j];
-}
-
-/* c (m, n) = a (m, inner) b (inner, n), LANES divides n; where 4 does not divide m some rows are computed twice */
-INLINE void product(const REAL *a, ptrdiff_t down, ptrdiff_t along, const REAL *b, ptrdiff_t next, REAL *c,
-                    ptrdiff_t below, ptrdiff_t m, ptrdiff_t inner, ptrdiff_t n) {
-    for (ptrdiff_t j = 0; j < n; j += 2 * LANES)
-        for (ptrdiff_t i = 0; i < m; i += m < 4 ? 1 : 4) {
-            const ptrdiff_t row = m < 4 || i < m - 4 ? i : m - 4;
-            const REAL *left = a + row * down, *right = b + j;
-            REAL *out = c + row * below + j;
-            if (m < 4) {
-                if (n - j < 2 * LANES) tile(1, 1, left, down, along, right, next, out, below, inner);
-                else tile(1, 2, left, down, along, right, next, out, below, inner);
-            } else {
-                if (n - j < 2 * LANES) tile(4, 1, left, down, along, right, next, out, below, inner);
-                else tile(4, 2, left, down, along, right, next, out, below, inner);
-            }
-        }
-}
-
-/* rows of WIDTH numbers, `next` apart, become columns of `to` (WIDTH, padded) */
-INLINE void transpose(const REAL *from, ptrdiff_t next, ptrdiff_t rows, REAL *to, ptrdiff_t padded) {
-    for (ptrdiff_t i = 0; i < WIDTH; i++) {
-        for (ptrdiff_t r = 0; r < rows; r++) to[i * padded + r] = from[r * next + i];
-        for (ptrdiff_t r = rows; r < padded; r++) to[i * padded + r] = 0;
-    }
-}
-
-INLINE vec exponential(vec x) {
-    if (sizeof(REAL) == 8) {
-        for (ptrdiff_t i = 0; i < LANES; i++) x[i] = exp(x[i]);
-        return x;
-    }
-    /* of x <= 0, within 1e-7 of it: 2^n e^r, |r| <= ln 2 / 2; below 1e-30 it is 0 */
-    const REAL rounding = 12582912; /* 1.5 * 2^23: what is added to it is rounded to an integer, in its lowest bits */
-    const vec shifted = x * (REAL)1.44269504089 + rounding, n = shifted - rounding;
-    const vec r = x - n * (REAL)0.693359375 + n * (REAL)2.12194440055e-4;
-    vec y = r * (REAL)1.9875691500e-4 + (REAL)1.3981999507e-3;
-    y = y * r + (REAL)8.3334519073e-3;
-    y = y * r + (REAL)4.1665795894e-2;
-    y = y * r + (REAL)1.6666665459e-1;
-    y = y * r + (REAL)5.0000001201e-1;
-    y = y * r * r + r + 1;
-    return (vec)(((bits)y + ((bits)shifted << 23)) & (x > (REAL)-69));
-}
-
 /* scores (keys, padded), of all queries beside each other, become weights */
 INLINE void softmax(REAL *scores, const REAL *padding, ptrdiff_t causal, ptrdiff_t keys, ptrdiff_t padded) {
     vec lane, lowest;
     for (ptrdiff_t i = 0; i < LANES; i++) lane[i] = i, lowest[i] = -INFINITY;
     for (ptrdiff_t t = 0; t < padded; t += LANES) {
-        vec largest = lowest, sum = {0};
+        vec most = lowest, sum = {0};
         for (ptrdiff_t s = 0; s < keys; s++) {
             vec x = at(scores + s * padded + t);
             if (padding) x += padding[s];
             if (causal) x = either(lane + (REAL)t < (REAL)s, lowest, x);
-            largest = either(x > largest, x, largest);
+            most = larger(x, most);
             *(vec *)(scores + s * padded + t) = x;
         }
         for (ptrdiff_t s = 0; s < keys; s++) {
             vec *x = (vec *)(scores + s * padded + t);
-            sum += *x = exponential(*x - largest);
+            sum += *x = exponential(*x - most);
         }
         for (ptrdiff_t s = 0; s < keys; s++) *(vec *)(scores + s * padded + t) /= sum;
     }
@@ -111,8 +42,6 @@ INLINE void scatter(const REAL *from, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t 
     if (from == to) return;
     for (ptrdiff_t r = 0; r < rows; r++) memcpy(to + r * step * columns, from + r * columns, columns * sizeof(REAL));
 }
-
-INLINE ptrdiff_t whole(ptrdiff_t rows) { return (rows + LANES - 1) / LANES * LANES; }
 
 /* space as `_space` counts it */
 void attention_forward(const REAL *own, const REAL *other, const REAL *padding, REAL *weights, REAL *context,

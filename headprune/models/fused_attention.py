@@ -8,23 +8,14 @@ over rows as short as these, take longer than their arithmetic. The same numbers
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from headprune.models.attention_source import SOURCE
-from headprune.system.compiled import library
-
-# Bytes of a vector, and what a compiler is told of the processor, by what torch found it to be able to.
-VECTORS = {
-    "AVX512": (64, "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"),
-    "AVX2": (32, "avx2,fma"),
-    "DEFAULT": (16, ""),
-}
-NUMBERS = {torch.float32: ("float", "int32_t"), torch.float64: ("double", "int64_t")}
+from headprune.models.attention_source import ATTENTION_SOURCE
+from headprune.models.vectors import Program, whole
 
 
 class Sentences(NamedTuple):
@@ -53,16 +44,12 @@ class _Shape(ctypes.Structure):
     _fields_ = (*((name, ctypes.c_ssize_t) for name in sizes), *((name, ctypes.c_void_p) for name in places))
 
 
+ATTENTION = Program(ATTENTION_SOURCE, (("attention_forward", 6), ("attention_backward", 7)), _Shape)
+
+
 def available(x: Tensor, width: int) -> bool:
     """True if `context` can be called for heads of this width, and is worth it: on a CPU with one thread."""
-    if x.device.type != "cpu" or torch.get_num_threads() > 1 or x.dtype not in NUMBERS:
-        return False
-    return width % lanes(x.dtype) == 0 and _functions(x.dtype, width) is not None
-
-
-def lanes(dtype: torch.dtype) -> int:
-    """Numbers in a vector of the processor's."""
-    return int(VECTORS.get(torch.backends.cpu.get_cpu_capability(), VECTORS["DEFAULT"])[0] // dtype.itemsize)
+    return torch.get_num_threads() == 1 and ATTENTION.available(x, width)
 
 
 def context(own: Tensor, other: Tensor | None, about: Heads) -> Tensor:
@@ -77,35 +64,20 @@ def context(own: Tensor, other: Tensor | None, about: Heads) -> Tensor:
     return _Attention.apply(about, own, other)  # type: ignore[no-any-return,no-untyped-call]
 
 
-@cache
-def _functions(dtype: torch.dtype, width: int) -> Any:
-    """The functions for heads of a width; None where they cannot be compiled."""
-    size, target = VECTORS.get(torch.backends.cpu.get_cpu_capability(), VECTORS["DEFAULT"])
-    lines = [f"#define {name} {value}" for name, value in zip(("REAL", "INTEGER"), NUMBERS[dtype], strict=True)]
-    lines += [f"#define BYTES {size}", f"#define WIDTH {width}"]
-    if target:
-        lines += [f'#pragma GCC target("{target}")', "#ifdef __clang__", "#error the pragma is GCC's", "#endif"]
-    compiled = library("\n".join([*lines, SOURCE]))
-    if compiled is not None:
-        for function, tensors in ((compiled.attention_forward, 6), (compiled.attention_backward, 7)):
-            function.argtypes = [*[ctypes.c_void_p] * tensors, ctypes.POINTER(_Shape)]
-            function.restype = None
-    return compiled
-
-
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, about: Heads, own: Tensor, other: Tensor | None) -> Tensor:
         queries, keys = about.queries, about.keys
-        batch, longest = len(queries.first), keys.longest * _whole(queries.longest, own.dtype)
+        batch, longest = len(queries.first), keys.longest * whole(queries.longest, own.dtype)
         sizes = batch, about.heads, about.causal, longest, keys.longest, queries.step, keys.step
-        shape = _Shape(*sizes, *map(_address, (queries.first, queries.lengths, keys.first, keys.lengths)))
+        places = queries.first, queries.lengths, keys.first, keys.lengths
+        shape = _Shape(*sizes, *(place.data_ptr() for place in places))
         weights, found = (
             own.new_empty(batch * about.heads * longest),
             own.new_empty(len(own), about.heads * about.width),
         )
         tensors = own, other, about.padding, weights, found, own.new_empty(_space(about, own, other))
-        _functions(own.dtype, about.width).attention_forward(*map(_address, tensors), shape)
+        ATTENTION.run("attention_forward", about.width, tensors, shape)
         ctx.shape, ctx.about = shape, about
         ctx.save_for_backward(weights, own, other)
         return found
@@ -116,7 +88,7 @@ class _Attention(torch.autograd.Function):
         weights, own, other = ctx.saved_tensors
         gradients = torch.empty_like(own), None if other is None else torch.empty_like(other)
         tensors = own, other, weights, pull.contiguous(), *gradients, own.new_empty(_space(ctx.about, own, other))
-        _functions(own.dtype, ctx.about.width).attention_backward(*map(_address, tensors), ctx.shape)
+        ATTENTION.run("attention_backward", ctx.about.width, tensors, ctx.shape)
         return None, *gradients
 
 
@@ -124,13 +96,4 @@ def _space(about: Heads, own: Tensor, other: Tensor | None) -> int:
     """Numbers of what the longest sentence is given, its context, their derivatives, and one head's slopes."""
     queries, keys = about.queries.longest, about.keys.longest
     given = queries * own.shape[1] + (0 if other is None else keys * other.shape[1])
-    return 2 * given + queries * about.heads * about.width + _whole(queries, own.dtype) * (about.width + keys)
-
-
-def _whole(rows: int, dtype: torch.dtype) -> int:
-    """The rows up to whole vectors."""
-    return -(-rows // lanes(dtype)) * lanes(dtype)
-
-
-def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+    return 2 * given + queries * about.heads * about.width + whole(queries, own.dtype) * (about.width + keys)

@@ -6,7 +6,6 @@ one can stand in for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,26 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from headprune.models import fused_attention
+from headprune.models import fused_attention, vectors
 from headprune.models.fused_attention import Heads, context
 from headprune.models.lean_attention import Sight, TokenRows
 
-CAPABILITIES = ("DEFAULT", "AVX2", "AVX512")
 SIZES = ((22, 17, 5, 4, 32), (1, 6, 3, 1, 16), (3, 1, 2, 3, 16), (40, 33, 2, 2, 64))
 WAYS = ("whole", "padded", "packed")
-OWN = torch.backends.cpu.get_cpu_capability()
 needs_compiler = pytest.mark.skipif(
     not fused_attention.available(torch.zeros(1), 16), reason="no C compiler on this machine"
 )
-
-
-@pytest.fixture(params=CAPABILITIES[: CAPABILITIES.index(OWN) + 1] if OWN in CAPABILITIES else ["DEFAULT"])
-def capability(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A processor that has these vectors and no larger ones."""
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: request.param)
-    fused_attention._functions.cache_clear()
-    yield request.param
-    fused_attention._functions.cache_clear()
 
 
 def lengths(batch: int, longest: int) -> list[int]:
@@ -189,9 +177,9 @@ def test_not_where_nothing_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> N
     def nothing(source: str) -> Any:
         return None
 
-    monkeypatch.setattr(fused_attention, "library", nothing)
-    fused_attention._functions.cache_clear()
+    monkeypatch.setattr(vectors, "library", nothing)
+    vectors._compiled.cache_clear()
     try:
         assert not fused_attention.available(torch.zeros(1), 32)
     finally:
-        fused_attention._functions.cache_clear()
+        vectors._compiled.cache_clear()

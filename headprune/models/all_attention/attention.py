@@ -8,19 +8,21 @@ import torch
 from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 
+from headprune.models.all_attention import fused
+from headprune.models.all_attention.fused import Attended
 from headprune.models.all_attention.kernels import Keys, Queries, attend, by_key, mixed, probabilities
 
 
 class Past(NamedTuple):
     """The past of a segment: keys and values of the memory, and positions, a matter of weights alone."""
 
-    keys: Tensor  # (heads, batch, memory, head_dim)
+    keys: Tensor  # (memory, batch, model)
     values: Tensor  # likewise
-    positions: Tensor  # W_R ρ from the largest distance to 0 (heads, memory + 1, head_dim)
+    positions: Tensor  # W_R ρ from the largest distance to 0 (memory + 1, model)
 
     def latest(self, length: int) -> Past:
-        start = self.keys.shape[2] - length
-        return self._replace(keys=self.keys[:, :, start:], values=self.values[:, :, start:])
+        start = len(self.keys) - length
+        return self._replace(keys=self.keys[start:], values=self.values[start:])
 
 
 class AllAttention(nn.Module):
@@ -68,32 +70,52 @@ class AllAttention(nn.Module):
         :param past: what these weights made of the memory and of `distances`, if it is known
         :returns: the output [tgt, batch, model], and the same of memory and segment
         """
-        queries = self._by_head(self.q_proj(query))  # (heads, batch, tgt, head_dim)
-        keys, values = self._by_head(self.k_proj(context)), self._by_head(self.v_proj(context))
+        queries, keys, values = self.q_proj(query), self.k_proj(context), self.v_proj(context)
         if past is not None:
-            keys, values = torch.cat([past.keys, keys], dim=2), torch.cat([past.values, values], dim=2)
-        own = Past(keys, values, self._positions(distances) if past is None else past.positions)
-        asking = Queries(
-            (queries + self.content_bias[:, None, None]) * self.scaling,
-            (queries + self.position_bias[:, None, None]) * self.scaling,
-            queries,
-        )
-        asked = Keys(*own, self.persistent_keys.to(queries), self.persistent_values.to(queries))
-        contexts = self._contexts(asking, asked)  # (heads, batch, tgt, head_dim)
-        return self.out_proj(contexts.permute(2, 1, 0, 3).flatten(2)), own
+            keys, values = torch.cat([past.keys, keys]), torch.cat([past.values, values])
+        own = Past(keys, values, self.r_proj(distances.flip(0)) if past is None else past.positions)
+        return self.out_proj(self._contexts(queries, own)), own
 
-    def _contexts(self, queries: Queries, keys: Keys) -> Tensor:
-        """Block by block; in one piece when somebody listens at `dropout_module`, where all probabilities pass."""
-        dropout = self.dropout_module
-        if not (dropout._forward_pre_hooks or dropout._forward_hooks):
-            return attend(queries, keys, dropout.p if dropout.training or dropout.apply_during_inference else 0.0)
+    def _contexts(self, queries: Tensor, seen: Past) -> Tensor:
+        """In C where that is possible; in one piece when somebody listens at `dropout_module`, where all probabilities
+        pass; otherwise block by block.
+
+        :returns: [tgt, batch, model], as the queries are
+        """
+        listened = self.dropout_module._forward_pre_hooks or self.dropout_module._forward_hooks
+        if not listened and fused.available(queries, self.head_dim):
+            persistent = self.persistent_keys, self.persistent_values
+            return fused.contexts(
+                queries, Attended(*seen, *persistent, self.content_bias, self.position_bias), self._dropped
+            )
+        asking, asked = self._queries(queries), self._keys(seen)
+        found = self._probed(asking, asked) if listened else attend(asking, asked, self._dropped)
+        return found.permute(2, 1, 0, 3).flatten(2)
+
+    def _probed(self, queries: Queries, keys: Keys) -> Tensor:
         weights = by_key(probabilities(queries, keys), queries.content.shape[2], keys.keys.shape[2])
-        weights = dropout(weights.transpose(0, 1))  # (batch, heads, tgt, memory + tgt + persistent)
+        weights = self.dropout_module(weights.transpose(0, 1))  # (batch, heads, tgt, memory + tgt + persistent)
         return mixed(weights.transpose(0, 1), keys)
 
-    def _positions(self, distances: Tensor) -> Tensor:
-        """W_R ρ from the largest distance to 0 (heads, memory + 1, head_dim)."""
-        return self.r_proj(distances.flip(0)).unflatten(-1, (self.num_heads, -1)).transpose(0, 1).contiguous()
+    @property
+    def _dropped(self) -> float:
+        """The share of probabilities that is dropped."""
+        dropout = self.dropout_module
+        return float(dropout.p) if dropout.training or dropout.apply_during_inference else 0.0
+
+    def _queries(self, queries: Tensor) -> Queries:
+        """The three roles of [tgt, batch, model] queries."""
+        split = self._by_head(queries)
+        return Queries(
+            (split + self.content_bias[:, None, None]) * self.scaling,
+            (split + self.position_bias[:, None, None]) * self.scaling,
+            split,
+        )
+
+    def _keys(self, seen: Past) -> Keys:
+        positions = seen.positions.unflatten(-1, (self.num_heads, -1)).transpose(0, 1).contiguous()
+        persistent = self.persistent_keys.to(positions), self.persistent_values.to(positions)
+        return Keys(self._by_head(seen.keys), self._by_head(seen.values), positions, *persistent)
 
     def _by_head(self, states: Tensor) -> Tensor:
         """(positions, batch, heads · head_dim) → (heads, batch, positions, head_dim), contiguous."""
