@@ -27,6 +27,7 @@ ROWS = (
     "sampler",
     "step",
     "apart",
+    "dropout",
     "breakdown",
     "evaluation",
     "beam",

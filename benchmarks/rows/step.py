@@ -11,12 +11,12 @@ import synthetic
 from rows.base import Line, Settings, lines, take_turns
 
 BUDGET, UPDATES = 12, 300
+GATES = ("--gate-budget", str(BUDGET), "--gate-total-updates", str(UPDATES), "--gate-lr", "0.2")
 
 
 def gated(method: str, *more: str) -> list[str]:
     """Arguments of a training that learns gates, which the whole of the benchmark is too short to close."""
-    argv = ["--gate-method", method, "--gate-budget", str(BUDGET), "--gate-total-updates", str(UPDATES)]
-    return synthetic.arguments(*synthetic.OURS, *argv, "--gate-lr", "0.2", *more)
+    return synthetic.arguments(*synthetic.OURS, "--gate-method", method, *GATES, *more)
 
 
 KINDS = {

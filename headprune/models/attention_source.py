@@ -6,7 +6,8 @@ ATTENTION_SOURCE = """
    q_step and so on, and k_count[b] keys likewise. Its weights, (heads, k_count[b], its queries up to whole vectors),
    begin at b * heads * longest. A row of contexts is (heads, WIDTH). */
 typedef struct {
-    ptrdiff_t batch, heads, causal, longest, keys, q_step, k_step;
+    ptrdiff_t batch, heads, causal, longest, keys, q_step, k_step, drops; /* of 65536 weights, which become negative */
+    uint64_t seed;
     const int64_t *q_first, *q_count, *k_first, *k_count;
 } shape;
 
@@ -50,7 +51,8 @@ void attention_forward(const REAL *own, const REAL *other, const REAL *padding, 
     for (ptrdiff_t b = 0; b < is->batch; b++) {
         const ptrdiff_t queries = is->q_count[b], keys = is->k_count[b], padded = whole(queries);
         REAL *left = space + queries * parts * width, *right = left + (other ? keys * many * width : 0);
-        REAL *turned = right + queries * width, *w = weights + b * is->heads * is->longest;
+        REAL *turned = right + queries * width, *shares = turned + WIDTH * padded;
+        REAL *w = weights + b * is->heads * is->longest;
         const REAL *q = gather(own + is->q_first[b] * parts * width, is->q_step, queries, parts * width, space);
         const REAL *k = q + WIDTH;
         if (other) k = gather(other + is->k_first[b] * many * width, is->k_step, keys, many * width, left);
@@ -60,7 +62,10 @@ void attention_forward(const REAL *own, const REAL *other, const REAL *padding, 
             transpose(query, parts * width, queries, turned, padded);
             product(key, many * width, 1, turned, padded, w, padded, keys, WIDTH, padded);
             softmax(w, padding ? padding + b * is->keys : 0, is->causal, keys, padded);
-            product(w, 1, padded, value, many * width, out + h * WIDTH, width, queries, keys, WIDTH);
+            if (is->drops)
+                drop(w, shares, keys * padded, is->seed, (b * is->heads + h) * ((is->longest + 31) / 32), is->drops);
+            product(is->drops ? shares : w, 1, padded, value, many * width, out + h * WIDTH, width, queries, keys,
+                    WIDTH);
         }
         scatter(out, is->q_step, queries, width, to);
     }
@@ -76,6 +81,7 @@ void attention_backward(const REAL *own, const REAL *other, const REAL *weights,
         const ptrdiff_t q_size = queries * parts * width, k_size = other ? keys * many * width : 0;
         REAL *left = space + q_size, *right = left + k_size, *q_space = right + queries * width;
         REAL *k_space = q_space + q_size, *turned = k_space + k_size, *slopes = turned + WIDTH * padded;
+        REAL *shares = slopes + keys * padded;
         const REAL *q = gather(own + q_place, is->q_step, queries, parts * width, space), *k = q + WIDTH;
         const REAL *out = gather(pull + is->q_first[b] * width, is->q_step, queries, width, right);
         const REAL *w = weights + b * is->heads * is->longest;
@@ -88,15 +94,20 @@ void attention_backward(const REAL *own, const REAL *other, const REAL *weights,
             const ptrdiff_t here = h * parts * WIDTH, there = h * many * WIDTH;
             transpose(out + h * WIDTH, width, queries, turned, padded);
             product(k + there + WIDTH, many * width, 1, turned, padded, slopes, padded, keys, WIDTH, padded);
+            for (ptrdiff_t i = 0; is->drops && i < keys * padded; i += LANES) {
+                *(vec *)(shares + i) = positive(at(w + i)) * kept(is->drops);
+                *(vec *)(slopes + i) = (vec)((bits)(at(slopes + i) * kept(is->drops)) & (at(w + i) > 0));
+            }
             for (ptrdiff_t t = 0; t < padded; t += LANES) {
                 vec mean = {0};
-                for (ptrdiff_t i = t; i < keys * padded; i += padded) mean += at(w + i) * at(slopes + i);
+                for (ptrdiff_t i = t; i < keys * padded; i += padded) mean += size(at(w + i)) * at(slopes + i);
                 for (ptrdiff_t i = t; i < keys * padded; i += padded)
-                    *(vec *)(slopes + i) = at(w + i) * (at(slopes + i) - mean);
+                    *(vec *)(slopes + i) = size(at(w + i)) * (at(slopes + i) - mean);
             }
             product(slopes, 1, padded, k + there, many * width, dq + here, parts * width, queries, keys, WIDTH);
             product(slopes, padded, 1, q + here, parts * width, dk + there, many * width, keys, queries, WIDTH);
-            product(w, padded, 1, out + h * WIDTH, width, dk + there + WIDTH, many * width, keys, queries, WIDTH);
+            product(is->drops ? shares : w, padded, 1, out + h * WIDTH, width, dk + there + WIDTH, many * width, keys,
+                    queries, WIDTH);
         }
         scatter(dq, is->q_step, queries, parts * width, to_own + q_place);
         if (other) scatter(dk, is->k_step, keys, many * width, to_other + k_place);

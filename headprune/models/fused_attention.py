@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from headprune.models import fused_dropout
 from headprune.models.attention_source import ATTENTION_SOURCE
 from headprune.models.vectors import Program, whole
 
@@ -36,12 +37,17 @@ class Heads(NamedTuple):
     keys: Sentences
     causal: bool = False  # no query sees later keys
     padding: Tensor | None = None  # −∞ at keys that nothing sees (batch, keys.longest)
+    dropout: float = 0.0  # of the weights, to the nearest 1/65536
 
 
 class _Shape(ctypes.Structure):
-    sizes = ("batch", "heads", "causal", "longest", "keys", "q_step", "k_step")
+    sizes = ("batch", "heads", "causal", "longest", "keys", "q_step", "k_step", "drops")
     places = ("q_first", "q_count", "k_first", "k_count")
-    _fields_ = (*((name, ctypes.c_ssize_t) for name in sizes), *((name, ctypes.c_void_p) for name in places))
+    _fields_ = (
+        *((name, ctypes.c_ssize_t) for name in sizes),
+        ("seed", ctypes.c_uint64),
+        *((name, ctypes.c_void_p) for name in places),
+    )
 
 
 ATTENTION = Program(ATTENTION_SOURCE, (("attention_forward", 6), ("attention_backward", 7)), _Shape)
@@ -53,7 +59,7 @@ def available(x: Tensor, width: int) -> bool:
 
 
 def context(own: Tensor, other: Tensor | None, about: Heads) -> Tensor:
-    """softmax(Q Kᵀ + mask) V of every head, differentiable once; queries are scaled.
+    """dropout(softmax(Q Kᵀ + mask)) V of every head, differentiable once; queries are scaled.
 
     :param own: queries, keys and values of self-attention (rows, heads · 3 · width), the three of one head beside each
         other; or queries alone (rows, heads · width)
@@ -69,7 +75,8 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, about: Heads, own: Tensor, other: Tensor | None) -> Tensor:
         queries, keys = about.queries, about.keys
         batch, longest = len(queries.first), keys.longest * whole(queries.longest, own.dtype)
-        sizes = batch, about.heads, about.causal, longest, keys.longest, queries.step, keys.step
+        drops, seed = fused_dropout.draw(about.dropout)
+        sizes = batch, about.heads, about.causal, longest, keys.longest, queries.step, keys.step, drops, seed
         places = queries.first, queries.lengths, keys.first, keys.lengths
         shape = _Shape(*sizes, *(place.data_ptr() for place in places))
         weights, found = (
@@ -93,7 +100,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _space(about: Heads, own: Tensor, other: Tensor | None) -> int:
-    """Numbers of what the longest sentence is given, its context, their derivatives, and one head's slopes."""
+    """Numbers of what the longest sentence is given, its context, their derivatives, one head's slopes and shares."""
     queries, keys = about.queries.longest, about.keys.longest
     given = queries * own.shape[1] + (0 if other is None else keys * other.shape[1])
-    return 2 * given + queries * about.heads * about.width + whole(queries, own.dtype) * (about.width + keys)
+    return 2 * given + queries * about.heads * about.width + whole(queries, own.dtype) * (about.width + 2 * keys)

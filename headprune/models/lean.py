@@ -1,8 +1,8 @@
 """The training forward of a Transformer with fewer and larger operations, over the parameters of fairseq's modules.
 
-Same function, same random numbers, other rounding: attention by way of `lean_attention`; positions of a batch in the
-rows of one matrix from the first layer to the last, those of padding left out where dropout does not draw for them.
-Evaluation, and whatever is not an ordinary layer, stays with fairseq's own code.
+Same function, other rounding: attention by way of `lean_attention`; positions of a batch in the rows of one matrix from
+the first layer to the last, without those of padding; dropout by way of `fused_dropout`, as frequent as fairseq's but
+another draw. Evaluation, and whatever is not an ordinary layer, stays with fairseq's own code.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fairseq.modules import MultiheadAttention
 from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
 from torch import Tensor, nn
 
+from headprune.models import fused_dropout
 from headprune.models.lean_attention import Sight, TokenRows, attend, dropped, linear, packs
 
 LAYERS = (TransformerEncoderLayerBase, TransformerDecoderLayerBase)
@@ -83,7 +84,7 @@ class LeanDecoder(TransformerDecoderBase):
             x = x + self.embed_positions(prev_output_tokens)
         if self.layernorm_embedding is not None:
             x = self.layernorm_embedding(x)
-        x = self.dropout_module(x)
+        x = dropped(self.dropout_module, x)
         packed = packable(self)
         rows, sources = TokenRows(padding, packed), TokenRows(source_padding, packed)
         x, memory = rows.take(x), sources.take(memory.transpose(0, 1))
@@ -144,13 +145,14 @@ def plain_attention(attention: Any) -> bool:
 
 
 def packable(part: Any) -> bool:
-    """True if an encoder or decoder can leave out padding: attention in C, and no dropout, whose draws are for all
-    positions."""
+    """True if an encoder or decoder can leave out padding: with attention in C, and dropout, too, since fairseq's draws
+    are for all positions."""
     weight = part.embed_tokens.weight
     dropouts = [part.dropout_module]
     dropouts += [module for layer in part.layers for module in (layer.dropout_module, layer.activation_dropout_module)]
     modules = (attention for layer in part.layers for attention in attentions(layer))
-    return all(each.p == 0 for each in dropouts) and all(packs(attention, weight) for attention in modules)
+    drawn = fused_dropout.available(weight) or all(each.p == 0 for each in dropouts)
+    return drawn and all(packs(attention, weight) for attention in modules)
 
 
 def encoded(
@@ -196,7 +198,7 @@ def decoder_layer(layer: Any, x: Tensor, memory: Tensor, own: Sight, cross: Sigh
 def _around(layer: Any, norm: nn.Module, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
     """A sublayer with layer norm, dropout and residual."""
     before = layer.normalize_before
-    y = dropped(layer.dropout_module, sublayer(normalised(norm, x) if before else x)).add_(x)
+    y = dropped(layer.dropout_module, sublayer(normalised(norm, x) if before else x), x)
     return y if before else normalised(norm, y)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headprune.models import fused_attention
+from headprune.models import fused_attention, fused_dropout
 from headprune.models.fused_attention import Heads, Sentences
 
 
@@ -109,7 +109,8 @@ def packs(attention: Any, weight: Tensor) -> bool:
 
 def fuses(attention: Any, weight: Tensor) -> bool:
     """True if a module's attention can be computed in C now."""
-    return attention.dropout_module.p == 0 and fused_attention.available(weight, attention.head_dim)
+    drawn = dropped_share(attention.dropout_module) == 0 or fused_dropout.available(weight)
+    return drawn and fused_attention.available(weight, attention.head_dim)
 
 
 def attend(attention: Any, x: Tensor, memory: Tensor, sight: Sight) -> Tensor:
@@ -144,7 +145,8 @@ def contexts(attention: Any, x: Tensor, memory: Tensor, sight: Sight) -> Tensor:
     other = None if memory is x else projected(attention, memory, "kv")
     if fuses(attention, x):
         sentences = sight.queries.sentences, sight.keys.sentences
-        about = Heads(heads, width, *sentences, sight.future is not None, sight.hidden)
+        dropout = dropped_share(attention.dropout_module)
+        about = Heads(heads, width, *sentences, sight.future is not None, sight.hidden, dropout)
         return fused_attention.context(own, other, about)
     batch = len(sight.queries.padding)
     parts = [heads_of(each, batch, heads, width) for each in (own, other) if each is not None]
@@ -180,9 +182,21 @@ def heads_of(product: Tensor, batch: int, heads: int, width: int) -> tuple[Tenso
     return tuple(part.transpose(0, 1) for part in parts)
 
 
-def dropped(module: Any, x: Tensor) -> Tensor:
-    """The output of fairseq's dropout in training."""
-    return module(x) if module.p > 0 else x
+def dropped(module: Any, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    """The output of fairseq's dropout, plus a residual; `x` may be written to if there is one.
+
+    The draw is fairseq's only where `fused_dropout` is not available.
+    """
+    share = dropped_share(module)
+    if share > 0 and fused_dropout.available(x):
+        return fused_dropout.dropout(x, share, residual)
+    found = module(x) if share > 0 else x
+    return found if residual is None else found.add_(residual)
+
+
+def dropped_share(module: Any) -> float:
+    """The share of numbers that fairseq's dropout drops now."""
+    return float(module.p) if module.training or module.apply_during_inference else 0.0
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""C for numbers REAL, integers INTEGER as large, vectors of BYTES: products of small matrices, exponentials."""
+"""C for numbers REAL, integers INTEGER as large, vectors of BYTES: small products, exponentials, dropout."""
 
 VECTOR_SOURCE = """
 #include <math.h>
@@ -109,4 +109,46 @@ INLINE vec exponential(vec x) {
 }
 
 INLINE ptrdiff_t whole(ptrdiff_t rows) { return (rows + LANES - 1) / LANES * LANES; }
+
+INLINE vec size(vec x) {
+    const vec minus = -(vec){0};
+    return (vec)((bits)x & ~(bits)minus);
+}
+
+INLINE vec positive(vec x) { return (vec)((bits)x & (x > 0)); }
+
+/* Dropout: 16 random bits decide, a number is dropped with probability drops / 65536; the others are scaled. Bits are
+   those of splitmix64 (Steele, Lea and Flood 2014), 512 at a time, from number `from` of these on. */
+typedef uint64_t words __attribute__((vector_size(64), aligned(8), may_alias));
+typedef uint16_t shorts __attribute__((vector_size(BYTES / sizeof(REAL) * 2), aligned(2), may_alias));
+
+INLINE words state(uint64_t seed, ptrdiff_t from) {
+    words x;
+    for (ptrdiff_t i = 0; i < 8; i++) x[i] = seed + (uint64_t)(8 * from + i + 1) * 0x9e3779b97f4a7c15;
+    return x;
+}
+
+INLINE words draw(words *state) {
+    words x = (*state ^ *state >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    *state += 8 * (uint64_t)0x9e3779b97f4a7c15;
+    return x ^ x >> 31;
+}
+
+INLINE bits is_dropped(const uint16_t *noise, ptrdiff_t drops) {
+    return (bits)(__builtin_convertvector(*(const shorts *)noise, vec) < (REAL)drops);
+}
+
+INLINE REAL kept(ptrdiff_t drops) { return 65536.0 / (65536 - drops); }
+
+/* `count` weights, whole vectors of them: a dropped one becomes its negative; `left` is what is left of all, scaled */
+INLINE void drop(REAL *weights, REAL *left, ptrdiff_t count, uint64_t seed, ptrdiff_t from, ptrdiff_t drops) {
+    words now = state(seed, from), noise = {0};
+    for (ptrdiff_t i = 0; i < count; i += LANES) {
+        if (i % 32 == 0) noise = draw(&now);
+        const vec x = at(weights + i), y = either(is_dropped((const uint16_t *)&noise + i % 32, drops), -x, x);
+        *(vec *)(weights + i) = y;
+        *(vec *)(left + i) = positive(y) * kept(drops);
+    }
+}
 """

@@ -183,3 +183,63 @@ def test_not_where_nothing_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> N
         assert not fused_attention.available(torch.zeros(1), 32)
     finally:
         vectors._compiled.cache_clear()
+
+
+def kept(rows: TokenRows, heads: int, causal: bool, dropout: float) -> Tensor:
+    """The weights that a draw keeps (rows, heads, keys of the sentence): of equal scores, every value in a place of its
+    own in the context."""
+    places = torch.zeros(rows.padding.shape, dtype=torch.long) + torch.arange(rows.padding.shape[1])
+    values = torch.nn.functional.one_hot(rows.take(places.unsqueeze(-1)).squeeze(1), 64).double()
+    own = torch.cat([torch.zeros(len(values), heads, 128), values.unsqueeze(1).expand(-1, heads, -1)], -1)
+    about = Heads(heads, 64, rows.sentences, rows.sentences, causal, Sight(rows, rows, own.dtype).hidden, dropout)
+    return (context(own.flatten(1).contiguous(), None, about).unflatten(-1, (heads, 64)) > 0).double()
+
+
+def with_mask(own: Tensor, rows: TokenRows, heads: int, causal: bool, factors: Tensor) -> Tensor:
+    """Contexts whose weights are multiplied by what `kept` gives, in plain operations."""
+    found = torch.zeros_like(own[:, : own.shape[1] // 3])
+    for b in range(len(rows.padding)):
+        places = rows.sentences.first[b] + rows.sentences.step * torch.arange(int((~rows.padding[b]).sum()))
+        q, k, v = (part.transpose(0, 1) for part in own[places].view(len(places), heads, 3, -1).unbind(2))
+        scores = q @ k.transpose(1, 2)
+        if causal:
+            scores = scores.masked_fill(torch.ones(scores.shape[1:], dtype=torch.bool).triu(1), float("-inf"))
+        weights = scores.softmax(-1) * factors[places, :, : len(places)].transpose(0, 1)
+        found = found.index_copy(0, places, (weights @ v).transpose(0, 1).flatten(1))
+    return found
+
+
+@needs_compiler
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("causal", [False, True])
+def test_dropout_drops_and_scales_as_it_says(capability: str, way: str, causal: bool) -> None:
+    """The mask that was drawn, applied to weights in plain operations: same contexts, same gradients, 1e-12."""
+    rows, heads, dropout = rows_of(3, 41, way), 2, 0.25
+    own = drawn(rows, 3, heads, 64, torch.float64, 1, 0.3)
+    real = rows.take((~rows.padding).unsqueeze(-1).double())
+    about = Heads(heads, 64, rows.sentences, rows.sentences, causal, Sight(rows, rows, own.dtype).hidden, dropout)
+    torch.manual_seed(4)
+    mask = kept(rows, heads, causal, dropout)
+    torch.manual_seed(4)
+    found = context(own, None, about) * real
+    expected = with_mask(own, rows, heads, causal, mask / (1 - dropout)) * real
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    pull = torch.randn(found.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    gradients = [torch.autograd.grad(result, own, pull)[0] for result in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
+
+
+@needs_compiler
+def test_dropout_is_as_frequent_as_it_should_be() -> None:
+    """A share of 204,800 weights, and of those of a head, a sentence or a key, within five standard errors; neighbours
+    and two draws do not go together, likewise."""
+    rows, share = rows_of(50, 32, "whole"), 0.2
+    torch.manual_seed(1)
+    first, second = (1 - kept(rows, 4, False, share)[..., :32].unflatten(0, (32, 50)) for _ in range(2))
+    error = (share * (1 - share)) ** 0.5
+    for axis in ([], [0], [1], [2], [3]):
+        means = first.mean([n for n in range(4) if n not in axis])
+        assert (means - share).abs().max() <= 5 * error * (means.numel() / first.numel()) ** 0.5
+    one, two = (((each - share) / error).flatten() for each in (first, second))
+    products = [(one[:-lag] * one[lag:]).mean() for lag in (1, 2, 4, 8, 16, 32, 64, 128)]
+    assert max(abs(float(x)) for x in (*products, (one * two).mean())) <= 5 * len(one) ** -0.5

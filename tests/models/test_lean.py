@@ -1,4 +1,4 @@
-"""Training with fewer and larger operations against fairseq's own: losses, gradients, random numbers."""
+"""Training with fewer and larger operations against fairseq's own: losses, gradients, dropout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from headprune.gates import set_gates
-from headprune.models import fused_attention
+from headprune.models import fused_attention, fused_dropout
 from headprune.models.criteria import GatedLabelSmoothedCrossEntropy, is_lean
 from headprune.models.lean import NEGLIGIBLE, ordinary, ordinary_numbers, packable
 from headprune.models.transformer import HeadpruneTransformer
@@ -38,11 +38,23 @@ VARIANTS = {
 NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
 PACKED = ("post-norm", "pre-norm", "gelu", "norm of embeddings", "gates of every example", "pruned", "wide heads")
 VARIANTS |= {f"{name}, without padding": VARIANTS[name] | NO_DROPOUT for name in PACKED}
+OWN_DROPOUT = {"dropout": 0.2, "attention_dropout": 0.0, "activation_dropout": 0.1}  # its draws made the same below
 ODD = {
     "adaptive softmax": {"adaptive_softmax_cutoff": "10,20", "share_eachembeddings": False},
     "dropped layers": {"encoder_layerdrop": 0.5},
     "noise on weights": {"quant_noise_pq": 0.1},
 }
+
+
+@pytest.fixture
+def fairseqs_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout as fairseq has it, the same masks of one seed, as where nothing can be compiled."""
+    monkeypatch.setattr(fused_dropout, "available", lambda x: False)
+
+
+def no_draw(x: Tensor, p: float, **unused: Any) -> Tensor:
+    """In the place of dropout, a function of each number alone: the negative ones are dropped."""
+    return x * (x.detach() > 0) / (1 - p)
 
 
 def step(criterion: Any, model: Any, batch: Batch) -> tuple[Tensor, dict[str, Any], list[Tensor | None]]:
@@ -69,11 +81,43 @@ def pair(build: Build, task: Namespace, dtype: torch.dtype, **arguments: Any) ->
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_losses_and_gradients_in_double_precision(
-    build: Build, make_batch: Callable[..., Batch], task: Namespace, exact_softmax: None, variant: str
+    build: Build,
+    make_batch: Callable[..., Batch],
+    task: Namespace,
+    exact_softmax: None,
+    fairseqs_draws: None,
+    variant: str,
 ) -> None:
     """Within 1e-10: same function, same masks of dropout, same gates."""
     criterion, lean, plain = pair(build, task, torch.float64, **VARIANTS[variant])
-    assert all(packable(part) for part in (lean.encoder, lean.decoder)) is ("without padding" in variant and IN_C)
+    packed = all(packable(part) for part in (lean.train().encoder, lean.decoder))
+    assert packed is ("without padding" in variant and IN_C)
+    alike(criterion, lean, plain, make_batch)
+
+
+@pytest.mark.parametrize("variant", ["pre-norm", "post-norm", "gelu", "gates", "pruned", "wide heads"])
+def test_dropout_of_our_own_without_padding(
+    build: Build,
+    make_batch: Callable[..., Batch],
+    task: Namespace,
+    exact_softmax: None,
+    monkeypatch: pytest.MonkeyPatch,
+    variant: str,
+) -> None:
+    """Within 1e-10, where dropout of either kind is a function of each number alone."""
+    criterion, lean, plain = pair(build, task, torch.float64, **VARIANTS[variant] | OWN_DROPOUT)
+
+    def ours(x: Tensor, probability: float, residual: Tensor | None = None) -> Tensor:
+        found = no_draw(x, probability)
+        return found if residual is None else found + residual
+
+    monkeypatch.setattr(fused_dropout, "dropout", ours)
+    monkeypatch.setattr("fairseq.modules.fairseq_dropout.F.dropout", no_draw)
+    assert all(packable(part) for part in (lean.train().encoder, lean.decoder)) is IN_C
+    alike(criterion, lean, plain, make_batch)
+
+
+def alike(criterion: Any, lean: Any, plain: Any, make_batch: Callable[..., Batch]) -> None:
     for seed in range(3):
         batch = make_batch(seed=seed, size=7)
         (loss, logged, gradients), (expected, other, references) = (step(criterion, m, batch) for m in (lean, plain))
@@ -90,7 +134,7 @@ def test_losses_and_gradients_in_double_precision(
 
 @pytest.mark.parametrize("variant", ["pre-norm", "all dropouts", "gates", "wide heads, without padding"])
 def test_losses_in_single_precision(
-    build: Build, make_batch: Callable[..., Batch], task: Namespace, variant: str
+    build: Build, make_batch: Callable[..., Batch], task: Namespace, fairseqs_draws: None, variant: str
 ) -> None:
     """Within 1e-6, the norm of the gradient's difference within 1e-5 of that of the gradient."""
     criterion, lean, plain = pair(build, task, torch.float32, **VARIANTS[variant])
@@ -117,7 +161,7 @@ def test_without_a_compiler_and_with_two_threads_the_numbers_are_the_same(
 
 
 def test_batches_without_padding(
-    build: Build, make_batch: Callable[..., Batch], task: Namespace, exact_softmax: None
+    build: Build, make_batch: Callable[..., Batch], task: Namespace, exact_softmax: None, fairseqs_draws: None
 ) -> None:
     criterion, lean, plain = pair(build, task, torch.float64, pre_norm=True)
     batch = make_batch(seed=1, size=1)
@@ -159,7 +203,7 @@ def test_the_lean_way_is_asked_for(build: Build) -> None:
 
 
 def test_gates_set_from_outside_count_too(
-    build: Build, make_batch: Callable[..., Batch], task: Namespace, exact_softmax: None
+    build: Build, make_batch: Callable[..., Batch], task: Namespace, exact_softmax: None, fairseqs_draws: None
 ) -> None:
     criterion, lean, plain = pair(build, task, torch.float64)
     gates = torch.linspace(0, 1, 24, dtype=torch.float64)

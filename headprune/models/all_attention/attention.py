@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from headprune.models.all_attention import fused
 from headprune.models.all_attention.fused import Attended
 from headprune.models.all_attention.kernels import Keys, Queries, attend, by_key, mixed, probabilities
+from headprune.models.lean_attention import dropped_share
 
 
 class Past(NamedTuple):
@@ -82,26 +83,19 @@ class AllAttention(nn.Module):
 
         :returns: [tgt, batch, model], as the queries are
         """
+        dropout = dropped_share(self.dropout_module)
         listened = self.dropout_module._forward_pre_hooks or self.dropout_module._forward_hooks
         if not listened and fused.available(queries, self.head_dim):
-            persistent = self.persistent_keys, self.persistent_values
-            return fused.contexts(
-                queries, Attended(*seen, *persistent, self.content_bias, self.position_bias), self._dropped
-            )
+            own = self.persistent_keys, self.persistent_values, self.content_bias, self.position_bias
+            return fused.contexts(queries, Attended(*seen, *own), dropout)
         asking, asked = self._queries(queries), self._keys(seen)
-        found = self._probed(asking, asked) if listened else attend(asking, asked, self._dropped)
+        found = self._probed(asking, asked) if listened else attend(asking, asked, dropout)
         return found.permute(2, 1, 0, 3).flatten(2)
 
     def _probed(self, queries: Queries, keys: Keys) -> Tensor:
         weights = by_key(probabilities(queries, keys), queries.content.shape[2], keys.keys.shape[2])
         weights = self.dropout_module(weights.transpose(0, 1))  # (batch, heads, tgt, memory + tgt + persistent)
         return mixed(weights.transpose(0, 1), keys)
-
-    @property
-    def _dropped(self) -> float:
-        """The share of probabilities that is dropped."""
-        dropout = self.dropout_module
-        return float(dropout.p) if dropout.training or dropout.apply_during_inference else 0.0
 
     def _queries(self, queries: Tensor) -> Queries:
         """The three roles of [tgt, batch, model] queries."""

@@ -18,6 +18,7 @@ from headprune.models.all_attention.embedding import adaptive_softmax, token_emb
 from headprune.models.all_attention.initialisation import initialise
 from headprune.models.all_attention.layer import Block
 from headprune.models.all_attention.memory import Copies, LayerMemory, empty_memory, fits
+from headprune.models.lean_attention import dropped
 
 _still: WeakSet[nn.Module] = WeakSet()  # copies of a decoder are not among them
 
@@ -81,7 +82,7 @@ class AllAttentionDecoder(FairseqDecoder):
         """:returns: the last hidden states [batch, tgt, model]"""
         states = self._embed(src_tokens.t())
         memory = self._recalled(states, start)
-        distances = self.input_dropout(self.distances.weight[: self.architecture.memory_length + 1])
+        distances = dropped(self.input_dropout, self.distances.weight[: self.architecture.memory_length + 1])
         following = []
         for layer, before in zip(self.layers, memory, strict=True):
             states, after = layer(states, before, distances)
@@ -89,7 +90,7 @@ class AllAttentionDecoder(FairseqDecoder):
         self._memories[self.training] = following
         if self.final_norm is not None:
             states = self.final_norm(states)
-        states = self.output_dropout(self.last_dropout(states)).transpose(0, 1)
+        states = dropped(self.output_dropout, dropped(self.last_dropout, states)).transpose(0, 1)
         return states.contiguous(), {"attn": None}
 
     def _recalled(self, states: Tensor, start: bool) -> list[LayerMemory]:
@@ -119,7 +120,7 @@ class AllAttentionDecoder(FairseqDecoder):
         states = self.embed_tokens(tokens)
         if self.training and self.architecture.word_dropout:
             states = states * word_scales(tokens, len(self.dictionary), self.architecture.word_dropout, states)
-        return self.input_dropout(states) * self.architecture.width**0.5  # type: ignore[no-any-return]
+        return dropped(self.input_dropout, states) * self.architecture.width**0.5
 
     def forget(self) -> None:
         """Empties the memory of the mode that the model is in."""

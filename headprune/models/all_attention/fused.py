@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from headprune.models import fused_dropout
 from headprune.models.all_attention.fused_source import ALL_ATTENTION_SOURCE
-from headprune.models.all_attention.kernels import STEPS
 from headprune.models.vectors import Program, lanes, whole
 
 
@@ -56,17 +56,17 @@ def contexts(queries: Tensor, attended: Attended, dropout: float = 0.0) -> Tenso
     """
     tensors = [tensor.contiguous() for tensor in (queries, *attended)]
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return _Contexts.apply(round(dropout * STEPS), wanted, *tensors)  # type: ignore[no-any-return, no-untyped-call]
+    return _Contexts.apply(dropout, wanted, *tensors)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Contexts(torch.autograd.Function):
     """Keeps the probabilities for the backward pass, a dropped one as its negative, and nothing else of their size."""
 
     @staticmethod
-    def forward(ctx: Any, drops: int, wanted: bool, queries: Tensor, *attended: Tensor) -> Tensor:
+    def forward(ctx: Any, dropout: float, wanted: bool, queries: Tensor, *attended: Tensor) -> Tensor:
         heads, persistent, width = attended[3].shape
         (tgt, batch, _), src = queries.shape, len(attended[0])
-        seed = int(torch.randint(2**63 - 1, ())) if drops else 0
+        drops, seed = fused_dropout.draw(dropout)
         shape = _Segment(0, heads * batch, heads, batch, tgt, src, persistent, drops, seed, width**-0.5)
         number = heads * batch * tgt * _row(shape, queries.dtype)
         weights = queries.new_empty(number) if wanted else None

@@ -1,8 +1,6 @@
 """The C of `fused`, which follows `VECTOR_SOURCE`, for heads of a WIDTH."""
 
 ALL_ATTENTION_SOURCE = """
-typedef uint16_t shorts __attribute__((vector_size(BYTES / sizeof(REAL) * 2), aligned(2), may_alias));
-
 /* A query at position t sees the keys t to t + band - 1 and all persistent vectors. Queries and contexts are (tgt,
    batch, heads, WIDTH), keys and values (src, batch, heads, WIDTH), positions (band, heads, WIDTH) from the largest
    distance, biases (heads, WIDTH), persistent vectors (heads, persistent, WIDTH). A row of weights has those of the
@@ -29,22 +27,8 @@ INLINE sizes measured(const shape *is) {
     z.padded = whole(is->src) + LANES + 8; /* the last rows of a band may be read beyond its end */
     z.next = is->batch * is->heads * WIDTH;
     z.root = sqrt((double)is->persistent);
-    z.keep = 65536.0 / (65536 - is->drops);
+    z.keep = kept(is->drops);
     return z;
-}
-
-typedef uint64_t words __attribute__((vector_size(64), aligned(8), may_alias));
-
-/* `vectors` times 512 random bits: splitmix64 (Steele, Lea and Flood 2014) from its state at number `from` on */
-INLINE void draw(uint64_t seed, ptrdiff_t from, ptrdiff_t vectors, uint16_t *noise) {
-    const uint64_t step = 0x9e3779b97f4a7c15;
-    words state;
-    for (ptrdiff_t i = 0; i < 8; i++) state[i] = seed + (uint64_t)(8 * from + i + 1) * step;
-    for (ptrdiff_t i = 0; i < vectors; i++, state += 8 * step) {
-        words x = (state ^ state >> 30) * 0xbf58476d1ce4e5b9;
-        x = (x ^ x >> 27) * 0x94d049bb133111eb;
-        *(words *)(noise + 32 * i) = x ^ x >> 31;
-    }
 }
 
 /* rows of WIDTH numbers, `next` apart, beside each other */
@@ -88,8 +72,6 @@ INLINE void scattered(const REAL *by_key, const REAL *right, REAL *to, ptrdiff_t
     }
 }
 
-INLINE vec positive(vec x) { return (vec)((bits)x & (x > 0)); }
-
 /* From scores of positions and persistent vectors, in `row`, and those of contents to weights, a dropped one as its
    negative, and to the shares of values, once in the order of `row` and once by key. */
 INLINE void softmax(REAL *row, const REAL *content, const uint16_t *noise, ptrdiff_t persistent, ptrdiff_t drops,
@@ -114,7 +96,7 @@ INLINE void softmax(REAL *row, const REAL *content, const uint16_t *noise, ptrdi
     for (ptrdiff_t i = 0; i < z.row; i += LANES) {
         vec x = at(row + i) * sum, y = x;
         if (drops) {
-            x = either(__builtin_convertvector(*(const shorts *)(noise + i), vec) < (REAL)drops, -x, x);
+            x = either(is_dropped(noise + i, drops), -x, x);
             y = positive(x) * z.keep;
             *(vec *)(share + i) = y;
         }
@@ -171,7 +153,8 @@ void all_attention_forward(const REAL *q, const REAL *k, const REAL *v, const RE
             shifted(query, position_bias + h * WIDTH, is->scale, tgt, asking);
             product(asking, WIDTH, 1, r_turned, z.wide, w, z.row, tgt, WIDTH, z.wide);
             product(query, WIDTH, 1, p_turned, wide, w + z.wide, z.row, tgt, WIDTH, wide);
-            if (is->drops) draw(is->seed, (h * is->batch + b) * draws, draws, (uint16_t *)noise);
+            words now = state(is->seed, (h * is->batch + b) * draws);
+            for (ptrdiff_t i = 0; is->drops && i < draws; i++) ((words *)noise)[i] = draw(&now);
             for (ptrdiff_t t = 0; t < tgt; t++)
                 softmax(w + t * z.row, band + t * z.padded + t, (uint16_t *)noise + t * z.row, many, is->drops,
                         shares + t * z.row, by_key + t * z.padded + t, z);

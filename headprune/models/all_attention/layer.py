@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from headprune.models.all_attention.architecture import AllAttentionConfig
 from headprune.models.all_attention.attention import AllAttention
 from headprune.models.all_attention.memory import LayerMemory
+from headprune.models.lean_attention import dropped
 
 
 class FeedForward(nn.Module):
@@ -53,7 +54,7 @@ class Block(nn.Module):
         whole = torch.cat([memory.states, states])
         context = self.norm(whole if past is None else states)
         attended, present = self.self_attn(context[-len(states) :], context, distances, past)
-        output = states + self.dropout_module(attended)
+        output = states + dropped(self.dropout_module, attended)
         if self.feed_forward is not None:
-            output = output + self.dropout_module(self.feed_forward(output))
+            output = output + dropped(self.dropout_module, self.feed_forward(output))
         return output, memory.followed_by(whole, present if keeps else None)
