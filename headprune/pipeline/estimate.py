@@ -8,9 +8,9 @@ from headprune.results.jobs import JOBS, JobKind
 from headprune.settings import AnySubject, GivenSubject
 from headprune.tasks import TASKS
 
-# Seconds of one 2.5 GHz core per update, token and parameter of training, and per cell of everything else; measured on
-# a small model, good for an estimate within a factor of two.
-TRAINING_COST = 1.2e-10
+# Seconds of one core per update, token and parameter of training, and per cell of everything else; measured on small
+# models, good for an estimate within a factor of two.
+TRAINING_COST = 8e-11
 CELL_COST = 8.0
 START_UP = 6.0
 PREPARATION = 10.0

@@ -48,7 +48,7 @@ class LanguageModeling(Task):
         return ""
 
     def update(self, model: planning.AnyStreamModel, dataset: TextDataset) -> tuple[int, int]:
-        return planning.update(model)
+        return planning.update(model, dataset)
 
     @cached_property
     def outputs(self) -> Likelihoods:

@@ -8,7 +8,7 @@ from typing import Any
 from headprune.data.lengths import Bound
 from headprune.settings import Evaluation, Speed
 from headprune.tasks.language_modeling.given import GivenStreamModel
-from headprune.tasks.language_modeling.sections import LanguageModel
+from headprune.tasks.language_modeling.sections import LanguageModel, TextDataset
 
 AnyStreamModel = LanguageModel | GivenStreamModel
 
@@ -32,10 +32,12 @@ def bounds(models: Mapping[str, AnyStreamModel], evaluation: Evaluation, speed: 
     return {split: max(each, key=lambda bound: bound.tokens) for split, each in asked.items() if each}
 
 
-def update(model: AnyStreamModel) -> tuple[int, int]:
-    """Tokens of a batch, and parameters that every token goes through, attention included."""
+def update(model: AnyStreamModel, dataset: TextDataset) -> tuple[int, int]:
+    """Tokens of a batch, and parameters that every token goes through, attention and output layer included; of an
+    adaptive softmax its first band, of one over a vocabulary that only the data know nothing."""
     a = model.architecture
+    output = a.width * (a.cutoffs[0] if a.cutoffs else dataset.vocabulary or 0)
     seen = (a.segment + a.memory) * a.width * 3  # scores of content and position, and the sum of values
     layer = 7 * a.width**2 + 2 * a.width * (a.persistent + a.feed_forward) + seen
     training: Any = model.training if model.trains else None
-    return (training.rows if training else 0) * a.segment, a.layers * layer
+    return (training.rows if training else 0) * a.segment, a.layers * layer + output

@@ -103,9 +103,9 @@ class Model(Subject):
         return {"train": own, "valid": own}
 
     def update(self, dataset: Dataset) -> tuple[int, int]:
-        """Tokens of a batch, and parameters that every token goes through, attention included."""
+        """Tokens of a batch, and parameters that every token goes through, attention and output layer included."""
         a = self.architecture
         layer = 4 * a.width**2 + 2 * a.width * a.feed_forward
-        embeddings = dataset.vocabulary * a.width
-        parameters = a.encoder_layers * layer + a.decoder_layers * (layer + 4 * a.width**2) + 2 * embeddings
+        output = dataset.vocabulary * a.width
+        parameters = a.encoder_layers * layer + a.decoder_layers * (layer + 4 * a.width**2) + output
         return self.training.max_tokens, parameters
