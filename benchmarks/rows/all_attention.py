@@ -2,7 +2,7 @@
 
 The Transformer-XL layer has a feed-forward layer in the place of persistent vectors, of as many multiply-accumulates as
 they in the unpruned layer. Keys and values of the memory are computed in every pass. The textbook's computation is
-`naive_all_attention.py` in `tests/models/all_attention`.
+`naive_all_attention.py` in `tests`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from headprune.models.all_attention.memory import LayerMemory
 from headprune.models.cutting import shrink
 from rows.base import Line, Settings, lines, take_turns
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "models" / "all_attention"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 
 @dataclass(frozen=True)

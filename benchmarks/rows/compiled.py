@@ -13,7 +13,7 @@ from unittest import mock
 import synthetic
 import torch
 
-from headprune.models import fused_attention, lean
+from headprune.models import lean, native
 from rows.base import Line, Settings, lines, take_turns
 from rows.step import KINDS, steps
 
@@ -41,7 +41,7 @@ def by_way_of(layers: dict[str, Any], step: Callable[[], Any]) -> Callable[[], A
     """A step that computes its layers with these functions, and none of attention in C."""
 
     def run() -> Any:
-        with mock.patch.multiple(lean, **layers), mock.patch.object(fused_attention, "available", return_value=False):
+        with mock.patch.multiple(lean, **layers), mock.patch.object(native.attention, "available", return_value=False):
             return step()
 
     return run

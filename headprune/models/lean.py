@@ -1,7 +1,7 @@
 """The training forward of a Transformer with fewer and larger operations, over the parameters of fairseq's modules.
 
 Same function, other rounding: attention by way of `lean_attention`; positions of a batch in the rows of one matrix from
-the first layer to the last, without those of padding; dropout by way of `fused_dropout`, as frequent as fairseq's but
+the first layer to the last, without those of padding; dropout by way of `native.dropout`, as frequent as fairseq's but
 another draw. Evaluation, and whatever is not an ordinary layer, stays with fairseq's own code.
 """
 
@@ -17,7 +17,7 @@ from fairseq.modules import MultiheadAttention
 from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
 from torch import Tensor, nn
 
-from headprune.models import fused_dropout
+from headprune.models import native
 from headprune.models.lean_attention import Sight, TokenRows, attend, dropped, linear, packs
 
 LAYERS = (TransformerEncoderLayerBase, TransformerDecoderLayerBase)
@@ -151,7 +151,7 @@ def packable(part: Any) -> bool:
     dropouts = [part.dropout_module]
     dropouts += [module for layer in part.layers for module in (layer.dropout_module, layer.activation_dropout_module)]
     modules = (attention for layer in part.layers for attention in attentions(layer))
-    drawn = fused_dropout.available(weight) or all(each.p == 0 for each in dropouts)
+    drawn = native.dropout.available(weight) or all(each.p == 0 for each in dropouts)
     return drawn and all(packs(attention, weight) for attention in modules)
 
 

@@ -1,7 +1,7 @@
 """Attention of all heads and sentences of a batch at once, over the parameters of fairseq's modules.
 
 One product for queries, keys and values, whose result the heads read in place; scores, softmax and contexts by
-`fused_attention`, or in a batched product for all heads and sentences.
+`native.attention`, or in a batched product for all heads and sentences.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headprune.models import fused_attention, fused_dropout
-from headprune.models.fused_attention import Heads, Sentences
+from headprune.models import native
+from headprune.models.native.attention import Heads, Sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +109,8 @@ def packs(attention: Any, weight: Tensor) -> bool:
 
 def fuses(attention: Any, weight: Tensor) -> bool:
     """True if a module's attention can be computed in C now."""
-    drawn = dropped_share(attention.dropout_module) == 0 or fused_dropout.available(weight)
-    return drawn and fused_attention.available(weight, attention.head_dim)
+    drawn = dropped_share(attention.dropout_module) == 0 or native.dropout.available(weight)
+    return drawn and native.attention.available(weight, attention.head_dim)
 
 
 def attend(attention: Any, x: Tensor, memory: Tensor, sight: Sight) -> Tensor:
@@ -147,7 +147,7 @@ def contexts(attention: Any, x: Tensor, memory: Tensor, sight: Sight) -> Tensor:
         sentences = sight.queries.sentences, sight.keys.sentences
         dropout = dropped_share(attention.dropout_module)
         about = Heads(heads, width, *sentences, sight.future is not None, sight.hidden, dropout)
-        return fused_attention.context(own, other, about)
+        return native.attention.context(own, other, about)
     batch = len(sight.queries.padding)
     parts = [heads_of(each, batch, heads, width) for each in (own, other) if each is not None]
     q, k, v = (part for of_one in parts for part in of_one)
@@ -185,11 +185,11 @@ def heads_of(product: Tensor, batch: int, heads: int, width: int) -> tuple[Tenso
 def dropped(module: Any, x: Tensor, residual: Tensor | None = None) -> Tensor:
     """The output of fairseq's dropout, plus a residual; `x` may be written to if there is one.
 
-    The draw is fairseq's only where `fused_dropout` is not available.
+    The draw is fairseq's only where `native.dropout` is not available.
     """
     share = dropped_share(module)
-    if share > 0 and fused_dropout.available(x):
-        return fused_dropout.dropout(x, share, residual)
+    if share > 0 and native.dropout.available(x):
+        return native.dropout.dropout(x, share, residual)
     found = module(x) if share > 0 else x
     return found if residual is None else found.add_(residual)
 

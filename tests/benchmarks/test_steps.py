@@ -9,7 +9,7 @@ import pytest
 import synthetic
 import torch
 
-from headprune.models import fused_dropout
+from headprune.models import native
 
 UPDATES = 5
 
@@ -30,7 +30,7 @@ def test_a_fast_update_is_stock_fairseqs_within_1e_5(dropout: float, monkeypatch
     Key biases within 2e-5: their true derivative is 0, since they add the same to all scores of a query, so that Adam
     moves them by what rounding leaves.
     """
-    monkeypatch.setattr(fused_dropout, "available", lambda x: False)
+    monkeypatch.setattr(native.dropout, "available", lambda x: False)
     words = synthetic.dictionary()
     kinds = (synthetic.STOCK, synthetic.OURS)
     arguments = [[*synthetic.arguments(*kind, dropout=dropout), "--warmup-updates", "1"] for kind in kinds]

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from headprune.gates import set_gates
-from headprune.models import fused_attention, fused_dropout
+from headprune.models import native
 from headprune.models.criteria import GatedLabelSmoothedCrossEntropy, is_lean
 from headprune.models.lean import NEGLIGIBLE, ordinary, ordinary_numbers, packable
 from headprune.models.transformer import HeadpruneTransformer
 
-IN_C = fused_attention.available(torch.zeros(1, dtype=torch.float64), 8)  # on this machine, the heads of these models
+IN_C = native.attention.available(torch.zeros(1, dtype=torch.float64), 8)  # on this machine, the heads of these models
 Build = Callable[..., Any]
 Batch = dict[str, Any]
 GATED = {"gate_method": "dsp", "gate_budget": 5, "gate_total_updates": 100, "gate_seed": 3}
@@ -49,7 +49,7 @@ ODD = {
 @pytest.fixture
 def fairseqs_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropout as fairseq has it, the same masks of one seed, as where nothing can be compiled."""
-    monkeypatch.setattr(fused_dropout, "available", lambda x: False)
+    monkeypatch.setattr(native.dropout, "available", lambda x: False)
 
 
 def no_draw(x: Tensor, p: float, **unused: Any) -> Tensor:
@@ -111,7 +111,7 @@ def test_dropout_of_our_own_without_padding(
         found = no_draw(x, probability)
         return found if residual is None else found + residual
 
-    monkeypatch.setattr(fused_dropout, "dropout", ours)
+    monkeypatch.setattr(native.dropout, "dropout", ours)
     monkeypatch.setattr("fairseq.modules.fairseq_dropout.F.dropout", no_draw)
     assert all(packable(part) for part in (lean.train().encoder, lean.decoder)) is IN_C
     alike(criterion, lean, plain, make_batch)
@@ -154,7 +154,7 @@ def test_without_a_compiler_and_with_two_threads_the_numbers_are_the_same(
     criterion, lean, _ = pair(build, task, torch.float64, **VARIANTS["wide heads, without padding"])
     batch = make_batch(seed=2, size=7)
     loss, _, gradients = step(criterion, lean, batch)
-    monkeypatch.setattr(fused_attention, "available", lambda x, width: False)
+    monkeypatch.setattr(native.attention, "available", lambda x, width: False)
     expected, _, references = step(criterion, lean, batch)
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
     torch.testing.assert_close(gradients, references, rtol=1e-9, atol=1e-10 * float(expected))

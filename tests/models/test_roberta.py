@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from headprune import cost, removal
 from headprune.gates import clear_mask, set_gates, set_mask
 from headprune.heads import HeadSpace
-from headprune.models import fused_dropout
+from headprune.models import native
 from headprune.models.lean import applies
 from headprune.models.roberta import HEAD
 
@@ -65,7 +65,7 @@ def test_the_lean_way_trains_the_same_within_1e_10(
 ) -> None:
     """Outputs and gradients in double precision, with gates in the way; of one seed, and without dropout in C, the same
     masks of dropout."""
-    monkeypatch.setattr(fused_dropout, "available", lambda x: False)
+    monkeypatch.setattr(native.dropout, "available", lambda x: False)
     found = []
     for lean in (True, False):
         model = (

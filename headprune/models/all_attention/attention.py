@@ -8,10 +8,10 @@ import torch
 from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 
-from headprune.models.all_attention import fused
-from headprune.models.all_attention.fused import Attended
+from headprune.models import native
 from headprune.models.all_attention.kernels import Keys, Queries, attend, by_key, mixed, probabilities
 from headprune.models.lean_attention import dropped_share
+from headprune.models.native.all_attention import Attended
 
 
 class Past(NamedTuple):
@@ -85,9 +85,9 @@ class AllAttention(nn.Module):
         """
         dropout = dropped_share(self.dropout_module)
         listened = self.dropout_module._forward_pre_hooks or self.dropout_module._forward_hooks
-        if not listened and fused.available(queries, self.head_dim):
+        if not listened and native.all_attention.available(queries, self.head_dim):
             own = self.persistent_keys, self.persistent_values, self.content_bias, self.position_bias
-            return fused.contexts(queries, Attended(*seen, *own), dropout)
+            return native.all_attention.contexts(queries, Attended(*seen, *own), dropout)
         asking, asked = self._queries(queries), self._keys(seen)
         found = self._probed(asking, asked) if listened else attend(asking, asked, dropout)
         return found.permute(2, 1, 0, 3).flatten(2)

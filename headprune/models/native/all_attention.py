@@ -1,7 +1,8 @@
-"""The attention of `kernels` for all heads of a module, as one differentiable function in C; threads share the work.
+"""The attention of `all_attention.kernels` as one differentiable function in C for all heads of a module.
 
-Everything is read where the projections left it, and of keys only the band that a query sees is computed. The blocks of
-`kernels`, of which a step has thousands, take longer. The same numbers but for rounding, and another draw of dropout.
+Everything is read where the projections left it, and of keys only the band that a query sees is computed; threads share
+the work. The blocks of `kernels`, of which a step has thousands, take longer. The same numbers but for rounding, and
+another draw of dropout.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from headprune.models import fused_dropout
-from headprune.models.all_attention.fused_source import ALL_ATTENTION_SOURCE
-from headprune.models.vectors import Program, lanes, whole
+from headprune.models.native.all_attention_source import ALL_ATTENTION_SOURCE
+from headprune.models.native.dropout import draw
+from headprune.models.native.programs import Program, lanes, whole
 
 
 class Attended(NamedTuple):
@@ -66,7 +67,7 @@ class _Contexts(torch.autograd.Function):
     def forward(ctx: Any, dropout: float, wanted: bool, queries: Tensor, *attended: Tensor) -> Tensor:
         heads, persistent, width = attended[3].shape
         (tgt, batch, _), src = queries.shape, len(attended[0])
-        drops, seed = fused_dropout.draw(dropout)
+        drops, seed = draw(dropout)
         shape = _Segment(0, heads * batch, heads, batch, tgt, src, persistent, drops, seed, width**-0.5)
         number = heads * batch * tgt * _row(shape, queries.dtype)
         weights = queries.new_empty(number) if wanted else None

@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from naive_all_attention import looped, vectorised
 from torch import Tensor
 
-from headprune.models.all_attention import AllAttention, fused, kernels
-from headprune.models.all_attention.fused import Attended, contexts
+from headprune.models import native
+from headprune.models.all_attention import AllAttention, kernels
+from headprune.models.native.all_attention import Attended, contexts
 
 SHAPES = [(5, 6, 3), (20, 33, 17), (6, 6, 0), (1, 4, 2), (4, 0, 2), (19, 3, 70)]  # tgt, memory, persistent
-pytestmark = pytest.mark.skipif(not fused.available(torch.zeros(1), 16), reason="no C compiler on this machine")
+pytestmark = pytest.mark.skipif(
+    not native.all_attention.available(torch.zeros(1), 16), reason="no C compiler on this machine"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -216,6 +219,6 @@ def test_threads_share_the_work(threads: int, heads: int) -> None:
 
 def test_only_for_widths_that_vectors_divide_in_single_and_double_precision() -> None:
     x = torch.zeros(1)
-    assert not fused.available(x, 17)
-    assert not fused.available(x.half(), 32)
-    assert not fused.available(x.bfloat16(), 32)
+    assert not native.all_attention.available(x, 17)
+    assert not native.all_attention.available(x.half(), 32)
+    assert not native.all_attention.available(x.bfloat16(), 32)

@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from headprune.models.vector_source import VECTOR_SOURCE
+from headprune.models.native.vector_source import VECTOR_SOURCE
 from headprune.system.compiled import library
 
 # Bytes of a vector, and what a compiler is told of the processor, by what torch found it to be able to.

@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from headprune.models import fused_dropout, vectors
-from headprune.models.fused_dropout import dropout
+from headprune.models import native
+from headprune.models.native import programs
+from headprune.models.native.dropout import dropout
 
-needs_compiler = pytest.mark.skipif(not fused_dropout.available(torch.zeros(1)), reason="no C compiler on this machine")
+needs_compiler = pytest.mark.skipif(
+    not native.dropout.available(torch.zeros(1)), reason="no C compiler on this machine"
+)
 
 
 def seeded(x: Tensor, probability: float, residual: Tensor | None = None) -> Tensor:
@@ -44,7 +47,7 @@ def test_the_rest_is_scaled_and_the_residual_added(size: int, double: bool, prob
     dtype = torch.float64 if double else torch.float32
     x, residual = torch.randn(2, size, generator=generator, dtype=dtype).unbind(0)
     found = seeded(x, probability)
-    scale = fused_dropout.STEPS / (fused_dropout.STEPS - round(probability * fused_dropout.STEPS))
+    scale = native.dropout.STEPS / (native.dropout.STEPS - round(probability * native.dropout.STEPS))
     assert scale == pytest.approx(1 / (1 - probability), rel=1e-3)
     torch.testing.assert_close(found, torch.where(found == 0, 0, x * scale), rtol=3e-7, atol=0)
     torch.testing.assert_close(seeded(x, probability, residual), found + residual, rtol=1e-6, atol=1e-6)
@@ -75,7 +78,7 @@ def splitmix64(seed: int, count: int) -> np.ndarray:
 def test_draws_are_those_of_splitmix64_on_every_processor(capability: str, dtype: torch.dtype) -> None:
     x = torch.randn(37, 30, generator=torch.Generator().manual_seed(1)).to(dtype)
     torch.manual_seed(3)
-    drops, seed = fused_dropout.draw(0.3)
+    drops, seed = native.dropout.draw(0.3)
     expected = torch.from_numpy(splitmix64(seed, x.numel()) < drops).view_as(x)
     assert torch.equal(seeded(x, 0.3) == 0, expected)
     assert torch.equal(seeded(x.t().contiguous().t(), 0.3) == 0, expected)
@@ -90,15 +93,15 @@ def test_a_second_derivative_is_refused() -> None:
 
 
 def test_not_in_half_precision_nor_for_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not fused_dropout.available(torch.zeros(1).half())
+    assert not native.dropout.available(torch.zeros(1).half())
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert not fused_dropout.available(torch.zeros(1))
+    assert not native.dropout.available(torch.zeros(1))
 
 
 def test_not_where_nothing_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "library", lambda source: None)
-    vectors._compiled.cache_clear()
+    monkeypatch.setattr(programs, "library", lambda source: None)
+    programs._compiled.cache_clear()
     try:
-        assert not fused_dropout.available(torch.zeros(1))
+        assert not native.dropout.available(torch.zeros(1))
     finally:
-        vectors._compiled.cache_clear()
+        programs._compiled.cache_clear()

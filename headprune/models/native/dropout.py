@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from headprune.models.vectors import Program
+from headprune.models.native.programs import Program
 
 STEPS = 1 << 16  # a draw has 16 bits
 

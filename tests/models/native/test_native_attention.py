@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from headprune.models import fused_attention, vectors
-from headprune.models.fused_attention import Heads, context
+from headprune.models import native
 from headprune.models.lean_attention import Sight, TokenRows
+from headprune.models.native import programs
+from headprune.models.native.attention import Heads, context
 
 SIZES = ((22, 17, 5, 4, 32), (1, 6, 3, 1, 16), (3, 1, 2, 3, 16), (40, 33, 2, 2, 64))
 WAYS = ("whole", "padded", "packed")
 needs_compiler = pytest.mark.skipif(
-    not fused_attention.available(torch.zeros(1), 16), reason="no C compiler on this machine"
+    not native.attention.available(torch.zeros(1), 16), reason="no C compiler on this machine"
 )
 
 
@@ -167,22 +168,22 @@ def test_rows_are_taken_and_spread(way: str) -> None:
 
 def test_not_for_widths_that_vectors_do_not_divide_nor_for_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.zeros(1)
-    assert not fused_attention.available(x, 17)
-    assert not fused_attention.available(x.half(), 32)
+    assert not native.attention.available(x, 17)
+    assert not native.attention.available(x.half(), 32)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert not fused_attention.available(x, 32)
+    assert not native.attention.available(x, 32)
 
 
 def test_not_where_nothing_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(source: str) -> Any:
         return None
 
-    monkeypatch.setattr(vectors, "library", nothing)
-    vectors._compiled.cache_clear()
+    monkeypatch.setattr(programs, "library", nothing)
+    programs._compiled.cache_clear()
     try:
-        assert not fused_attention.available(torch.zeros(1), 32)
+        assert not native.attention.available(torch.zeros(1), 32)
     finally:
-        vectors._compiled.cache_clear()
+        programs._compiled.cache_clear()
 
 
 def kept(rows: TokenRows, heads: int, causal: bool, dropout: float) -> Tensor:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from headprune.models import fused_dropout
-from headprune.models.attention_source import ATTENTION_SOURCE
-from headprune.models.vectors import Program, whole
+from headprune.models.native.attention_source import ATTENTION_SOURCE
+from headprune.models.native.dropout import draw
+from headprune.models.native.programs import Program, whole
 
 
 class Sentences(NamedTuple):
@@ -75,7 +75,7 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, about: Heads, own: Tensor, other: Tensor | None) -> Tensor:
         queries, keys = about.queries, about.keys
         batch, longest = len(queries.first), keys.longest * whole(queries.longest, own.dtype)
-        drops, seed = fused_dropout.draw(about.dropout)
+        drops, seed = draw(about.dropout)
         sizes = batch, about.heads, about.causal, longest, keys.longest, queries.step, keys.step, drops, seed
         places = queries.first, queries.lengths, keys.first, keys.lengths
         shape = _Shape(*sizes, *(place.data_ptr() for place in places))
