@@ -70,7 +70,9 @@ class FastOptimisation(Optimisation):
     """A training of a model whose steps have a fast way."""
 
     steps: Literal["fast", "fairseq"] = Field(
-        "fast", description="on the CPU: fewer and larger operations, equal but for rounding; or fairseq's, bit for bit"
+        "fast",
+        description="on the CPU: fewer and larger operations, equal but for rounding and the draws of dropout; or "
+        "fairseq's, bit for bit",
     )
 
 

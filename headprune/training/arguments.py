@@ -38,7 +38,7 @@ def optimisation_arguments(t: Optimisation) -> list[Any]:
 
 
 def fast_arguments(optimiser: str) -> list[str]:
-    """Arguments that make a training fast, and differ from stock fairseq's by rounding
+    """Arguments that make a training fast, and differ from stock fairseq's by rounding and by the draws of dropout
     (docs/performance.md); without them it is stock fairseq's bit for bit.
 
     :param optimiser: as in `Optimisation`

@@ -151,7 +151,7 @@ def test_the_estimate_converges_and_cells_count_as_they_finish(found: Found, tmp
     most = [
         (now, overview.seconds_left / (total - now)) for now, overview in seen if telling + STEP < now < 0.9 * total
     ]
-    assert len(most) > 300
+    assert len(most) > 200
     assert {now: factor for now, factor in most if abs(log2(factor)) > log2(found.right)} == {}
     third = next(overview for now, overview in seen if now > total / 3)
     assert third.cells_pruned > 0
