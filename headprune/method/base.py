@@ -139,8 +139,8 @@ class GateMethod(nn.Module):
     stands still (`pipelined`).
 
     Parameters of the method are trained with `options.learning_rate`, constant and without weight decay, whatever the
-    schedule of the model. They stay in float64 when the model computes in half precision. `space` holds the heads that
-    may be removed, `budget` how many of them are kept.
+    schedule of the model. They stay in float64 when the model computes in half precision, whose optimiser steps copies
+    of them in float32. `space` holds the heads that may be removed, `budget` how many of them are kept.
     """
 
     name: ClassVar[str]

@@ -9,6 +9,8 @@
   gets it back.
 - hydra prints deprecation warnings on every start, and torch one about the masks of attention.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
+- With `--bf16` its optimiser clips the gradients of the summed loss, and scales them afterwards, all by one factor: clipping
+  that parameter groups do at norms of their own would be in other units, and undone. Here gradients are scaled first.
 - Where a batch does not fit into memory fairseq skips it, for ever if none does; `around_updates` has it raise.
 - Batches are made once, with a seed that the first epoch of the process is a part of: a training that goes on in a
   later epoch would have others; `around_updates` makes them as the first epoch does.
@@ -76,6 +78,20 @@ with _scores_on_demand():
     import fairseq  # noqa: F401
 import fairseq.logging.metrics as _metrics  # noqa: E402
 from fairseq import checkpoint_utils as _checkpoint_utils  # noqa: E402
+from fairseq.optim.fp16_optimizer import FP16Optimizer as _FP16Optimizer  # noqa: E402
+
+_clip_and_scale_later = _FP16Optimizer.clip_grad_norm
+
+
+def _scale_and_clip(self: Any, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Any:
+    """`FP16Optimizer.clip_grad_norm`: with bf16, which has no loss scale, that of the optimiser in single precision."""
+    if self.scaler is not None:
+        return _clip_and_scale_later(self, max_norm, aggregate_norm_fn)
+    self._unscale_grads()
+    return self.fp32_optimizer.clip_grad_norm(max_norm, aggregate_norm_fn)
+
+
+_FP16Optimizer.clip_grad_norm = _scale_and_clip
 
 
 def use_device_bf16(cfg: Any) -> None:

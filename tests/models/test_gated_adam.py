@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from fairseq.optim.fp16_optimizer import FP16Optimizer
+from omegaconf import OmegaConf
 from torch import nn
 
 from headprune.models.optimisers import GatedAdam
@@ -121,3 +123,34 @@ def test_optimiser_state_is_resumed() -> None:
     assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
     assert [group["lr"] for group in second.param_groups] == [0.003, 0.2]
     assert [group["weight_decay"] for group in second.param_groups] == [0.1, 0.0]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_half_precision_clips_in_the_same_units(fused: bool) -> None:
+    """Gradients of a summed loss of 1,000 tokens, then scaled and clipped by fairseq's bf16 optimiser and by ours alone:
+    relative 1e-6, with gradients that bf16 holds exactly. Both groups are above their norms, the gates by 0.1 alone.
+    """
+    precise, half = (two_groups() for _ in range(2))
+    for ours in (precise, half):
+        for parameter in ours:
+            parameter.data = parameter.data.bfloat16().to(parameter.dtype)
+    weight = nn.Parameter(half[0].data.bfloat16())
+    cfg = OmegaConf.create(
+        {
+            "common": {"bf16": True, "fp16_scale_window": 1},
+            "optimizer": {"_name": "gated_adam", **vars(configuration(gate_clip_norm=0.5)), "fused": fused},
+            "optimization": {"update_freq": [1]},
+        }
+    )
+    wrapped = FP16Optimizer.build_optimizer(cfg, [weight, half[1]])
+    plain = GatedAdam(configuration(gate_clip_norm=0.5, fused=fused), precise)
+    for optimiser, parameters in ((plain, precise), (wrapped, (weight, half[1]))):
+        for parameter, gradient in zip(parameters, ([4096.0, 0.0, -2048.0, 0.0], [512.0, 0.0, -256.0]), strict=True):
+            parameter.grad = torch.tensor(gradient, dtype=parameter.dtype)
+        if optimiser is wrapped:
+            wrapped._needs_sync = True
+        optimiser.multiply_grads(1 / 1000)
+        assert optimiser.clip_grad_norm(1.5).item() == pytest.approx(20**0.5 * 1.024, rel=1e-6)
+    for parameter, master in zip(precise, wrapped.fp32_params, strict=True):
+        torch.testing.assert_close(master.grad, parameter.grad.float(), rtol=1e-6, atol=0)
+    assert precise[1].grad.norm().item() == pytest.approx(0.5, rel=1e-5)
