@@ -49,7 +49,7 @@ def run() -> None:
                 print(f"error: {error}", file=sys.stderr)
                 sys.exit(2)
             sys.exit(parent.run())
-        stopping.die_with_parent()
+        stopping.die_with_parent(int(os.environ[stopping.PARENT]))
         stopping.listen()
     if sys.argv[1:2] == ["draw"] and len(sys.argv) > 2:
         from headprune.cli.warm import draw

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import fields
@@ -183,7 +182,7 @@ def test_the_longest_names_that_are_taken_fit_on_disk(tmp_path: Path) -> None:
             continue
         taken += 1
         longest = max((job.name for job in plan.jobs), key=len).replace("/", "-")
-        for name in (f".{longest}.json.{os.getpid()}", f".{longest}-{'0' * 12}.{os.getpid()}", f"{longest}.lock"):
+        for name in (f".{longest}.json.{'0' * 8}", f".{longest}-{'0' * 12}.old-{'0' * 8}", f"{longest}.lock"):
             (tmp_path / name).touch()
             (tmp_path / name).unlink()
     assert taken > 10

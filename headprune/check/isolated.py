@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from headprune.check.base import Checked, CheckReport, Result
+from headprune.system import stopping
 from headprune.system.stopping import EXIT_STATUS
 
 FACTOR = 200.0  # on ten heads a ranking by gradients takes 1 pass over the batches, evolutionary search about 50
@@ -57,7 +58,7 @@ def _run(request: Mapping[str, Any], told: Path, seconds: float) -> int | None:
     # -P: a file of the current folder must not take the place of a library; methods/random.py would
     command = [sys.executable, "-P", "-m", "headprune.check.process", str(told)]
     paths = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
-    environment = {**os.environ, "PYTHONPATH": paths}
+    environment = {**os.environ, "PYTHONPATH": paths, stopping.PARENT: str(os.getpid())}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
     try:
         process.communicate(json.dumps(request).encode(), timeout=seconds)

@@ -18,7 +18,7 @@ from headprune.system import stopping
 
 def main() -> None:
     """Ends at once when all is told: what a method leaves running in the background holds nobody up."""
-    stopping.die_with_parent()
+    stopping.die_with_parent(int(os.environ[stopping.PARENT]))
     stopping.listen()
     request = json.load(sys.stdin)
     from headprune.check.suite import check_here

@@ -22,7 +22,7 @@ LEAST_SPACE = 64 * 2**20  # bytes that must be free before anything begins: less
 MOST_CELLS = 25_000  # five times what benchmarks/scale.py measures; Snakemake plans as many for about a minute
 NAME_MAX, PATH_MAX = 255, 4095  # bytes, of Linux' file systems and system calls
 ENDING = "-" + "0" * 12 + ".json"  # after the name of a job: the signature of a training, the kind of a file
-TEMPORARY = "..4194304"  # what `files.replacing` and `files.discard` add to a name: dots and the number of a process
+TEMPORARY = "..old-12345678"  # the most that `files.replacing` and `files.discard` add to a name
 DEEPEST = "/" + "x" * 99  # more than anything has below the folder of a training
 
 

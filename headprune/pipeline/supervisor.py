@@ -157,7 +157,8 @@ class Supervisor:
         for path in (*left, self.receipt):
             path.unlink(missing_ok=True)  # what is there afterwards, this process has left
         killed_before = out_of_memory_kills()
-        environment = {**os.environ, **self.environment, FOLDER: str(self.folder.absolute())}
+        own = {FOLDER: str(self.folder.absolute()), stopping.PARENT: str(os.getpid())}
+        environment = {**os.environ, **self.environment, **own}
         self.child = self._start(environment)
         if self.stopped:  # before there was a child to pass it on to
             self.child.terminate()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,7 +47,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -55,8 +58,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def discard(folder: Path) -> None:
-    """Removes a folder; no half of it stays to be taken for a whole."""
+    """Removes a folder; no half of it stays to be taken for a whole, nor what a killed call has left beside it."""
+    prefix = f".{folder.name}.old-"
     if folder.exists():
-        doomed = folder.with_name(f".{folder.name}.{os.getpid()}")
-        os.replace(folder, doomed)
-        shutil.rmtree(doomed)
+        os.replace(folder, tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    for doomed in folder.parent.glob(f"{glob.escape(prefix)}*"):
+        shutil.rmtree(doomed, ignore_errors=True)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+PARENT = "HEADPRUNE_PARENT"  # environment variable, of a process that is to end with the one that it names
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -103,10 +104,13 @@ def deferred() -> Iterator[None]:
         raise Stopped
 
 
-def die_with_parent() -> None:
-    """Kills this process when its parent is gone, so that nobody writes beside the parent's successor. Linux only."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Kills this process when its parent is gone, so that nobody writes beside the parent's successor. Linux only.
+
+    :param parent: the process that started this one, which may have died since; None: the present parent
+    """
     if sys.platform == "linux":
-        parent = os.getppid()
+        parent = os.getppid() if parent is None else parent
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -7,6 +7,7 @@ the digests of its terms.
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shutil
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import headprune.models.compat  # noqa: F401
 
@@ -25,6 +27,8 @@ from headprune.system.files import replacing
 from headprune.system.memory import high_water
 from headprune.training.digests import Terms
 from headprune.training.passes import Passes
+
+logger = logging.getLogger(__name__)
 
 LAST = "checkpoint_last.pt"
 STATE = "headprune"  # the key of our part of a checkpoint
@@ -84,19 +88,30 @@ def newest(folder: Path) -> Saved | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A checkpoint; None, and the file is removed, where it is not whole.
+    """A checkpoint; None without one, and where it is torn: it is put aside then, its name with `.torn` at the end.
 
     :raises ValueError: it holds code, which is not run.
+    :raises OSError: it cannot be read now, which says nothing of what it holds.
     """
     if not path.exists():
+        return None
+    if not is_whole(path):
+        path.replace(path.with_name(f"{path.name}.torn"))
+        logger.warning("%s was written in part and is put aside", path)
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # type: ignore[no-any-return]
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} is refused: it holds more than tensors and plain data ({error})") from error
-    except (RuntimeError, EOFError, OSError, KeyError):
-        path.unlink()
-        return None
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file of torch was written to its end, where zip archives have their directory."""
+    with path.open("rb") as file:
+        try:
+            return bool(ZipFile(file).filelist)
+        except BadZipFile:
+            return False
 
 
 class Keeper:
@@ -141,5 +156,6 @@ class Keeper:
         values = [float(ask), float(due and trainer.data_parallel_rank == 0), own.forward, own.backward]
         told = torch.tensor(values, dtype=torch.float64, device=trainer.device)
         torch.distributed.all_reduce(told, group=trainer.data_parallel_process_group)
-        self.others = Spent(0.0, round(told[2].item()) - own.forward, round(told[3].item()) - own.backward)
-        return bool(told[0].item()), bool(told[1].item())
+        asked, due_there, forward, backward = told.tolist()  # one wait for a GPU
+        self.others = Spent(0.0, round(forward) - own.forward, round(backward) - own.backward)
+        return bool(asked), bool(due_there)

@@ -51,7 +51,8 @@ def run(cfg: Any, main: Callable[[Any], None]) -> None:
     with rendezvous() as url:
         cfg.distributed_training.distributed_init_method = url
         cfg.distributed_training.distributed_rank = None  # each takes its own
-        context = torch.multiprocessing.spawn(_work, (cfg, main, torch.get_num_threads()), workers, join=False)
+        given = (cfg, main, torch.get_num_threads(), os.getpid())
+        context = torch.multiprocessing.spawn(_work, given, workers, join=False)
         try:
             _wait(context)
         finally:
@@ -85,8 +86,8 @@ def _wait(context: Any) -> None:
         raise RuntimeError(str(error)) from None
 
 
-def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int) -> None:
-    stopping.die_with_parent()
+def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int, parent: int) -> None:
+    stopping.die_with_parent(parent)
     stopping.listen()
     compat.reset_process_state()
     compat.allow_data_parallel_on_cpu()

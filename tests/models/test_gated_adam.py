@@ -127,8 +127,8 @@ def test_optimiser_state_is_resumed() -> None:
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_half_precision_clips_in_the_same_units(fused: bool) -> None:
-    """Gradients of a summed loss of 1,000 tokens, then scaled and clipped by fairseq's bf16 optimiser and by ours alone:
-    relative 1e-6, with gradients that bf16 holds exactly. Both groups are above their norms, the gates by 0.1 alone.
+    """Gradients of a summed loss of 1,000 tokens, scaled and clipped by fairseq's bf16 optimiser and by ours alone:
+    relative 1e-6, with gradients that bf16 holds exactly. Both groups are above their norms.
     """
     precise, half = (two_groups() for _ in range(2))
     for ours in (precise, half):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
 import signal
 import traceback
 from collections.abc import Callable
@@ -222,6 +225,30 @@ def test_a_torn_checkpoint_is_replaced_by_the_one_it_was_copied_from(
         path.write_bytes(whole[: int(kept * len(whole))])
     assert newest(folder) is None
     assert not list(folder.glob("checkpoint*.pt"))
+    assert sorted(path.name for path in folder.glob("*.torn")) == ["checkpoint_best.pt.torn", f"{LAST}.torn"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES])
+def test_a_checkpoint_that_cannot_be_read_now_stays(
+    argv: Callable[[str], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A file server that is away, or no memory to map it, takes no training away."""
+    folder = tmp_path / "run"
+    train(argv("dense"), folder, 1)
+    whole = (folder / LAST).read_bytes()
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    for name in ("open", "load"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path if name == "open" else torch, name, fails)
+            with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+                newest(folder)
+        assert (folder / LAST).read_bytes() == whole
+    saved = newest(folder)
+    assert saved is not None
+    assert saved.updates == UPDATES
 
 
 def test_code_in_a_checkpoint_is_refused_and_never_run(tmp_path: Path) -> None:
@@ -255,3 +282,17 @@ def test_a_discarded_folder_is_gone(tmp_path: Path) -> None:
     discard(tmp_path / "a")
     discard(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_rest_of_a_killed_discarding_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the numbers of the two processes are; other folders stay."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "ab").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        discard(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / "a").mkdir()
+    discard(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["ab"]
