@@ -13,6 +13,7 @@ from torch import Tensor
 
 from headprune.method.audit import watching
 from headprune.relaxations import gumbel, plain_subset_sample, subset_sample, subsets
+from headprune.results import provenance
 from headprune.system import compiled
 
 SIZES = [(24, 12), (144, 12), (144, 72), (144, 132), (6, 0), (6, 6), (1, 1)]
@@ -33,6 +34,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """An empty cache folder, and a process that has compiled nothing yet."""
     monkeypatch.setenv(compiled.CACHE, str(tmp_path))
     compiled.library.cache_clear()
+    compiled._tell.cache_clear()
     yield tmp_path / "compiled"
     compiled.library.cache_clear()
 
@@ -124,6 +126,31 @@ def test_a_method_may_be_the_first_to_need_it(fresh: Path) -> None:
     with watching() as seen, fresh.parent.joinpath("file").open("w", encoding="utf-8"):
         assert not compiled.compiling()
     assert len(seen.opened) == 1
+
+
+@needs_compiler
+def test_the_next_compiler_is_tried_where_one_fails(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = fresh.parent / "broken"
+    broken.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CC", str(broken))
+    assert compiled.library("int answer(void) { return 42; }").answer() == 42
+
+
+def test_a_machine_without_functions_says_so_once_and_in_its_name(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Signatures are others there, since draws of dropout are."""
+    named = provenance.hardware.__wrapped__
+    usual = named()
+    compiled.library.cache_clear()
+    monkeypatch.setenv(compiled.CACHE, str(fresh.parent / "other"))
+    monkeypatch.setattr(compiled, "COMPILERS", ())
+    monkeypatch.delenv("CC", raising=False)
+    for source in ("int answer(void) { return 42; }", "int question(void) { return 6 * 7; }"):
+        assert compiled.library(source) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert named() == f"{usual.removesuffix(', without compiled functions')}, without compiled functions"
 
 
 @needs_compiler

@@ -10,7 +10,7 @@
 - hydra prints deprecation warnings on every start, and torch one about the masks of attention.
 - `--bf16` from the command line means TPU to fairseq; `use_device_bf16` takes that back.
 - With `--bf16` its optimiser clips gradients of the summed loss, and scales them afterwards, all by one factor: groups
-  that are clipped at norms of their own would be so in other units, and shrink with the others. Here they are scaled first.
+  that are clipped at norms of their own would be so in other units, and shrink with the others. They are scaled first.
 - Where a batch does not fit into memory fairseq skips it, for ever if none does; `around_updates` has it raise.
 - Batches are made once, with a seed that the first epoch of the process is a part of: a training that goes on in a
   later epoch would have others; `around_updates` makes them as the first epoch does.

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from headprune.system import compiled
 from headprune.system.bundled import PACKAGE
 
 # Packages and modules that nothing computes with: they read results, check methods and code, or talk to users.
@@ -88,13 +89,14 @@ def hardware() -> str:
     Two processors may bear one name and round differently, since libraries pick their kernels by family, model and
     instruction sets; all of these are here. Microcode, clock and caches stand beside the signature, in the manifests
     (`processor`): they change on one and the same machine, and the results with them would all be computed anew.
+    Without compiled functions, as where there is no compiler, others compute the same, and draw dropout differently.
     """
     import torch
 
     name = hardware_name(processor())
     if torch.cuda.is_available():
         name += f", {torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return name
+    return name if compiled.usable() else f"{name}, without compiled functions"
 
 
 @cache

@@ -95,7 +95,7 @@ INLINE vec exponential(vec x) {
         for (ptrdiff_t i = 0; i < LANES; i++) x[i] = exp(x[i]);
         return x;
     }
-    /* of x <= 0, within 1e-7 of it: 2^n e^r, |r| <= ln 2 / 2; below 1e-30 it is 0 */
+    /* of x <= 0, within 1e-7 of it: 2^n e^r, |r| <= ln 2 / 2; below 1e-30 it is 0; of NaN it is NaN */
     const REAL rounding = 12582912; /* 1.5 * 2^23: what is added to it is rounded to an integer, in its lowest bits */
     const vec shifted = x * (REAL)1.44269504089 + rounding, n = shifted - rounding;
     const vec r = x - n * (REAL)0.693359375 + n * (REAL)2.12194440055e-4;
@@ -105,7 +105,7 @@ INLINE vec exponential(vec x) {
     y = y * r + (REAL)1.6666665459e-1;
     y = y * r + (REAL)5.0000001201e-1;
     y = y * r * r + r + 1;
-    return (vec)(((bits)y + ((bits)shifted << 23)) & (x > (REAL)-69));
+    return (vec)(((bits)y + ((bits)shifted << 23)) & ~(x <= (REAL)-69));
 }
 
 INLINE ptrdiff_t whole(ptrdiff_t rows) { return (rows + LANES - 1) / LANES * LANES; }
@@ -115,11 +115,12 @@ INLINE vec size(vec x) {
     return (vec)((bits)x & ~(bits)minus);
 }
 
-INLINE vec positive(vec x) { return (vec)((bits)x & (x > 0)); }
+/* what is not is 0, NaN is NaN */
+INLINE vec positive(vec x) { return (vec)((bits)x & ~(x <= 0)); }
 
 /* Dropout: 16 random bits decide, a number is dropped with probability drops / 65536; the others are scaled. Bits are
    those of splitmix64 (Steele, Lea and Flood 2014), 512 at a time, from number `from` of these on. */
-typedef uint64_t words __attribute__((vector_size(64), aligned(8), may_alias));
+typedef uint64_t words __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint16_t shorts __attribute__((vector_size(BYTES / sizeof(REAL) * 2), aligned(2), may_alias));
 
 INLINE words state(uint64_t seed, ptrdiff_t from) {

@@ -100,6 +100,19 @@ def test_any_sizes(tgt: int, memory: int, persistent: int, batch: int, heads: in
     assert differences(module, inputs(tgt, memory, 16 * heads, batch)) <= 1e-10
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_vector_that_is_no_number_spoils_what_sees_it(capability: str, dtype: torch.dtype, dropout: float) -> None:
+    """A softmax over NaN is NaN; positions of a segment see themselves and the four before. No other row is touched."""
+    module = attention(persistent=3).to(dtype).train()
+    module.dropout = dropout
+    x, both, table = (tensor.to(dtype) for tensor in inputs(20, 4, 48))
+    both[4 + 2, 0] = torch.nan
+    found, _ = module(x, both, table)
+    assert found[2:7, 0].isnan().all()
+    assert found[:, 1].isfinite().all()
+
+
 def test_derivatives_are_those_of_finite_differences() -> None:
     tensors = [tensor.requires_grad_() for tensor in drawn(3, 2, 2, 2, 3)]
     assert torch.autograd.gradcheck(lambda queries, *rest: contexts(queries, Attended(*rest)), tensors)

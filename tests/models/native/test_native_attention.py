@@ -147,6 +147,19 @@ def test_weights_of_far_keys_vanish_without_slow_numbers(capability: str) -> Non
 
 
 @needs_compiler
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_key_that_is_no_number_spoils_what_sees_it(capability: str, dtype: torch.dtype, dropout: float) -> None:
+    """A softmax over NaN is NaN: the positions before the third do not see it, the others have nothing else."""
+    sentences = rows_of(1, 20, "packed").sentences
+    own = torch.randn(20, 48, generator=torch.Generator().manual_seed(3)).to(dtype)
+    own[2, 16:32] = torch.nan
+    found = context(own, None, Heads(1, 16, sentences, sentences, causal=True, dropout=dropout))
+    assert found[:2].isfinite().all()
+    assert found[2:].isnan().all()
+
+
+@needs_compiler
 def test_a_second_derivative_is_refused() -> None:
     own = torch.randn(3, 48, dtype=torch.float64, requires_grad=True)
     (first,) = torch.autograd.grad(context(own, None, one_head(3)).square().sum(), own, create_graph=True)
