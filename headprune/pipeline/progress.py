@@ -101,7 +101,8 @@ def recent_overview(folder: Path) -> str:
             return str(known["text"])
     started = time.monotonic()
     text = str(overview(folder) or "")
-    write_json(path, {"text": text, "took": time.monotonic() - started})
+    with suppress(OSError):
+        write_json(path, {"text": text, "took": time.monotonic() - started})
     return text
 
 
@@ -141,7 +142,8 @@ class Reporter:
 
     def _write(self, fraction: float, seconds: float | None) -> None:
         state = {"fraction": fraction, "seconds": seconds, "elapsed": self.before + self.seconds}
-        write_json(RunFolder(self.folder).state(self.job), state)
+        with suppress(OSError):  # a full disk or a busy file server; what is only looked at ends no training
+            write_json(RunFolder(self.folder).state(self.job), state)
 
     def _print(self, text: str) -> None:
         everything = recent_overview(self.folder)

@@ -26,6 +26,7 @@ OF_TOTALS: dict[str, Callable[[Array], Array]] = {
     "chrf": ngram_scores.chrf,
 }
 Lines = Sequence[str]
+AT_ONCE = 2**24  # numbers of times that are held in double precision
 
 
 @lru_cache
@@ -71,10 +72,21 @@ def sacrebleu_seed() -> int | None:
     return None if seed.lower() == "none" else int(seed)
 
 
+def resampled(values: NDArray[Any], samples: int, seed: int | None) -> Array:
+    """The sums of segments' values in each resample of sacrebleu's bootstrap.
+
+    :param values: (segments,) or (segments, columns)
+    :returns: (samples,) or (samples, columns)
+    """
+    counts, step = _drawn(len(values), samples, seed), max(1, AT_ONCE // len(values))
+    return np.concatenate([counts[i : i + step].astype(np.float64) @ values for i in range(0, samples, step)])
+
+
 @lru_cache(maxsize=1)
-def drawn(segments: int, samples: int, seed: int | None) -> Array:
-    """Number of times that every segment is drawn in each resample of sacrebleu's bootstrap, (samples, segments)."""
+def _drawn(segments: int, samples: int, seed: int | None) -> NDArray[np.uint16]:
+    """Number of times that every segment is drawn in each resample, (samples, segments)."""
     rng = np.random.default_rng(seed)
-    chosen = rng.choice(segments, size=(samples, segments), replace=True)
-    chosen += segments * np.arange(samples)[:, None]
-    return np.bincount(chosen.ravel(), minlength=samples * segments).reshape(samples, segments).astype(np.float64)
+    counts = np.empty((samples, segments), np.uint16)
+    for row in counts:
+        row[:] = np.bincount(rng.choice(segments, size=segments, replace=True), minlength=segments)
+    return counts

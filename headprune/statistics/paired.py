@@ -23,10 +23,10 @@ from sacrebleu.significance import _compute_p_value
 from headprune.statistics.base import LEVEL, RESAMPLES, SEED, Array, finite, percentiles
 from headprune.statistics.corpus_scores import (
     Lines,
-    drawn,
     knowing,
     mean_scores,
     metric_of,
+    resampled,
     sacrebleu_seed,
     score,
 )
@@ -177,14 +177,14 @@ def paired_means(
     first, second, weights = _paired_values(baseline, system, sizes)
     total = weights.sum()
     change = (second - first).mean(axis=0)  # the seeds of a segment move together
-    counts = drawn(len(change), RESAMPLES, seed)
+    resamples = resampled(np.stack([change, weights], axis=1), RESAMPLES, seed)
     rounding = EQUAL * np.abs(change).sum() / total
     found = randomise(change[:, None], lambda moved: (change.sum() - 2 * moved[:, 0]) / total, samples, seed, rounding)
     return PairedComparison(
         baseline=float(first.mean(axis=0).sum() / total),
         system=float(second.mean(axis=0).sum() / total),
         difference=float(change.sum() / total),
-        **_spread((counts @ change) / (counts @ weights), level),
+        **_spread(resamples[:, 0] / resamples[:, 1], level),
         p_value=found.p_value,
         p_floor=found.floor,
         segments=len(change),
@@ -255,8 +255,8 @@ def _mean_score(metric: str, side: Sequence[Statistics]) -> float:
 
 def _resampled_change(metric: str, baseline: Sequence[Statistics], system: Sequence[Statistics], samples: int) -> Array:
     """The difference of the mean scores in every bootstrap resample of segments, (samples,)."""
-    counts = drawn(len(baseline[0]), samples, sacrebleu_seed())
-    one, two = (mean_scores(metric, [counts @ array for array in side]) for side in (baseline, system))
+    seed = sacrebleu_seed()
+    one, two = (mean_scores(metric, [resampled(array, samples, seed) for array in side]) for side in (baseline, system))
     return two - one
 
 

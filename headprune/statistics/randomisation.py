@@ -18,7 +18,7 @@ from headprune.statistics.base import Array
 EXACT = 16  # up to so many differing segments all swaps are made
 LEAST_DRAWS, MOST_DRAWS = 10_000, 1_000_000
 BELOW_ALPHA = 10  # how far the floor of a family's p lies below α
-BLOCK = 4096  # swaps at a time
+BLOCK = 4096  # swaps at a time, of up to 16,384 segments; fewer of more
 SINGLE = 2**24  # up to here whole numbers are exact in single precision
 
 
@@ -91,8 +91,8 @@ def _all(segments: int) -> Iterator[NDArray[np.uint8]]:
 
 def _some(segments: int, draws: int, seed: int | None) -> Iterator[NDArray[np.uint8]]:
     """Random subsets of segments, (swaps, segments) at a time."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, draws, BLOCK):
-        count = min(BLOCK, draws - start)
+    rng, block = np.random.default_rng(seed), min(BLOCK, max(1, 16384 * BLOCK // segments))
+    for start in range(0, draws, block):
+        count = min(block, draws - start)
         bits = np.unpackbits(np.frombuffer(rng.bytes(count * -(-segments // 8)), dtype=np.uint8))
         yield bits.reshape(count, -1)[:, :segments]

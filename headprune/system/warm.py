@@ -214,7 +214,8 @@ class WarmProcess:
                     os.read(self.woken, 1000)
                     self._tell_ended()
                 else:  # gone: the owner, or who asked for a fork
-                    self.ready.unregister(key.fileobj)
+                    with suppress(KeyError):  # its fork has ended, and it was told so, in this round
+                        self.ready.unregister(key.fileobj)
                     for process, connection in self.asking.items():
                         if connection is key.fileobj:
                             os.kill(process, signal.SIGKILL)
@@ -223,10 +224,11 @@ class WarmProcess:
 
     def _answer(self, connection: socket.socket) -> bool:
         """Forks for a request, or refuses it; True in the fork."""
-        start, streams, _, _ = socket.recv_fds(connection, LENGTH, len(STREAMS))
-        with connection.makefile("rb") as file:
-            message = file.read(int.from_bytes(start, "big"))
-        request = Request(**json.loads(message)) if message else None
+        streams: list[int] = []
+        request = None
+        with suppress(OSError, ValueError, TypeError), connection.makefile("rb") as file:  # who asked may have died
+            start, streams, _, _ = socket.recv_fds(connection, LENGTH, len(STREAMS))
+            request = Request(**json.loads(file.read(int.from_bytes(start, "big"))))
         process = os.fork() if request and self._serves(request) else None
         if request and process == 0:
             self._leave(connection)
@@ -253,7 +255,11 @@ class WarmProcess:
             gc.collect()
             gc.freeze()  # a fork that looks for garbage among what was imported would copy it all
         files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
-        self.sources = {path: Path(path).stat().st_mtime_ns for path in files if path.startswith(f"{PACKAGE}{os.sep}")}
+        own = [path for path in files if path.startswith(f"{PACKAGE}{os.sep}")]
+        try:
+            self.sources = {path: Path(path).stat().st_mtime_ns for path in own}
+        except OSError:  # a file is gone
+            return False
         return True
 
     def _leave(self, connection: socket.socket) -> None:

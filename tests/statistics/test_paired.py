@@ -6,6 +6,7 @@ The randomisation itself, with its ties and floors, is tested in test_randomisat
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from sacrebleu.significance import PairedTest
 from scipy import stats
 
-from headprune.statistics import PairedComparison, approximate_randomization, paired_bootstrap
+from headprune.statistics import PairedComparison, approximate_randomization, corpus_scores, paired_bootstrap
 from headprune.statistics.paired import compare_statistics, paired_means, segment_statistics
+from headprune.statistics.randomisation import randomise
 
 WORDS = [f"w{i}" for i in range(12)]
 
@@ -136,6 +138,28 @@ def test_interval_is_that_of_a_loop_over_resamples() -> None:
         for i in chosen
     ]
     assert (found.low, found.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-4)
+
+
+@pytest.mark.parametrize("segments", [1, 7, 1000])
+def test_resamples_are_sacrebleus_in_any_blocks(monkeypatch: pytest.MonkeyPatch, segments: int) -> None:
+    """Against one draw of all of them, as sacrebleu's bootstrap makes it; relative 1e-12."""
+    values = np.random.default_rng(1).normal(size=(segments, 3))
+    chosen = np.random.default_rng(5).choice(segments, size=(200, segments), replace=True)
+    for at_once in (1, 3 * segments, 2**24):
+        monkeypatch.setattr(corpus_scores, "AT_ONCE", at_once)
+        np.testing.assert_allclose(corpus_scores.resampled(values, 200, 5), values[chosen].sum(axis=1), rtol=1e-12)
+
+
+def test_many_segments_take_little_memory() -> None:
+    """A gigabyte and a half would go into all draws of the bootstrap in double precision, four into 4,096 swaps."""
+    changes = np.random.default_rng(1).normal(size=(100_000, 1))
+    tracemalloc.start()
+    try:
+        corpus_scores.resampled(changes, 1000, 5)
+        randomise(changes, lambda moved: changes.sum() - 2 * moved[:, 0], 2000, 1, 1e-9)
+        assert tracemalloc.get_traced_memory()[1] < 1.2e9
+    finally:
+        tracemalloc.stop()
 
 
 def test_refuses_what_is_not_paired() -> None:

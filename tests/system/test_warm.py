@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -137,6 +138,20 @@ def test_a_fork_dies_with_who_asked_for_it(draw: Command, running: Server) -> No
 def test_other_variables_that_are_read_once_are_refused(draw: Command, name: str) -> None:
     """The command then runs in its own process, where nothing is imported."""
     assert draw(ASKED, **{name: "3"}).communicate("")[1].startswith("False")
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0", b"{", b"[]", b'{"arguments": []}'])
+def test_a_torn_request_is_refused_and_the_next_one_served(draw: Command, running: Server, sent: bytes) -> None:
+    """A command that is killed while it asks takes no other with it."""
+    other = draw(WAITS)
+    fork = fork_of(other, running)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.environ[warm.WHERE])
+        if sent:
+            socket.send_fds(connection, [(100).to_bytes(warm.LENGTH, "big")], warm.STREAMS)
+            connection.sendall(sent)
+    assert fork_of(draw(WAITS), running)
+    assert not is_gone(fork)
 
 
 def test_nobody_listens(draw: Command, tmp_path: Path) -> None:
