@@ -16,21 +16,10 @@ from command import run
 from common import GROUP, Results, ResultsError
 from tabling import ABSENT, Column, write
 
-from headprune.analysis.claims import (
-    ELSEWHERE,
-    HELD,
-    NO_DATA,
-    NOT_HELD,
-    UNDECIDABLE,
-    UNDECIDED,
-    ClaimsError,
-    effect_text,
-    elsewhere,
-    evaluate,
-    load,
-)
+from headprune.analysis.claims import ELSEWHERE, ClaimsError, effect_text, elsewhere, evaluate, load
 from headprune.analysis.drawings import Table
 from headprune.analysis.registration import registered_in, sentence
+from headprune.analysis.verdicts import HELD, NO_DATA, NOT_HELD, VERDICTS
 from headprune.statistics.base import LEVEL
 from headprune.statistics.seeds import ALPHA
 
@@ -73,11 +62,7 @@ def draw(results: Results, out_dir: Path) -> None:
         raise ResultsError(str(error)) from error
     table = every[every["verdict"] != ELSEWHERE]
     found = table["verdict"].value_counts()
-    told = [
-        f"{found[verdict]} {verdict}"
-        for verdict in (HELD, NOT_HELD, UNDECIDED, UNDECIDABLE, NO_DATA)
-        if verdict in found
-    ]
+    told = [f"{found[verdict]} {verdict}" for verdict in VERDICTS if verdict in found]
     units = "; ".join(dict.fromkeys(table["unit"]))
     others = f" {elsewhere(every)}".rstrip()
     counts = ", ".join(told) or NOTHING.lower().removesuffix(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -47,6 +48,11 @@ class Pair:
 def competes(line: Line) -> bool:
     """True for a pruned model whose mask was not treated: what tables look for the best in, and rank."""
     return not line[0].startswith(UNPRUNED) and not split_arm(line[1])[1]
+
+
+def methods_of(lines: Iterable[Line]) -> set[str]:
+    """The methods that prune, among these lines: the arms of one are one, and treated masks are none of their own."""
+    return {line[0] for line in lines if competes(line)}
 
 
 def missed(runs: pd.DataFrame) -> set[Point]:

@@ -11,6 +11,7 @@ import numpy as np
 from headprune.statistics.seeds import ALPHA, floor, paired_p
 
 HELD, NOT_HELD, UNDECIDED, UNDECIDABLE, NO_DATA = "held", "not held", "undecided", "undecidable", "no data"
+VERDICTS = (HELD, NOT_HELD, UNDECIDED, UNDECIDABLE, NO_DATA)  # in the order in which they are told
 Direction = Literal["above", "below", "within"]
 
 

@@ -23,7 +23,6 @@ FIGURES_FIRST = ("one_page", "quality_vs_heads", "pareto", "survival_maps", "kep
 TABLES_FIRST = ("results", "summary", "comparisons", "normalised", "frontiers")
 CLAIMS = "claims"
 TITLES = {"quality_vs_heads": "Quality against heads kept", "results": "Quality by method and budget"}
-VERDICTS = ("held", "not held", "undecided", "no data")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,29 @@ class Logs:
         self._read: dict[Path, int | None] = {}
 
     def of(self, cell: str, failed: bool) -> dict[str, Any]:
-        """`logs`: name and place of the end of each; `trace` of a failed cell, where its record keeps one."""
+        """`logs`: name and place of the end of each, or `silence`, the place of a sentence on why there is none;
+        `trace` of a failed cell, where its record keeps one."""
         named = [self._paths.get(cell), self._paths.get(f"test {cell}")]
-        found = [(path, self._end(path)) for path in dict.fromkeys(path for path in named if path)]
-        logs = [[path.relative_to(self.folder).as_posix(), place] for path, place in found if place is not None]
-        return {"logs": logs, "trace": self._trace(cell) if failed else []}
+        paths = list(dict.fromkeys(path for path in named if path))
+        found = [(path, self._end(path)) for path in paths]
+        logs = [[self._name(path), place] for path, place in found if place is not None]
+        silence = None if logs else self.pool.add(self._silence(paths))
+        return {"logs": logs, "silence": silence, "trace": self._trace(cell) if failed else []}
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _silence(self, paths: Sequence[Path]) -> str:
+        """The reason why a cell has no log to show."""
+        if not RunFolder(self.folder).jobs.is_dir():
+            return "No log: jobs/, which names the job of every cell, is not in these results."
+        if not paths:
+            return "No log: no receipt in jobs/ names this cell."
+        if not (self.folder / "logs").is_dir():
+            return "No log: logs/ is not in these results."
+        empty, lost = ([path for path in paths if path.is_file() is there] for there in (True, False))
+        told = [f"{self._name(path)} is empty: the job wrote nothing" for path in empty]
+        return f"No log: {'; '.join([*told, *(f'{self._name(path)} is not in these results' for path in lost)])}."
 
     def _end(self, path: Path) -> int | None:
         if path not in self._read:

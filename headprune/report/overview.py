@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from headprune.analysis.study import competes, missed
+from headprune.analysis.study import competes, methods_of, missed
 from headprune.analysis.tables import (
     LINE,
     UNPRUNED,
@@ -21,6 +21,7 @@ from headprune.analysis.tables import (
     by_seed,
     in_group,
     label_of,
+    lines_of,
     outcomes,
     quality_of,
     seed_values,
@@ -50,7 +51,8 @@ class ReportOverview:
     labels: Mapping[str, str]
     quality: Quality
     n_heads: int
-    methods: int
+    methods: int  # that prune
+    arms: int  # of them, untreated
     seeds: int
     statuses: Mapping[str, int]  # cells by status
     unpruned: Estimate
@@ -75,14 +77,15 @@ def overview(results: Results, group: tuple[str, ...]) -> ReportOverview:
     cells = in_group(results.cells, group)
     quality = quality_of(cells)
     runs = outcomes(cells, quality)
-    statuses = Counter(runs["status"])
+    statuses, lines = Counter(runs["status"]), lines_of(runs)
     top = runs.loc[runs["method"] == UNPRUNED].groupby("seed")["value"].agg(quality.mean).dropna()
     unpruned = quality.estimate(top.to_numpy(dtype=float))
     return ReportOverview(
         labels=dict(zip(("profile", "track", "dataset", "model"), group, strict=True)),
         quality=quality,
         n_heads=int(runs["n_heads"].max()) if runs["n_heads"].notna().any() else 0,
-        methods=runs[LINE].drop_duplicates().shape[0],
+        methods=len(methods_of(lines)),
+        arms=sum(map(competes, lines)),
         seeds=runs["seed"].nunique(),
         statuses=dict(sorted(statuses.items())),
         unpruned=unpruned,

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from headprune import __version__
+from headprune.analysis.verdicts import VERDICTS
 from headprune.report import exhibits, overview
 from headprune.report.cells import cells_of
 from headprune.report.sources import Sources, read_sources
@@ -65,7 +66,7 @@ def page(sources: Sources, out: Path) -> str:
         absent=sources.absent,
         claims=claims,
         claims_caption=claims_caption,
-        verdicts=exhibits.VERDICTS,
+        verdicts=VERDICTS,
         figures=figures,
         tables=exhibits.tables(sources),
         provenance=overview.provenance(sources),

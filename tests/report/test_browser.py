@@ -199,6 +199,10 @@ def test_failure_and_log(browser: Chrome) -> None:
     assert f"Error: {HOSTILE}" in text
     assert f"last line {HOSTILE}" in text
     assert "Nothing was measured." in text
+    browser.find_element(By.LINK_TEXT, "← All results").click()
+    open_cell(browser, f"dsp.{HOSTILE_ARM}, K = 6, seed 1")
+    text = browser.find_element(By.ID, "cell").get_attribute("textContent")
+    assert "No log: no receipt in jobs/ names this cell." in text
 
 
 def test_other_tracks(browser: Chrome) -> None:

@@ -16,7 +16,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from found import Found, rows
 from hypothesis import given
 from hypothesis import strategies as st
 from made_up_run import (
@@ -44,6 +46,7 @@ from headprune.results.merging import merge
 from headprune.results.outputs import exist
 
 ROOT = Path(__file__).parents[2]
+VAGUE = "No log: logs/ or jobs/ is not in these results, or the log is empty."
 ADDRESSES = ("href", "src", "action", "data", "poster", "srcset")
 
 
@@ -146,6 +149,7 @@ def test_summary_counts_and_finds_the_best(run: Path, page: Page) -> None:
     found = overview(read(run), tuple(TRANSLATION.values()))
     assert (found.cells, found.statuses, found.without_result) == (10, {"failed": 1, "ok": 9}, 1)
     assert (found.n_heads, found.seeds) == (N_HEADS, 2)
+    assert (found.methods, found.arms) == (3, 3)  # neither what prunes nothing nor masks that were fine-tuned
     low, high = stats.t.interval(0.95, 1, 21.0, stats.sem([20.0, 22.0]))
     assert (found.unpruned.value, found.unpruned.low, found.unpruned.high) == pytest.approx(
         (21.0, low, high), abs=1e-12
@@ -155,6 +159,17 @@ def test_summary_counts_and_finds_the_best(run: Path, page: Page) -> None:
     assert (first.quality.value, first.share, first.rivals, first.without_result) == (16.0, 16 / 21, 2, 0)
     assert (second.quality.n, second.quality.has_interval, second.without_result) == (1, False, 1)
     assert f"dsp.{HOSTILE_ARM}" in page.text
+
+
+def test_methods_are_counted_as_the_profiles_table_does() -> None:
+    """The README counts four methods of `quick` that prune translation models and five of language models."""
+    (row,) = re.findall(r"\| `quick` \| (.*?) \|", (ROOT / "README.md").read_text(encoding="utf-8"))
+    numbers = {"four": 4, "five": 5}
+    told = [numbers[word] for word in re.findall(r"(\w+) methods", row)]
+    results = read(ROOT / "results" / "published" / "quick")
+    found = {group[1]: overview(results, group) for group in results.groups()}
+    assert [found["mt"].methods, found["lm"].methods] == told
+    assert found["mt"].arms == 6  # gradient importance and DSP have two each
 
 
 def test_lower_perplexity_is_better(tmp_path: Path) -> None:
@@ -246,6 +261,45 @@ def test_logs_end_where_they_end(run: Path, page: Page) -> None:
     assert lines[-1] == f"last line {HOSTILE}"  # without the colours
     assert len(lines) == LINES
     assert end_of(run / "logs" / "none.log") == ""
+
+
+@rows(
+    Found("an empty log", VAGUE, "No log: logs/score/tiny/all/s1.log is empty: the job wrote nothing.", "it", "empty"),
+    Found("a lost log", VAGUE, "No log: logs/score/tiny/all/s1.log is not in these results.", "the folder", "log"),
+    Found("no logs", VAGUE, "No log: logs/ is not in these results.", "the folder", "logs"),
+    Found("no jobs", VAGUE, "No log: jobs/, which names the job of every cell, is not in these results.", "it", "jobs"),
+    Found("no receipt of the cell", VAGUE, "No log: no receipt in jobs/ names this cell.", "the receipts", "receipt"),
+)
+def test_silent_logs_say_why(found: Found, run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    log = tmp_path / "logs" / "score" / "tiny" / "all" / "s1.log"
+    {
+        "empty": lambda: log.write_bytes(b""),
+        "log": log.unlink,
+        "logs": lambda: shutil.rmtree(tmp_path / "logs"),
+        "jobs": lambda: shutil.rmtree(tmp_path / "jobs"),
+        "receipt": (tmp_path / "jobs" / "score" / "tiny" / "all" / "s1.json").unlink,
+    }[found.case]()
+    page = Page(write(tmp_path, tmp_path))
+    cell = page.cell("magnitude", "", 6, 1)
+    assert (cell["logs"], page.data["pool"][cell["silence"]]) == ([], found.right)
+
+
+def test_every_claim_is_in_the_tally(run: Path, tmp_path: Path) -> None:
+    """Verdicts are counted by hand; each has a mark of its own."""
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "tables" / "claims.csv"
+    told = ["held", "undecidable", "not held", "undecidable", "no data", "undecided"]
+    claims = pd.read_csv(path).iloc[[0] * len(told)].assign(verdict=told, id=[f"c{n}" for n in range(len(told))])
+    claims.to_csv(path, index=False)
+    page = Page(write(tmp_path, tmp_path))
+    shown = [text for own, text in page.of("span") if own.get("class", "").startswith("verdict")]
+    tally = dict(text.split(" ", 1)[::-1] for text in shown if text[0].isdigit())
+    assert tally == {"held": "1", "not held": "1", "undecided": "1", "undecidable": "2", "no data": "1"}
+    style = next(text for _, text in page.of("style"))
+    marks = re.findall(r"\.verdict\.([a-z-]+)::before \{ content: \"(.) \"", style)
+    assert {name.replace("-", " ") for name, _ in marks} == set(told)
+    assert len({mark for _, mark in marks}) == len(marks)
 
 
 def test_claims_and_tables(page: Page) -> None:

@@ -84,5 +84,5 @@ function logsOf(cell) {
   for (const [name, place] of cell.logs)
     found.push(element("h3", {}, element("code", {}, name)), element("pre", { tabindex: "0" }, pooled(place)));
   if (cell.logs.length) found.push(element("p", { class: "caption" }, "The end of each log; a job may have computed other cells, too."));
-  return found.length ? found : [element("p", { class: "note" }, "No log: logs/ or jobs/ is not in these results, or the log is empty.")];
+  return found.length ? found : [element("p", { class: "note" }, pooled(cell.silence))];
 }
