@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from captions import write_caption
 from command import run
-from common import CELL, EmptyError, Line, Results, group_label, lines_of
+from common import CELL, UNPRUNED, EmptyError, Line, Results, group_label, lines_of, split_arm
 from families import line_label, ordered
 from looks import DOUBLE, save, styled
 from masks import attention_types, usable_masks
@@ -34,14 +34,16 @@ from headprune.analysis.drawings import Drawing
 
 NAME = "survival_maps"
 FIGURE = Drawing("How often each head is kept, layer by head.")
-SKIPPED = ("unpruned", "random", "random_balanced")  # keep everything, or all heads of a type equally often
+RANDOM = ("random", "random_balanced")  # a head is as likely to stay as any other of its module
+SKIPPED = (UNPRUNED, *RANDOM)
 COLORS = "Blues"
 LABEL_WIDTH, LEAST, LARGEST = 1.35, 0.48, 0.3  # inches: for the row labels, of a row, of a head
+NUMBERED = 15 / 72  # inches: the least side of a square that a number fits in
 GAP, FRAME = 0.08, 0.4  # inches: between rows, and for ticks and titles
 OPENING = (
-    "Heads that survive pruning. Each square is one head, named by its row and column (cross.2 and .1: head "
-    "cross.2.1); colour and number: percentage of the row's cells (budgets K and seeds, weighted equally) "
-    "in which the head is kept. Grey hatching: no such head."
+    "Heads that survive pruning. Each square is one head, named by its row and column ({module} and .{index}: head "
+    "{module}.{index}); {what}: percentage of the row's cells (budgets K and seeds, weighted equally) in which the "
+    "head is kept."
 )
 
 
@@ -83,11 +85,29 @@ def draw(results: Results, out_dir: Path) -> None:
     with styled():
         draw_rows(rows)
         save(plt.gcf(), out_dir, NAME)
-    notes = selection_note(len(rows), len(every))
+    notes = [*left_out(results), *selection_note(len(rows), len(every))]
     if len({tuple(row.budgets) for row in rows}) > 1:
         notes.append("The rows cover different budgets: compare patterns between them, not overall darkness.")
     results = results if len(rows) == len(every) else results.only({row.line for row in rows})
-    write_caption(results, out_dir, NAME, OPENING, notes, with_metric=False)
+    write_caption(results, out_dir, NAME, opening(rows), notes, with_metric=False)
+
+
+def opening(rows: list[MapRow]) -> str:
+    """The first sentences of the caption: what these maps show, with a head of theirs for an example."""
+    head = rows[-1].masks.iloc[-1]
+    what = "colour and number" if side_of(rows) >= NUMBERED else "colour"
+    text = OPENING.format(module=f"{head['type']}.{head['layer']}", index=head["index"], what=what)
+    maps = (survival(own) for row in rows for _, own in row.masks.groupby("type"))
+    return text + " Grey hatching: no such head." * any(kept.isna().any(axis=None) for kept in maps)
+
+
+def left_out(results: Results) -> list[str]:
+    """A sentence on the masks that no map is of: those of chance, and treated ones; none where there are none."""
+    lines = ordered(results.lines())
+    chance = dict.fromkeys(line_label((line[0], "")) for line in lines if line[0] in RANDOM)
+    treated = any(split_arm(line[1])[1] for line in lines)
+    names = [*[f"{', '.join(chance)} (heads chosen by chance)"] * bool(chance), *["treated masks"] * treated]
+    return [f"Not drawn: {'; '.join(names)}."] if names else []
 
 
 def on_one_page(results: Results, rows: list[MapRow]) -> list[MapRow]:
@@ -102,6 +122,12 @@ def on_one_page(results: Results, rows: list[MapRow]) -> list[MapRow]:
         lines = [row.line for row in rows if row.group == label]
         kept |= {(label, line) for line in fitting(results, group, lines, room)}
     return [row for row in rows if (row.group, row.line) in kept]
+
+
+def side_of(rows: list[MapRow]) -> float:
+    """Side of a head in inches, which all rows share."""
+    down = (PAGE - FRAME - GAP * len(rows)) / sum(row.layers for row in rows)
+    return min(square_across(rows), down, LARGEST)
 
 
 def square_across(rows: list[MapRow]) -> float:
@@ -126,10 +152,8 @@ def map_rows(results: Results) -> Iterator[MapRow]:
 
 def draw_rows(rows: list[MapRow]) -> None:
     """Lay the maps out on a common grid of square heads."""
-    widths, across = list(widths_of(rows).values()), square_across(rows)
-    types = list(widths_of(rows))
-    down = (PAGE - FRAME - GAP * len(rows)) / sum(row.layers for row in rows)
-    square = min(across, down, LARGEST)
+    types, widths = list(widths_of(rows)), list(widths_of(rows).values())
+    across, square = square_across(rows), side_of(rows)
     inches = [max(row.layers * square, LEAST) for row in rows]
     figure, grid = plt.subplots(
         len(rows),
@@ -144,8 +168,9 @@ def draw_rows(rows: list[MapRow]) -> None:
     for number, (row, axes) in enumerate(zip(rows, grid, strict=True)):
         draw_label(axes[0], row, first_of_group=number == 0 or rows[number - 1].group != row.group)
         last = number == len(rows) - 1 or rows[number + 1].group != row.group
-        for ax, kind in zip(axes[1:], types, strict=True):
-            meshes.append(draw_map(ax, row.masks[row.masks["type"] == kind], kind, last, 72 * square >= 15))
+        for ax, kind, width in zip(axes[1:], types, widths, strict=True):
+            meshes.append(draw_map(ax, row.masks[row.masks["type"] == kind], kind, last, square >= NUMBERED))
+            ax.set_xlim(0, width)  # of all rows: their squares are of one size
             if number == 0:
                 ax.set_title(kind)
     draw_color_bar(figure, grid, meshes)
@@ -176,6 +201,7 @@ def draw_map(ax: Axes, masks: pd.DataFrame, kind: str, last: bool, numbers: bool
         ax.add_patch(Rectangle((0, 0), heads, layers, facecolor="#EEEEEE", edgecolor="#BBBBBB", hatch="///"))
     mesh = ax.pcolormesh(np.ma.masked_invalid(kept), cmap=COLORS, norm=Normalize(0, 1), zorder=2)
     mesh.set(edgecolor="white", linewidth=0.8)
+    ax.set_aspect("equal", anchor="W")
     ax.invert_yaxis()
     ax.set_xticks(np.arange(heads) + 0.5, [f".{head}" for head in range(heads)])
     ax.set_yticks(np.arange(layers) + 0.5, [f"{kind}.{layer}" for layer in range(layers)])

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_runs import draw
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.spatial.distance import jaccard
+from synthetic_results import Plan, write
 
 
 def test_agreements_equal_scipy(results: Path, script) -> None:
@@ -50,6 +52,51 @@ def test_matrix_of_agreement_is_what_is_draw(script, searched: Path, tmp_path: P
     one, other = (own.sort_values("head")["kept"].to_numpy(dtype=bool) for _, own in at.groupby("seed"))
     bold = [label.get_text() for label in figure.axes[1].texts if label.get_fontweight() == "bold"]
     assert bold[-1] == f"{100 * (1 - jaccard(one, other)):.0f}"  # methods that the suite does not know come last
+
+
+def test_caption_of_maps_names_what_is_drawn(script, results: Path, tmp_path: Path, unsaved: list[Figure]) -> None:
+    """Numbers and hatching stand in the caption where they stand in the maps; what has no map is named."""
+    figure = draw(script, "survival_maps", results, tmp_path, unsaved)
+    text = (tmp_path / "survival_maps.txt").read_text(encoding="utf-8")
+    numbers = [label for ax in maps_of(figure) for label in ax.texts]
+    assert len(numbers) == 36 * 3  # heads of three arms
+    assert "colour and number: " in text
+    assert "hatching" not in text
+    assert "Not drawn: random (heads chosen by chance)." in text
+    masks = pd.read_parquet(results / "masks.parquet")
+    wide = [masks.assign(index=masks["index"] + 4 * n, head=masks["head"] + f".{n}") for n in range(6)]
+    masks = pd.concat([*wide[:1], *(own[own["layer"] > 0] for own in wide[1:])])  # 24 heads a layer, 4 in the first
+    masks.to_parquet(tmp_path / "masks.parquet")
+    pd.read_parquet(results / "cells.parquet").to_parquet(tmp_path / "cells.parquet")
+    figure = draw(script, "survival_maps", tmp_path, tmp_path, unsaved)
+    text = (tmp_path / "survival_maps.txt").read_text(encoding="utf-8")
+    assert not [label for ax in maps_of(figure) for label in ax.texts]
+    assert "); colour: " in text
+    assert "Grey hatching: no such head." in text
+    assert all(len(ax.patches) == 1 for ax in maps_of(figure))
+
+
+def test_heads_are_squares_of_one_size(script, tmp_path: Path, unsaved: list[Figure]) -> None:
+    """Those of a model of few heads stand in columns as wide as those of a model of many."""
+    groups = [("small", "mt", "toy", "few"), ("small", "mt", "toy", "many")]
+    folder = write(tmp_path, Plan(groups=groups, arms=[("magnitude", ""), ("dsp", "joint")], failed={}))
+    masks = pd.read_parquet(folder / "masks.parquet")
+    more = masks[masks["model"] == "many"]
+    more = more.assign(index=more["index"] + 4, head=more["head"] + ".more")
+    pd.concat([masks, more]).to_parquet(folder / "masks.parquet")
+    figure = draw(script, "survival_maps", folder, tmp_path, unsaved)
+    sides = [
+        side
+        for ax in maps_of(figure)
+        for side in (ax.bbox.width / abs(np.diff(ax.get_xlim())[0]), ax.bbox.height / abs(np.diff(ax.get_ylim())[0]))
+    ]
+    assert len(sides) == 2 * 3 * 4
+    assert sides == pytest.approx([sides[0]] * len(sides), rel=0.02)
+
+
+def maps_of(figure: Figure) -> list[Axes]:
+    """The maps alone: neither labels of rows nor the colour bar."""
+    return [ax for ax in figure.axes if ax.axison and ax.get_ylabel() == ""]
 
 
 def test_heads_per_layer_equal_a_loop(script, searched: Path) -> None:
