@@ -20,7 +20,6 @@ from captions import count_statuses, write_caption
 from claims import FILE
 from command import run
 from common import (
-    GROUP,
     UNPRUNED,
     EmptyError,
     Line,
@@ -34,34 +33,23 @@ from common import (
     quality_of,
 )
 from families import MANY, line_label, ordered
-from looks import GREY, draw_shares, entries_of, looks, quality_axis, save, styled
+from looks import draw_shares, entries_of, looks, quality_axis, save, styled
 from mask_agreement import draw_between_seeds
 from masks import agreements, attention_types, usable_masks
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from pages import fitting
+from verdict_lines import ROW, draw_claims, tally, text_axes
 
-from headprune.analysis.claims import (
-    ELSEWHERE,
-    HELD,
-    NO_DATA,
-    NOT_HELD,
-    UNDECIDABLE,
-    UNDECIDED,
-    ClaimsError,
-    effect_text,
-    evaluate,
-    load,
-)
+from headprune.analysis.claims import ELSEWHERE, ClaimsError, evaluate, load
 from headprune.analysis.drawings import Drawing
+from headprune.analysis.study import competes, methods_of
 
 NAME = "one_page"
 FIGURE = Drawing("The whole of the results on one page: counts, quality, front, surviving heads, verdicts of claims.")
 PAPER = (8.27, 11.69)  # inches: A4
 GROUPS = 3  # models with a row of pictures; the counts and claims are of all
-MARGIN, ROW, PICTURES = 0.45, 0.148, 2.5  # inches: round the page, of a line of text, of a row of pictures
-TEXT = 84  # characters of a claim
-EFFECT, WANTED = 0.84, 0.945  # right ends of the columns, in shares of the page
+MARGIN, PICTURES = 0.45, 2.5  # inches: round the page, of a row of pictures
 OPENING = (
     "The results on one page. Per model, left: test quality against the number of heads kept, mean over seeds with the "
     "95 % interval (of two seeds the range); middle: against parameters, with the Pareto front of the methods shown "
@@ -148,14 +136,15 @@ def counted(results: Results, group: tuple[str, ...], every: Results) -> dict[st
     cells = in_group(results.cells, group)
     quality = quality_of(cells)
     runs = outcomes(cells, quality)
-    pruned = runs[runs["method"] != UNPRUNED]
+    lines = [line for line in lines_of(runs) if competes(line)]
+    pruned = on_lines(runs, lines)
     unpruned = runs.loc[runs["method"] == UNPRUNED, "value"].dropna()
     budgets = sorted(pruned["budget"].unique(), reverse=True)
     cells = outcomes(in_group(every.cells, group), quality)
     without = count_statuses(cells["status"])
     return {
         "model": ", ".join(part for part in group[1:] if part),
-        "methods": f"{len(lines_of(pruned))}",
+        "methods": count_methods(lines),
         "K": " ".join(map(str, budgets[:7])) + (" …" if len(budgets) > 7 else ""),
         "of N": f"{runs['n_heads'].max():g}",
         "seeds": f"{runs['seed'].nunique()}",
@@ -167,24 +156,21 @@ def counted(results: Results, group: tuple[str, ...], every: Results) -> dict[st
     }
 
 
+def count_methods(lines: Sequence[Line]) -> str:
+    """`4 (6 arms)`, or `3` where every method has one."""
+    methods, arms = len(methods_of(lines)), len(lines)
+    return f"{methods}" if methods == arms else f"{methods} ({arms} arms)"
+
+
 def draw_counts(part: SubFigure, counts: pd.DataFrame, height: float) -> None:
     """The title and the table of cells."""
     ax = text_axes(part, height)
     ax.text(0, 0.0, "Pruning attention heads: results at a glance", fontsize=11, fontweight="bold", va="top")
-    places = (0.0, 0.35, 0.425, 0.58, 0.635, 0.695, 0.745, 0.88)
+    places = (0.0, 0.325, 0.425, 0.58, 0.635, 0.695, 0.745, 0.88)
     for x, name in zip(places, counts.columns, strict=True):
         ax.text(x, 0.34, name, va="top", fontweight="bold", fontsize=7)
         for number, text in enumerate(counts[name]):
             ax.text(x, 0.34 + ROW * (number + 1), text, va="top", fontsize=7)
-
-
-def text_axes(part: SubFigure, height: float) -> Axes:
-    """Axes for text over all of a part: x from 0 to 1, y in inches downwards."""
-    ax = part.add_axes((0.0, 0.0, 1.0, 1.0))
-    ax.axis("off")
-    ax.set_xlim(0, 1)
-    ax.set_ylim(height, 0)
-    return ax
 
 
 def draw_pictures(part: SubFigure, results: Results, row: Row) -> None:
@@ -244,51 +230,6 @@ def draw_survival(ax: Axes, row: Row) -> None:
     texts = shares.map(lambda share: f"{100 * share:.0f}" if few and np.isfinite(share) else "")
     draw_shares(ax, shares, texts, size=7 if shares.shape[1] <= 6 else 5)
     ax.set_xticks(ax.get_xticks(), [f".{index:g}" for index in shares.columns])
-
-
-def draw_claims(part: SubFigure, results: Results, verdicts: pd.DataFrame, height: float) -> int:
-    """The claims that the results say something to, as far as there is room; how many have none."""
-    ax = text_axes(part, height)
-    known = verdicts.sort_values("verdict", key=lambda names: names == NO_DATA, kind="stable")
-    room = int((height - 0.5) / ROW)
-    ax.text(0, 0.12, f"Claims: {tally(verdicts)}", va="top", fontsize=7, fontweight="bold")
-    for x, name in ((EFFECT, "effect [interval]"), (WANTED, "wanted")):
-        ax.text(x, 0.12, name, va="top", ha="right", fontsize=7, fontweight="bold")
-    groups = results.groups()
-    alone = len({group[-1] for group in groups}) == len(groups)  # the name of the model tells them apart
-    for number, row in enumerate(known.head(room).itertuples(index=False)):
-        y = 0.15 + ROW * (number + 1)
-        group = tuple(getattr(row, key) for key in GROUP)
-        where = f"{group[-1] if alone else group_label(results, group)}: " if len(groups) > 1 else ""
-        ink = {HELD: "black", NOT_HELD: "black"}.get(row.verdict, GREY)
-        weight = "bold" if row.verdict in (HELD, NOT_HELD) else "normal"
-        ax.text(0, y, row.verdict, va="top", fontsize=7, color=ink, fontweight=weight)
-        ax.text(
-            0.085,
-            y,
-            shortened(where + row.text),
-            va="top",
-            fontsize=7,
-            color=GREY if row.verdict == NO_DATA else "black",
-        )
-        if row.verdict != NO_DATA:
-            ax.text(EFFECT, y, effect_text(row._asdict(), digits=2), va="top", fontsize=7, ha="right")
-            ax.text(WANTED, y, row.wanted.replace("-", "−"), va="top", fontsize=7, ha="right")
-            ax.text(1.0, y, f"n = {row.n}", va="top", fontsize=7, ha="right")
-    ax.text(0, height, f"Data: cells.parquet, {results.data}", va="top", fontsize=7, color=GREY)
-    return max(0, len(known) - room)
-
-
-def shortened(text: str) -> str:
-    """A text of at most TEXT signs, cut between words."""
-    return text if len(text) <= TEXT else text[: TEXT - 1].rsplit(" ", 1)[0] + " …"
-
-
-def tally(verdicts: pd.DataFrame) -> str:
-    """The number of claims by verdict, `3 held, 1 not held, 5 undecided, 2 undecidable, …`"""
-    counts = verdicts["verdict"].value_counts()
-    names = {HELD: HELD, NOT_HELD: NOT_HELD, UNDECIDED: UNDECIDED, UNDECIDABLE: UNDECIDABLE, NO_DATA: "without data"}
-    return ", ".join(f"{counts.get(verdict, 0)} {name}" for verdict, name in names.items()) + "."
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from figure_runs import cell_values, draw, no_overlap
+from figure_runs import SCRIPTS, cell_values, draw, no_overlap
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from scipy import stats
@@ -165,3 +165,23 @@ def test_one_page_is_a_page_without_overlaps(script, models: Path, tmp_path: Pat
     counts = [text.get_text() for text in blocks[0].texts]
     assert "lm, toy, all-attention" in counts
     assert counts.count("14") == 2  # two unpruned, and three arms at two budgets with two seeds
+
+
+@pytest.mark.parametrize(("name", "methods"), [("quick", ["5", "4 (6 arms)"]), ("small", ["19 (34 arms)"])])
+def test_one_page_has_claims_whole(
+    name: str, methods: list[str], script, tmp_path: Path, unsaved: list[Figure]
+) -> None:
+    """Every claim of the table stands there to its last word; methods are counted without their arms."""
+    folder = SCRIPTS.parent / "results" / "published" / name
+    figure = draw(script, "one_page", folder, tmp_path, unsaved)
+    counts, claims = (list(ax.texts) for ax in figure.axes if not ax.axison and ax.texts)
+    assert [text.get_text() for text in counts if text.get_text() in methods] == methods
+    assert no_overlap(claims)
+    bottom = min(text.get_window_extent().y0 for text in claims[:-1])
+    assert bottom >= claims[-1].get_window_extent().y1  # of the line on the data
+    assert script("claims").main([str(folder), str(tmp_path)]) == 0
+    wanted = pd.read_csv(tmp_path / "claims.csv")["text"]
+    left = script("verdict_lines").CLAIM
+    words = " ".join(text.get_text() for text in claims if text.get_position()[0] == left)
+    assert len(wanted) > 10
+    assert [text for text in wanted if text not in words] == []
