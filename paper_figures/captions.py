@@ -78,13 +78,57 @@ def failures_sentence(runs: pd.DataFrame) -> str:
     text = f"{len(bad)} of {len(runs)} cells without a result ({count}), left out of the means"
     if len(bad) > MOST_LISTED:
         return text + "."
-    return f"{text}: {'; '.join(_cell(row) for row in bad.itertuples(index=False))}."
+    return f"{text}: {'; '.join(f'{_cell(row)} {row.status}' for row in bad.itertuples(index=False))}."
 
 
 def _cell(row: Any) -> str:
-    """`DSP (joint) K=4 seed 1 diverged`."""
+    """`DSP (joint) K=4 seed 1`."""
     budget = "" if row.method == UNPRUNED else f" K={row.budget:g}"
-    return f"{line_label((row.method, row.arm))}{budget} seed {row.seed} {row.status}"
+    return f"{line_label((row.method, row.arm))}{budget} seed {row.seed}"
+
+
+def measured_notes(where: str, panels: Sequence[tuple[str, pd.DataFrame]]) -> list[str]:
+    """Sentences on the costs of a group that not all of its runs have; one for those that the same runs have.
+
+    :param where: the group
+    :param panels: costs by name, each with its runs, of which `x` is NaN where it was not measured
+    """
+    alike: dict[tuple[bool, ...], list[tuple[str, pd.DataFrame]]] = {}
+    for name, runs in panels:
+        if runs["x"].isna().any():
+            alike.setdefault(tuple(runs["x"].notna()), []).append((name, runs))
+    return [f"{where}: {_measured([name for name, _ in own], own[0][1])}" for own in alike.values()]
+
+
+def _measured(names: Sequence[str], runs: pd.DataFrame) -> str:
+    known, lacking = runs[runs["x"].notna()], runs[runs["x"].isna()]
+    what = " and ".join(names)
+    if known.empty:
+        return f"no run has {what}."
+    if len(lacking) < len(known) and len(lacking) <= MOST_LISTED:
+        which = f"all but {'; '.join(map(_cell, lacking.itertuples(index=False)))}"
+    else:
+        which = _lines_with_seeds(known)
+    pruned = [line for line in lines_of(known) if line[0] != UNPRUNED]
+    front = f" The front there is that of {line_label(pruned[0])} alone." if len(pruned) == 1 else ""
+    place = "this panel" if len(names) == 1 else "these panels"
+    return (
+        f"{len(known)} of {len(runs)} runs have {what}, {which}. Quality in {place} is that of these runs, so that a "
+        f"model may stand at another height than in the others.{front}"
+    )
+
+
+def _lines_with_seeds(runs: pd.DataFrame) -> str:
+    """`those of unpruned, DSP (joint) with seed 1`; of many lines their number."""
+    by_line = lines_of(runs)
+    if len(by_line) > MOST_LISTED:
+        return f"those of {len(by_line)} methods and arms"
+    found: dict[str, list[str]] = {}
+    for line in ordered(by_line):
+        seeds = sorted(set(by_line[line]["seed"]))
+        text = f"with seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        found.setdefault(text, []).append(line_label(line))
+    return "those of " + "; ".join(f"{', '.join(labels)} {text}" for text, labels in found.items())
 
 
 def count_statuses(statuses: pd.Series) -> str:

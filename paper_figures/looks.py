@@ -180,7 +180,15 @@ TICKS = {
 
 
 def quality_axis(ax: Axes, quality: Quality) -> None:
-    """Label the quality axis of a drawn panel; a logarithmic one gets plain numbers for ticks."""
+    """Label the quality axis of a drawn panel; a logarithmic one gets plain numbers for ticks.
+
+    That of a metric with a span is at least a hundredth of it high, so that values as good as equal look so.
+    """
+    low, high = ax.dataLim.intervaly
+    least = 0.01 * (quality.span[1] - quality.span[0])
+    if np.isfinite(least) and 0 <= high - low < least:
+        ax.update_datalim([(0, low), (0, low + least)], updatex=False)
+        ax.autoscale_view(scalex=False)
     value_axis(ax, "y", quality, ax.dataLim.intervaly)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from captions import write_caption
+from captions import measured_notes, write_caption
 from command import run
 from common import (
     CELL,
@@ -74,6 +74,11 @@ class Cost:
     batch_size: int | None = None
     inverse: bool = False
 
+    @property
+    def name(self) -> str:
+        """The label without its unit."""
+        return self.label.partition(" (")[0]
+
     def label_of(self, track: str) -> str:
         """The label of a track's axis: a language model's latency is that of a token, another's of a sentence."""
         return self.label.format(latency=latency_of(track))
@@ -119,11 +124,10 @@ def draw(results: Results, out_dir: Path) -> None:
             axes[0].set_title(group_label(results, group), loc="left")
         draw_legends(figure, [cells[number * size : (number + 1) * size] for number in range(len(groups))])
         save(figure, out_dir, NAME)
-    notes = [
-        f"{runs['x'].isna().sum()} runs without {cost.metric}, absent from its panel: {', '.join(group)}."
-        for group, cost, runs in panels
-        if runs["x"].isna().any()
-    ]
+    notes = []
+    for group in groups:
+        own = [(cost.name, runs) for other, cost, runs in panels if other == group]
+        notes += measured_notes(", ".join(filter(None, group[1:])), own)
     write_caption(
         results,
         out_dir,
@@ -195,6 +199,8 @@ def draw_panel(ax: Axes, runs: pd.DataFrame, palette: dict[Line, Look], quality:
         return
     pruned = means[means["method"] != UNPRUNED].reset_index(drop=True)
     ax.margins(x=0.06, y=0.1)
+    if runs["x"].isna().any():
+        ax.set_title(f"measured on {runs['x'].notna().sum()} of {len(runs)} runs", loc="right", fontsize=7, color=GREY)
     draw_front(ax, runs[runs["method"] != UNPRUNED], pruned, means["x"].max(), quality)
     if dim:
         front = front_of(pruned, quality)

@@ -50,6 +50,7 @@ from looks import (
 from matplotlib.axes import Axes
 from reported import draw_reported, reported, reported_notes
 
+from headprune.analysis.adapted import adapted_in
 from headprune.analysis.drawings import Drawing
 
 NAME = "quality_vs_heads"
@@ -77,9 +78,27 @@ def draw(results: Results, out_dir: Path) -> None:
     with styled(), plt.rc_context(SMALL if many else {}):
         (draw_families if many else draw_groups)(results, shown)
         save(plt.gcf(), out_dir, NAME)
+    every = pd.concat([runs for _, runs in shown], ignore_index=True)
     notes = [f"Not drawn, no result: {', '.join(g)}." for g, runs in panels if runs.empty]
+    notes += [*adapted_note(results, every), *missed_note(every)]
     notes += [note for group, _ in shown for note in reported_notes(reported(results, group))]
     write_caption(results, out_dir, NAME, OPENING, [PANELS, *notes] if many else notes)
+
+
+def adapted_note(results: Results, runs: pd.DataFrame) -> list[str]:
+    """A sentence on the lines whose weights were trained with their mask; none where there are none."""
+    is_adapted = adapted_in(results.folder)
+    labels = [line_label(line) for line in _pruned(runs) if is_adapted(line)]
+    note = "the weights were trained with the mask, too; the other lines prune trained weights as they are."
+    return [f"{', '.join(labels)}: {note}"] if labels else []
+
+
+def missed_note(runs: pd.DataFrame) -> list[str]:
+    """A sentence on the lines that keep other numbers of heads than K; none where all keep K."""
+    off = (runs["heads_kept"] - runs["budget"]).abs()
+    lines = lines_of(runs[(runs["method"] != UNPRUNED) & (off > 0)])
+    most = [f"{line_label(line)} by up to {off[lines[line].index].max():g}" for line in ordered(lines)]
+    return [f"Points stand at the heads kept, which miss the K asked for: {', '.join(most)}."] if most else []
 
 
 def _runs(results: Results, group: tuple[str, ...]) -> pd.DataFrame:

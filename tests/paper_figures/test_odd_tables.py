@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,11 +111,49 @@ def test_all_methods_equally_good(script, tmp_path: Path) -> None:
     assert "**" not in text and "<ins>" not in text
 
 
+def test_axis_of_nothing_but_noughts_is_not_magnified(script, tmp_path: Path, unsaved: list[Figure]) -> None:
+    """Rests of rounding are no quality: the axis has the height of a hundredth of BLEU's span, and no offset."""
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16, 8), failed={}))
+    left = {1: 0.0, 2: 3e-17}
+    edit(folder, lambda t: t.assign(value=t["value"].where(t["metric"] != "bleu", t["seed"].map(left))))
+    assert draw_all(script, folder, tmp_path, ("quality_vs_heads", "pareto")) == [0, 0]
+    for figure in unsaved:
+        figure.draw_without_rendering()
+        low, high = figure.axes[0].get_ylim()
+        assert low < 0 < 1 <= high < 1.2
+        assert figure.axes[0].yaxis.get_offset_text().get_text() == ""
+
+
 def test_unmeasured_latency_leaves_a_panel_empty(script, tmp_path: Path) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
     edit(folder, lambda cells: cells[cells["metric"] != "latency_ms"])
     assert draw_all(script, folder, tmp_path, ("pareto",)) == [0]
-    assert "6 runs without latency_ms" in (tmp_path / "pareto.txt").read_text(encoding="utf-8")
+    assert "no run has latency." in (tmp_path / "pareto.txt").read_text(encoding="utf-8")
+
+
+def test_partly_measured_times_say_of_what(script, tmp_path: Path, unsaved: list[Figure]) -> None:
+    """They show the quality of what was measured: the caption names its methods and seeds, the panels count runs."""
+    folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16, 8), failed={}))
+    measured = {"latency_ms", "throughput"}
+
+    def one_seed(cells: pd.DataFrame) -> pd.DataFrame:
+        timed = cells["method"].isin(["unpruned", "magnitude"]) & (cells["seed"] == 1)
+        return cells[timed | ~cells["metric"].isin(measured)]
+
+    edit(folder, one_seed)
+    assert draw_all(script, folder, tmp_path, ("pareto",)) == [0]
+    text = (tmp_path / "pareto.txt").read_text(encoding="utf-8")
+    note = "3 of 10 runs have latency and time in large batches, those of unpruned, magnitude with seed 1."
+    assert text.count(note) == text.count(" runs have ") == 1
+    assert "Quality in these panels is that of these runs" in text
+    assert "The front there is that of magnitude alone." in text
+    titles = [ax.get_title(loc="right") for ax in unsaved[-1].axes if ax.axison]
+    assert titles == ["", "", "", *["measured on 3 of 10 runs"] * 2]
+    edit(folder, lambda cells: cells[(cells["metric"] != "parameters") | (cells["seed"] == 1) | (cells["budget"] != 8)])
+    assert draw_all(script, folder, tmp_path, ("pareto",)) == [0]
+    text = (tmp_path / "pareto.txt").read_text(encoding="utf-8")
+    lacking = "random (draw1) K=8 seed 2; magnitude K=8 seed 2"
+    assert f"8 of 10 runs have parameters, all but {lacking}." in text
 
 
 def test_perplexity_is_better_when_lower(script, tmp_path: Path) -> None:
@@ -133,6 +172,24 @@ def test_achieved_count_is_what_is_plotted(script, tmp_path: Path) -> None:
     edit(folder, lambda cells: cells.assign(**magnitude))
     assert draw_all(script, folder, tmp_path, ("quality_vs_heads", "results_table")) == [0, 0]
     assert "), 13.0 heads" in (tmp_path / "results.csv").read_text(encoding="utf-8")
+    text = (tmp_path / "quality_vs_heads.txt").read_text(encoding="utf-8")
+    assert "Points stand at the heads kept, which miss the K asked for: magnitude by up to 3." in text
+
+
+def test_trained_weights_are_told_where_there_are_any(script, tmp_path: Path) -> None:
+    """The profile in the manifest says of which methods; a folder where all methods leave the weights says nothing."""
+    arms = [("magnitude", ""), ("dsp", "joint"), ("dsp", "pipelined")]
+    folder = write(tmp_path / "in", Plan(arms=arms, budgets=(16,), failed={}))
+    for modes, told in ((("joint", "pipelined"), True), (("pipelined", "pipelined"), False)):
+        methods = [
+            {"name": "dsp", "arm": arm, "mode": mode} for arm, mode in zip(("joint", "pipelined"), modes, strict=True)
+        ]
+        (folder / "manifest.json").write_text(json.dumps({"config": {"methods": [{"name": "magnitude"}, *methods]}}))
+        assert draw_all(script, folder, tmp_path, ("quality_vs_heads",)) == [0]
+        text = (tmp_path / "quality_vs_heads.txt").read_text(encoding="utf-8")
+        assert ("DSP (joint): the weights were trained with the mask, too;" in text) is told
+        assert ("the weights were trained" in text) is told
+        assert "miss the K" not in text
 
 
 def test_many_methods_still_fit_the_page(
