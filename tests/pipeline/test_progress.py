@@ -1,4 +1,4 @@
-"""What is written for the eye alone ends no job where it cannot be written."""
+"""State files, for the eye alone: no job ends because one cannot be written."""
 
 from __future__ import annotations
 
