@@ -1,4 +1,4 @@
-"""Numbers of docs/findings.md and of the summary in README.md, computed again from published rows, by scipy where it can."""
+"""Numbers of docs/findings.md and of the summary in README.md, computed again from published rows."""
 
 from __future__ import annotations
 
