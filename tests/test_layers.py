@@ -21,6 +21,7 @@ ORDER = (
     "results",
     "statistics",
     "heads",
+    "amounts",
     "gates",
     "relaxations",
     "importance",

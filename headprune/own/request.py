@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from headprune.heads import Budget
+from headprune.amounts import asked, heads_to_keep
 from headprune.method.declared import declared
 from headprune.method.entry import Entry
 from headprune.naming import unknown
@@ -150,18 +150,15 @@ def _value(text: str) -> Any:
 
 
 def budget_of(text: str, total: int | None) -> int:
-    """The number of heads that `--keep` asks for: a number, or a percentage of `total`, rounded.
+    """The number of heads that `--keep` asks for, by the rule of `heads_to_keep`.
 
     :param total: N, the heads of the model; None: not known yet, and any number will do
-    :raises ValueError: neither of them, or outside 0…`total`.
+    :raises ValueError: neither a number nor a share, or outside 0…`total`.
     """
-    share = text.endswith("%")
     try:
-        value = float(text.removesuffix("%")) if share else int(text)
-    except ValueError:
-        raise ValueError(f"--keep {text!r}: it is a number of heads, 24, or a percentage, 50%") from None
-    if share and not 0 <= value <= 100:
-        raise ValueError(f"--keep {text!r}: a percentage is 0%…100%")
-    if total is None:
-        return 0
-    return Budget(round(total * value / 100) if share else int(value), total).kept
+        if total is not None:
+            return heads_to_keep(text, total)
+        asked(text)
+    except ValueError as error:
+        raise ValueError(f"--{error}") from None
+    return 0

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from headprune import cost, removal
+from headprune.amounts import allowed
 from headprune.gates import clear_mask, set_mask
 from headprune.heads import TYPES, HeadMask, Scope
 from headprune.importance import example_losses, forget
 from headprune.method import Batches, Pruning, ScoreMethod
 from headprune.models.cutting import shrink
-from headprune.pruning.amounts import allowed
 from headprune.pruning.choosing import choose, score_method
 from headprune.pruning.lengths import mean_lengths
 from headprune.pruning.requirements import checked_batches, prunable_space, require_gates

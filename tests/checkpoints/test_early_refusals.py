@@ -52,7 +52,7 @@ def test_refusals_need_no_torch(stock: Stock, tmp_path: Path) -> None:
         ({"method": "unpruned"}, "'unpruned' removes nothing; methods that judge"),
         ({"option": ["groups=2"]}, "unknown option 'groups'; did you mean 'group'?"),
         ({"option": ["group=0"]}, "option 'group' is 0; it must be at least 1"),
-        ({"keep": ["half"]}, "--keep 'half'"),
+        ({"keep": ["half"]}, "--keep is 'half'; it takes a number of heads"),
         ({"keep": [], "lose_at_most": "little"}, "--lose-at-most little: it is a number"),
         ({"checkpoint": str(tmp_path / "none.pt")}, "there is no checkpoint"),
         ({"checkpoint": str(tmp_path)}, "is a folder; name the checkpoint in it"),

@@ -6,15 +6,19 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import sacrebleu
 import torch
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from headprune import removal
+from headprune.amounts import heads_to_keep
 from headprune.checkpoints import open_model
 from headprune.cli.commands import app
 from headprune.heads import HeadSpace
@@ -168,9 +172,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown method": ({"method": "magnitud"}, r"unknown method 'magnitud'; did you mean 'magnitude'\?"),
     "a method that trains": ({"method": "dsp"}, r"'dsp' learns its gates in a training, .*: .*fisher.*magnitude"),
     "unknown option": ({"options": {"what": 1}}, "method 'magnitude': unknown option 'what'"),
-    "too many heads": ({"keep": ("13",)}, r"budget 13 is outside 0…12, the heads of the model"),
-    "no number": ({"keep": ("many",)}, "--keep 'many': it is a number of heads, 24, or a percentage, 50%"),
-    "too much": ({"keep": ("101%",)}, "--keep '101%': a percentage is 0%…100%"),
+    "too many heads": ({"keep": ("13",)}, "--keep is '13', outside 0…12, the heads of the model"),
+    "no number": ({"keep": ("many",)}, "--keep is 'many'; it takes a number of heads, 24, or a share of them, '60%'"),
+    "too much": ({"keep": ("101%",)}, "--keep is '101%'; a share of the heads is within 0%…100%"),
     "unknown subwords": ({"bpe": "bep"}, "unknown bpe 'bep'; did you mean 'gpt2'|unknown bpe 'bep'"),
     "unknown tokeniser": ({"tokenizer": "mose"}, "unknown tokenizer 'mose'; did you mean 'moses'"),
     "GPT-2 without its files": ({"bpe": "gpt2"}, "bpe gpt2 reads its pieces with encoder.json and vocab.bpe; missing"),
@@ -248,6 +252,16 @@ def test_options_and_budgets() -> None:
     with pytest.raises(ValueError, match="each name once"):
         options_of(["a=1", "a=2"])
     assert [budget_of(text, 48) for text in ("0", "48", "50%", "0%", "33.4%")] == [0, 48, 24, 0, 16]
+    assert budget_of("50%", 25) == 13
+
+
+@hypothesis.given(st.integers(0, 500), st.integers(0, 1000))
+def test_the_command_line_rounds_shares_as_python_does(total: int, tenths: int) -> None:
+    """The nearest head, halves up: the largest K whose distance to the share is no larger than half a head."""
+    share = Fraction(tenths, 1000) * total
+    nearest = max(kept for kept in range(total + 1) if abs(kept - share) <= Fraction(1, 2))
+    text = f"{tenths // 10}.{tenths % 10}%"
+    assert budget_of(text, total) == heads_to_keep(text, total) == nearest
 
 
 def test_the_command(request_of: Make, tmp_path: Path) -> None:

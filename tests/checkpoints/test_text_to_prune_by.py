@@ -193,7 +193,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Callable[[Path], None], str]] = {
     "no valid split": ({}, without("valid.xx", "valid.yy"), "has no split 'valid'; its splits: train"),
     "no targets": ({}, without("valid.yy"), "valid.xx is there, its other side valid.yy"),
     "blank lines": ({}, blank, "valid.yy, line 1: must have text"),
-    "too many heads": ({"keep": ("13",)}, lambda folder: None, "budget 13 is outside 0…12"),
+    "too many heads": ({"keep": ("13",)}, lambda folder: None, "--keep is '13', outside 0…12"),
 }
 
 

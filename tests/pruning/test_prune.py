@@ -16,6 +16,7 @@ from model_families import FAMILIES, family
 from torch import Tensor, nn
 
 import headprune
+from headprune.amounts import heads_to_keep
 from headprune.check.families import FAMILIES as CHECKED
 from headprune.cost import macs, parameters
 from headprune.gates import clear_mask, set_mask
@@ -23,7 +24,6 @@ from headprune.heads import HeadSpace, attention_points
 from headprune.importance import forget
 from headprune.method import Ranking, load_methods
 from headprune.pruning import PrunedModel
-from headprune.pruning.amounts import heads_to_keep
 from headprune.pruning.choosing import places_of
 
 TOLERANCE = 1e-5  # of logits, fp32
@@ -340,7 +340,7 @@ CALLS = {
     "an option with a slip": ({"estimater": "batch"}, "did you mean 'estimator'"),
     "an option's value": ({"estimator": "bach"}, "available: example, position"),
     "too many": ({"keep": 25}, "outside 0…24"),
-    "fewer than none": ({"keep": -1}, "outside 0…24"),
+    "fewer than none": ({"keep": -1}, "takes a number of heads"),
     "a fraction": ({"keep": 0.6}, "'60%'"),
     "a flag": ({"keep": True}, "takes a number of heads"),
     "words": ({"keep": "half"}, "takes a number of heads"),

@@ -12,6 +12,24 @@ from headprune.heads import HeadSpace, Scope
 SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
+def asked(keep: int | str) -> int | Fraction:
+    """The number of heads, or the share of them, that `keep` asks for, of a model that is not known yet.
+
+    :raises ValueError: neither of them, less than no heads or more than all.
+    """
+    if isinstance(keep, str) and (share := SHARE.fullmatch(keep.strip())):
+        if (part := Fraction(share[1]) / 100) > 1:
+            raise ValueError(f"keep is {keep!r}; a share of the heads is within 0%…100%")
+        return part
+    try:
+        number = int(keep) if isinstance(keep, str) else operator.index(keep)
+    except (ValueError, TypeError):
+        number = None
+    if number is None or number < 0 or isinstance(keep, bool):
+        raise ValueError(f"keep is {keep!r}; it takes a number of heads, 24, or a share of them, '60%'")
+    return number
+
+
 def heads_to_keep(keep: int | str, total: int) -> int:
     """The number of heads that `keep` asks for.
 
@@ -19,19 +37,12 @@ def heads_to_keep(keep: int | str, total: int) -> int:
     :param total: N, the heads of the model
     :raises ValueError: something else, or less than no heads or more than all of them.
     """
-    if isinstance(keep, str) and (share := SHARE.fullmatch(keep.strip())):
-        if (part := Fraction(share[1]) / 100) > 1:
-            raise ValueError(f"keep is {keep!r}; a share of the heads is within 0%…100%")
-        return math.floor(part * total + Fraction(1, 2))
-    try:
-        number = int(keep) if isinstance(keep, str) else operator.index(keep)
-    except (ValueError, TypeError):
-        number = None
-    if number is None or isinstance(keep, bool):
-        raise ValueError(f"keep is {keep!r}; it takes a number of heads, 0…{total}, or a share of them, '60%'")
-    if not 0 <= number <= total:
+    amount = asked(keep)
+    if isinstance(amount, Fraction):
+        return math.floor(amount * total + Fraction(1, 2))
+    if amount > total:
         raise ValueError(f"keep is {keep!r}, outside 0…{total}, the heads of the model")
-    return number
+    return amount
 
 
 def allowed(keep: int | str, space: HeadSpace, scope: Scope) -> int:
