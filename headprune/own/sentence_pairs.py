@@ -111,7 +111,8 @@ class SentencePairs(Workpiece):
     def commands(self, model: Path) -> list[str]:
         words = f'{self.request.data} --user-dir "$(headprune user-dir)" --path {model}'
         words += " -s {} -t {}".format(*self.corpus.pair)
-        return [f"fairseq-generate {words} --gen-subset {SPLIT}", f"fairseq-interactive {words}"]
+        every = "--required-batch-size-multiple 1"  # fairseq's default leaves sentences out
+        return [f"fairseq-generate {words} --gen-subset {SPLIT} {every}", f"fairseq-interactive {words}"]
 
 
 def data_of(request: PruningRequest, description: Description, dictionary: Any) -> DataBin:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import fairseq_cli.generate
 import hypothesis
 import pytest
 import sacrebleu
 import torch
+from fairseq import options
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import headprune
 from headprune import removal
 from headprune.amounts import heads_to_keep
 from headprune.checkpoints import open_model
@@ -68,6 +73,23 @@ def test_a_table_to_choose_from(request_of: Make) -> None:
     page = (request.out / "summary.md").read_text(encoding="utf-8")
     assert "| 6 of 12 |" in page
     assert "--path" in page
+
+
+def test_the_printed_command_translates_every_sentence(
+    request_of: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hypotheses beside the model, all 60, which is no multiple of 8."""
+    request = request_of(keep=("9",), bpe="none")
+    prune(request)
+    page = (request.out / "summary.md").read_text(encoding="utf-8")
+    _, *words = shlex.split(next(line for line in page.splitlines() if line.startswith("fairseq-generate")))
+    words[words.index("$(headprune user-dir)")] = str(Path(headprune.__file__).parent)
+    capsys.readouterr()
+    fairseq_cli.generate.main(options.parse_args_and_arch(options.get_generation_parser(), [*words, "--cpu"]))
+    found = dict(re.findall(r"^H-(\d+)\t\S+\t(.*)$", capsys.readouterr().out, re.MULTILINE))
+    ours = (request.out / "keep9" / "hypotheses.txt").read_text(encoding="utf-8").splitlines()
+    assert len(ours) == 60
+    assert [found.get(str(number)) for number in range(60)] == ours
 
 
 def test_scores_and_the_test_are_of_the_hypotheses(request_of: Make) -> None:
