@@ -105,9 +105,9 @@ def description_of(state: Any, path: Path) -> Description:
         arguments, task = (flat(state["cfg"].get(part) or {}) for part in ("model", "task"))
     if not (arguments.get("arch") or arguments.get("_name")):
         raise ValueError(f"{path} does not tell its architecture: there is no 'arch' among its arguments")
-    history = state.get("optimizer_history") or [{}]
+    history = state.get("optimizer_history") or [{}]  # whose updates are 0 where nobody knows their number
     training = task if form == "args" else _training(state["cfg"])
-    return Description(path, form, arguments, task, weights, history[-1].get("num_updates"), training)
+    return Description(path, form, arguments, task, weights, history[-1].get("num_updates") or None, training)
 
 
 def _training(parts: Mapping[str, Any]) -> dict[str, Any]:

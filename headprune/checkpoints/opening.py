@@ -18,7 +18,7 @@ from headprune.checkpoints.reading import plain_data
 class OpenedModel:
     """A model with what its checkpoint says of it.
 
-    :param dictionaries: the places where they are from; empty: stand-ins of their sizes
+    :param dictionaries: the places where they are from; empty: stand-ins of their sizes, or those in a file of our own
     """
 
     description: Description
@@ -31,7 +31,8 @@ def open_model(path: str | Path, data: Path | None = None) -> OpenedModel:
 
     :param data: folder of its dictionaries, that of its binarised data; None: that of the checkpoint if they are there,
         as fairseq's released models have them, else stand-ins
-    :raises ValueError: see `plain_data`, `description_of` and `build`; or nothing tells the two languages.
+    :raises ValueError: see `plain_data`, `description_of`, `build` and `own_dictionaries`; or nothing tells the two
+        languages.
     :raises FileNotFoundError: there is no checkpoint, or no dictionary in `data`.
     """
     path = Path(path)
@@ -40,7 +41,8 @@ def open_model(path: str | Path, data: Path | None = None) -> OpenedModel:
     state = plain_data(path)
     description = description_of(state, path)
     if isinstance(state, Mapping) and "headprune" in state:
-        return OpenedModel(description, removal.load(path))
+        model = removal.load(path)
+        return OpenedModel(description, model, own_dictionaries(model, path, data) if data else ())
     places = dictionary_files(description, path.parent if data is None else data)
     if data is None and not (places and all(place.is_file() for place in places)):
         places = ()
@@ -56,6 +58,36 @@ def open_model(path: str | Path, data: Path | None = None) -> OpenedModel:
     else:
         dictionaries = [stand_in(description.words.get(part, 0)) for part in parts]
     return OpenedModel(description, build(description, dictionaries, places), places)
+
+
+def own_dictionaries(model: Any, path: Path, folder: Path) -> tuple[Path, ...]:
+    """The dictionaries of a folder that hold the words of a model which was saved with them, in the order of its parts.
+
+    None where nothing tells the languages of two; they are the model's all the same.
+
+    :raises FileNotFoundError: there is no dictionary in the folder.
+    :raises ValueError: those there are others.
+    """
+    pair = pair_of(folder)
+    places = [folder / f"dict.{language}.txt" for language in pair or ()] or sorted(folder.glob("dict*.txt"))
+    places = places or sorted(folder.glob("input0/dict.txt"))  # of judged pairs
+    if not places:
+        raise FileNotFoundError(f"there is no dictionary in {folder}, dict.txt or dict.LANGUAGE.txt")
+    parts = removal.kind_of(model).parts
+    for number, part in enumerate(parts):
+        own = getattr(model, part).dictionary
+        found = [dictionary_of(place) for place in (places[number : number + 1] if pair else places)]
+        if not any(words.symbols in (own.symbols, _without_mask(own)) for words in found):
+            raise ValueError(
+                f"{folder}: its dictionary of the {part} has {len(found[0])} symbols, that in {path} {len(own)}, or "
+                "others: give the data that the model was trained on"
+            )
+    return tuple(places) if len(places) == len(parts) and (pair or len(parts) == 1) else ()
+
+
+def _without_mask(dictionary: Any) -> list[str]:
+    """The symbols of a dictionary but for the one that RoBERTa adds to those of its file."""
+    return [symbol for symbol in dictionary.symbols if symbol != "<mask>"]
 
 
 def dictionary_files(description: Description, folder: Path) -> tuple[Path, ...]:

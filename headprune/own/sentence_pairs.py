@@ -41,13 +41,11 @@ class SentencePairs(Workpiece):
     def of(cls, request: PruningRequest, opened: OpenedModel) -> SentencePairs:
         """A model on its device, with its data.
 
-        :raises ValueError: data that are not its own, or lack a split; see `DataBin` and `TextReading`.
+        :raises ValueError: data that lack a split; see `DataBin` and `TextReading`.
         """
         data = data_of(request, opened.description, opened.model.decoder.dictionary)
         data.require(SPLIT)
         corpus = BinarisedCorpus(data, device())
-        for part, words in zip(("encoder", "decoder"), (corpus.task.src_dict, corpus.task.tgt_dict), strict=True):
-            require_words(request, getattr(opened.model, part).dictionary, words, part)
         has_train = data.place("train") is not None
         return cls(request, opened, corpus, *division(request, len(corpus.dataset(SPLIT)), has_train))
 
@@ -138,12 +136,3 @@ def data_of(request: PruningRequest, description: Description, dictionary: Any) 
         {SPLIT: request.references} if request.references else {},
         options | positions,
     )
-
-
-def require_words(request: PruningRequest, own: Any, words: Any, part: str) -> None:
-    """:raises ValueError: the dictionary of the data is another than that of the model."""
-    if own.symbols != words.symbols:
-        raise ValueError(
-            f"{request.data}: its dictionary of the {part} has {len(words)} symbols, that in {request.checkpoint} "
-            f"{len(own)}, or others: give the data that the model was trained on"
-        )

@@ -22,7 +22,6 @@ from headprune.heads import HeadMask
 from headprune.importance import example_losses, padding_index
 from headprune.models.devices import device
 from headprune.own.request import PruningRequest
-from headprune.own.sentence_pairs import require_words
 from headprune.own.workpiece import SPLIT, Workpiece, division
 from headprune.settings import Speed
 from headprune.statistics import PairedComparison
@@ -43,13 +42,12 @@ class TextBlocks(Workpiece):
     def of(cls, request: PruningRequest, opened: OpenedModel) -> TextBlocks:
         """A model on its device, with its data.
 
-        :raises ValueError: data without a split, with other words, or with blocks of valid that the model cannot read.
+        :raises ValueError: data without a split, or with blocks of valid that the model cannot read.
         """
         told = {**opened.description.task, **opened.description.arguments}
         settings = {key: told[key] for key in SETTINGS if told.get(key) is not None}
         corpus = TextFolder(request.data, settings, device())
         total = len(corpus.dataset(SPLIT))
-        require_words(request, opened.model.decoder.dictionary, corpus.task.dictionary, "decoder")
         work = cls(request, opened, corpus, *division(request, total, "train" in corpus.splits))
         if (longest := int(corpus.lengths(SPLIT).max())) > work.readable:
             raise ValueError(f"{request.data}: a block of valid has {longest} tokens, the model reads {work.readable}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
+from headprune import removal
+from headprune.checkpoints import open_model
 from headprune.cli.commands import app
 from headprune.own import display
 from headprune.own.inspection import inspect
@@ -52,6 +55,28 @@ def test_what_cannot_be_pruned_is_counted_and_told(state: dict[str, Any], tmp_pa
     assert found["prunable"] is False
     assert "its architecture 'lstm' is of fairseq's family 'lstm'" in found["refusal"]
     assert found["parameters"]["feed-forward layers"] > 0
+
+
+def test_the_data_of_a_model_saved_here_are_looked_at(stock: Stock, tmp_path: Path) -> None:
+    """Its file holds its words: a folder with the same ones is its own, whatever their number in another."""
+    made = stock("separate, pre-norm")
+    removal.save(open_model(made.checkpoint, made.data).model, tmp_path / "own.pt")
+    found = inspect(tmp_path / "own.pt", made.data)
+    assert found.refusal == ""
+    assert [Path(place).name for place in found.dictionaries] == ["dict.xx.txt", "dict.yy.txt"]
+    lone = tmp_path / "lone"  # dictionaries without data, which do not tell the direction
+    lone.mkdir()
+    for place in found.dictionaries:
+        shutil.copy(place, lone)
+    assert inspect(tmp_path / "own.pt", lone).refusal == ""
+    words = (lone / "dict.yy.txt").read_text(encoding="utf-8").splitlines()
+    (lone / "dict.yy.txt").write_text("\n".join([*words[1:], words[0]]) + "\n", encoding="utf-8")
+    assert "its dictionary of the decoder has" in inspect(tmp_path / "own.pt", lone).refusal
+    (tmp_path / "empty").mkdir()
+    assert "there is no dictionary in" in inspect(tmp_path / "own.pt", tmp_path / "empty").refusal
+    console = Console(width=80, record=True)
+    display.inspection(console, found)
+    assert "languages not told, updates not told" in console.export_text()
 
 
 def test_the_picture(stock: Stock) -> None:
