@@ -24,9 +24,11 @@ FOOT = (
     "of B."
 )
 OUTPUTS = (
-    " Same outputs: segments of one test set in pairs, seeds as blocks; it asks what another test set would change, "
-    "given these trained models, and knows nothing of other trainings. Approximate randomisation, ties counted, exact "
-    "where few segments differ; interval by bootstrap. Holm over the budgets of a table, with its floor; * p ≤ α."
+    " Outputs in pairs: segments of one test set, seeds as blocks; it asks what another test set would change, given "
+    "these trained models, and knows nothing of other trainings. Scored differently: segments whose part in the score "
+    "(for BLEU matches and lengths) is another with any seed; their outputs may differ without that. Approximate "
+    "randomisation, ties counted, exact where these are few; interval by bootstrap. Holm over the budgets of a table, "
+    "with its floor; * p ≤ α."
 )
 
 
@@ -113,15 +115,14 @@ def _outputs(console: Console, table: pd.DataFrame, digits: int) -> None:
         cells = (
             f"{row['budget']}",
             _estimate(row["outputs_improvement"], row["outputs_low"], row["outputs_high"], digits),
-            f"{row['segments']:g}",
-            f"{row['segments_differing']:g}",
+            f"{row['segments_differing']:g} of {row['segments']:g}",
             f"{row['outputs_seeds']:g}",
             _p(row["p_outputs"]),
             f"{_p(row['p_outputs_holm'])}{star} ({_p(row['p_outputs_floor_holm'])})",
         )
         rows.append(cells)
-    columns = _numbers("K", "A − B [95 %]", "segments", "differ", "seeds", "p", "Holm (floor)")
-    show(console, columns, rows, title=f"same outputs: {table['outputs_test'].iloc[0]}")
+    columns = _numbers("K", "A − B [95 %]", "scored differently", "n", "p", "Holm (floor)")
+    show(console, columns, rows, title=f"outputs in pairs: {table['outputs_test'].iloc[0]}")
 
 
 def _numbers(*titles: str) -> tuple[Column, ...]:

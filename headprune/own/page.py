@@ -17,6 +17,8 @@ DIFFERENCES = {
     "bleu_tokenized": IN_POINTS,
     "perplexity": "of log-likelihood in nats per token, more is better",
 }
+IN_WORDS = "whose n-gram matches or length differ; other words alone may leave these as they are"
+SCORED = {"bleu": IN_WORDS, "bleu_tokenized": IN_WORDS, "perplexity": "whose likelihood differs"}
 
 
 def page(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) -> str:
@@ -43,7 +45,8 @@ def how(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) ->
         f"{NAMES[metric]}{f' (`{signature}`)' if signature else ''} on {len(work.measured):,} {work.examples} of the "
         f"valid split; heads were judged on {judged}. Each difference is to the unpruned model, {DIFFERENCES[metric]}, "
         f"with the 95 % bootstrap interval over {work.examples}; p is two-sided, of approximate randomisation on the "
-        "same outputs, not corrected for the number of rows. Multiply-accumulates (MACs) are of one target token in an "
+        f"outputs in pairs, not corrected for the number of rows; outputs scored differently are {work.examples} "
+        f"{SCORED[metric]}. Multiply-accumulates (MACs) are of one target token in an "
         f"example of mean length, without beam. Method: {method['name']}{f' ({options})' if options else ''}; seed "
         f"{' '.join([f'{request.seed}.', *further(request, work)])}"
     )
@@ -70,7 +73,16 @@ def table(summary: Mapping[str, Any]) -> str:
     """A row for every model."""
     metric = summary["metric"]
     also = [] if metric == "perplexity" else ["perplexity"]
-    titles = ["heads", NAMES[metric], "difference (95 %)", "p", "outputs that differ", *also, "parameters", "MACs"]
+    titles = [
+        "heads",
+        NAMES[metric],
+        "difference (95 %)",
+        "p",
+        "outputs scored differently",
+        *also,
+        "parameters",
+        "MACs",
+    ]
     timed = any("speed_up" in record for record in summary["models"])
     tuned = any("before_fine_tuning" in record for record in summary["models"])
     titles += ["before fine-tuning"] if tuned else []
@@ -109,7 +121,7 @@ def told(text: str, found: Mapping[str, Any]) -> str:
 
 
 def change(record: Mapping[str, Any]) -> list[str]:
-    """Difference to the unpruned model, p, and outputs that differ; dashes for that model itself."""
+    """Difference to the unpruned model, p, and outputs scored differently; dashes for that model itself."""
     test = record.get("against_unpruned")
     if test is None:
         return ["–"] * 3

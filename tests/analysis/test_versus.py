@@ -101,8 +101,8 @@ def test_outputs_by_either_metric(write: Callable) -> None:
         assert found.table.loc[0, "p_outputs"] == own.p_value
         assert found.table.loc[0, "outputs_improvement"] == pytest.approx(own.difference, abs=1e-12)
     text = printed("dsp.joint", "magnitude", "--results", str(folder))
-    assert "same outputs: approximate randomisation" in text
-    assert "30 25 1 " in text  # every sixth is left as it is by both
+    assert "outputs in pairs: approximate randomisation" in text
+    assert "25 of 30 1 " in text  # every sixth is left as it is by both
 
 
 def test_identical_outputs_are_never_starred(write: Callable) -> None:
@@ -115,7 +115,7 @@ def test_identical_outputs_are_never_starred(write: Callable) -> None:
     (found,) = versus(read(folder), "obs", "magnitude")
     assert found.table.loc[0, ["p_outputs", "p_outputs_holm", "p_seeds"]].tolist() == [1, 1, 1]
     text = printed("obs", "magnitude", "--results", str(folder))
-    assert "+0.00 [+0.00, +0.00] 30 0 2 1 1 " in text
+    assert "+0.00 [+0.00, +0.00] 0 of 30 2 1 1 " in text
     assert "1*" not in text
 
 

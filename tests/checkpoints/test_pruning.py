@@ -72,6 +72,7 @@ def test_a_table_to_choose_from(request_of: Make) -> None:
         assert [head for head, keep in mask.items() if keep == "1"] == record["kept"]
     page = (request.out / "summary.md").read_text(encoding="utf-8")
     assert "| 6 of 12 |" in page
+    assert "| outputs scored differently |" in page
     assert "--path" in page
 
 
