@@ -65,6 +65,10 @@ class Evidence:
         system, other = self.study.at(line, budget), self.study.at(baseline, budget)
         return Pair(system, other) if system and other else None
 
+    def shared(self, line: Line, baseline: Line, kept: tuple[float, float]) -> list[int]:
+        """The budgets of a line that a baseline has, too, with whatever seeds."""
+        return [k for k in self.budgets(line, kept) if self._pair(line, baseline, k)]
+
     def bound(self, line: Line, baseline: Line, kept: tuple[float, float]) -> list[str]:
         """The budgets at which a mask is not compared with its twins, and why."""
         pairs = [Pair((line, k), (baseline, k)) for k in self.budgets(line, kept)]

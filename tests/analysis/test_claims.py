@@ -229,6 +229,25 @@ def test_no_data_is_said(write: Callable) -> None:
     assert kept == "no data: dsp.joint has no quality with 8% to 12% of the heads kept"
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "reason"),
+    [
+        ({8: (1,)}, {8: (2,)}, "no seed has both dsp.joint and l0.joint with 0% to 100% of the heads kept"),
+        ({8: (1,)}, {4: (1,)}, "there is no K of both dsp.joint and l0.joint with 0% to 100% of the heads kept"),
+        ({8: (1,), 4: (2,)}, {8: (1,), 4: (2,)}, "dsp.joint − l0.joint at K = 8, 4: no seed has all of these"),
+        ({8: (1,)}, {}, "l0.joint is not in the results"),
+    ],
+)
+def test_the_reason_for_no_data_is_the_one_that_holds(ours: dict, theirs: dict, reason: str, write: Callable) -> None:
+    """The seeds that either method has are given by budget."""
+    found = {("unpruned", "", N_HEADS, seed): 20.0 for seed in (1, 2)}
+    for method, own in (("dsp", ours), ("l0", theirs)):
+        found |= {(method, "joint", k, seed): 10.0 for k, seeds in own.items() for seed in seeds}
+    check = {"predicate": "compare", "systems": ["dsp.joint"], "baselines": ["l0.joint"]}
+    note = decided(claim(**check), write(rows_of(found)))["note"]
+    assert note.removeprefix("no data: ") == reason
+
+
 @rows(
     Found("one cell with K heads", "held", "undecided", "one cell is no every", (1, 0)),
     Found("one cell with another count", "not held", "not held", "one exception settles it", (0, 1)),

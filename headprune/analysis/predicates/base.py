@@ -123,8 +123,10 @@ class OfLines(Predicate):
         self, evidence: Evidence, what: str, system: str, measure: Any, lacking: str, others: tuple[str, ...] = ()
     ) -> Comparison:
         effects, budgets = self.over_budgets(evidence, system, measure)
-        what += at(budgets) if effects else ""
         where = f" with {self.kept[0]:.0%} to {self.kept[1]:.0%} of the heads kept"
+        if budgets and not effects:
+            lacking, where = f"{what}{at(budgets)}: no seed has all of these", ""
+        what += at(budgets) if effects else ""
         absent = next((label for label in (system, *others) if not evidence.budgets(line_of(label), (0, 1))), None)
         reason = f"{absent} is not in the results" if absent else lacking + where
         if effects and len(budgets) < self.least_budgets:

@@ -40,7 +40,8 @@ class Compare(OfLines):
                 def difference(k: int, system: str = system, baseline: str = baseline) -> BySeed:
                     return evidence.difference(line_of(system), line_of(baseline), k)
 
-                lacking = f"no seed has both {system} and {baseline}"
+                shared = evidence.shared(line_of(system), line_of(baseline), self.kept)
+                lacking = f"{'no seed has' if shared else 'there is no K of'} both {system} and {baseline}"
                 part = self.part(evidence, f"{system} − {baseline}", system, difference, lacking, (baseline,))
                 bound = evidence.bound(line_of(system), line_of(baseline), self.kept)
                 if part.effects:
