@@ -63,6 +63,8 @@ def watched(console: Console, request: PruningRequest) -> Mapping[str, Any]:
 
 def summary(console: Console, out: Path, found: Mapping[str, Any]) -> None:
     """The models that came out, and where they are."""
+    from headprune.own.page import noise  # imports torch, which is there by now
+
     metric = found["metric"]
     rows = []
     for record in found["models"]:
@@ -73,6 +75,8 @@ def summary(console: Console, out: Path, found: Mapping[str, Any]) -> None:
         rows.append([heads, f"{record['scores'][metric]:.2f}", *change, *sizes])
     titles = {metric: False, "difference": False, "p": False, "parameters": False, "MACs": True}
     show(console, [Column("heads", "name"), *(Column(each, "number", spare) for each, spare in titles.items())], rows)
+    for sentence in noise(found):
+        say(console, sentence)
     for target, reached in found["targets"].items():
         say(console, f"{target}: {reached['heads_kept']} heads")
     say(console, f"{out / 'summary.md'} tells how they are used")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,13 +67,55 @@ def refuse_foreign(out: Path) -> None:
         raise FileExistsError(f"{out} holds {', '.join(held[:4])} and no earlier results of this command: name another")
 
 
+# Terms as the command line names them; of those in CONTENTS a digest is all that is known.
+OPTIONS = {
+    "name": "--method",
+    "options": "--option",
+    "seed": "--seed",
+    "sentences": "--sentences",
+    "speed": "--speed",
+    "calibration.sentences": "--judged",
+    "evaluation.beam": "--beam",
+    "reading": "the reading of the data",
+    "fine_tune": "--fine-tune",
+    "learning_rate": "--learning-rate",
+}
+CONTENTS = {
+    "checkpoint": "the checkpoint",
+    "data": "the content of --data",
+    "references": "the content of --references",
+    "code": "the code of headprune",
+    "file": "the file of the method",
+}
+
+
 def refuse_other_results(out: Path, terms: Mapping[str, Mapping[str, Any]]) -> None:
     """:raises FileExistsError: a folder with the results of another request, or with what is no result."""
     refuse_foreign(out)
     if (out / SUMMARY).is_file():
         before = json.loads((out / SUMMARY).read_text(encoding="utf-8"))["terms"]
-        changed = [key for part in terms for key in terms[part] if before.get(part, {}).get(key) != terms[part][key]]
-        if changed:
-            raise FileExistsError(
-                f"{out} holds results of another call, which differs in {', '.join(changed)}: name another"
-            )
+        now = json.loads(json.dumps(terms))  # as the file has them
+        if before.get("method", {}).get("name") != now["method"]["name"]:  # the rest of it follows from the name
+            before, now = ({**each, "method": {"name": each["method"]["name"]}} for each in (before, now))
+        if changed := [text for part in now for text in changes(before.get(part), now[part])]:
+            raise FileExistsError(f"{out} holds results of another call: {'; '.join(changed)}: name another folder")
+
+
+def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """The settings that are others than before, in words.
+
+    :param key: of both, as in `calibration.sentences`
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for inner in dict.fromkeys([*before, *now]):
+            yield from changes(before.get(inner), now.get(inner), f"{key}.{inner}" if key else inner)
+    elif before != now and key in CONTENTS:
+        yield f"{CONTENTS[key]} has changed"
+    elif before != now:
+        option, dot, name = key.partition(".")
+        words = OPTIONS.get(key) or (f"{OPTIONS[option]} {name}" if dot and option in OPTIONS else key)
+        yield f"{words} was {_shown(before)}, is {_shown(now)}"
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "not given" if value is None else str(value)

@@ -9,6 +9,7 @@ from headprune.own.request import PruningRequest
 from headprune.own.targets import KINDS, Target
 from headprune.own.tuning import learning_rate
 from headprune.own.workpiece import Workpiece
+from headprune.tasks import TASKS
 
 NAMES = {"bleu": "BLEU", "bleu_tokenized": "BLEU of tokens", "perplexity": "perplexity"}
 IN_POINTS = "in points, more is better"
@@ -28,7 +29,7 @@ def page(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) -
     """
     uses = [line for record in summary["models"][1:] for line in commands(request, work, record)]
     title = f"# {request.checkpoint.name}, pruned by {summary['terms']['method']['name']}"
-    parts = [title, table(summary), *(told(*found) for found in summary["targets"].items())]
+    parts = [title, table(summary), *noise(summary), *(told(*found) for found in summary["targets"].items())]
     parts += [how(request, work, summary), "## Use", "\n".join(["```", *uses, "```"])]
     return "\n\n".join(parts) + "\n"
 
@@ -43,13 +44,26 @@ def how(request: PruningRequest, work: Workpiece, summary: Mapping[str, Any]) ->
     signature = summary["models"][0]["signatures"].get(metric)
     return (
         f"{NAMES[metric]}{f' (`{signature}`)' if signature else ''} on {len(work.measured):,} {work.examples} of the "
-        f"valid split; heads were judged on {judged}. Each difference is to the unpruned model, {DIFFERENCES[metric]}, "
-        f"with the 95 % bootstrap interval over {work.examples}; p is two-sided, of approximate randomisation on the "
-        f"outputs in pairs, not corrected for the number of rows; outputs scored differently are {work.examples} "
-        f"{SCORED[metric]}. Multiply-accumulates (MACs) are of one target token in an "
-        f"example of mean length, without beam. Method: {method['name']}{f' ({options})' if options else ''}; seed "
-        f"{' '.join([f'{request.seed}.', *further(request, work)])}"
+        f"valid split, read with {', '.join(work.reading)}; heads were judged on {judged}. Each difference is to the "
+        f"unpruned model, {DIFFERENCES[metric]}, with the 95 % bootstrap interval over {work.examples}; p is two-"
+        "sided, of approximate randomisation on the outputs in pairs, not corrected for the number of rows; outputs "
+        f"scored differently are {work.examples} {SCORED[metric]}. Multiply-accumulates (MACs) are of one target token "
+        f"in an example of mean length, without beam. Method: {method['name']}{f' ({options})' if options else ''}; "
+        f"seed {' '.join([f'{request.seed}.', *further(request, work)])}"
     )
+
+
+def noise(summary: Mapping[str, Any]) -> list[str]:
+    """The sentence about an unpruned model that says nothing, where it does."""
+    metric = summary["metric"]
+    quality = next(each for task in TASKS.values() for each in task.outputs.qualities if each.metric == metric)
+    value = summary["models"][0]["scores"][metric]
+    if not quality.is_noise(value, value):
+        return []
+    return [
+        f"The unpruned model has {value:.2f} {NAMES[metric]}, less than {quality.floor:g}: such models put out noise, "
+        "and no difference to one says what pruning costs."
+    ]
 
 
 def further(request: PruningRequest, work: Workpiece) -> list[str]:

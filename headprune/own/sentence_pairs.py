@@ -51,7 +51,8 @@ class SentencePairs(Workpiece):
 
     @property
     def reading(self) -> Sequence[str]:
-        return [self.corpus.data.reading.subwords, self.corpus.data.reading.tokenizer]
+        found = self.corpus.data.reading
+        return [f"subwords {found.subwords}", f"tokenizer {found.tokenizer}"]
 
     def calibration(self) -> Batches:
         settings = self.request.calibration

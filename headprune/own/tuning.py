@@ -82,7 +82,8 @@ def learning_rate(work: Workpiece) -> float:
     peak = first(work.opened.description.training.get("lr"), 0.0)
     if not peak > 0:
         raise ValueError(
-            f"{request.checkpoint} does not tell its learning rate: give one for --fine-tune, --learning-rate"
+            f"{request.checkpoint} does not tell its learning rate, as files that headprune saved do not: give one for "
+            "--fine-tune, --learning-rate"
         )
     return SHARE * peak
 

@@ -30,7 +30,8 @@ from headprune.heads import HeadSpace
 from headprune.method import load_methods
 from headprune.own import rows
 from headprune.own.materials import workpiece
-from headprune.own.request import PruningRequest, budget_of, options_of
+from headprune.own.page import noise
+from headprune.own.request import AS_GENERATE, PruningRequest, budget_of, options_of
 from headprune.own.run import prune
 from headprune.settings import Calibration
 from headprune.tasks.translation import TRANSLATION
@@ -73,7 +74,19 @@ def test_a_table_to_choose_from(request_of: Make) -> None:
     page = (request.out / "summary.md").read_text(encoding="utf-8")
     assert "| 6 of 12 |" in page
     assert "| outputs scored differently |" in page
+    assert "valid split, read with subwords subword_nmt, tokenizer none; heads" in page
+    assert ("put out noise" in page) == (first["scores"]["bleu_tokenized"] < 2)
     assert "--path" in page
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "said"), [("bleu", 1.99, True), ("bleu_tokenized", 0, True), ("bleu", 2, False)]
+)
+def test_a_model_that_puts_out_noise_is_told(metric: str, value: float, said: bool) -> None:
+    """The unpruned one, below 2 BLEU; no perplexity is."""
+    found = noise({"metric": metric, "models": [{"scores": {metric: value}}]})
+    assert [sentence.split(": ")[1][:26] for sentence in found] == ["such models put out noise,"] * said
+    assert noise({"metric": "perplexity", "models": [{"scores": {"perplexity": 1e6}}]}) == []
 
 
 def test_the_printed_command_translates_every_sentence(
@@ -111,7 +124,7 @@ def test_raw_references_give_bleu(request_of: Make, pieces: Path, tmp_path: Path
     (tmp_path / "valid.txt").write_text(text, encoding="utf-8")
     summary = prune(request_of(keep=("12",), references=tmp_path / "valid.txt"))
     assert summary["metric"] == "bleu"
-    assert summary["terms"]["measured"]["reading"] == ["subword_nmt", "none"]
+    assert summary["terms"]["measured"]["reading"] == ["subwords subword_nmt", "tokenizer none"]
     kept, whole = summary["models"][1], summary["models"][0]
     assert kept["scores"] == whole["scores"]
     assert kept["against_unpruned"]["p_value"] == 1
@@ -140,10 +153,35 @@ def test_a_second_call_goes_on(request_of: Make, monkeypatch: pytest.MonkeyPatch
     assert not (request_of().out / "keep3" / "record.json").exists()
     summary = prune(request_of(keep=("3",)))
     assert [record["heads_kept"] for record in summary["models"]] == [12, 6, 3]
-    with pytest.raises(FileExistsError, match="holds results of another call, which differs in seed: name another"):
-        prune(request_of(seed=2))
-    with pytest.raises(FileExistsError, match="which differs in name, options, file"):
-        prune(request_of(method="random"))
+
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "seed": ({"seed": 2}, "--seed was 1, is 2"),
+    "method": ({"method": "random"}, "--method was magnitude, is random"),
+    "option": ({"options": {"norm": "product"}}, "--option norm was blocks, is product"),
+    "sentences": ({"sentences": 20}, "--sentences was 60, is 20"),
+    "judged": ({"calibration": Calibration(sentences=11)}, "--judged was 10, is 11"),
+    "beam": ({"evaluation": AS_GENERATE.model_copy(update={"beam": 2})}, "--beam was 5, is 2"),
+    "subwords": (
+        {"bpe": "none"},
+        "the reading of the data was subwords subword_nmt, .*, is subwords none, tokenizer none",
+    ),
+    "training": (
+        {"fine_tune": 3, "learning_rate": 0.1},
+        "--fine-tune was 0, is 3; --learning-rate was not given, is 0.1",
+    ),
+    "references": ({"references": "valid.txt"}, "the content of --references has changed"),
+}
+
+
+def test_a_call_that_differs_is_refused_with_what_differs(request_of: Make, pieces: Path) -> None:
+    """The setting, its old and its new value, and nothing of what is as before."""
+    prune(request_of(keep=("6",)))
+    for changes, words in OTHERS.values():
+        if "references" in changes:
+            changes = {"references": pieces / "valid.yy"}
+        with pytest.raises(FileExistsError, match=f"holds results of another call: {words}: name another folder$"):
+            prune(dataclasses.replace(request_of(), **changes))
 
 
 def test_without_a_train_split_no_sentence_is_both_judged_and_measured(request_of: Make, tmp_path: Path) -> None:
@@ -292,5 +330,8 @@ def test_the_command(request_of: Make, tmp_path: Path) -> None:
     words = ["prune", str(request.checkpoint), "--data", str(request.data), "--out", str(tmp_path / "cut")]
     result = CliRunner().invoke(app, [*words, "--keep", "50%", "--method", "magnitude", "--sentences", "12"])
     assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "cut" / "summary.json").read_text(encoding="utf-8"))
     assert "6 of 12" in result.stdout
-    assert json.loads((tmp_path / "cut" / "summary.json").read_text(encoding="utf-8"))["metric"] == "bleu_tokenized"
+    score = summary["models"][0]["scores"]["bleu_tokenized"]
+    assert ("put out noise" in result.stdout) == (score < 2)
+    assert summary["metric"] == "bleu_tokenized"
