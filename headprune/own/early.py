@@ -16,6 +16,7 @@ from headprune.own.text_files import dictionaries_of, text_splits
 SUBWORDS = ("auto", "none", "subword_nmt", "sentencepiece", "gpt2")
 TOKENIZERS = ("none", "moses")
 SPLIT = re.compile("train|valid|test")
+RUN = "bin"  # of the data of a run, the folder of what fairseq reads
 PAIR = re.compile(r"\.([^.]+-[^.]+)\.")  # `valid.de-en.de.idx`
 
 
@@ -87,6 +88,8 @@ def _check_data(request: PruningRequest, told: Mapping[str, str]) -> None:
         if split not in held:
             files = "" if text else _files(folder, split, told)
             reason = "; --fine-tune trains on it" if split == "train" else ""
+            if (folder / RUN).is_dir() and split in _splits(folder / RUN):
+                reason += f"; did you mean {folder / RUN}?"
             raise ValueError(f"{folder} has no split {split!r}{files}; its splits: {_listed(held)}{reason}")
     if text:
         dictionaries_of(folder, request.checkpoint, request.dictionaries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,6 +46,7 @@ def test_refusals_need_no_torch(stock: Stock, tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no checkpoint\n", encoding="utf-8")
     plain = {"checkpoint": str(made.checkpoint), "data": str(made.data), "out": str(tmp_path / "out")}
     plain |= {"method": "fisher", "keep": ["50%"]}
+    shutil.copytree(made.data, tmp_path / "run" / "bin")
     cases: list[tuple[dict[str, Any], str]] = [
         ({}, "nothing"),
         ({"method": "fischer"}, "did you mean 'fisher'?"),
@@ -59,6 +61,7 @@ def test_refusals_need_no_torch(stock: Stock, tmp_path: Path) -> None:
         ({"checkpoint": str(tmp_path / "text.pt")}, "is damaged, or no checkpoint at all"),
         ({"data": str(tmp_path / "nowhere")}, "there is no folder"),
         ({"data": str(tmp_path / "empty")}, "has no split 'valid'; its splits: none"),
+        ({"data": str(tmp_path / "run")}, f"its splits: none; did you mean {tmp_path / 'run' / 'bin'}?"),
         ({"out": str(tmp_path / "text.pt")}, "is a file; --out names a folder"),
         ({"out": str(made.data)}, "and no earlier results of this command: name another"),
     ]
