@@ -11,7 +11,7 @@ import yaml
 from configurations import VALID, changed, refused
 from rich.console import Console
 
-from headprune.config import Architecture, Config, load
+from headprune.config import Architecture, Config, ConfigError, load
 from headprune.pipeline import limits, planned
 from headprune.pipeline.plan import Plan
 
@@ -54,6 +54,37 @@ def test_mapping_and_file_give_the_same_configuration(tmp_path: Path) -> None:
     path = tmp_path / "unit.yaml"
     path.write_text(yaml.safe_dump(VALID))
     assert load(path) == load(str(path)) == load(VALID)
+
+
+def test_paths_begin_at_the_folder_of_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From whatever folder it is called; a name that is known is none, and results begin at the current folder."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for split in ("train", "valid", "test"):
+        for name, line in (("talks-de-en", "ja\tyes\n"), ("pairs", "it rains\tit is wet\tyes\n")):
+            (home / name).mkdir(parents=True, exist_ok=True)
+            (home / name / f"{split}.tsv").write_text(line, encoding="utf-8")
+        (home / "novel").mkdir(exist_ok=True)
+        (home / "novel" / f"{split}.txt").write_text("a line\n", encoding="utf-8")
+    (home / "methods").mkdir()
+    datasets = VALID["datasets"] | {
+        "talks": {"corpus": "talks-de-en"},
+        "novel": {"corpus": "../home/novel", "track": "lm"},
+        "pairs": {"corpus": "./pairs", "track": "nli"},
+    }
+    profile = VALID | {"datasets": datasets, "methods_directories": ["methods"], "mirror": "downloads"}
+    (home / "own.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    monkeypatch.chdir(elsewhere)
+    config = load(Path("../home/own.yaml"))
+    found = {name: section.corpus for name, section in config.datasets.items()}  # type: ignore[attr-defined]
+    assert found == {"help": "lohelp-de-en"} | {
+        name: str(home / Path(datasets[name]["corpus"]).name) for name in found if name != "help"
+    }
+    assert (config.methods_directories, config.mirror) == ([str(home / "methods")], str(home / "downloads"))
+    assert config.results == "results"
+    with pytest.raises(ConfigError, match=f"unknown dataset 'talk-de-en';.* there is no {home}/talk-de-en"):
+        load(profile | {"datasets": {"help": {"corpus": "talk-de-en"}}}, home)
+    assert load(VALID | {"mirror": "https://example.org/x"}, home).mirror == "https://example.org/x"
 
 
 def test_configuration_is_immutable() -> None:

@@ -218,7 +218,7 @@ def data(
     from headprune.data import display
     from headprune.tasks import TASKS
 
-    kinds = [task.corpora for task in TASKS.values() if task.corpora is not None]
+    kinds = list({task.corpora.name: task.corpora for task in TASKS.values() if task.corpora is not None}.values())
     if name is None:
         display.known(console, kinds)
     else:

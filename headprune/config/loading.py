@@ -37,7 +37,7 @@ class ConfigError(ValueError):
 def load(source: Mapping[str, Any] | str | Path, folder: str | Path | None = None) -> Config:
     """Reads and checks a configuration: a mapping, or the path of a YAML file. If it names a `part`, the rest goes.
 
-    :param folder: where relative paths of checkpoints and data begin; None: that of the file, of a mapping the current
+    :param folder: where relative paths begin, but that of the results; None: that of the file, of a mapping the current
         one
     :raises ConfigError: whatever is wrong with it; nothing has been written then.
     """

@@ -24,12 +24,12 @@ from headprune.settings import (
     Evaluation,
     Folder,
     Label,
+    Mirror,
     Name,
     Numbers,
     Place,
     Section,
     Speed,
-    Text,
 )
 from headprune.treatments import TREATMENTS, MaskTreatment
 
@@ -219,12 +219,16 @@ class Config(Section):
     """A profile."""
 
     profile: Name = Field(description="names the results folder")
-    results: Folder = Field("results", description="folder of all results; `~` is your home")
-    mirror: Text = Field(
-        "", description="folder or web address asked first for corpora; $HEADPRUNE_MIRROR wins over it"
+    results: Folder = Field("results", description="folder of all results, below the current one; `~` is your home")
+    mirror: Mirror = Field(
+        "",
+        description="folder or web address asked first for corpora; $HEADPRUNE_MIRROR wins over it; a relative path "
+        "begins at the folder of the profile's file",
     )
-    methods_directories: list[Folder] = Field(
-        default_factory=list, max_length=100, description="further folders with method files"
+    methods_directories: list[Place] = Field(
+        default_factory=list,
+        max_length=100,
+        description="further folders with method files; a relative path begins at the folder of the profile's file",
     )
     seeds: Numbers = Field(min_length=1, description="of everything random: a run of the whole grid for each")
     budgets: Numbers = Field(min_length=1, description="heads kept, K")

@@ -127,11 +127,16 @@ def checksums(folder: Path) -> dict[str, str]:
     return found
 
 
-def unknown_dataset(name: str, known: Iterable[str]) -> str:
-    """The message for a name that is neither known nor a folder."""
+def unknown_dataset(name: str, known: Iterable[str], place: str | Path | None = None) -> str:
+    """The message for a name that is neither known nor a folder.
+
+    :param place: the absolute path that was looked for; None: the name in the current folder
+    """
     known = list(known)
+    place = place or Path(os.path.expanduser(name)).absolute()
     if os.sep in name:
-        return f"unknown dataset {name!r}: no such folder; known ones: {', '.join(known)}"
+        return f"unknown dataset {name!r}: there is no folder {place}; known ones: {', '.join(known)}"
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     guess = f" did you mean {nearest[0]!r}?" if nearest else ""
-    return f"unknown dataset {name!r};{guess} available: {', '.join(known)}, or a folder of your own"
+    listed = ", ".join(known)
+    return f"unknown dataset {name!r};{guess} available: {listed}; or a folder of your own, but there is no {place}"

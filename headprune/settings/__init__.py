@@ -17,7 +17,7 @@ from headprune.settings.base import (
 from headprune.settings.datasets import Material, PreparedData
 from headprune.settings.given import BinarisedData, GivenShape, GivenSubject
 from headprune.settings.measuring import Calibration, Evaluation, Speed
-from headprune.settings.paths import FOLDER, Folder, Place
+from headprune.settings.paths import FOLDER, Folder, Mirror, Place
 from headprune.settings.starts import Start
 from headprune.settings.training import WIDTH, FastOptimisation, ModelKeys, Optimisation, Shape, Subject, check_heads
 
@@ -39,6 +39,7 @@ __all__ = [
     "GivenSubject",
     "Label",
     "Material",
+    "Mirror",
     "ModelKeys",
     "Name",
     "Numbers",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from headprune.data.kinds import CorpusKind
 from headprune.data.lengths import Bounds
+from headprune.data.splits import unknown_dataset
 from headprune.settings.base import Name, Section, Text
+from headprune.settings.paths import beside_the_profile
 
 
 class PreparedData(Section):
@@ -41,9 +44,29 @@ class PreparedData(Section):
 
 
 class Material(PreparedData):
-    """A corpus and how it is prepared. Every task has its own kind, which names its `track`."""
+    """A corpus and how it is prepared. Every task has its own kind, which names its `track`.
 
-    corpus: Text = Field(description="one that `headprune data` lists, or a folder of one's own, docs/own-corpora.md")
+    :cvar corpora: the kind of its corpora; None: what `corpus` says is left to the task
+    """
+
+    corpora: ClassVar[CorpusKind | None] = None
+
+    corpus: Text = Field(
+        description="one that `headprune data` lists, or a folder of one's own, docs/own-corpora.md; a relative path "
+        "begins at the folder of the profile's file"
+    )
+
+    @field_validator("corpus")
+    @classmethod
+    def _there(cls, value: str, info: ValidationInfo) -> str:
+        """The name of a known corpus as it is, anything else as the absolute path of a folder."""
+        if cls.corpora is None:
+            return value
+        place = value if value in cls.corpora.names else beside_the_profile(value, info)
+        if place != value and not Path(place).is_dir():
+            raise ValueError(unknown_dataset(value, cls.corpora.names, place))
+        cls.corpora.find(place)
+        return place
 
     @property
     def origin(self) -> str:

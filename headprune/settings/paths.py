@@ -1,4 +1,7 @@
-"""Paths in a profile: written as Snakemake and logs can take them, and relative to the file of the profile."""
+"""Paths in a profile: written as Snakemake and logs can take them.
+
+They begin at the folder of the profile's file, all but that of the results, which begins at the current folder.
+"""
 
 from __future__ import annotations
 
@@ -37,5 +40,14 @@ def beside_the_profile(value: str, info: ValidationInfo) -> str:
     return os.path.normpath(Path(folder).absolute() / plain_folder(value))
 
 
+def address_or_place(value: str, info: ValidationInfo) -> str:
+    """A web address as it is, and the path of a folder as `beside_the_profile` has it.
+
+    :raises ValueError: see `plain_folder`.
+    """
+    return value if not value or "://" in value else beside_the_profile(value, info)
+
+
 Folder = Annotated[Text, AfterValidator(plain_folder)]
 Place = Annotated[Text, AfterValidator(beside_the_profile)]
+Mirror = Annotated[Text, AfterValidator(address_or_place)]

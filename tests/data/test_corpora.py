@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,8 @@ def test_name_far_from_all_lists_them() -> None:
 
 
 def test_missing_folder_is_called_a_folder() -> None:
-    with pytest.raises(ValueError, match="no such folder"):
+    message = f"unknown dataset 'data/talks-de-en': there is no folder {Path.cwd() / 'data/talks-de-en'}; known ones"
+    with pytest.raises(ValueError, match=re.escape(message)):
         corpus("data/talks-de-en")
 
 

@@ -30,7 +30,7 @@ if (
 
 
 def folder_of_profile():
-    """Where relative paths of checkpoints and data begin: beside the file that comes first."""
+    """Where relative paths of a profile begin: beside the file that comes first."""
     return Path(workflow.configfiles[0]).parent if workflow.configfiles else None
 
 

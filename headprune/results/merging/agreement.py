@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -39,7 +40,10 @@ def _contradictions(one: ResultsFolder, other: ResultsFolder) -> Iterator[str]:
     shared = set(first.get("models", {})) & set(second.get("models", {}))
     for section in ("datasets", "models"):
         for name in sorted(set(first.get(section, {})) & set(second.get(section, {}))):
-            if found := _difference(first[section][name], second[section][name]):
+            both = [each[section][name] for each in (first, second)]
+            if section == "datasets":  # whose content is compared above
+                both = [_anywhere(each) for each in both]
+            if found := _difference(*both):
                 yield f"{names} have different configurations: {section}: {name}: {found}"
     if not shared:
         return
@@ -109,6 +113,13 @@ def _label(entry: dict[str, Any]) -> str:
 def _identity(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry without what says where it runs."""
     return {key: value for key, value in entry.items() if key not in ("budgets", "seeds", "models", "draws")}
+
+
+def _anywhere(section: Any) -> Any:
+    """A section with nothing in the place of absolute paths: the same data lie elsewhere on another machine."""
+    if isinstance(section, dict):
+        return {key: _anywhere(value) for key, value in section.items()}
+    return None if isinstance(section, str) and os.path.isabs(section) else section
 
 
 def _difference(one: Any, other: Any, place: str = "") -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from headprune.data import LanguageModelingRecipe, check_prepared, ensure, prepare, text_corpus
+from headprune.data.kinds import TEXT
 from headprune.data.lengths import Bounds
 from headprune.heads import HeadSpace
 from headprune.settings import EXAMPLES, TOKENS, WIDTH, FastOptimisation, Material, Shape, Subject, check_heads
@@ -18,6 +19,8 @@ from headprune.settings import EXAMPLES, TOKENS, WIDTH, FastOptimisation, Materi
 
 class TextDataset(Material):
     """A text corpus for language modeling and how it is prepared."""
+
+    corpora = TEXT
 
     track: Literal["lm"] = Field(description="language modeling")
     units: Literal["bpe", "words", "characters", "bytes"] = Field("bpe", description="what a token is")
@@ -28,12 +31,6 @@ class TextDataset(Material):
         1, ge=1, le=EXAMPLES, description="units that the train split has less often are unknown"
     )
     split_punctuation: bool = Field(False, description="words: punctuation apart, which raw text needs")
-
-    @field_validator("corpus")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        text_corpus(value)
-        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> TextDataset:

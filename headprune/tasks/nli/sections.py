@@ -23,7 +23,7 @@ from headprune.settings import (
     Subject,
     check_heads,
 )
-from headprune.tasks.nli.corpora import judged_corpus
+from headprune.tasks.nli.corpora import JUDGED, judged_corpus
 from headprune.tasks.nli.recipe import JudgedRecipe
 from headprune.tasks.nli.standard import STANDARD_JUDGED
 from headprune.tasks.nli.subwords import Released
@@ -33,6 +33,8 @@ from headprune.tasks.nli.trainings import ExampleTraining, JudgingStart
 class JudgedDataset(Material):
     """A corpus of judged sentence pairs and how it is prepared."""
 
+    corpora = JUDGED
+
     track: Literal["nli"] = Field(description="natural language inference")
     vocabulary: int = Field(2000, ge=100, le=10**6, description="subword units, of premises and hypotheses together")
     gpt2: Place | None = Field(
@@ -40,12 +42,6 @@ class JudgedDataset(Material):
         description="folder with GPT-2's `encoder.json`, `vocab.bpe` and the `dict.txt` of a released RoBERTa; their "
         "subwords are used instead; a relative path begins at the folder of the profile's file",
     )
-
-    @field_validator("corpus")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        judged_corpus(value)
-        return value
 
     @field_validator("gpt2")
     @classmethod

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from headprune.data import TranslationRecipe, check_prepared, corpus, ensure, prepare
+from headprune.data.kinds import PAIRS
 from headprune.data.lengths import Bound, Bounds
 from headprune.heads import HeadSpace
 from headprune.settings import TOKENS, WIDTH, FastOptimisation, Material, Shape, Subject, check_heads
@@ -21,17 +22,13 @@ POSITIONS = 1024  # fairseq leaves longer sentences out of training, and stops a
 class Dataset(Material):
     """A parallel corpus and how it is prepared."""
 
+    corpora = PAIRS
+
     track: Literal["mt"] = Field("mt", description="translation")
     vocabulary: int = Field(2000, ge=100, le=10**6, description="subword units, source and target joined")
     max_words: int | None = Field(
         None, ge=1, le=10**6, description="train pairs with more words on either side are left out; null: none"
     )
-
-    @field_validator("corpus")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        corpus(value)
-        return value
 
     def source(self) -> Any:
         """The corpus itself."""

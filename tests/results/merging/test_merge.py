@@ -216,6 +216,15 @@ def test_configurations_that_differ(config: dict, message: str, part: Callable[.
     refused(tmp_path / "whole", [one, two], f"{one} and {two} have different configurations: {message}")
 
 
+def test_the_same_data_may_lie_elsewhere(part: Callable[..., Path], tmp_path: Path) -> None:
+    """Folders of one's own on two machines; what is in them is compared by its digests."""
+    sections = ({"corpus": f"/{home}/talks-de-en", "references": {"valid": f"/{home}/valid"}} for home in ("a", "b"))
+    one, two = (
+        part(name, i, datasets={"help": each}) for i, (name, each) in enumerate(zip("xy", sections, strict=True))
+    )
+    assert merge(tmp_path / "whole", [one, two]).cells == {"ok": 2}
+
+
 def test_parts_that_were_tuned_in_other_ways(part: Callable[..., Path], tmp_path: Path) -> None:
     """One of them tried more; beside results without any tuning, as older ones are, both may stand."""
     tuning = {"trials": 2, "seeds": [101], "budgets": [4]}
