@@ -33,9 +33,19 @@ def cell_name(cell: tuple[object, ...]) -> str:
     return "/".join([*(str(text) for text in texts if text), f"k{budget}", f"s{seed}"])
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The error about an unknown name: `unknown method 'dps'; did you mean 'dsp'? available: …`"""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5) or _abbreviated(str(name), names)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"unknown {what} {name!r}; {hint}available: {', '.join(names) or 'none'}"
+
+
+def _abbreviated(name: str, known: Iterable[str]) -> list[str]:
+    """The names of several words whose initials these are: `learning_rate` of `lr`."""
+    return [each for each in known if len(name) > 1 and "".join(word[:1] for word in each.split("_")) == name]

@@ -57,7 +57,7 @@ def test_mapping_and_file_give_the_same_configuration(tmp_path: Path) -> None:
 
 
 def test_paths_begin_at_the_folder_of_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From whatever folder it is called; a name that is known is none, and results begin at the current folder."""
+    """The folder that it is called from does not matter; a known name is no path; results begin elsewhere."""
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     elsewhere.mkdir()
     for split in ("train", "valid", "test"):
@@ -85,6 +85,37 @@ def test_paths_begin_at_the_folder_of_the_profile(tmp_path: Path, monkeypatch: p
     with pytest.raises(ConfigError, match=f"unknown dataset 'talk-de-en';.* there is no {home}/talk-de-en"):
         load(profile | {"datasets": {"help": {"corpus": "talk-de-en"}}}, home)
     assert load(VALID | {"mirror": "https://example.org/x"}, home).mirror == "https://example.org/x"
+
+
+INSTEAD: dict[str, tuple[str, Any, str]] = {
+    "a share of the heads": ("budgets", ["50%"], "budgets[0]: '50%': must be a whole number of heads, such as 12, not"),
+    "a share, of an entry": (
+        "methods/1/budgets",
+        ["9%"],
+        "methods[1].budgets[0] of 'random': '9%': must be a whole num",
+    ),
+    "a number for a list": ("budgets", 6, "budgets: 6: must be a list; write [6]"),
+    "a budget twice": ("budgets", [6, 8, 6], "budgets: [6, 8, 6]: 6 stands there twice; numbers must be distinct"),
+    "a negative budget": ("budgets", [6, -1], "budgets: [6, -1]: -1 must not be negative"),
+    "a name for an entry": (
+        "methods/0",
+        "fisher",
+        "methods[0]: 'fisher': must have keys with values below it; write {name: fisher}",
+    ),
+    "a name for all": ("methods", "fisher", "methods: 'fisher': must be a list; write [{name: fisher}]"),
+    "an ablation's kind": ("ablations", ["drop_one"], "write {kind: drop_one}"),
+    "a list for a mapping": ("models", ["tiny"], "models: ['tiny']: must have keys with values below it, not a list"),
+    "initials": ("models/tiny/training/lr", 0.1, "unknown key 'lr'; did you mean 'learning_rate'?"),
+    "a key of an entry": ("methods/3/mod", 1, "methods[3].mod of 'dsp.joint': unknown key 'mod'; did you mean 'mode'?"),
+    "a long text": ("methods/3/options", {"x": "y" * 2000}, "methods[3].options.x: 'yyy"),
+}
+
+
+@pytest.mark.parametrize("case", INSTEAD)
+def test_errors_say_what_to_write(case: str) -> None:
+    """One line for a slip, the entry by its place and its label."""
+    path, value, message = INSTEAD[case]
+    assert message in refused(changed(path, value))
 
 
 def test_configuration_is_immutable() -> None:
@@ -125,15 +156,15 @@ BAD = {
         3,
         ["models.tiny.training.warm_up", "did you mean 'warmup'"],
     ),
-    "unknown key of a method": ("methods/2/optoins", {}, ["methods.2.optoins", "did you mean 'options'"]),
+    "unknown key of a method": ("methods/2/optoins", {}, ["methods[2].optoins", "did you mean 'options'"]),
     "unknown dataset of a model": ("models/tiny/dataset", "hepl", ["models.tiny.dataset", "'hepl'", "'help'"]),
     "unknown corpus": ("datasets/help/corpus", "lohelp-de", ["datasets.help.corpus", "did you mean 'lohelp-de-en'"]),
-    "negative budget": ("budgets", [4, -1], ["budgets", "-1", "not negative"]),
+    "negative budget": ("budgets", [4, -1], ["budgets", "-1", "must not be negative"]),
     "budget of N + 1": ("budgets", [4, 17], ["budgets", "17", "0…16", "'tiny'"]),
     "budget of a method above N": ("methods/0/budgets", [17], ["methods[0].budgets", "17", "0…16"]),
     "negative budget of a method": ("methods/0/budgets", [-1], ["methods", "budgets", "-1"]),
-    "fractional budget": ("budgets", [2.5], ["budgets.0", "2.5", "integer"]),
-    "budget that is a word": ("budgets", ["half"], ["budgets.0", "'half'", "integer"]),
+    "fractional budget": ("budgets", [2.5], ["budgets[0]", "2.5", "whole number"]),
+    "budget that is a word": ("budgets", ["half"], ["budgets[0]", "'half'", "whole number"]),
     "repeated budget": ("budgets", [4, 4], ["budgets", "[4, 4]", "distinct"]),
     "no budget": ("budgets", [], ["budgets", "[]", "at least 1"]),
     "repeated seed": ("seeds", [1, 1], ["seeds", "[1, 1]", "distinct"]),
@@ -156,7 +187,7 @@ BAD = {
     "joint score method": ("methods/0/mode", "joint", ["methods[0].mode", "'magnitude'", "score method"]),
     "updates of a score method": ("methods/0/updates", 5, ["methods[0].updates", "'magnitude'", "score method"]),
     "draws of a gate method": ("methods/3/draws", 2, ["methods[3].draws", "2", "score methods"]),
-    "unknown mode": ("methods/3/mode", "jiont", ["methods.3.mode", "'jiont'", "'joint'"]),
+    "unknown mode": ("methods/3/mode", "jiont", ["methods[3].mode", "'jiont'", "'joint'"]),
     "width not a multiple of heads": (
         "models/tiny/architecture/heads",
         3,
@@ -170,7 +201,7 @@ BAD = {
     "dropout of 1": ("models/tiny/architecture/dropout", 1.0, ["architecture.dropout", "1.0", "less than 1"]),
     "unsafe profile name": ("profile", "../x", ["profile name", "'../x'", "letters"]),
     "unsafe dataset name": ("datasets", {"a/b": VALID["datasets"]["help"]}, ["dataset name", "'a/b'", "letters"]),
-    "unsafe arm": ("methods/0/arm", "a/../b", ["methods.0.arm", "'a/../b'", "letters"]),
+    "unsafe arm": ("methods/0/arm", "a/../b", ["methods[0].arm", "'a/../b'", "letters"]),
     "methods folder that is not there": ("methods_directories", ["nowhere"], ["methods directory", "nowhere"]),
 }
 

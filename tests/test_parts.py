@@ -95,7 +95,7 @@ def test_without_a_name_it_is_the_whole() -> None:
         (parts(a=["dsp.jiont"], b=["*"]), "parts[0].entries: 'dsp.jiont' fits no entry"),
         (parts(a=["*"], b=["dsp.*"]), "parts[1]: parts before it hold all of its entries"),
         ({"parts": 2 * parts(a=["*"])["parts"]}, "parts[1].name: 'a' is listed twice"),
-        ({"parts": [{"name": "a", "entries": []}]}, "parts.0.entries"),
+        ({"parts": [{"name": "a", "entries": []}]}, "parts[0].entries"),
     ],
 )
 def test_parts_that_cannot_be_are_refused(change: dict[str, Any], message: str) -> None:

@@ -57,11 +57,11 @@ def test_tuned_needs_a_space() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("tuning/trials", 0, "tuning.trials: 0: Input should be greater than or equal to 1"),
+        ("tuning/trials", 0, "tuning.trials: 0: must be greater than or equal to 1"),
         ("tuning/seeds", [], "tuning.seeds: []"),
         ("tuning/budget", [4], "tuning.budget: unknown key 'budget'; did you mean 'budgets'"),
-        ("methods/0/tuned", "perhaps", "methods.0.tuned: 'perhaps': Input should be a valid boolean"),
-        ("methods/0/draws", True, "methods.0.draws: True: true and false are values of other keys"),
+        ("methods/0/tuned", "perhaps", "methods[0].tuned of 'magnitude': 'perhaps': must be a valid boolean"),
+        ("methods/0/draws", True, "methods[0].draws of 'magnitude': True: true and false are values of other keys"),
     ],
 )
 def test_wrong_values_are_named(path: str, value: Any, said: str) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import ValidationError
 
 from headprune.config import parts, tuned
+from headprune.config.explaining import SHORT, explained, path_of, positions
 from headprune.config.rules import check
 from headprune.config.schema import Config
 from headprune.method import unknown
@@ -21,13 +19,9 @@ from headprune.method.declared import declared
 from headprune.method.entry import BUILT_IN
 from headprune.settings import FOLDER
 from headprune.system.bundled import bundled
-from headprune.tasks import TASKS, track_of
 
-MOST = 30  # errors that are told at once
 LONGEST = 1000  # characters of a text
 LARGEST = 2**18  # bytes of a profile; YAML of more takes seconds to read
-_SHORT = reprlib.Repr()  # of values that YAML's aliases may have made huge
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 2, 8, 8, 100, 100
 
 
 class ConfigError(ValueError):
@@ -57,7 +51,7 @@ def load(source: Mapping[str, Any] | str | Path, folder: str | Path | None = Non
         config = parts.narrowed(config, registry)
         tuned.check_chosen(config, registry)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
+        raise ConfigError(explained(error, source)) from None
     except (ValueError, OSError, ImportError) as error:
         raise ConfigError(str(error)) from error
     except RecursionError:
@@ -111,31 +105,31 @@ def check_texts(source: Any) -> None:
 
     :raises ValueError: one is not. It is named by the keys that lead to it.
     """
-    seen, waiting = set[int](), [("", source)]
+    seen, waiting = set[int](), [(tuple[Any, ...](), source)]
     while waiting:  # no recursion: an alias of YAML may lead back to itself, or to the same place a million times
         where, value = waiting.pop()
         if isinstance(value, str):
             _check_text(where, value)
         elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
             seen.add(id(value))
-            for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            for key, inner in value.items() if isinstance(value, Mapping) else positions(value):
                 if isinstance(key, str):
                     _check_text(where, key, "the key ")
                 if isinstance(inner, str | Mapping | list | tuple):
-                    waiting.append((f"{where}.{key}" if where else str(key), inner))
+                    waiting.append(((*where, key), inner))
 
 
-def _check_text(where: str, text: str, what: str = "") -> None:
+def _check_text(where: Sequence[Any], text: str, what: str = "") -> None:
     rule = f"has {len(text):,} characters; at most {LONGEST:,} are accepted" if len(text) > LONGEST else ""
     if re.search("[\ud800-\udfff]", text):
         rule = "holds half a character (a lone surrogate), which no file can hold"
     if rule:
-        raise ValueError(f"{where or 'the configuration'}: {what}{_SHORT.repr(text)} {rule}")
+        raise ValueError(f"{path_of(where) or 'the configuration'}: {what}{SHORT.repr(text)} {rule}")
 
 
 def _shown(path: Path) -> str:
     """A path as messages name it: one of thousands of characters in short."""
-    return repr(str(path)) if len(str(path)) <= LONGEST else _SHORT.repr(str(path))
+    return repr(str(path)) if len(str(path)) <= LONGEST else SHORT.repr(str(path))
 
 
 class _Loader(yaml.SafeLoader):
@@ -149,66 +143,3 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
-
-
-def _explain(error: ValidationError) -> str:
-    """pydantic's findings, one a line: key, value, rule, nearest name."""
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in _walk(item["loc"])[0])
-        if item["type"] == "extra_forbidden":
-            lines.append(f"{key}: " + unknown("key", str(item["loc"][-1]), _known_keys(item["loc"][:-1])))
-        elif item["type"] == "missing":
-            lines.append(f"{key}: this key is required")
-        elif item["type"] == "union_tag_invalid":
-            track = track_of(item["input"])
-            lines.append(f"{key}.track: " + unknown("track", track, TASKS))
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {_SHORT.repr(item['input'])}: {message}{_nearest(item)}")
-    more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
-    return "the configuration is not valid:\n  " + "\n  ".join([*lines[:MOST], *more])
-
-
-def _nearest(item: Any) -> str:
-    """The value of a list of values that is nearest to the one given."""
-    if item["type"] != "literal_error" or not isinstance(item["input"], str):
-        return ""
-    values = re.findall(r"'([^']*)'", item["ctx"]["expected"])
-    near = difflib.get_close_matches(item["input"], values, n=1, cutoff=0.4)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    return list(_walk(location)[1].model_fields)
-
-
-def _walk(location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
-    """The keys of a location, without the names by which pydantic tells the kinds of a section apart, and the type of
-    what is found there."""
-    kind: Any = Config
-    keys: list[int | str] = []
-    for part in location:  # a field of a section, a key of a dict, a position in a list, or a kind of section
-        kind, kinds = _given(kind), _kinds(kind)
-        if part in kinds:
-            kind = kinds[part]
-            continue
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            kind = kind.model_fields[str(part)].annotation if part in kind.model_fields else None
-        else:
-            kind = (get_args(kind) or (None,))[-1]
-        keys.append(part)
-    return keys, _given(kind)
-
-
-def _given(kind: Any) -> Any:
-    """A type that a key has if it is not null."""
-    others = [option for option in get_args(kind) if option is not NoneType]
-    return others[0] if len(others) == 1 and NoneType in get_args(kind) else kind
-
-
-def _kinds(kind: Any) -> dict[int | str, Any]:
-    """Every member of a union of sections, by its tag; nothing for any other type."""
-    union = get_args(kind)[0] if get_origin(kind) is Annotated else None
-    members = [get_args(option) for option in get_args(union)]
-    return {member[1].tag: member[0] for member in members if len(member) == 2 and isinstance(member[1], Tag)}

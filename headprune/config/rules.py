@@ -94,7 +94,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
             f"{method.name!r} is a score method and trains nothing",
         )
         return
-    _refuse(where, method, ("draws",), "only score methods are drawn repeatedly")
+    _refuse(where, method, ("draws",), f"only score methods are drawn repeatedly, {method.name!r} is none")
     modes = entry.method.modes  # type: ignore[attr-defined]
     if method.mode not in modes:
         raise ValueError(f"{where}.mode is {method.mode!r}; {method.name!r} knows {', '.join(modes)}")
@@ -163,7 +163,7 @@ def _check_caps(config: Config) -> None:
             whole = model.training.updates
             if method.most_trainings(whole) == 0:
                 raise ValueError(
-                    f"methods[{position}].updates_cap is {method.updates_cap}: less than the "
+                    f"methods[{position}].updates_cap of {method.label!r} is {method.updates_cap}: less than the "
                     f"{method.updates_of_training(whole)} updates of one training, with model {name!r}"
                 )
 
@@ -186,12 +186,13 @@ def _check_budgets(config: Config) -> None:
                 continue
             if not method.scope.candidates(space):
                 raise ValueError(
-                    f"methods[{position}].types: {', '.join(method.types)}: model {name!r} has no heads of such types"
+                    f"methods[{position}].types of {method.label!r}: {', '.join(method.types)}: model {name!r} has no "
+                    "heads of such types"
                 )
             least = method.scope.smallest(space)
             for budget in method.budgets if method.budgets is not None else config.budgets_of(name):
                 if budget < least:
                     raise ValueError(
-                        f"methods[{position}]: budget {budget} is less than the {least} heads of model {name!r} that "
-                        "`types` and `min_per_module` protect"
+                        f"methods[{position}] of {method.label!r}: budget {budget} is less than the {least} heads of "
+                        f"model {name!r} that `types` and `min_per_module` protect"
                     )

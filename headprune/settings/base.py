@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import reprlib
+from collections import Counter
 from typing import Annotated, Any, get_args
 
 from pydantic import (
@@ -28,8 +28,12 @@ def whole(value: Any) -> Any:
 
 def distinct(values: list[int]) -> list[int]:
     """:raises ValueError: no values, a repeated, a negative or a huge one."""
-    if not values or len(set(values)) != len(values) or min(values) < 0:
-        raise ValueError(f"{reprlib.repr(values)} must be distinct, not negative, and at least one")
+    if not values:
+        raise ValueError("must have at least one number")
+    if twice := [value for value, times in Counter(values).items() if times > 1]:
+        raise ValueError(f"{twice[0]} stands there twice; numbers must be distinct")
+    if min(values) < 0:
+        raise ValueError(f"{min(values)} must not be negative")
     if max(values) >= 2**31:
         raise ValueError(f"{max(values)} must be less than 2^31")
     return values
