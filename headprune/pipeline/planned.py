@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from headprune.naming import counted
 from headprune.pipeline import accelerators
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.progress import format_seconds
@@ -31,15 +32,13 @@ def show(console: Console, plan: Plan, cores: int) -> None:
     titles = ("jobs", "left", "one core, all", "left")
     show_table(console, (Column("job", "name"), *(Column(title, "number") for title in titles)), rows)
     hours, rest = sum(expected.all_jobs.values()) / 3600, sum(expected.left.values())
-    line = (
-        f"{len(plan.cells)} cells, {len(plan.jobs)} jobs, about {hours:.1f} core hours: {hours / cores:.1f} hours on "
-    )
-    say(console, f"{line}{cores} cores (by {expected.basis})")
+    size, on = f"{counted(len(plan.cells), 'cell')}, {counted(len(plan.jobs), 'job')}", counted(cores, "core")
+    say(console, f"{size}, about {hours:.1f} core hours: {hours / cores:.1f} hours on {on} (by {expected.basis})")
     if on_gpus := accelerators.sentence(plan):
         say(console, on_gpus)
     done = sum(total - left for total, left in expected.counts.values())
     if done:
-        say(console, f"{done} jobs are done, about {format_seconds(rest / cores)} left on {cores} cores")
+        say(console, f"{counted(done, 'job')} done, about {format_seconds(rest / cores)} left on {on}")
 
 
 def tree(plan: Plan) -> Tree:
@@ -57,7 +56,9 @@ def tree(plan: Plan) -> Tree:
             cells = sum(len(plan.grid.cells_of(name, label, seed)) for seed in seeds)
             budgets = " ".join(map(str, plan.grid.budgets(label, name)))
             where = f"K = {budgets or 'none'}, {_seeds(seeds)}"
-            branch.add(Text(f"{label} ({plan.grid.kind(label)}): {where}: {cells} cells{tuning(plan, label)}"))
+            branch.add(
+                Text(f"{label} ({plan.grid.kind(label)}): {where}: {counted(cells, 'cell')}{tuning(plan, label)}")
+            )
         if idle:
             branch.add(Text(f"of other seeds only: {', '.join(idle)}"))
         for ablation in config.ablations:
@@ -86,7 +87,7 @@ def tuning(plan: Plan, label: str) -> str:
     if settings.chosen_in is not None:
         return f"; options chosen in {settings.chosen_in}"
     budgets = " ".join(map(str, sorted(settings.budgets, reverse=True)))
-    return f"; {len(plan.grid.trials(label))} trials at K = {budgets}, {_seeds(settings.seeds)}"
+    return f"; {counted(len(plan.grid.trials(label)), 'trial')} at K = {budgets}, {_seeds(settings.seeds)}"
 
 
 def _seeds(seeds: list[int]) -> str:

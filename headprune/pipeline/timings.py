@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from headprune.naming import counted
 from headprune.pipeline import estimate
 from headprune.pipeline.plan import Plan
 from headprune.pipeline.records import hint, planned
@@ -44,7 +45,9 @@ def forecast(plan: Plan) -> Forecast:
         counts[job.kind] = total + 1, waiting + missing
         whole[job.kind] += seconds
         left[job.kind] += seconds * missing
-    basis = f"{len(finished)} finished jobs in {folder}" if finished else "a formula, good within a factor of two"
+    basis = "a formula, good within a factor of two"
+    if finished:
+        basis = f"{counted(len(finished), 'finished job')} in {folder}"
     return Forecast(dict(whole), dict(left), counts, basis)
 
 

@@ -53,7 +53,7 @@ def test_a_job_that_ran_takes_what_it_took_and_others_of_its_kind_in_proportion(
     assert expected.left["dense"] == pytest.approx(3 * estimate.seconds(plan, second))
     assert expected.counts["dense"] == (2, 1)
     assert expected.all_jobs["test"] == pytest.approx(3 * formula(plan, "test")), "no test has run: any job counts"
-    assert f"1 finished jobs in {plan.folder}" in expected.basis
+    assert f"1 finished job in {plan.folder}" in expected.basis
 
 
 def test_another_profile_of_the_folder_tells_the_pace_only(plan: Plan, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_grid_is_a_tree(plan: Plan) -> None:
     assert "random (score): K = 16 4, seeds 1 2: 8 cells" in text
     assert "dsp.joint (gates): K = 16 4, seeds 1 2: 4 cells" in text
     assert f"{len(plan.cells)} cells, {len(plan.jobs)} jobs, about" in text
-    assert "jobs are done" not in text
+    assert "done, about" not in text
 
 
 def test_entries_that_no_seed_is_left_of_are_named(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_entries_that_no_seed_is_left_of_are_named(tmp_path: Path) -> None:
 
 def test_what_is_done_is_told(plan: Plan) -> None:
     took(plan, {plan.jobs[0].name: 5.0})
-    assert "1 jobs are done, about" in shown(plan)
+    assert "1 job done, about" in shown(plan)
 
 
 def test_what_a_path_holds_is_shown_as_it_is(tmp_path: Path) -> None:
@@ -109,3 +109,14 @@ def test_planning_leaves_nothing(plan: Plan) -> None:
     shown(plan)
     limits.check_writable(plan)
     assert not plan.folder.exists()
+
+
+def test_one_is_one(tmp_path: Path) -> None:
+    only = {"seeds": [1], "budgets": [4], "methods": [{"name": "magnitude"}], "results": str(tmp_path)}
+    console = Console(width=200, record=True)
+    planned.show(console, Plan(load(VALID | only)), cores=1)
+    text = console.export_text()
+    assert "magnitude (score): K = 4, seed 1: 1 cell" in text
+    assert "1 cell, " in text
+    assert "on 1 core (by" in text
+    assert " 1 cells" not in text
