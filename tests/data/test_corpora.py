@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from headprune.cli.commands import app
 from headprune.data import CORPORA, Corpus, corpus, read_pairs
 from headprune.data.splits import SPLITS
 
@@ -145,3 +147,12 @@ def test_text_comes_back_as_written(write_corpus: Callable[..., Corpus], tmp_pat
     assert read_pairs(own, "test") == [("eins", "one"), ("zwei", "two")]
     with pytest.raises(ValueError, match="unknown split 'dev'; available: train, valid, test"):
         read_pairs(own, "dev")
+
+
+def test_every_name_is_listed_once() -> None:
+    """Several tasks read sentence pairs; their corpora are of one kind."""
+    table = CliRunner().invoke(app, ["data"]).stdout
+    assert [line.split()[0] for line in table.splitlines()].count("lohelp-de-en") == 1
+    refusal = str(CliRunner().invoke(app, ["data", "nosuch"]).exception)
+    assert refusal.count("lohelp-de-en") == refusal.count("austen") == refusal.count("versenli") == 1
+    assert refusal.endswith(f"or a folder of your own, but there is no {Path('nosuch').absolute()}")
