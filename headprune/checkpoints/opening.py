@@ -80,7 +80,7 @@ def own_dictionaries(model: Any, path: Path, folder: Path) -> tuple[Path, ...]:
         if not any(words.symbols in (own.symbols, _without_mask(own)) for words in found):
             raise ValueError(
                 f"{folder}: its dictionary of the {part} has {len(found[0])} symbols, that in {path} {len(own)}, or "
-                "others: give the data that the model was trained on"
+                "others: give the data that the model was trained on, prepared in the same way"
             )
     return tuple(places) if len(places) == len(parts) and (pair or len(parts) == 1) else ()
 
