@@ -135,6 +135,19 @@ def clear_mask(model: nn.Module) -> None:
 
 
 @contextmanager
+def masked(model: nn.Module, mask: HeadMask) -> Iterator[None]:
+    """Within the context the heads that `mask` drops are silent; all gates are open after it.
+
+    :raises ValueError: see `set_mask`.
+    """
+    set_mask(model, mask)
+    try:
+        yield
+    finally:
+        clear_mask(model)
+
+
+@contextmanager
 def probing(model: nn.Module) -> Iterator[list[AttentionPoint]]:
     """Within the context every gate point records its gates as leaves (see `GatedProjection.probes`)."""
     points = [point for point in install(model) if point.indices]

@@ -17,7 +17,7 @@ from headprune import cost
 from headprune.checkpoints import OpenedModel
 from headprune.evaluation.likelihood import Batches, largest_difference
 from headprune.evaluation.scores import Score
-from headprune.gates import clear_mask, set_mask
+from headprune.gates import masked
 from headprune.heads import HeadMask
 from headprune.importance import example_losses, padding_index
 from headprune.models.devices import device
@@ -98,11 +98,8 @@ class TextBlocks(Workpiece):
         return cost.macs(model, 0, length) / length
 
     def agreed(self, mask: HeadMask, model: Any, smaller: Any) -> dict[str, Any]:
-        set_mask(model, mask)
-        try:
+        with masked(model, mask):
             return {"masked_vs_removed_max_abs": largest_difference(model, smaller, self.batches()[0])}
-        finally:
-            clear_mask(model)
 
     def timed(self, models: Mapping[str, Any]) -> dict[str, tuple[Timing, Timing]]:
         """Forward passes over blocks of median length, one by one and together."""

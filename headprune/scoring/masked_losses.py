@@ -43,7 +43,7 @@ def masked_losses(
     :param reuse: run every layer once for masks that agree on the heads up to it (`prefixes`), where the model is one
         of fairseq's Transformers; False: run the whole model for every mask
     :returns: nats (M,), float64
-    :raises ValueError: a model without heads, masks of another shape, or no target tokens.
+    :raises ValueError: a model without heads, masks of another shape, no target tokens, or a loss that is NaN.
     """
     _require_shape(masks, len(HeadSpace.prunable(model)))
     masks, training = masks.detach().float().cpu(), model.training
@@ -64,8 +64,18 @@ def masked_losses(
         clear_mask(model)
         forget(model)
         model.train(training)
+    return _means(losses, tokens)
+
+
+def _means(losses: Tensor, tokens: int) -> Tensor:
+    """The losses of every mask (M,), summed, as means of as many tokens.
+
+    :raises ValueError: there are no tokens, or a loss is NaN: what sorts masks by it would put it anywhere.
+    """
     if not tokens:
         raise ValueError("a loss needs at least one target token; the batches are empty")
+    if unknown := int(losses.isnan().sum()):
+        raise ValueError(f"losses under {unknown} of {len(losses)} masks are NaN: the model's outputs are not finite")
     return losses / tokens
 
 

@@ -244,3 +244,17 @@ def test_the_profile_of_the_page_is_valid(made: StockModel, tmp_path: Path) -> N
     profile = profile.replace("tokens_per_sample: 512", "tokens_per_sample: 16")
     config = load(yaml.safe_load(profile) | {"results": str(tmp_path)}, tmp_path)
     assert config.models["stock"].track == config.datasets["text"].track == "lm_blocks"
+
+
+def test_a_block_whose_likelihood_is_not_a_number_is_no_row(made: StockModel, tmp_path: Path) -> None:
+    corpus, model = prepared(made, tmp_path), open_model(made.checkpoint, made.data).model
+    table = likelihoods(model, corpus, "test", 200)
+    calls = iter(range(10**6))
+
+    def spoil(module: Any, inputs: Any, output: Any) -> Any:
+        return (output[0] * float("nan"), *output[1:]) if next(calls) == 1 else output
+
+    assert len(corpus.batches("test", 200)) > 1 and table["log_likelihood"].notna().all()
+    model.decoder.register_forward_hook(spoil)
+    with pytest.raises(ValueError, match=r"\d+ of \d+ losses of blocks are NaN"):
+        likelihoods(model, corpus, "test", 200)

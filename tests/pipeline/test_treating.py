@@ -12,12 +12,15 @@ import scipy.stats
 import torch
 from torch import Tensor
 
+from headprune import removal
 from headprune.evaluation import likelihood
 from headprune.heads import HeadMask, HeadSpace
 from headprune.pipeline.context import ModelContext
 from headprune.pipeline.specification import specification
-from headprune.pipeline.store import write_json
+from headprune.pipeline.store import read_json, write_json
+from headprune.results.provenance import file_sha256
 from headprune.scoring.reconstruction import compensate_bias, context_moments
+from headprune.tasks.translation import evaluation
 from headprune.tasks.translation.corpus import TranslationCorpus
 from headprune.treatments.matched_random import matched
 
@@ -202,3 +205,19 @@ def test_a_mask_that_was_not_found_cannot_be_treated(start: Start) -> None:
     (run.path(cell.untreated) / "pruned.json").unlink()
     run.job("score", "all-score")
     assert run.job("treat", "magnitude+twin")["cells"][cell.id]["status"] == "ok"
+
+
+def test_a_model_whose_outputs_are_not_numbers_has_failed_cells(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the searches, which refuse them on their own."""
+    monkeypatch.setattr(evaluation, "generate", lambda *arguments: {})
+    run = start([MAGNITUDE])
+    model, path = run.dense, run.plan.folder / "dense" / "tiny" / "s1.pt"
+    with torch.no_grad():
+        model.decoder.layers[0].final_layer_norm.weight[0] = float("nan")
+    removal.save(model, path)
+    write_json(path.with_suffix(".json"), read_json(path.with_suffix(".json")) | {"sha256": file_sha256(path)})
+    run.job("score", "all-score")
+    for cell in run.cells("magnitude"):
+        record = run.record(cell)
+        assert record["status"] == "failed" and "perplexity" not in record
+        assert "is NaN: weights or outputs of the model are not finite" in record["reason"]

@@ -209,3 +209,13 @@ def test_importance_orders_are_those_of_gradient_importance(
     entry = load_methods()["gradient_importance"]
     expected = entry.method(entry.options({"per_module": per_module})).rank(build(), batches, torch.Generator())
     assert importance_orders(build(), batches)[0 if per_module else 1] == expected.removal
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_loss_that_is_not_a_number_is_refused(build: Build, batches: list[Batch], reuse: bool) -> None:
+    """Searches sort by losses; an infinite one has a place among them."""
+    model, masks = build(), torch.ones(3, 24)
+    model.decoder.output_projection.register_forward_hook(lambda module, inputs, output: output * float("nan"))
+    with pytest.raises(ValueError, match="losses under 3 of 3 masks are NaN"):
+        masked_losses(model, batches, masks, reuse=reuse)
+    assert all(m.gate is None for m in model.modules() if hasattr(m, "gate"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
@@ -269,3 +270,16 @@ def test_the_loss_of_a_training_is_in_bits_per_label(trained: Trained, corpus: E
     valid = [point for point in trained.curve if point["split"] == "valid"]
     assert min(point["nll_loss"] for point in valid) == pytest.approx(bits, abs=6e-4)
     assert all(point["loss"] == point["nll_loss"] for point in valid)
+
+
+def test_a_logit_that_is_not_a_number_is_no_judgement(corpus: ExampleCorpus, trained: Trained) -> None:
+    """`argmax` takes NaN for the largest, so that the model would seem to choose that label."""
+    model = copy.deepcopy(trained.model)
+    (bias,) = (value for name, value in model.named_parameters() if name.endswith("out_proj.bias") and len(value) == 3)
+    with torch.no_grad():
+        bias[1] = float("nan")
+    for split in ("valid", "test"):
+        with pytest.raises(ValueError, match=r"\d+ of \d+ logits are NaN"):
+            WORK.evaluate(model, corpus, split, SETTINGS)
+    with pytest.raises(ValueError, match=r"\d+ of \d+ logits are NaN"):
+        WORK.compare([("whole", trained.model), ("broken", model)], corpus, SETTINGS, 100)

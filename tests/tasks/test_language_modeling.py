@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import re
@@ -25,7 +26,7 @@ from headprune.importance import example_losses
 from headprune.models import AllAttentionLanguageModel
 from headprune.removal import load, remove_heads, save
 from headprune.tasks.language_modeling.corpus import LanguageCorpus
-from headprune.tasks.language_modeling.evaluation import Likelihood, likelihood
+from headprune.tasks.language_modeling.evaluation import Likelihood, agreement, likelihood
 from headprune.training.trainer import configuration
 
 ALL_ATTENTION = ["--arch", "all_attention_lm", "--layers", 2, "--width", 16, "--heads", 2, "--persistent", 8]
@@ -217,3 +218,32 @@ def test_lost_tokens_are_an_error(language_corpus: LanguageCorpus, text_folder: 
     (tmp_path / "copy" / "statistics.json").write_text(json.dumps(statistics))
     with pytest.raises(ValueError, match="were prepared"):
         LanguageCorpus(tmp_path / "copy").stream("valid")
+
+
+@pytest.mark.parametrize("checkpoint", ["all-attention", "all-attention-adaptive"], indirect=True)
+@pytest.mark.parametrize(
+    ("checked", "message"),
+    [(1, "the perplexity is NaN"), (3, "the largest difference of the masked and the pruned model is NaN")],
+)
+def test_what_is_not_a_number_is_no_agreement(
+    checked: int, message: str, language_corpus: LanguageCorpus, model: Any
+) -> None:
+    """The outputs of the second segment, with and without its being compared."""
+    mask = HeadSpace.of(model).keep([0, 3])
+    pruned = remove_heads(model, mask)
+    found = agreement(model, mask, pruned, language_corpus.batches("valid", 4, 16), checked)
+    assert found.max_abs < 1e-5
+    expected = likelihood(pruned, language_corpus, "valid", rows=4, length=16).perplexity
+    assert found.perplexity == pytest.approx(expected, rel=1e-6)
+    calls = itertools.count()
+
+    def spoil(module: Any, inputs: Any, output: Any) -> Any:
+        return (output[0] * float("nan"), *output[1:]) if next(calls) == 1 else output
+
+    pruned.decoder.register_forward_hook(spoil)
+    with pytest.raises(ValueError, match=message):
+        agreement(model, mask, pruned, language_corpus.batches("valid", 4, 16), checked)
+    assert all(module.gate is None for module in model.modules() if hasattr(module, "gate"))
+    calls = itertools.count()
+    with pytest.raises(ValueError, match="64 of 64 losses of tokens are NaN"):
+        likelihood(pruned, language_corpus, "valid", rows=4, length=16)

@@ -12,9 +12,8 @@ import pandas as pd
 import torch
 
 from headprune import cost
-from headprune.evaluation.likelihood import Agreement, largest_difference, perplexity
+from headprune.evaluation.likelihood import Agreement, agreement
 from headprune.evaluation.scores import Paired, Score
-from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
 from headprune.models.transformer import ARCHITECTURE
 from headprune.results.outputs import file_name
@@ -60,13 +59,7 @@ class ReversingWork(Work):
         self, model: Any, mask: HeadMask, pruned: Any, corpus: StringCorpus, settings: Evaluation
     ) -> Agreement:
         batches = corpus.batches("valid", BATCH)
-        model.eval()
-        set_mask(model, mask)
-        try:
-            worst = max(largest_difference(model, pruned, batch) for batch in batches)
-        finally:
-            clear_mask(model)
-        return Agreement(worst, 0, 0, perplexity(pruned, batches))
+        return agreement(model, mask, pruned, batches, batches)
 
     def macs_per_token(self, model: Any, corpus: StringCorpus) -> float:
         return cost.macs(model, corpus.length, corpus.length) / corpus.length

@@ -204,12 +204,16 @@ def trained(context: ModelContext, arm: Arm, options: Mapping[str, Any], signatu
 
 
 def gated_perplexity(context: ModelContext, arm: Arm, model: Any, gates: GateMethod) -> float:
-    """Validation perplexity of a model under the gates' own mask; the model is left without one."""
-    set_hard_gates(model, gates, arm.scope)
+    """Validation perplexity of a model under the gates' own mask; the model is left without one.
+
+    :raises ValueError: it is NaN.
+    """
     validated = context.work.validation(context.corpus, context.settings.architecture, context.evaluation)
-    perplexity = likelihood.perplexity(model, validated)
-    clear_mask(model)
-    return perplexity
+    set_hard_gates(model, gates, arm.scope)
+    try:
+        return likelihood.perplexity(model, validated)
+    finally:
+        clear_mask(model)
 
 
 def pruned(context: ModelContext, arm: Arm, cell: Cell, choice: Choice) -> Record:

@@ -13,9 +13,8 @@ import torch
 from torch import nn
 
 from headprune import cost
-from headprune.evaluation.likelihood import Agreement, largest_difference, perplexity
+from headprune.evaluation.likelihood import Agreement, agreement, require_numbers
 from headprune.evaluation.scores import Paired, Score
-from headprune.gates import clear_mask, set_mask
 from headprune.heads import HeadMask
 from headprune.importance import example_losses, padding_index
 from headprune.method import Batches
@@ -63,15 +62,7 @@ class BlockWork(Work):
         checked = corpus.batches(
             "valid", settings.max_tokens, range(len(corpus.lengths("valid")))[: settings.checked_segments]
         )
-        model.eval()
-        pruned.eval()
-        set_mask(model, mask)
-        try:
-            worst = max(largest_difference(model, pruned, batch) for batch in checked)
-        finally:
-            clear_mask(model)
-        whole = perplexity(pruned, corpus.batches("valid", settings.max_tokens))
-        return Agreement(max_abs=worst, hypotheses_compared=0, hypotheses_different=0, perplexity=whole)
+        return agreement(model, mask, pruned, checked, corpus.batches("valid", settings.max_tokens))
 
     def macs_per_token(self, model: Any, corpus: PreparedText) -> float:
         """Multiply-accumulates per token of a validation block of mean length."""
@@ -115,6 +106,7 @@ def likelihoods(model: Any, corpus: BlockCorpus, split: str, max_tokens: int) ->
 
     :param max_tokens: of a batch
     :returns: `segment` (number of the block), `tokens`, `log_likelihood` (sum)
+    :raises ValueError: one of them is NaN.
     """
     import pandas as pd  # of no use to jobs that train
 
@@ -122,8 +114,9 @@ def likelihoods(model: Any, corpus: BlockCorpus, split: str, max_tokens: int) ->
     padding = padding_index(model)
     rows: list[tuple[int, int, float]] = []
     for batch in corpus.batches(split, max_tokens):
-        losses, sizes = example_losses(model, batch).double().tolist(), batch["target"].ne(padding).sum(1).tolist()
-        rows += zip(batch["id"].tolist(), sizes, (-loss for loss in losses), strict=True)
+        losses, sizes = example_losses(model, batch).double(), batch["target"].ne(padding).sum(1).tolist()
+        require_numbers(losses, "losses of blocks")
+        rows += zip(batch["id"].tolist(), sizes, (-losses).tolist(), strict=True)
     return pd.DataFrame(sorted(rows), columns=["segment", "tokens", "log_likelihood"])
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from headprune.evaluation.likelihood import Agreement
-from headprune.gates import clear_mask, set_mask
+from headprune.evaluation.likelihood import Agreement, largest_between, require_numbers
+from headprune.gates import masked
 from headprune.heads import HeadMask
 from headprune.importance import padding_index, token_losses
 from headprune.models.all_attention import standing_still
@@ -95,7 +95,7 @@ def likelihood(
     :param rows: read side by side, each from an empty memory; 1: one pass over the whole corpus
     :param length: tokens of a segment; the paper has them as many as the memory's
     :param drop_remainder: leave out the last tokens, fewer than `rows`, that do not fill all rows, as the paper does
-    :raises ValueError: the tokens scored are not those of the corpus less the dropped ones.
+    :raises ValueError: a loss is NaN, or the tokens scored are not those of the corpus less the dropped ones.
     """
     segments = corpus.segments(split, rows, length, drop_remainder)
     nats = np.full(len(segments.stream) - segments.dropped, np.nan)
@@ -104,6 +104,7 @@ def likelihood(
         for index in range(len(segments)):
             batch, positions = placed(segments[index], corpus.device), segments.positions(index)
             losses = token_losses(model, model(**batch["net_input"]), batch["target"]).double().cpu()
+            require_numbers(losses, "losses of tokens")
             inside = positions >= 0
             nats[positions[inside].numpy()] = losses[inside].numpy()
     counts = corpus.statistics["splits"][split]
@@ -123,21 +124,17 @@ def agreement(
 
     :param batches: of which `pruned` has the perplexity
     :param checked: the first so many are compared
+    :raises ValueError: a difference, or the perplexity, is NaN.
     """
     model.eval()
     pruned.eval()
     worst, nats, tokens = 0.0, 0.0, 0
-    set_mask(model, mask)
-    try:
-        with torch.no_grad():
-            for number, batch in enumerate(batches):
-                output = pruned(**batch["net_input"])  # of (rows, tgt, …)
-                if number < checked:
-                    padding = batch["target"].eq(padding_index(model))
-                    difference = (model(**batch["net_input"])[0] - output[0]).float().abs().amax(-1)
-                    worst = max(worst, float(difference.masked_fill(padding, 0).max()))
-                nats += float(token_losses(pruned, output, batch["target"]).double().sum())
-                tokens += int(batch["ntokens"])
-    finally:
-        clear_mask(model)
-    return Agreement(max_abs=worst, hypotheses_compared=0, hypotheses_different=0, perplexity=math.exp(nats / tokens))
+    with torch.no_grad(), masked(model, mask):
+        for number, batch in enumerate(batches):
+            output = pruned(**batch["net_input"])  # of (rows, tgt, …)
+            if number < checked:
+                padding = batch["target"].eq(padding_index(model))
+                worst = max(worst, largest_between(model(**batch["net_input"])[0], output[0], padding))
+            nats += float(token_losses(pruned, output, batch["target"]).double().sum())
+            tokens += int(batch["ntokens"])
+    return Agreement(worst, math.exp(nats / tokens))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import headprune.models.compat  # noqa: F401
@@ -11,9 +11,7 @@ import headprune.models.compat  # noqa: F401
 import numpy as np
 import torch
 
-from headprune.evaluation.likelihood import Agreement, largest_difference, perplexity
-from headprune.gates import clear_mask, set_mask
-from headprune.heads import HeadMask
+from headprune.evaluation.likelihood import require_numbers
 from headprune.tasks.nli.corpus import ExampleCorpus
 
 if TYPE_CHECKING:
@@ -30,6 +28,7 @@ def judgements(model: Any, corpus: ExampleCorpus, split: str, max_tokens: int) -
 
     :param max_tokens: of a batch
     :returns: `segment` (number of the example), `label` and `predicted`, both as words
+    :raises ValueError: a logit is NaN, which `argmax` would take for the largest.
     """
     import pandas as pd  # of no use to jobs that train
 
@@ -40,7 +39,9 @@ def judgements(model: Any, corpus: ExampleCorpus, split: str, max_tokens: int) -
     with torch.no_grad():
         for batch in batches:
             rows = batch["id"].cpu().numpy()
-            predicted[rows] = model(**batch["net_input"])[0].argmax(-1).cpu().numpy()  # (batch,)
+            logits = model(**batch["net_input"])[0]  # (batch, labels)
+            require_numbers(logits, "logits")
+            predicted[rows] = logits.argmax(-1).cpu().numpy()
             label[rows] = batch["target"].cpu().numpy()
     words = np.array(corpus.labels, dtype=object)
     return pd.DataFrame({"segment": np.arange(len(label)), "label": words[label], "predicted": words[predicted]})
@@ -49,20 +50,6 @@ def judgements(model: Any, corpus: ExampleCorpus, split: str, max_tokens: int) -
 def accuracy(table: pd.DataFrame) -> float:
     """The share of examples whose label is right."""
     return float((table["label"] == table["predicted"]).mean())
-
-
-def agreement(model: Any, mask: HeadMask, pruned: Any, batches: Sequence[Mapping[str, Any]]) -> Agreement:
-    """Compares the logits of `model` under `mask` with those of `pruned`, on all examples of the batches."""
-    model.eval()
-    pruned.eval()
-    set_mask(model, mask)
-    try:
-        worst = max(largest_difference(model, pruned, batch) for batch in batches)
-    finally:
-        clear_mask(model)
-    return Agreement(
-        max_abs=worst, hypotheses_compared=0, hypotheses_different=0, perplexity=perplexity(pruned, batches)
-    )
 
 
 def seconds(model: Any, batch: Mapping[str, Any]) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from headprune import cost
-from headprune.evaluation.likelihood import Agreement
+from headprune.evaluation.likelihood import Agreement, agreement
 from headprune.evaluation.scores import Paired, Score
 from headprune.heads import HeadMask
 from headprune.method import Batches
@@ -60,7 +60,7 @@ class JudgingWork(Work):
         self, model: Any, mask: HeadMask, pruned: Any, corpus: ExampleCorpus, settings: Evaluation
     ) -> Agreement:
         batches = corpus.batches("valid", judging.positions_of(pruned), settings.max_tokens)
-        return judging.agreement(model, mask, pruned, batches)
+        return agreement(model, mask, pruned, batches, batches)
 
     def macs_per_token(self, model: Any, corpus: ExampleCorpus) -> float:
         """Multiply-accumulates per token that is read, of a validation example of mean length."""

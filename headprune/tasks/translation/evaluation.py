@@ -10,7 +10,7 @@ import headprune.models.compat  # noqa: F401
 from torch import nn
 
 from headprune.evaluation.likelihood import Agreement, Batches, largest_difference, perplexity
-from headprune.gates import clear_mask, set_mask
+from headprune.gates import masked
 from headprune.heads import HeadMask
 from headprune.models.beam import BeamRules, beam_search
 from headprune.settings import Evaluation
@@ -56,20 +56,18 @@ def agreement(
     """Compares `model` under `mask` with `pruned`: logits and beam hypotheses of the first validation sentences.
 
     :param batches: of which `pruned` has the perplexity
+    :raises ValueError: a difference, or the perplexity, is NaN.
     """
     model.eval()
     pruned.eval()
     first = corpus.batches("valid", settings.max_tokens, range(settings.checked_sentences))
-    set_mask(model, mask)
-    try:
+    with masked(model, mask):
         masked_text = generate(model, corpus, first, settings)
         difference = max(largest_difference(model, pruned, batch) for batch in first)
-    finally:
-        clear_mask(model)
     pruned_text = generate(pruned, corpus, first, settings)
     return Agreement(
         max_abs=difference,
+        perplexity=perplexity(pruned, batches),
         hypotheses_compared=len(masked_text),
         hypotheses_different=sum(masked_text[number] != pruned_text[number] for number in masked_text),
-        perplexity=perplexity(pruned, batches),
     )
