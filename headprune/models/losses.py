@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from fairseq.modules.adaptive_softmax import TiedHeadModule, TiedLinear
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 ROWS = 2048  # targets whose logits are in memory at a time
 UNDERFLOW = 1e-30  # a probability below it has too few digits to take the logarithm of
@@ -85,7 +86,7 @@ def smoothed_cross_entropy(
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
-    """All derivatives are computed with the loss, whose logits need not be kept then."""
+    """All derivatives are computed with the loss, whose logits need not be kept then; differentiable once."""
 
     @staticmethod
     def forward(
@@ -125,6 +126,7 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         return loss, nll
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *pulls: Tensor) -> tuple[Tensor | None, ...]:
         found = (None if gradient is None else gradient * pulls[0] for gradient in ctx.saved_tensors)
         return *found, None, None

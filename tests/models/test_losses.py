@@ -119,3 +119,12 @@ def test_only_an_adaptive_softmax_of_the_models_width_is_taken() -> None:
     assert is_tied(adaptive_softmax())
     assert not is_tied(adaptive_softmax(first=4))
     assert not is_tied(AdaptiveSoftmax(60, 8, [10, 30], 0.0))
+
+
+def test_a_second_derivative_is_refused() -> None:
+    """The first one is computed with the loss; through it, torch would find a part of the second only."""
+    features, weight, target = made_up()
+    loss, _ = smoothed_cross_entropy(features, weight, target, 0.1)
+    (gradient,) = torch.autograd.grad(loss**2, features, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

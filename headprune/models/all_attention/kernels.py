@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 CHUNK = 1 << 18  # elements of a block of probabilities on the CPU: small enough for its cache
 STEPS = 1 << 16  # dropout draws 16 bits an element
@@ -78,6 +79,8 @@ def mixed(weights: Tensor, keys: Keys) -> Tensor:
 def attend(queries: Queries, keys: Keys, dropout: float = 0.0) -> Tensor:
     """The contexts of the heads (heads, batch, tgt, head_dim), block by block, in place wherever that is possible.
 
+    Differentiable once.
+
     :param dropout: of the probabilities, to the nearest 1/65536
     """
     tensors = [tensor.contiguous() for tensor in (*queries, *keys)]
@@ -113,6 +116,7 @@ class _Attend(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, kept = ctx.saved_tensors
         queries, keys = Queries(*tensors[:3]), Keys(*tensors[3:])

@@ -191,3 +191,13 @@ def test_probabilities_are_seen_where_heads_are_judged_by_them() -> None:
     t, j = torch.arange(5).unsqueeze(1), torch.arange(11)
     visible: Any = (t + 6 - j >= 0) & (t + 6 - j <= 6)
     assert ((weights[..., :11] > 0) == visible).all()
+
+
+def test_a_second_derivative_is_refused() -> None:
+    """The first one is written in place, and torch sees nothing of how."""
+    queries, keys = drawn(2, 3, 3, 2, 3, torch.float64)
+    tensors = [tensor.requires_grad_() for tensor in (*queries, *keys)]
+    found = attend(Queries(*tensors[:3]), Keys(*tensors[3:])).square().sum()
+    gradients = torch.autograd.grad(found, tensors, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradients[0].sum().backward()
