@@ -207,6 +207,21 @@ def test_a_mask_that_was_not_found_cannot_be_treated(start: Start) -> None:
     assert run.job("treat", "magnitude+twin")["cells"][cell.id]["status"] == "ok"
 
 
+@pytest.mark.parametrize("distillation", [0.5, 0.0])
+def test_a_teacher_whose_training_failed_is_told_as_that(start: Start, distillation: float) -> None:
+    """Trainings without a teacher need no unpruned model."""
+    treatment = {"name": "fine_tune", "updates": 3, "distillation": distillation}
+    run = start([MAGNITUDE], [treatment], budgets=[5])
+    run.job("score", "all-score")
+    dense = run.plan.folder / "dense" / "tiny" / "s1.json"
+    write_json(dense, {"status": "diverged", "reason": "DivergedError: loss is nan"})
+    dense.with_suffix(".pt").unlink()
+    (cell,) = run.cells("magnitude+ft")
+    found = run.job("retrain", "magnitude+ft", 5)["cells"][cell.id]
+    reason = "UpstreamError: training of the unpruned model diverged: DivergedError: loss is nan"
+    assert (found["status"], found["reason"]) == (("failed", reason) if distillation else ("ok", ""))
+
+
 def test_a_model_whose_outputs_are_not_numbers_has_failed_cells(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the searches, which refuse them on their own."""
     monkeypatch.setattr(evaluation, "generate", lambda *arguments: {})

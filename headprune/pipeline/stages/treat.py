@@ -69,10 +69,13 @@ def retrained(
 ) -> Record:
     """A training of the pruned architecture; its masked twin is grown back for the comparison.
 
-    :raises UpstreamError: the model that it starts from is lost, or another one.
+    :raises UpstreamError: the model that it starts from is lost, or another one; or the unpruned one that it learns
+        from is, or its training failed.
     """
     settings, mask = context.treatment, kind.mask(mask_of(base), generator_of(cell))
     assert settings is not None
+    if kind.needs_dense(settings):
+        context.trained()
     if kind.starts_pruned:
         require_whole(context.folder(cell.untreated).pruned, base)
         argv = arguments_of(context, settings, settings.updates)
