@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from headprune.gates import call_projections, install, set_gates, set_module_gates
-from headprune.heads import TYPES, HeadMask, HeadSpace, Scope, attention_points
+from headprune.heads import TYPES, HeadSpace, Scope, attention_points
 from headprune.method import GateMethod, Progress, load_methods, unknown
 from headprune.method.guards import undisturbed
 
@@ -109,11 +109,6 @@ class GateTraining(nn.Module):
         """Sets the gates of the hard mask of the gate method, those that evaluation uses."""
         assert self.gate_method is not None
         set_hard_gates(self, self.gate_method, self._scope)
-
-    def hard_mask(self) -> HeadMask:
-        """The mask of the gate method over all heads; those without gates are kept."""
-        assert self.gate_method is not None
-        return self._scope.embed(self.gate_method.keep(self.gate_method.budget), HeadSpace.of(self))
 
     def sampled_gates(self) -> Tensor:
         """Gates of this training forward (N,); 1 for heads that have none."""

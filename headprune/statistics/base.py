@@ -28,11 +28,6 @@ class Estimate:
     n: int
 
     @property
-    def half_width(self) -> float:
-        """Half the interval: what stands behind ±."""
-        return (self.high - self.low) / 2
-
-    @property
     def has_interval(self) -> bool:
         """True where both bounds are known."""
         return bool(np.isfinite(self.low) and np.isfinite(self.high))
