@@ -24,9 +24,9 @@ from headprune.method import Pruning
 from headprune.pipeline import stages, supervisor
 from headprune.pipeline.specification import cell_folder, cells_of, dense_path
 from headprune.pipeline.stages import scoring, testing
-from headprune.pipeline.stages.trainings import Cost
 from headprune.pipeline.store import write_bytes, write_json
 from headprune.results.provenance import file_sha256
+from headprune.training.costs import Cost
 
 
 class NoModel:

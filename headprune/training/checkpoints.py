@@ -24,9 +24,8 @@ from fairseq import checkpoint_utils
 
 from headprune.system import stopping
 from headprune.system.files import replacing
-from headprune.system.memory import high_water
+from headprune.training.costs import Cost, Meter
 from headprune.training.digests import Terms
-from headprune.training.passes import Passes
 
 logger = logging.getLogger(__name__)
 
@@ -43,27 +42,15 @@ class ResumePoints:
 
 
 @dataclass(frozen=True)
-class Spent:
-    """The cost of a training, the lost work of killed processes not counted."""
-
-    seconds: float = 0.0
-    forward: int = 0  # sentences
-    backward: int = 0
-    memory: float = 0.0  # MiB, peak of the first worker
-
-    def __add__(self, other: Spent) -> Spent:
-        """One after the other."""
-        seconds, memory = self.seconds + other.seconds, max(self.memory, other.memory)
-        return Spent(seconds, self.forward + other.forward, self.backward + other.backward, memory)
-
-
-@dataclass(frozen=True)
 class Saved:
     """The newest checkpoint of a folder."""
 
-    updates: int
-    spent: Spent
+    spent: Cost  # the lost work of killed processes not counted
     terms: Terms
+
+    @property
+    def updates(self) -> int:
+        return self.spent.updates
 
 
 def newest(folder: Path) -> Saved | None:
@@ -83,7 +70,7 @@ def newest(folder: Path) -> Saved | None:
                 shutil.copyfile(path, temporary)
         own = state["extra_state"].get(STATE, {})
         updates = int(state["optimizer_history"][-1]["num_updates"])
-        return Saved(updates, Spent(**own.get("spent", {})), Terms(**own.get("terms", {})))
+        return Saved(Cost(**own.get("spent", {}), updates=updates), Terms(**own.get("terms", {})))
     return None
 
 
@@ -117,11 +104,11 @@ def is_whole(path: Path) -> bool:
 class Keeper:
     """Called by fairseq's loop around every validation and saving; see `compat.around_updates`."""
 
-    def __init__(self, points: ResumePoints, passes: Passes, earlier: Spent, terms: Terms | None = None) -> None:
-        self.points, self.passes, self.earlier, self.terms = points, passes, earlier, terms or Terms()
-        self.started = self.saved_at = time.monotonic()
+    def __init__(self, points: ResumePoints, meter: Meter, earlier: Cost, terms: Terms | None = None) -> None:
+        self.points, self.meter, self.earlier, self.terms = points, meter, earlier, terms or Terms()
+        self.saved_at = time.monotonic()
         self.saved_update = -1
-        self.others = Spent()  # of the other workers
+        self.others = Cost()  # of the other workers
 
     def __call__(self, proceed: Callable[[], Any], cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
         update = trainer.get_num_updates()
@@ -144,18 +131,16 @@ class Keeper:
     def state(self, update: int) -> Mapping[str, Any]:
         """Our part of the checkpoint of this update."""
         self.saved_update, self.saved_at = update, time.monotonic()
-        return {STATE: {"spent": vars(self.earlier + self.others + self.own()), "terms": vars(self.terms).copy()}}
-
-    def own(self) -> Spent:
-        seconds = time.monotonic() - self.started
-        return Spent(seconds, self.passes.forward, self.passes.backward, high_water())
+        spent = vars(self.earlier + self.others + self.meter.cost).copy()
+        del spent["updates"]  # are fairseq's to tell
+        return {STATE: {"spent": spent, "terms": vars(self.terms).copy()}}
 
     def agree(self, trainer: Any, ask: bool, due: bool) -> tuple[bool, bool]:
         """All workers save and stop at the same update: when any is asked to, and when it is time on the first."""
-        own = self.own()
+        own = self.meter.cost
         values = [float(ask), float(due and trainer.data_parallel_rank == 0), own.forward, own.backward]
         told = torch.tensor(values, dtype=torch.float64, device=trainer.device)
         torch.distributed.all_reduce(told, group=trainer.data_parallel_process_group)
         asked, due_there, forward, backward = told.tolist()  # one wait for a GPU
-        self.others = Spent(0.0, round(forward) - own.forward, round(backward) - own.backward)
+        self.others = Cost(forward=round(forward) - own.forward, backward=round(backward) - own.backward)
         return bool(asked), bool(due_there)

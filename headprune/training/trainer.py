@@ -28,11 +28,10 @@ from headprune.heads import HeadMask
 from headprune.method import GateMethod
 from headprune.models.transformer import HeadpruneTransformer
 from headprune.system import stopping
-from headprune.system.memory import peak_memory
 from headprune.training import checkpoints, distributed
-from headprune.training.checkpoints import ResumePoints, Spent
+from headprune.training.checkpoints import ResumePoints
+from headprune.training.costs import Cost, metered
 from headprune.training.digests import Terms
-from headprune.training.passes import counted_passes
 
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
 Settings = Mapping[str, Mapping[str, Any]]
@@ -51,10 +50,13 @@ class Trained:
 
     model: HeadpruneTransformer  # the best checkpoint by validation loss, in evaluation mode, no gates set
     gates: GateMethod | None  # the trained gate method, if there was one
-    updates: int
     curve: list[dict[str, Any]] = field(default_factory=list)
-    spent: Spent = field(default_factory=Spent)
+    spent: Cost = field(default_factory=Cost)
     terms: Terms = field(default_factory=Terms)
+
+    @property
+    def updates(self) -> int:
+        return self.spent.updates
 
     @property
     def mask(self) -> HeadMask | None:
@@ -126,9 +128,9 @@ class _Loop:
     def __call__(self, cfg: Any) -> None:
         first = cfg.distributed_training.distributed_rank in (0, None)
         curve = _Curve(self.folder / CURVE, cfg, self.on_progress) if first else nullcontext()
-        with counted_passes() as passes, peak_memory(), curve:
+        with metered() as meter, curve:
             terms = self.before.terms if self.before else Terms()
-            keeper = checkpoints.Keeper(self.points, passes, self.before.spent if self.before else Spent(), terms)
+            keeper = checkpoints.Keeper(self.points, meter, self.before.spent if self.before else Cost(), terms)
             with compat.around_updates(keeper, terms.note):
                 train_cli.main(cfg)
 
@@ -179,7 +181,7 @@ def _best(folder: Path, cfg: Any, done: checkpoints.Saved) -> Trained:
     clear_mask(model)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    return Trained(model, gates, int(cfg.optimization.max_update), read_curve(folder / CURVE), done.spent, done.terms)
+    return Trained(model, gates, read_curve(folder / CURVE), done.spent, done.terms)
 
 
 def read_curve(path: Path) -> list[dict[str, Any]]:

@@ -20,8 +20,8 @@ from headprune.method import load_methods
 from headprune.method.search import BRACKET
 from headprune.pipeline import collect
 from headprune.pipeline.stages import search
-from headprune.pipeline.stages.trainings import Cost
 from headprune.pipeline.store import read_json
+from headprune.training.costs import Cost
 from headprune.training.trainer import DivergedError, Trained
 
 Start = Callable[..., Any]
@@ -49,7 +49,7 @@ class Trainings:
         self.interrupt_at: int | None = None
         self.diverge_at = set[float]()
 
-    def __call__(self, context: Any, arm: Any, run: Any, signature: str, reporter: Any) -> tuple[Trained, Cost]:
+    def __call__(self, context: Any, arm: Any, run: Any, signature: str, reporter: Any) -> Trained:
         if self.interrupt_at == len(self.penalties):
             raise KeyboardInterrupt
         self.penalties.append(run.options["penalty"])
@@ -63,7 +63,7 @@ class Trainings:
         with torch.no_grad():
             gates.log_alpha.copy_(log_alpha(run.options["penalty"])[: len(space)])
         curve = [{"split": "valid", "update": 5, "loss": 2.0, "nll_loss": 1.5}]
-        return Trained(model, gates, 5, curve), Cost(seconds=1.5, memory=100.0, forward=30, backward=20, updates=5)
+        return Trained(model, gates, curve, Cost(seconds=1.5, memory=100.0, forward=30, backward=20, updates=5))
 
 
 @pytest.fixture

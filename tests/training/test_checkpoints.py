@@ -22,7 +22,8 @@ from headprune.system.files import discard
 from headprune.tasks.translation.arguments import arguments
 from headprune.training import checkpoints
 from headprune.training.arguments import GateRun, gate_arguments
-from headprune.training.checkpoints import LAST, ResumePoints, Spent, newest
+from headprune.training.checkpoints import LAST, ResumePoints, newest
+from headprune.training.costs import Cost
 from headprune.training.trainer import CURVE, Trained, read_curve, train
 
 ARCHITECTURE = Architecture(width=32, feed_forward=32, encoder_layers=1, decoder_layers=1, heads=2, dropout=0.1)
@@ -274,7 +275,9 @@ def test_a_torn_line_of_the_curve_is_left_out(tmp_path: Path) -> None:
 
 
 def test_costs_add_up() -> None:
-    assert Spent(1.5, 3, 2, 100.0) + Spent(2.0, 10, 20, 60.0) == Spent(3.5, 13, 22, 100.0)
+    first = Cost(seconds=1.5, memory=100.0, forward=3, backward=2, updates=4)
+    second = Cost(seconds=2.0, memory=60.0, forward=10, backward=20, updates=1)
+    assert first + second == Cost(seconds=3.5, memory=100.0, forward=13, backward=22, updates=5)
 
 
 def test_a_discarded_folder_is_gone(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from headprune.importance import example_losses
 from headprune.method import load_methods
 from headprune.removal import remove_heads
 from headprune.scoring.masked_losses import masked_losses
-from headprune.training.passes import Passes, counted_passes
+from headprune.training.costs import Meter, metered
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]
+Passes = tuple[int, int]  # forward and backward
 
 SIZES = (5, 3, 4)  # sentences a batch, 12 in all
 
@@ -28,22 +29,27 @@ def batches(make_batch: Callable[..., Batch]) -> list[Batch]:
     return [make_batch(seed=seed, size=size) for seed, size in enumerate(SIZES)]
 
 
+def passes(meter: Meter) -> Passes:
+    """The passes of the cost after the context."""
+    return meter.cost.forward, meter.cost.backward
+
+
 def scored(name: str, model: Any, batches: list[Batch], **options: Any) -> Passes:
     """The passes that a score method costs."""
     entry = load_methods()[name]
-    with counted_passes() as passes:
+    with metered() as meter:
         entry.method(entry.options(options)).rank(model, batches, torch.Generator().manual_seed(1))
-    return passes
+    return passes(meter)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        ("gradient_importance", {}, Passes(12, 12)),
-        ("gradient_importance", {"iterative": True, "step": 8}, Passes(3 * 12, 3 * 12)),  # 24 heads, 8 at a time
-        ("magnitude", {}, Passes(0, 0)),
-        ("drop_one", {}, Passes(25 * 12, 0)),  # without each of 24 heads, and with all
-        ("drop_one", {"sentences": 6}, Passes(25 * 6, 0)),
+        ("gradient_importance", {}, (12, 12)),
+        ("gradient_importance", {"iterative": True, "step": 8}, (3 * 12, 3 * 12)),  # 24 heads, 8 at a time
+        ("magnitude", {}, (0, 0)),
+        ("drop_one", {}, (25 * 12, 0)),  # without each of 24 heads, and with all
+        ("drop_one", {"sentences": 6}, (25 * 6, 0)),
     ],
 )
 def test_scoring_costs_what_it_costs(
@@ -59,49 +65,49 @@ def test_a_sentence_counts_once_for_every_mask(build: Build, batches: list[Batch
     masks = torch.ones(5, 24)
     masks[1:3, 9] = 0  # cross-attention: these share the encoder's pass
     masks[3, 0] = 0
-    with counted_passes() as passes:
+    with metered() as meter:
         masked_losses(build(), batches, masks, positions=positions, reuse=reuse)
-    assert passes == Passes(5 * 12, 0)
+    assert passes(meter) == (5 * 12, 0)
 
 
 def test_a_training_step_is_a_pass_each_way(build: Build, batches: list[Batch]) -> None:
     model = build().train()
-    with counted_passes() as passes:
+    with metered() as meter:
         for batch in batches:
             example_losses(model, batch).sum().backward()
         model.eval()
         with torch.no_grad():
             example_losses(model, batches[0])
         example_losses(model, batches[1])  # a graph that nothing goes back through
-    assert passes == Passes(12 + 5 + 3, 12)
+    assert passes(meter) == (12 + 5 + 3, 12)
 
 
 def test_pruned_models_count_like_whole_ones(build: Build, batches: list[Batch]) -> None:
     """Also where modules are empty: their stand-ins are no decoders."""
     model = build()
     pruned = remove_heads(model, HeadSpace.of(model).keep([0, 1, 9]))
-    with counted_passes() as passes:
+    with metered() as meter:
         example_losses(pruned, batches[0]).sum().backward()
-    assert passes == Passes(5, 5)
+    assert passes(meter) == (5, 5)
 
 
 def test_models_of_one_side_count_too(dictionary: Dictionary, batches: list[Batch]) -> None:
     for model, convert in ((classifier(dictionary), for_classifier), (language_model(dictionary), for_language_model)):
-        with counted_passes() as passes:
+        with metered() as meter:
             for batch in batches:
                 example_losses(model, convert(batch)).sum().backward()
-        assert passes == Passes(12, 12)
+        assert passes(meter) == (12, 12)
 
 
 def test_nothing_is_counted_outside_the_context(build: Build, batches: list[Batch]) -> None:
     """Not even after an error; and a context within another has a count of its own."""
     model = build()
-    with pytest.raises(KeyError), counted_passes() as failed:
+    with pytest.raises(KeyError), metered() as failed:
         example_losses(model, batches[0])
         raise KeyError
-    with counted_passes() as outer:
+    with metered() as outer:
         example_losses(model, batches[1])
-        with counted_passes() as inner:
+        with metered() as inner:
             example_losses(model, batches[2])
     example_losses(model, batches[0])
-    assert (failed, outer, inner) == (Passes(5, 0), Passes(7, 0), Passes(4, 0))
+    assert tuple(map(passes, (failed, outer, inner))) == ((5, 0), (7, 0), (4, 0))

@@ -28,12 +28,12 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
 def train(context: ModelContext, signature: str, reporter: Reporter) -> Record:
     """One training, its model saved."""
     beginning = context.beginning()
-    trained, cost = run_training(context, arguments_of(context), signature, reporter, beginning.checkpoint)
+    trained = run_training(context, arguments_of(context), signature, reporter, beginning.checkpoint)
     path = context.checkpoint
     removal.save(trained.model, path)
     return {
-        "seconds": beginning.seconds + cost.seconds,
-        "peak_memory_mib": cost.memory,
+        "seconds": beginning.seconds + trained.spent.seconds,
+        "peak_memory_mib": trained.spent.memory,
         "updates": trained.updates,
         "curve": trained.curve,
         "trainings": terms_of(trained),

@@ -16,8 +16,9 @@ from headprune.pipeline.context import Arm, ModelContext
 from headprune.pipeline.identity import derived_seed
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
-from headprune.pipeline.stages.trainings import Cost, arguments_of, run_training
+from headprune.pipeline.stages.trainings import arguments_of, cost_entries, run_training
 from headprune.training.arguments import GateRun, gate_arguments
+from headprune.training.costs import Cost
 from headprune.training.digests import model_digest
 from headprune.training.trainer import Trained
 
@@ -48,9 +49,7 @@ def gate_run(context: ModelContext, arm: Arm, budget: int, options: Mapping[str,
     )
 
 
-def train_gates(
-    context: ModelContext, arm: Arm, run: GateRun, signature: str, reporter: Reporter
-) -> tuple[Trained, Cost]:
+def train_gates(context: ModelContext, arm: Arm, run: GateRun, signature: str, reporter: Reporter) -> Trained:
     """One training of a gate method, with the data order and initial weights of the dense model of its seed.
 
     :raises ConductError: the method changed weights that are frozen while it trains.
@@ -58,10 +57,10 @@ def train_gates(
     updates = updates_of(context, arm)
     argv = arguments_of(context, arm.settings, None if arm.joint else updates, arm.settings.update_freq)
     start = context.beginning().checkpoint if arm.joint else context.checkpoint
-    trained, cost = run_training(context, [*argv, *gate_arguments(run, updates)], signature, reporter, start)
+    trained = run_training(context, [*argv, *gate_arguments(run, updates)], signature, reporter, start)
     if run.pipelined and model_digest(trained.model) != trained.terms.initial_weights:
         raise ConductError(f"{run.method} changes the weights of the model, which are frozen in pipelined mode")
-    return trained, cost
+    return trained
 
 
 def mask_of(context: ModelContext, arm: Arm, gates: GateMethod, model: Any, cell: Cell) -> Pruning:
@@ -91,7 +90,7 @@ def costs(arm: Arm, cost: Cost, before: float | None) -> Record:
 
     :param before: seconds that the model took which the method starts from; None: not known
     """
-    record = cost.record(train_seconds=before)
+    record = cost_entries(cost, before)
     if arm.joint:
         record |= {"train_seconds": (before or 0.0) + cost.seconds, "prune_seconds": 0.0}
     return record

@@ -14,7 +14,7 @@ from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
 from headprune.pipeline.stages.gate_trainings import costs, dense_seconds, gate_run, mask_of, train_gates
 from headprune.pipeline.stages.measuring import prune, receipt
-from headprune.pipeline.stages.trainings import Cost, terms_of
+from headprune.pipeline.stages.trainings import terms_of
 from headprune.pipeline.store import kept_or_computed
 from headprune.training.trainer import Trained
 
@@ -31,18 +31,18 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
 def trained(context: ModelContext, arm: Arm, cell: Cell, signature: str, reporter: Reporter) -> Record:
     """The record of the cell, from its training on."""
     before = dense_seconds(context, arm)
-    found, model, pruning, cost = find_mask(context, arm, cell, signature, reporter)
+    found, model, pruning = find_mask(context, arm, cell, signature, reporter)
     told = {"curve": found.curve, "trainings": terms_of(found)}
-    return prune(context, cell, model, pruning) | costs(arm, cost, before) | told
+    return prune(context, cell, model, pruning) | costs(arm, found.spent, before) | told
 
 
 def find_mask(
     context: ModelContext, arm: Arm, cell: Cell, signature: str, reporter: Reporter
-) -> tuple[Trained, Any, Pruning, Cost]:
-    """One training for a cell: what came of it, the model that is pruned, its mask, and what it cost."""
+) -> tuple[Trained, Any, Pruning]:
+    """One training for a cell: what came of it, the model that is pruned, and its mask."""
     seed = derived_seed(cell.seed, arm.name, cell.full_arm, str(cell.budget)) % 2**31
     run = gate_run(context, arm, cell.budget, arm.settings.options, seed)
-    found, cost = train_gates(context, arm, run, signature, reporter)
+    found = train_gates(context, arm, run, signature, reporter)
     assert found.gates is not None
     model = found.model.to(device())
-    return found, model, mask_of(context, arm, found.gates, model, cell), cost
+    return found, model, mask_of(context, arm, found.gates, model, cell)

@@ -32,8 +32,9 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
 def pretrained(context: ModelContext, settings: Optimisation, signature: str, reporter: Reporter) -> Record:
     """One training, its model saved."""
     argv = context.work.pretraining_arguments(context.corpus, context.settings.architecture, settings)
-    trained, cost = run_training(context, argv, signature, reporter, settings=settings)
-    told = {"seconds": cost.seconds, "peak_memory_mib": cost.memory, "updates": trained.updates}
+    trained = run_training(context, argv, signature, reporter, settings=settings)
+    spent = trained.spent
+    told = {"seconds": spent.seconds, "peak_memory_mib": spent.memory, "updates": spent.updates}
     return told | {"curve": trained.curve, "trainings": terms_of(trained)} | _saved(context, trained.model)
 
 

@@ -20,9 +20,10 @@ from headprune.pipeline.identity import cell_identity, derived_seed, sign
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
 from headprune.pipeline.stages.measuring import prune, receipt
-from headprune.pipeline.stages.trainings import Cost, costed
+from headprune.pipeline.stages.trainings import cost_entries
 from headprune.pipeline.store import is_kept, kept_or_computed, underway
 from headprune.system.stopping import contained
+from headprune.training.costs import Cost, metered
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def attempt(context: ModelContext, arm: Arm, cells: Sequence[Cell]) -> Found:
             seconds = context.trained()["seconds"]
             model = removal.load(context.checkpoint).to(device())
             masks, cost = find_masks(context, arm, model, cells)
-            return Found(model, masks, cost.record(train_seconds=seconds))
+            return Found(model, masks, cost_entries(cost, seconds))
     except Exception as error:
         traceback.print_exc()
         return Found(error=error)
@@ -95,11 +96,11 @@ def find_masks(context: ModelContext, arm: Arm, model: Any, cells: Sequence[Cell
     batches, budgets = context.batches(), [cell.budget for cell in cells]
     rng = torch.Generator().manual_seed(derived_seed(context.seed, arm.name, cells[0].full_arm))
     scores = arm.entry.method(arm.entry.options(arm.settings.options), arm.scope)
-    with undisturbed(arm.name, model), unread(arm.name, context.run.path), costed() as cost:
+    with undisturbed(arm.name, model), unread(arm.name, context.run.path), metered() as meter:
         found = {budget: Pruning.of(mask) for budget, mask in scores.masks(model, batches, budgets, rng).items()}
     for budget in budgets:
         check_mask(arm, found[budget], budget)
-    return found, cost
+    return found, meter.cost
 
 
 def check_mask(arm: Arm, pruning: Pruning, budget: int) -> None:

@@ -26,10 +26,11 @@ from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record, checksums, find
 from headprune.pipeline.stages.gate_trainings import costs, dense_seconds, gate_run, mask_of, train_gates
 from headprune.pipeline.stages.measuring import prune, receipt
-from headprune.pipeline.stages.trainings import Cost, terms_of
+from headprune.pipeline.stages.trainings import terms_of
 from headprune.pipeline.store import UpstreamError, is_kept, kept_or_computed
 from headprune.results.provenance import digest
 from headprune.system.stopping import contained
+from headprune.training.costs import Cost
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def trained(context: ModelContext, arm: Arm, options: Mapping[str, Any], signatu
     seed = derived_seed(context.seed, arm.name, arm.settings.mode) % 2**31
     total = len(arm.scope.subspace(context.space))
     run = gate_run(context, arm, total + arm.protected(context.space), options, seed)
-    found, cost = train_gates(context, arm, run, signature, reporter)
+    found = train_gates(context, arm, run, signature, reporter)
     model, gates = found.model.to(device()), found.gates
     assert gates is not None
     path = context.run.trial(context.model, arm.name, context.seed, signature)
@@ -196,7 +197,7 @@ def trained(context: ModelContext, arm: Arm, options: Mapping[str, Any], signatu
         "perplexity": gated_perplexity(context, arm, model, gates),
         "gates": {name: value.tolist() for name, value in gates.state_dict().items()},
         "options": options,
-        "cost": vars(cost),
+        "cost": vars(found.spent),
         "curve": found.curve,
         "trainings": terms_of(found),
         "files": checksums(path, [path.with_suffix(".pt")]),

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +11,35 @@ from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
 from headprune.settings import Optimisation
 from headprune.system.files import discard
-from headprune.system.memory import peak_memory
 from headprune.training.checkpoints import ResumePoints
-from headprune.training.passes import counted_passes
+from headprune.training.costs import Cost
 from headprune.training.trainer import DivergedError, Trained, train
 
 
-@dataclass
-class Cost:
-    """The cost of a training, or of the search for a mask."""
-
-    seconds: float = 0.0
-    memory: float = 0.0  # MiB, peak
-    forward: int = 0  # sentences
-    backward: int = 0
-    updates: int = 0
-
-    def __add__(self, other: Cost) -> Cost:
-        """One after the other."""
-        sums = {
-            name: getattr(self, name) + getattr(other, name) for name in ("seconds", "forward", "backward", "updates")
-        }
-        return Cost(memory=max(self.memory, other.memory), **sums)
-
-    @classmethod
-    def of(cls, record: Record) -> Cost:
-        """The cost of finding the mask of a cell, by its record."""
-        keys = {"seconds": "seconds", "forward": "forward_sentences", "backward": "backward_sentences"}
-        values = {name: record[f"prune_{key}"] for name, key in (keys | {"updates": "updates"}).items()}
-        return cls(memory=record["peak_memory_mib"], **values)
-
-    def record(self, train_seconds: float | None) -> Record:
-        """The entries of the record of a cell whose mask cost this.
-
-        :param train_seconds: of the model it was found for; None: not known
-        """
-        return {
-            "train_seconds": train_seconds,
-            "prune_seconds": self.seconds,
-            "prune_forward_sentences": self.forward,
-            "prune_backward_sentences": self.backward,
-            "prune_updates": self.updates,
-            "peak_memory_mib": self.memory,
-        }
+def cost_of(record: Record) -> Cost:
+    """The cost of finding the mask of a cell, by its record."""
+    return Cost(
+        seconds=record["prune_seconds"],
+        memory=record["peak_memory_mib"],
+        forward=record["prune_forward_sentences"],
+        backward=record["prune_backward_sentences"],
+        updates=record["prune_updates"],
+    )
 
 
-@contextmanager
-def costed(updates: int = 0) -> Iterator[Cost]:
-    """Measures what happens within the context; the cost is complete after it."""
-    cost = Cost(updates=updates)
-    with peak_memory() as peak, counted_passes() as passes:
-        start = time.monotonic()
-        yield cost
-        cost.seconds = time.monotonic() - start
-    cost.memory, cost.forward, cost.backward = peak.mib, passes.forward, passes.backward
+def cost_entries(cost: Cost, train_seconds: float | None) -> Record:
+    """The entries of the record of a cell whose mask cost this.
+
+    :param train_seconds: of the model it was found for; None: not known
+    """
+    return {
+        "train_seconds": train_seconds,
+        "prune_seconds": cost.seconds,
+        "prune_forward_sentences": cost.forward,
+        "prune_backward_sentences": cost.backward,
+        "prune_updates": cost.updates,
+        "peak_memory_mib": cost.memory,
+    }
 
 
 def arguments_of(
@@ -104,7 +75,7 @@ def run_training(
     reporter: Reporter,
     start: Path | None = None,
     settings: Optimisation | None = None,
-) -> tuple[Trained, Cost]:
+) -> Trained:
     """Trains in a folder of its own, which stays until the record of what became of the model is written.
 
     :param start: model to train on; None: random weights
@@ -115,9 +86,7 @@ def run_training(
     points = ResumePoints(execution.checkpoint_updates, execution.checkpoint_minutes)
     scratch = context.scratch(signature)
     try:
-        trained = train(argv, scratch, context.seed, start, every, reporter.update, points)
+        return train(argv, scratch, context.seed, start, every, reporter.update, points)
     except DivergedError:
         discard(scratch)  # nothing is to be had from where it stopped
         raise
-    spent = trained.spent
-    return trained, Cost(spent.seconds, spent.memory, spent.forward, spent.backward, trained.updates)

@@ -18,9 +18,10 @@ from headprune.pipeline.identity import derived_seed, sign, treated_identity
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record, find
 from headprune.pipeline.stages.measuring import measure, prune, receipt
-from headprune.pipeline.stages.trainings import Cost, arguments_of, costed, run_training, terms_of
+from headprune.pipeline.stages.trainings import arguments_of, cost_entries, cost_of, run_training, terms_of
 from headprune.pipeline.store import kept_or_computed, require_ok, require_whole
 from headprune.training.arguments import pruned_arguments
+from headprune.training.costs import Cost, metered
 from headprune.treatments import Repruning, Retraining
 
 
@@ -56,12 +57,12 @@ def repruned(context: ModelContext, kind: Repruning, cell: Cell, base: Record) -
     """The unpruned model, pruned in another way."""
     seconds = context.trained()["seconds"]
     model = removal.load(context.checkpoint).to(device())
-    with costed() as cost:
+    with metered() as meter:
         pruning = kind.prune(model, mask_of(base), context.batches, generator_of(cell))
     record = prune(context, cell, model, pruning)
     if kind.keeps_mask:
-        return record | (cost + Cost.of(base)).record(base["train_seconds"])
-    return record | Cost().record(seconds)
+        return record | cost_entries(meter.cost + cost_of(base), base["train_seconds"])
+    return record | cost_entries(Cost(), seconds)
 
 
 def retrained(
@@ -84,14 +85,14 @@ def retrained(
         argv = arguments_of(context)
         before = cut(context.beginning(), mask, context.scratch(signature))
     argv += [*kind.arguments(settings, context.checkpoint), *pruned_arguments(mask)]
-    trained, cost = run_training(context, argv, signature, reporter, before.checkpoint)
+    trained = run_training(context, argv, signature, reporter, before.checkpoint)
     model: Any = trained.model.to(device())
     removal.save(model, context.folder(cell).model)
     record = measure(context, cell, removal.regrown(model), mask)
     record |= {"curve": trained.curve, "trainings": terms_of(trained)}
     if kind.starts_pruned:
-        return record | (Cost.of(base) + cost).record(base["train_seconds"])
-    return record | Cost(memory=cost.memory).record(before.seconds + cost.seconds)
+        return record | cost_entries(cost_of(base) + trained.spent, base["train_seconds"])
+    return record | cost_entries(Cost(memory=trained.spent.memory), before.seconds + trained.spent.seconds)
 
 
 def cut(whole: Beginning, mask: HeadMask, folder: Path) -> Beginning:

@@ -24,9 +24,10 @@ from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
 from headprune.pipeline.stages import gates, score, search
 from headprune.pipeline.stages.gate_trainings import mask_of
-from headprune.pipeline.stages.trainings import Cost
+from headprune.pipeline.stages.trainings import cost_of
 from headprune.pipeline.store import kept_or_computed
 from headprune.results.provenance import digest, file_sha256
+from headprune.training.costs import Cost
 
 PASSES = ("updates", "forward", "backward")  # what of a cost repeats: updates, and passes of sentences
 
@@ -110,15 +111,15 @@ def by_scores(context: ModelContext, arm: Arm, cells: Sequence[Cell]) -> Find:
         if (error := once().error) is not None:
             raise error
         name = f"t{context.told['trial']}-s{context.seed}"
-        return Tried(once().model, once().masks[cell.budget], {name: Cost.of(once().costs)})
+        return Tried(once().model, once().masks[cell.budget], {name: cost_of(once().costs)})
 
     return find_mask
 
 
 def by_gates(context: ModelContext, arm: Arm, reporter: Reporter, cell: Cell, signature: str) -> Tried:
     """One training for each budget."""
-    _, model, pruning, cost = gates.find_mask(context, arm, cell, signature, reporter)
-    return Tried(model, pruning, {signature: cost})
+    found, model, pruning = gates.find_mask(context, arm, cell, signature, reporter)
+    return Tried(model, pruning, {signature: found.spent})
 
 
 def by_search(context: ModelContext, arm: Arm, cells: Sequence[Cell], reporter: Reporter) -> Find:
