@@ -165,9 +165,10 @@ class ModelContext(Context):
     def execution(self) -> Execution:
         return execution_of(self.run)
 
-    @property
+    @cached_property
     def corpus(self) -> Any:
-        """The prepared dataset, as its track reads it; its test set is sealed but in jobs that test.
+        """The prepared dataset, as its track reads it, the same for the whole job; its test set is sealed but in jobs
+        that test.
 
         :raises UpstreamError: it is not there, or damaged.
         """
@@ -179,12 +180,16 @@ class ModelContext(Context):
             raise UpstreamError(f"{error}; `headprune retry` has it made again") from None
         return self.work.corpus(self.run.dataset(self.dataset), device(), self.kind != "test")
 
+    @cached_property
+    def calibrating(self) -> Any:
+        """The corpus whose train examples methods see: that of the model, or another text as its models read it."""
+        if self.calibrated_on == self.dataset:
+            return self.corpus
+        return self.work.rereading(self.corpus, self.run.dataset(self.calibrated_on))
+
     def batches(self) -> Batches:
         """The train examples that methods see: the same for all methods of a seed."""
-        corpus = self.corpus
-        if self.calibrated_on != self.dataset:
-            corpus = self.work.rereading(corpus, self.run.dataset(self.calibrated_on))
-        return self.work.calibration(corpus, self.settings.architecture, self.calibration, self.seed)
+        return self.work.calibration(self.calibrating, self.settings.architecture, self.calibration, self.seed)
 
     @property
     def calibrated_on(self) -> str:

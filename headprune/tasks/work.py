@@ -32,7 +32,7 @@ class Work(ABC):
 
     @abstractmethod
     def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> Any:
-        """The prepared dataset in a folder, whose batches are on a device.
+        """The prepared dataset in a folder, as it is now, whose batches are on a device.
 
         :param sealed: it refuses its test set
         """

@@ -65,6 +65,25 @@ def test_masks_are_those_of_the_other_text(
     assert found["a"] != found["b"]
 
 
+def test_a_job_reads_every_text_once(
+    start: Callable[..., Any], small: TranslationCorpus, other: TranslationCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job of all score methods asks for its batches once for every method."""
+    made: list[str] = []
+    for kind in (TranslationCorpus, RereadCorpus):
+
+        def init(self: Any, *values: Any, kind: Any = kind, init: Any = kind.__init__, **named: Any) -> None:
+            made.extend([kind.__name__] if type(self) is kind else [])
+            init(self, *values, **named)
+
+        monkeypatch.setattr(kind, "__init__", init)
+    run = start([{"name": "gradient_importance"}, {"name": "drop_one"}], **OTHER)
+    (run.plan.folder / "data" / "other").symlink_to(other.folder)
+    cells = run.job("score", "all-score")["cells"].values()
+    assert {cell["status"] for cell in cells} == {"ok"}
+    assert sorted(made) == ["RereadCorpus", "TranslationCorpus"]
+
+
 def test_signatures_name_the_other_text(start: Callable[..., Any], other: TranslationCorpus) -> None:
     run = start(METHODS, **OTHER)
     (run.plan.folder / "data" / "other").symlink_to(other.folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,7 @@ class BlockWork(Work):
     """Examples are blocks of running text, which do not see each other; every token of one is a target."""
 
     def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> PreparedText:
-        return _corpus(folder, device, sealed)
+        return PreparedText(folder, device, sealed)
 
     def arguments(self, corpus: PreparedText, architecture: GivenShape, training: BlockTraining) -> list[str]:
         return arguments(corpus.binarised, corpus.settings, architecture, training)
@@ -123,8 +122,3 @@ def likelihoods(model: Any, corpus: BlockCorpus, split: str, max_tokens: int) ->
 def perplexity_of(table: pd.DataFrame) -> float:
     """exp of the mean cross-entropy per token."""
     return math.exp(-math.fsum(table["log_likelihood"]) / int(table["tokens"].sum()))
-
-
-@cache
-def _corpus(folder: Path, device: torch.device, sealed: bool) -> PreparedText:
-    return PreparedText(folder, device, sealed)

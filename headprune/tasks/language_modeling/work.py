@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ class LanguageModelingWork(Work):
     """
 
     def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> LanguageCorpus:
-        return _corpus(folder, device, sealed)
+        return LanguageCorpus(folder, device, sealed)
 
     def arguments(
         self, corpus: LanguageCorpus, architecture: LanguageArchitecture, training: StreamTraining
@@ -61,7 +60,7 @@ class LanguageModelingWork(Work):
         return corpus.sample_train(settings.windows, seed, 2 * architecture.segment)
 
     def rereading(self, corpus: LanguageCorpus, folder: Path) -> LanguageCorpus:
-        return _reread(corpus, folder)
+        return RereadText(corpus, folder)
 
     def validation(
         self, corpus: LanguageCorpus, architecture: LanguageArchitecture, settings: Evaluation
@@ -126,13 +125,3 @@ class LanguageModelingWork(Work):
             test = paired_means(-base["nats"], -nats, base["tokens"], samples)
             found[name] = Paired(read.perplexity, test.p_value, test.differing)
         return found
-
-
-@cache
-def _reread(corpus: LanguageCorpus, folder: Path) -> LanguageCorpus:
-    return RereadText(corpus, folder)
-
-
-@cache
-def _corpus(folder: Path, device: torch.device, sealed: bool) -> LanguageCorpus:
-    return LanguageCorpus(folder, device, sealed)

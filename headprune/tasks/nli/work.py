@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ class JudgingWork(Work):
     """Examples are pairs of sentences with a label; a model reads a pair at once."""
 
     def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> ExampleCorpus:
-        return _corpus(folder, device, sealed)
+        return ExampleCorpus(folder, device, sealed)
 
     def arguments(
         self, corpus: ExampleCorpus, architecture: RobertaArchitecture, training: ExampleTraining
@@ -117,8 +116,3 @@ class JudgingWork(Work):
             test = mcnemar(base, each)
             found[name] = Paired(judging.accuracy(tables[name]), test.p_value, test.differing)
         return found
-
-
-@cache
-def _corpus(folder: Path, device: torch.device, sealed: bool) -> ExampleCorpus:
-    return ExampleCorpus(folder, device, sealed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +35,8 @@ class TranslationWork(Work):
     of_tokens: ClassVar[bool] = False
 
     def corpus(self, folder: Path, device: torch.device, sealed: bool = False) -> TranslationCorpus:
-        return _corpus(folder, device, sealed)
+        corpus = TranslationCorpus(folder, device, sealed)
+        return PreparedBin(folder, device, sealed) if "bpe" in corpus.statistics["recipe"] else corpus
 
     def arguments(
         self, corpus: TranslationCorpus, architecture: Architecture | GivenShape, training: Training
@@ -59,7 +59,7 @@ class TranslationWork(Work):
         return corpus.sample_train(settings.sentences, seed, settings.max_tokens)
 
     def rereading(self, corpus: TranslationCorpus, folder: Path) -> TranslationCorpus:
-        return _reread(corpus, folder)
+        return RereadCorpus(corpus, folder)
 
     def validation(
         self, corpus: TranslationCorpus, architecture: Architecture | GivenShape, settings: Evaluation
@@ -113,14 +113,3 @@ class TokenWork(TranslationWork):
     """Translation of which nobody has the text."""
 
     of_tokens = True
-
-
-@cache
-def _reread(corpus: TranslationCorpus, folder: Path) -> TranslationCorpus:
-    return RereadCorpus(corpus, folder)
-
-
-@cache
-def _corpus(folder: Path, device: torch.device, sealed: bool) -> TranslationCorpus:
-    corpus = TranslationCorpus(folder, device, sealed)
-    return PreparedBin(folder, device, sealed) if "bpe" in corpus.statistics["recipe"] else corpus
