@@ -172,8 +172,8 @@ def measure_passes(
     tokens, inputs = int(batch["ntokens"]), [single["net_input"] for single in singles]
 
     def run(model: Any) -> tuple[float, float]:
-        latency = 1000 * _reading(model, inputs) / len(inputs)
-        return latency, tokens / _reading(model, [batch["net_input"]])
+        latency = 1000 * reading_seconds(model, inputs) / len(inputs)
+        return latency, tokens / reading_seconds(model, [batch["net_input"]])
 
     return in_turn(models, run, rounds)
 
@@ -192,13 +192,13 @@ def measure_streams(
     segments = [segment["net_input"] for segment in batch]
 
     def run(model: Any) -> tuple[float, float]:
-        return 1000 * _reading(model, steps) / len(steps), size / _reading(model, segments)
+        return 1000 * reading_seconds(model, steps) / len(steps), size / reading_seconds(model, segments)
 
     with standing_still(*models.values()):
         return in_turn(models, run, rounds)
 
 
-def _reading(model: Any, inputs: Sequence[Mapping[str, Any]]) -> float:
+def reading_seconds(model: Any, inputs: Sequence[Mapping[str, Any]]) -> float:
     """Seconds for some forward passes, one after the other."""
     model.eval()
     _wait()

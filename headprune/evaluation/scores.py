@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from headprune.statistics.paired import PairedComparison
+
+Read = TypeVar("Read")
 
 
 def require_number(value: float, what: str) -> None:
@@ -36,3 +43,20 @@ class Paired:
     score: float
     p_value: float | None  # None: the baseline itself
     differing: int | None = None  # segments in which the two differ
+
+
+def against_first(
+    systems: Mapping[str, Read], score: Callable[[Read], float], test: Callable[[Read, Read], PairedComparison]
+) -> dict[str, Paired]:
+    """The score of every system, with a paired test of all but the first against it.
+
+    :param systems: what was read of them, by name
+    :param test: of the first and another one
+    :returns: by name
+    """
+    (first, base), *others = systems.items()
+    found = {first: Paired(score(base), None)}
+    for name, other in others:
+        compared = test(base, other)
+        found[name] = Paired(score(other), compared.p_value, compared.differing)
+    return found

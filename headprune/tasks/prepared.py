@@ -45,3 +45,20 @@ class PreparedCorpus:
         expected = self.statistics["splits"][split][units]
         if found != expected:
             raise ValueError(f"{self.folder}: split {split} holds {found} {units}, {expected} were prepared")
+
+
+def require_dictionary(
+    own: Any, words: Any, part: str = "model", remedy: str = "the data that the model was trained on"
+) -> None:
+    """Asks whether a model numbers words as its data do.
+
+    :param own: fairseq's dictionary of the model, or of a part of it
+    :param words: that of the data
+    :param remedy: what is to be given instead
+    :raises ValueError: they differ.
+    """
+    if own.symbols != words.symbols:
+        raise ValueError(
+            f"the dictionary of the {part} has {len(own)} symbols, that of the data {len(words)}, or others: give "
+            f"{remedy}"
+        )

@@ -13,12 +13,12 @@ import torch
 
 from headprune import cost
 from headprune.evaluation.likelihood import Agreement, agreement
-from headprune.evaluation.scores import Paired, Score
+from headprune.evaluation.scores import Paired, Score, against_first
 from headprune.heads import HeadMask
 from headprune.models.transformer import ARCHITECTURE
 from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, Speed
-from headprune.statistics.paired import paired_means
+from headprune.statistics.paired import PairedComparison, paired_means
 from headprune.tasks.work import Outcome, Work
 from headprune.timing import Timing, in_turn
 from headprune.training.arguments import optimisation_arguments
@@ -85,13 +85,11 @@ class ReversingWork(Work):
         self, models: Iterable[tuple[str, Any]], corpus: StringCorpus, settings: Evaluation, samples: int
     ) -> dict[str, Paired]:
         tables = {name: answers(model, corpus, "valid") for name, model in models}
-        first = next(iter(tables))
-        found = {first: Paired(share(tables[first]), None)}
-        base = tables.pop(first)
-        for name, table in tables.items():
-            test = paired_means(base["right"], table["right"], base["symbols"], samples)
-            found[name] = Paired(share(table), test.p_value, test.differing)
-        return found
+
+        def test(base: pd.DataFrame, table: pd.DataFrame) -> PairedComparison:
+            return paired_means(base["right"], table["right"], base["symbols"], samples)
+
+        return against_first(tables, share, test)
 
 
 def answers(model: Any, corpus: StringCorpus, split: str) -> pd.DataFrame:

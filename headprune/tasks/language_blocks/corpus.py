@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import headprune.models.compat  # noqa: F401
 
 import numpy as np
 import torch
-from fairseq.data import data_utils
 from fairseq.data.indexed_dataset import infer_dataset_impl
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 
 from headprune.models.devices import placed
 from headprune.settings import Speed
+from headprune.tasks.batching import UNBOUNDED, collated, drawn, typical
 from headprune.tasks.prepared import PreparedCorpus
 
 
@@ -78,13 +78,7 @@ class BlockCorpus(ABC):
         """
         dataset, lengths = self.dataset(split), self.lengths(split)
         chosen = np.arange(len(dataset)) if numbers is None else np.asarray(numbers, dtype=np.int64)
-        if (longest := lengths[chosen].max(initial=0)) > max_tokens:
-            raise ValueError(f"split {split}: a block of {longest} tokens exceeds max_tokens = {max_tokens}")
-        groups = data_utils.batch_by_size(chosen, dataset.num_tokens, max_tokens=max_tokens)
-        batches = [dataset.collater([dataset[int(number)] for number in group]) for group in groups]
-        found = [int(number) for batch in batches for number in batch["id"]]
-        if sorted(found) != sorted(map(int, chosen)):
-            raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} blocks")
+        batches = collated(dataset, split, chosen, lengths[chosen], max_tokens, "a block")
         return [placed(self._scored(batch), self.device) for batch in batches]
 
     def _scored(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -103,21 +97,14 @@ class BlockCorpus(ABC):
         :raises ValueError: there is none that it can read.
         """
         lengths = self.lengths("train")
-        order = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(seed)).tolist()
-        chosen = [number for number in order if longest is None or lengths[number] <= longest][:blocks]
+        chosen = drawn(len(lengths), blocks, seed, None if longest is None else lengths <= longest)
         if not chosen:
             raise ValueError(f"{self.binarised}: no block of train has at most {longest} tokens, which the model reads")
-        return self.batches("train", max_tokens, sorted(chosen))
+        return self.batches("train", max_tokens, chosen)
 
     def typical(self, settings: Speed) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Blocks of valid of median length: single ones for latency, and one batch for throughput."""
-        lengths = self.lengths("valid")
-        order = sorted(range(len(lengths)), key=lambda number: (lengths[number], number))
-        middle = len(order) // 2
-        singles = [self.batches("valid", 10**9, [number])[0] for number in order[middle : middle + settings.sentences]]
-        chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
-        (batch,) = self.batches("valid", 10**9, sorted(chosen))
-        return singles, batch
+        return typical(partial(self.batches, "valid", UNBOUNDED), self.lengths("valid"), settings)
 
 
 class TextFolder(BlockCorpus):

@@ -13,7 +13,7 @@ from torch import nn
 
 from headprune import cost
 from headprune.evaluation.likelihood import Agreement, agreement, require_numbers
-from headprune.evaluation.scores import Paired, Score
+from headprune.evaluation.scores import Paired, Score, against_first
 from headprune.heads import HeadMask
 from headprune.importance import example_losses, padding_index
 from headprune.method import Batches
@@ -22,11 +22,14 @@ from headprune.settings import Calibration, Evaluation, GivenShape, Speed
 from headprune.tasks.language_blocks.arguments import arguments
 from headprune.tasks.language_blocks.corpus import BlockCorpus, PreparedText
 from headprune.tasks.language_blocks.sections import BlockTraining, readable
+from headprune.tasks.prepared import require_dictionary
 from headprune.tasks.work import Outcome, Work
 from headprune.timing import Timing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from headprune.statistics.paired import PairedComparison
 
 
 class BlockWork(Work):
@@ -39,12 +42,7 @@ class BlockWork(Work):
         return arguments(corpus.binarised, corpus.settings, architecture, training)
 
     def require_words(self, model: Any, corpus: PreparedText) -> None:
-        own, words = model.decoder.dictionary, corpus.task.dictionary
-        if own.symbols != words.symbols:
-            raise ValueError(
-                f"the dictionary of the model has {len(own)} symbols, that of the data {len(words)}, or others: give "
-                "the data that the model was trained on"
-            )
+        require_dictionary(model.decoder.dictionary, corpus.task.dictionary)
 
     def calibration(
         self, corpus: PreparedText, architecture: GivenShape, settings: Calibration, seed: int
@@ -90,13 +88,11 @@ class BlockWork(Work):
         from headprune.statistics.paired import paired_means  # half a second of scipy, which most jobs never use
 
         tables = {name: likelihoods(model, corpus, "valid", settings.max_tokens) for name, model in models}
-        first = next(iter(tables))
-        found = {first: Paired(perplexity_of(tables[first]), None)}
-        base = tables.pop(first)
-        for name, table in tables.items():
-            test = paired_means(base["log_likelihood"], table["log_likelihood"], base["tokens"], samples)
-            found[name] = Paired(perplexity_of(table), test.p_value, test.differing)
-        return found
+
+        def test(base: pd.DataFrame, table: pd.DataFrame) -> PairedComparison:
+            return paired_means(base["log_likelihood"], table["log_likelihood"], base["tokens"], samples)
+
+        return against_first(tables, perplexity_of, test)
 
 
 @torch.no_grad()

@@ -6,14 +6,14 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from headprune import cost
 from headprune.evaluation.likelihood import Agreement
-from headprune.evaluation.scores import Paired, Score
+from headprune.evaluation.scores import Paired, Score, against_first
 from headprune.heads import HeadMask
 from headprune.method import Batches
 from headprune.results.outputs import file_name
@@ -21,11 +21,15 @@ from headprune.settings import Calibration, Evaluation, Speed
 from headprune.tasks.language_modeling import evaluation as reading
 from headprune.tasks.language_modeling.arguments import arguments
 from headprune.tasks.language_modeling.corpus import LanguageCorpus, RereadText
-from headprune.tasks.language_modeling.evaluation import length_of, likelihood
+from headprune.tasks.language_modeling.evaluation import Likelihood, length_of, likelihood
 from headprune.tasks.language_modeling.generation import sample
 from headprune.tasks.language_modeling.sections import LanguageArchitecture, StreamTraining
+from headprune.tasks.prepared import require_dictionary
 from headprune.tasks.work import Outcome, Work
 from headprune.timing import Timing
+
+if TYPE_CHECKING:
+    from headprune.statistics.paired import PairedComparison
 
 SPEED_SEGMENTS = 4  # segments of a measurement of throughput, so that the memory is full in most
 
@@ -46,12 +50,8 @@ class LanguageModelingWork(Work):
         return arguments(corpus.binarised, architecture, training)
 
     def require_words(self, model: Any, corpus: LanguageCorpus) -> None:
-        own, words = model.decoder.dictionary, corpus.task.dictionary
-        if own.symbols != words.symbols:
-            raise ValueError(
-                f"the dictionary of the model has {len(own)} symbols, that of the data {len(words)}, or others: give "
-                "the corpus that the model was trained on, prepared in the same way"
-            )
+        remedy = "the corpus that the model was trained on, prepared in the same way"
+        require_dictionary(model.decoder.dictionary, corpus.task.dictionary, remedy=remedy)
 
     def calibration(
         self, corpus: LanguageCorpus, architecture: LanguageArchitecture, settings: Calibration, seed: int
@@ -117,11 +117,9 @@ class LanguageModelingWork(Work):
         )
 
         reads = {name: likelihood(m, corpus, "valid", settings.rows, length_of(m)) for name, m in models}
-        first = next(iter(reads))
-        found = {first: Paired(reads[first].perplexity, None)}
-        base = reads.pop(first).segments()
-        for name, read in reads.items():
-            nats = read.segments()["nats"]
-            test = paired_means(-base["nats"], -nats, base["tokens"], samples)
-            found[name] = Paired(read.perplexity, test.p_value, test.differing)
-        return found
+
+        def test(base: Likelihood, read: Likelihood) -> PairedComparison:
+            first, second = base.segments(), read.segments()
+            return paired_means(-first["nats"], -second["nats"], first["tokens"], samples)
+
+        return against_first(reads, lambda read: read.perplexity, test)

@@ -10,11 +10,11 @@ import headprune.models.compat  # noqa: F401
 
 import numpy as np
 import torch
-from fairseq.data import data_utils
 from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
 from headprune.models.devices import placed
 from headprune.models.roberta import HEAD
+from headprune.tasks.batching import by_length, collated, drawn
 from headprune.tasks.nli.arguments import BEGIN, SEPARATOR
 from headprune.tasks.prepared import PreparedCorpus
 
@@ -68,23 +68,13 @@ class ExampleCorpus(PreparedCorpus):
         """
         dataset, lengths = self.dataset(split, positions), self.lengths(split, positions)
         chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices)
-        longest = lengths[chosen].max(initial=0)
-        if longest > max_tokens:
-            raise ValueError(f"split {split}: an example of {longest} tokens exceeds max_tokens = {max_tokens}")
-        order = chosen[np.argsort(lengths[chosen], kind="stable")]
-        groups = data_utils.batch_by_size(order, dataset.num_tokens, max_tokens=max_tokens)
-        batches = [dataset.collater([dataset[int(i)] for i in group]) for group in groups]
-        found = sorted(int(i) for batch in batches for i in batch["id"])
-        if found != sorted(int(i) for i in chosen):
-            raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} examples")
+        batches = collated(dataset, split, *by_length(chosen, lengths[chosen]), max_tokens, "an example")
         return [placed(_labelled(batch), self.device) for batch in batches]
 
     def sample_train(self, examples: int, seed: int, positions: int, max_tokens: int) -> list[dict[str, Any]]:
         """Batches of a random sample of the train split, without repetition."""
-        total = len(self.dataset("train", positions))
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(total, generator=generator)[: min(examples, total)].tolist()
-        return self.batches("train", positions, max_tokens, sorted(chosen))
+        chosen = drawn(len(self.dataset("train", positions)), examples, seed)
+        return self.batches("train", positions, max_tokens, chosen)
 
 
 def _labelled(batch: dict[str, Any]) -> dict[str, Any]:

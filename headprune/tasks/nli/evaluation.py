@@ -1,9 +1,7 @@
-"""The judgements of a model, and how fast it judges."""
+"""The judgements of a model."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import headprune.models.compat  # noqa: F401
@@ -47,22 +45,11 @@ def judgements(model: Any, corpus: ExampleCorpus, split: str, max_tokens: int) -
     return pd.DataFrame({"segment": np.arange(len(label)), "label": words[label], "predicted": words[predicted]})
 
 
+def right(table: pd.DataFrame) -> pd.Series[bool]:
+    """True for the examples whose label is right."""
+    return table["label"] == table["predicted"]
+
+
 def accuracy(table: pd.DataFrame) -> float:
     """The share of examples whose label is right."""
-    return float((table["label"] == table["predicted"]).mean())
-
-
-def seconds(model: Any, batch: Mapping[str, Any]) -> float:
-    """The time of a forward pass over a batch."""
-    model.eval()
-    _wait()
-    start = time.perf_counter()
-    with torch.no_grad():
-        model(**batch["net_input"])
-    _wait()
-    return time.perf_counter() - start
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    return float(right(table).mean())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from torch import nn
 
 from headprune import cost
 from headprune.evaluation.likelihood import Agreement, agreement
-from headprune.evaluation.scores import Paired, Score
+from headprune.evaluation.scores import Paired, Score, against_first
 from headprune.heads import HeadMask
 from headprune.method import Batches
 from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, Speed
+from headprune.tasks.batching import UNBOUNDED, typical
 from headprune.tasks.nli import evaluation as judging
 from headprune.tasks.nli.arguments import arguments, pretraining_arguments
 from headprune.tasks.nli.corpus import ExampleCorpus
@@ -86,18 +88,12 @@ class JudgingWork(Work):
             return {}
         positions = min(judging.positions_of(model) for model in models.values())
         lengths = corpus.lengths("valid", positions)
-        order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
-        middle = len(order) // 2
-        singles = [
-            corpus.batches("valid", positions, positions, [i])[0] for i in order[middle : middle + settings.sentences]
-        ]
-        chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
-        (batch,) = corpus.batches("valid", positions, 10**9, chosen)
-        tokens = int(lengths[chosen].sum())
+        singles, batch = typical(partial(corpus.batches, "valid", positions, UNBOUNDED), lengths, settings)
+        tokens = int(lengths[batch["id"].cpu().numpy()].sum())
 
         def run(model: Any) -> tuple[float, float]:
-            single = sum(judging.seconds(model, one) for one in singles) / len(singles)
-            return 1000 * single, tokens / judging.seconds(model, batch)
+            single = sum(cost.reading_seconds(model, [one["net_input"]]) for one in singles) / len(singles)
+            return 1000 * single, tokens / cost.reading_seconds(model, [batch["net_input"]])
 
         return in_turn(models, run, settings)
 
@@ -108,11 +104,4 @@ class JudgingWork(Work):
         from headprune.statistics.mcnemar import mcnemar  # half a second of scipy, which most jobs never use
 
         tables = {name: judging.judgements(model, corpus, "valid", settings.max_tokens) for name, model in models}
-        right = {name: table["label"] == table["predicted"] for name, table in tables.items()}
-        first = next(iter(right))
-        found = {first: Paired(judging.accuracy(tables[first]), None)}
-        base = right.pop(first)
-        for name, each in right.items():
-            test = mcnemar(base, each)
-            found[name] = Paired(judging.accuracy(tables[name]), test.p_value, test.differing)
-        return found
+        return against_first(tables, judging.accuracy, lambda *both: mcnemar(*map(judging.right, both)))

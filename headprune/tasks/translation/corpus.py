@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import headprune.models.compat  # noqa: F401
 
 import numpy as np
 import torch
-from fairseq.data import LanguagePairDataset, data_utils
+from fairseq.data import LanguagePairDataset
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from headprune.data import decode, encode
@@ -19,6 +19,7 @@ from headprune.data.staging import raw_lines
 from headprune.evaluation.scores import Score
 from headprune.models.devices import placed
 from headprune.models.streams import numbered
+from headprune.tasks.batching import by_length, collated, drawn
 from headprune.tasks.prepared import PreparedCorpus
 from headprune.tasks.translation import metrics
 
@@ -67,6 +68,11 @@ class TranslationCorpus(PreparedCorpus):
         """
         return metrics.scores(hypotheses, self.references(split), self.pair[1])
 
+    def lengths(self, split: str, indices: Iterable[int] | None = None) -> np.ndarray:
+        """Tokens of the longer side of all pairs (or those at `indices`), end of sentence included: (pairs,)."""
+        dataset = self.dataset(split)
+        return np.array([dataset.num_tokens(int(i)) for i in (range(len(dataset)) if indices is None else indices)])
+
     def batches(self, split: str, max_tokens: int, indices: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """All pairs of a split (or those at `indices`), each once, sorted by length into batches.
 
@@ -75,23 +81,13 @@ class TranslationCorpus(PreparedCorpus):
         """
         dataset = self.dataset(split)
         chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices)
-        lengths = np.array([dataset.num_tokens(int(i)) for i in chosen])
-        if lengths.max(initial=0) > max_tokens:
-            raise ValueError(f"split {split}: a sentence of {lengths.max()} tokens exceeds max_tokens = {max_tokens}")
-        order = chosen[np.argsort(lengths, kind="stable")]
-        groups = data_utils.batch_by_size(order, dataset.num_tokens, max_tokens=max_tokens)
-        batches = [dataset.collater([dataset[int(i)] for i in group]) for group in groups]
-        found = sorted(int(i) for batch in batches for i in batch["id"])
-        if found != sorted(int(i) for i in chosen):
-            raise ValueError(f"split {split}: batches hold {len(found)} of {len(chosen)} sentences")
+        lengths = self.lengths(split, chosen)
+        batches = collated(dataset, split, *by_length(chosen, lengths), max_tokens, "a sentence")
         return [placed(batch, self.device) for batch in batches]
 
     def sample_train(self, sentences: int, seed: int, max_tokens: int) -> list[dict[str, Any]]:
         """Batches of a random sample of the train split, without repetition."""
-        total = len(self.dataset("train"))
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(total, generator=generator)[: min(sentences, total)].tolist()
-        return self.batches("train", max_tokens, sorted(chosen))
+        return self.batches("train", max_tokens, drawn(len(self.dataset("train")), sentences, seed))
 
 
 class RereadCorpus(TranslationCorpus):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,8 @@ from headprune.heads import HeadMask
 from headprune.method import Batches
 from headprune.results.outputs import file_name
 from headprune.settings import Calibration, Evaluation, GivenShape, Speed
+from headprune.tasks.batching import UNBOUNDED, typical
+from headprune.tasks.prepared import require_dictionary
 from headprune.tasks.translation import evaluation, metrics
 from headprune.tasks.translation.arguments import arguments
 from headprune.tasks.translation.corpus import RereadCorpus, TranslationCorpus
@@ -46,12 +49,7 @@ class TranslationWork(Work):
     def require_words(self, model: Any, corpus: TranslationCorpus) -> None:
         task = corpus.task
         for part, words in (("encoder", task.source_dictionary), ("decoder", task.target_dictionary)):
-            own = getattr(model, part).dictionary
-            if own.symbols != words.symbols:
-                raise ValueError(
-                    f"the dictionary of the {part} has {len(own)} symbols, that of the data {len(words)}, or others: "
-                    "give the data that the model was trained on"
-                )
+            require_dictionary(getattr(model, part).dictionary, words, part)
 
     def calibration(
         self, corpus: TranslationCorpus, architecture: Architecture | GivenShape, settings: Calibration, seed: int
@@ -93,12 +91,7 @@ class TranslationWork(Work):
     ) -> dict[str, tuple[Timing, Timing]]:
         """Milliseconds per sentence at batch size 1 and target tokens per second, on validation sentences of median
         length."""
-        dataset = corpus.dataset("valid")
-        order = sorted(range(len(dataset)), key=lambda i: (dataset.num_tokens(i), i))
-        middle = len(order) // 2
-        singles = [corpus.batches("valid", 10_000, [i])[0] for i in order[middle : middle + settings.sentences]]
-        chosen = order[max(0, middle - settings.batch_size // 2) :][: settings.batch_size]
-        (batch,) = corpus.batches("valid", 10**9, chosen)
+        singles, batch = typical(partial(corpus.batches, "valid", UNBOUNDED), corpus.lengths("valid"), settings)
         return cost.measure(models, corpus.task, singles, batch, evaluation.beam, settings, evaluation.search)
 
     def compare(
