@@ -117,3 +117,11 @@ def test_the_mean_of_the_noise_is_that_of_its_terms() -> None:
 
 def test_without_heads_there_is_no_noise() -> None:
     assert sum_of_gamma((7,), 0).tolist() == [0] * 7
+
+
+def test_a_second_derivative_is_refused() -> None:
+    logits = torch.randn(6, dtype=torch.float64, requires_grad=True)
+    mask = imle_sample(logits, 2, torch.zeros(6, dtype=torch.float64), 0.5)
+    (first,) = torch.autograd.grad((mask * logits).square().sum(), logits, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from headprune.relaxations.operators import check_budget, top_k
 
@@ -67,7 +68,7 @@ def imle_sample(
 
 
 class _Implicit(torch.autograd.Function):
-    """Perturbed logits to their mask, whose gradient is a finite difference of masks."""
+    """Perturbed logits to their mask, whose gradient is a finite difference of masks; differentiable once."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, budget: int, strength: float, observe: Any) -> Tensor:
@@ -77,6 +78,7 @@ class _Implicit(torch.autograd.Function):
         return mask
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *pulls: Tensor) -> tuple[Tensor, None, None, None]:
         scores, mask = ctx.saved_tensors
         target, inverse = imle_target(scores, pulls[0], ctx.budget, ctx.strength)
