@@ -59,6 +59,7 @@ class GateTraining(nn.Module):
     """Mixin before a fairseq model class. Without a gate method it changes nothing."""
 
     gate_method: GateMethod | None
+    _gated: Tensor  # the numbers of the heads that have gates
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -90,7 +91,7 @@ class GateTraining(nn.Module):
         space = HeadSpace.of(self)
         self._points, self._heads = attention_points(self), len(space)  # finding them takes as long as drawing gates
         gated = self._scope.subspace(space)
-        self._gated = torch.tensor([space.heads.index(head) for head in gated])
+        self.register_buffer("_gated", torch.tensor([space.heads.index(head) for head in gated]), persistent=False)
         with undisturbed(args.gate_method):  # what it drew, the weights and the order of the data would lack
             self.gate_method = entry.method(gated, args.gate_budget, options, generator, self._scope)
 
@@ -116,7 +117,7 @@ class GateTraining(nn.Module):
         with undisturbed(self._what("sample")):
             gates = self.gate_method.sample(self._next_draw())
         whole = gates.new_ones(self._heads)
-        return whole.index_copy(0, self._gated.to(gates.device), gates)
+        return whole.index_copy(0, self._gated, gates)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.gate_method is not None:
