@@ -49,25 +49,34 @@ def planning(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]
 
 def overhead(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A run of the score methods of many draws; all but preparing the data counts."""
-    source = yaml.safe_load((ROOT / "workflows/config/smoke.yaml").read_text(encoding="utf-8"))
-    budgets = list(range(12))
-    draws = max(2, arguments.cells // (2 * len(budgets)))
-    source |= {"profile": "overhead", "results": str(folder / "results"), "seeds": [1, 2], "budgets": budgets}
-    source |= {"methods": [{"name": "random", "draws": draws}], "batch": arguments.batch}
-    plan = Plan(load(source))
-    config = write_config(plan, folder / "overhead.yaml")
-    shim = folder / "bin" / "headprune"
-    shim.parent.mkdir()
-    shim.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("row_writer.py")}" "$@"\n', encoding="utf-8"
-    )
-    shim.chmod(0o755)
-    path = f"{shim.parent}{os.pathsep}{os.environ['PATH']}"
-    snakemake(folder, config, *(f"{plan.folder}/jobs/data/{name}.json" for name in plan.config.datasets), PATH=path)
-    run = snakemake(folder, config, f"{plan.folder}/cells.parquet", "--cores", str(arguments.cores), PATH=path)
+    plan = grid_of_draws(folder / "results", arguments.cells, arguments.batch)
+    config, path = write_config(plan, folder / "overhead.yaml"), f"{shim(folder)}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "HEADPRUNE_WARM": ""}  # a process for every job
+    data = [f"{plan.folder}/jobs/data/{name}.json" for name in plan.config.datasets]
+    snakemake(folder, config, *data, **environment)
+    run = snakemake(folder, config, f"{plan.folder}/cells.parquet", "--cores", str(arguments.cores), **environment)
     cells = len(plan.cells)
     run["seconds_per_cell"] = round(run["seconds"] / cells, 4)
     return [{"what": "a run that computes nothing", "cells": cells, **run, "limit_seconds_per_cell": OVERHEAD}]
+
+
+def grid_of_draws(results: Path, cells: int, batch: str = "method") -> Plan:
+    """The `smoke` profile with random masks alone: as many draws of each budget and seed as make `cells` cells."""
+    source = yaml.safe_load((ROOT / "workflows/config/smoke.yaml").read_text(encoding="utf-8"))
+    seeds, budgets = [1, 2], list(range(12))
+    draws = max(2, cells // (len(seeds) * len(budgets)))
+    source |= {"profile": "overhead", "results": str(results), "seeds": seeds, "budgets": budgets, "batch": batch}
+    return Plan(load(source | {"methods": [{"name": "random", "draws": draws}]}))
+
+
+def shim(folder: Path) -> Path:
+    """A folder, to come first in PATH, whose `headprune` is the row writer."""
+    command = folder / "bin" / "headprune"
+    command.parent.mkdir()
+    writer = Path(__file__).with_name("row_writer.py")
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{writer}" "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    return command.parent
 
 
 def tables(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
