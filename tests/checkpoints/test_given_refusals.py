@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from headprune.checkpoints import open_model, outline_of
 from headprune.config import load
 from headprune.heads import HeadSpace
 from tests.checkpoints.conftest import StockModel
-from tests.checkpoints.own_profile import profile_of
+from tests.checkpoints.own_profile import profile_of, run
 
 Stock = Callable[[str], StockModel]
 KIND = "separate, pre-norm"
@@ -143,3 +144,17 @@ def test_other_settings_of_the_task_are_refused(
     torch.save(state, tmp_path / "other.pt")
     with pytest.raises(ValueError, match=f"models.stock.checkpoint: .* {message}"):
         load(profile_of(StockModel(tmp_path / "other.pt", stock(KIND).data), tmp_path / "results"))
+
+
+def test_a_model_that_does_not_tell_its_languages_is_refused_for_the_other_direction(
+    stock: Stock, tmp_path: Path
+) -> None:
+    """One set of files serves both directions; here their dictionaries have the same size, so that weights fit."""
+    made = stock(KIND)
+    removal.save(open_model(made.checkpoint, made.data).model, tmp_path / "whole.pt")
+    entries = {"methods": [{"name": "unpruned"}], "treatments": [], "ablations": []}
+    turned = {"letters": {"data_bin": str(made.data), "languages": "yy-xx"}}
+    profile = profile_of(StockModel(tmp_path / "whole.pt", made.data), tmp_path / "results", datasets=turned, **entries)
+    cells = pd.read_parquet(run(profile, without=("speed",)).folder / "cells.parquet")
+    assert set(cells["status"]) == {"failed"}
+    assert cells["reason"].str.contains("the dictionary of the encoder has .* that of the data .*, or others").all()
