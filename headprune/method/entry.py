@@ -56,6 +56,11 @@ class Entry:
                 )
 
     @property
+    def judges(self) -> bool:
+        """True if it chooses among the heads of a trained model as it is."""
+        return self.kind == "score" and self.method.prunes  # type: ignore[attr-defined, no-any-return]
+
+    @property
     def sha256(self) -> str:
         """Hash of the file that defines the method: part of every signature of its results."""
         return hashlib.sha256(self.file.read_bytes()).hexdigest()

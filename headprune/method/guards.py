@@ -157,18 +157,25 @@ def undisturbed(what: str, model: nn.Module | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def unread(what: str, folder: Path) -> Iterator[None]:
-    """Within the context runs code that must not open what lies in a folder, or the corpora of this package.
+def unread(what: str, *folders: Path) -> Iterator[None]:
+    """Within the context runs code that must not open what lies in these folders, or the corpora of this package.
 
     :param what: the code, for the message
     :raises ConductError: it did.
     """
     with watching() as seen:
         yield
-    opened = [name for name in dict.fromkeys(seen.opened) if any(_is_in(name, place) for place in (folder, PACKAGE))]
+    opened = [name for name in dict.fromkeys(seen.opened) if any(_is_in(name, place) for place in (*folders, PACKAGE))]
     if opened:
         names = ", ".join(opened[:4])
         raise ConductError(f"{what} opens {names}: a method sees the batches it is given and nothing else")
+
+
+@contextmanager
+def confined(what: str, model: nn.Module, *folders: Path) -> Iterator[None]:
+    """Within the context runs a method that is given a model: `undisturbed` and `unread`."""
+    with undisturbed(what, model), unread(what, *folders):
+        yield
 
 
 def _is_in(name: str, folder: Path) -> bool:

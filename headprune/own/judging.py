@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
-
 from headprune.method import Pruning, ScoreMethod
-from headprune.method.guards import undisturbed
+from headprune.method.masks import masks_of
 from headprune.own.workpiece import Workpiece
 
 
@@ -40,8 +38,8 @@ class Judge:
     def find(self, budgets: Iterable[int]) -> None:
         """Has the method find the masks of these numbers of heads, if it has not yet.
 
-        :raises ConductError: it changed the model or the state of the process.
-        :raises ValueError: a mask misses its budget.
+        :raises ConductError: it changed the model or the state of the process, or opened the data.
+        :raises ValueError: see `masks_of`.
         """
         missing = [budget for budget in budgets if budget not in self.found]
         if not missing:
@@ -49,14 +47,9 @@ class Judge:
         self.before()
         entry, request = self.work.request.loaded, self.work.request
         method = entry.method(entry.options(request.options))
-        rng, batches = torch.Generator().manual_seed(request.seed), self.work.calibration()
         asked = range(len(self.work.space) + 1) if self.nested else missing
-        with undisturbed(entry.name, self.work.model):
-            masks = method.masks(self.work.model, batches, list(asked), rng)
-        for budget in missing:
-            if (count := Pruning.of(masks[budget]).mask.count) != budget:
-                raise ValueError(f"{entry.name} keeps {count} heads, it was asked to keep {budget}")
-        self.found |= {budget: Pruning.of(mask) for budget, mask in masks.items()}
+        batches, closed = self.work.calibration(), [request.data]
+        self.found |= masks_of(method, self.work.model, batches, asked, request.seed, closed=closed)
 
     def pruning(self, budget: int) -> Pruning:
         """The mask that keeps so many heads, with the weights that make up for the others."""

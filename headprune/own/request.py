@@ -91,7 +91,7 @@ class PruningRequest:
         if self.method not in known:
             raise ValueError(unknown("method", self.method, known))
         found = known[self.method]
-        able = [name for name, each in known.items() if each.kind == "score" and each.method.prunes]  # type: ignore[attr-defined]
+        able = [name for name, each in known.items() if each.judges]
         if self.method not in able:
             reason = "removes nothing"
             if found.kind != "score":

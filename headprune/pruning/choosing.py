@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headprune.heads import HeadSpace
 from headprune.method import Batches, Entry, Pruning, Ranking, ScoreMethod, load_methods
 from headprune.method.entry import BUILT_IN
-from headprune.method.guards import undisturbed
+from headprune.method.guards import confined
+from headprune.method.masks import masks_of
 from headprune.naming import unknown
 
 
@@ -27,7 +27,7 @@ def score_method(name: str, directories: Sequence[str | Path] = ()) -> Entry:
     if name not in known:
         raise ValueError(unknown("method", name, known))
     entry = known[name]
-    able = [other for other, found in known.items() if found.kind == "score" and found.method.prunes]  # type: ignore[attr-defined]
+    able = [other for other, found in known.items() if found.judges]
     if entry.kind == "gate":
         raise ValueError(
             f"method {name!r} learns its gates while a model trains, and nothing is trained here; profiles have it "
@@ -53,28 +53,18 @@ def choose(method: ScoreMethod, model: nn.Module, batches: Batches, budget: int,
     """Has a method choose the heads to keep. One whose masks come about without its scores judges twice.
 
     :param model: in evaluation mode, all gates open
-    :raises ConductError: the method changed the model, or the state of the process.
-    :raises ValueError: it missed the budget, or removes what the scope protects.
+    :raises ConductError: the method changed the model or the state of the process, or opened files of this package.
+    :raises ValueError: see `masks_of`.
     """
     seen: dict[str, Any] = {}
     own = [name for name in JUDGEMENTS if getattr(type(method), name) is not getattr(ScoreMethod, name)]
     for name in JUDGEMENTS:
         setattr(method, name, _recorded(getattr(method, name), seen, name))
-    with undisturbed(method.name, model):
-        pruning = Pruning.of(method.masks(model, batches, [budget], _generator(seed))[budget])
-        if own and own[0] not in seen:
-            getattr(method, own[0])(model, batches, _generator(seed))
-    mask = pruning.mask
-    if mask.space != HeadSpace.of(model) or mask.count != budget or not method.scope.allows(mask):
-        raise ValueError(
-            f"method {method.name!r} keeps {mask.count} of {len(mask.space)} heads where {budget} of "
-            f"{len(HeadSpace.of(model))} were asked for, or removes some that types and min_per_module protect"
-        )
+    pruning = masks_of(method, model, batches, [budget], seed)[budget]
+    if own and own[0] not in seen:
+        with confined(method.name, model):
+            getattr(method, own[0])(model, batches, torch.Generator().manual_seed(seed))
     return Judged(pruning, seen["scores"] if "scores" in seen else places_of(seen.get("rank")))
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def _recorded(function: Callable[..., Any], seen: dict[str, Any], name: str) -> Callable[..., Any]:

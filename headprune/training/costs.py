@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,22 +40,31 @@ class Cost:
 
 
 class Meter:
-    """Counts the passes of all fairseq models, and knows what has been spent since it was made."""
+    """Measures what happens within its context: counts the passes of all fairseq models there.
+
+    The peak of memory is that since the innermost one began.
+    """
 
     def __init__(self) -> None:
         self.started, self.forward, self.backward = time.monotonic(), 0, 0
         self._whole: Cost | None = None
 
+    def __enter__(self) -> Meter:
+        reset_peak()
+        self.started, self._hook = time.monotonic(), register_module_forward_hook(self.count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hook.remove()
+        self._whole = self.cost
+
     @property
     def cost(self) -> Cost:
-        """All that has been spent so far, or until the meter was stopped."""
+        """All that has been spent so far, or until the context ended."""
         if self._whole is not None:
             return self._whole
         seconds = time.monotonic() - self.started
         return Cost(seconds=seconds, memory=high_water(), forward=self.forward, backward=self.backward)
-
-    def stop(self) -> None:
-        self._whole = self.cost
 
     def count(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Count a forward pass, and the backward pass that may follow; a hook of all modules."""
@@ -75,16 +82,3 @@ class Meter:
                 self.backward += sentences
 
             logits.register_hook(backward)
-
-
-@contextmanager
-def metered() -> Iterator[Meter]:
-    """Measures what happens within the context; the peak of memory is that since the innermost one began."""
-    reset_peak()
-    meter = Meter()
-    handle = register_module_forward_hook(meter.count)
-    try:
-        yield meter
-    finally:
-        handle.remove()
-        meter.stop()

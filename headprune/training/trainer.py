@@ -30,7 +30,7 @@ from headprune.models.transformer import HeadpruneTransformer
 from headprune.system import stopping
 from headprune.training import checkpoints, distributed
 from headprune.training.checkpoints import ResumePoints
-from headprune.training.costs import Cost, metered
+from headprune.training.costs import Cost, Meter
 from headprune.training.digests import Terms
 
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
@@ -128,7 +128,7 @@ class _Loop:
     def __call__(self, cfg: Any) -> None:
         first = cfg.distributed_training.distributed_rank in (0, None)
         curve = _Curve(self.folder / CURVE, cfg, self.on_progress) if first else nullcontext()
-        with metered() as meter, curve:
+        with Meter() as meter, curve:
             terms = self.before.terms if self.before else Terms()
             keeper = checkpoints.Keeper(self.points, meter, self.before.spent if self.before else Cost(), terms)
             with compat.around_updates(keeper, terms.note):

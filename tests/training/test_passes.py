@@ -15,7 +15,7 @@ from headprune.importance import example_losses
 from headprune.method import load_methods
 from headprune.removal import remove_heads
 from headprune.scoring.masked_losses import masked_losses
-from headprune.training.costs import Meter, metered
+from headprune.training.costs import Meter
 
 Build = Callable[..., Any]
 Batch = dict[str, Any]
@@ -37,7 +37,7 @@ def passes(meter: Meter) -> Passes:
 def scored(name: str, model: Any, batches: list[Batch], **options: Any) -> Passes:
     """The passes that a score method costs."""
     entry = load_methods()[name]
-    with metered() as meter:
+    with Meter() as meter:
         entry.method(entry.options(options)).rank(model, batches, torch.Generator().manual_seed(1))
     return passes(meter)
 
@@ -65,14 +65,14 @@ def test_a_sentence_counts_once_for_every_mask(build: Build, batches: list[Batch
     masks = torch.ones(5, 24)
     masks[1:3, 9] = 0  # cross-attention: these share the encoder's pass
     masks[3, 0] = 0
-    with metered() as meter:
+    with Meter() as meter:
         masked_losses(build(), batches, masks, positions=positions, reuse=reuse)
     assert passes(meter) == (5 * 12, 0)
 
 
 def test_a_training_step_is_a_pass_each_way(build: Build, batches: list[Batch]) -> None:
     model = build().train()
-    with metered() as meter:
+    with Meter() as meter:
         for batch in batches:
             example_losses(model, batch).sum().backward()
         model.eval()
@@ -86,14 +86,14 @@ def test_pruned_models_count_like_whole_ones(build: Build, batches: list[Batch])
     """Also where modules are empty: their stand-ins are no decoders."""
     model = build()
     pruned = remove_heads(model, HeadSpace.of(model).keep([0, 1, 9]))
-    with metered() as meter:
+    with Meter() as meter:
         example_losses(pruned, batches[0]).sum().backward()
     assert passes(meter) == (5, 5)
 
 
 def test_models_of_one_side_count_too(dictionary: Dictionary, batches: list[Batch]) -> None:
     for model, convert in ((classifier(dictionary), for_classifier), (language_model(dictionary), for_language_model)):
-        with metered() as meter:
+        with Meter() as meter:
             for batch in batches:
                 example_losses(model, convert(batch)).sum().backward()
         assert passes(meter) == (12, 12)
@@ -102,12 +102,12 @@ def test_models_of_one_side_count_too(dictionary: Dictionary, batches: list[Batc
 def test_nothing_is_counted_outside_the_context(build: Build, batches: list[Batch]) -> None:
     """Not even after an error; and a context within another has a count of its own."""
     model = build()
-    with pytest.raises(KeyError), metered() as failed:
+    with pytest.raises(KeyError), Meter() as failed:
         example_losses(model, batches[0])
         raise KeyError
-    with metered() as outer:
+    with Meter() as outer:
         example_losses(model, batches[1])
-        with metered() as inner:
+        with Meter() as inner:
             example_losses(model, batches[2])
     example_losses(model, batches[0])
     assert tuple(map(passes, (failed, outer, inner))) == ((5, 0), (7, 0), (4, 0))

@@ -9,7 +9,7 @@ import torch
 
 from headprune.heads import HeadSpace
 from headprune.method import GateMethod, Pruning
-from headprune.method.guards import ConductError, undisturbed, unread
+from headprune.method.guards import ConductError, confined
 from headprune.method.registry import BUILT_IN
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.context import Arm, ModelContext
@@ -72,7 +72,7 @@ def mask_of(context: ModelContext, arm: Arm, gates: GateMethod, model: Any, cell
     batches, space = context.batches(), HeadSpace.of(model)
     budget = cell.budget - arm.protected(space)
     rng = torch.Generator().manual_seed(derived_seed(context.seed, arm.label, "masks"))
-    with undisturbed(arm.name, model), unread(arm.name, context.run.path):
+    with confined(arm.name, model, context.run.path):
         masks = gates.masks(model, batches, [budget], rng)
     pruning = Pruning.of(masks[budget])
     if gates.exact and pruning.mask.count != budget:

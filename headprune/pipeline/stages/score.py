@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import torch
-
 from headprune import removal
 from headprune.method import Pruning
-from headprune.method.guards import undisturbed, unread
+from headprune.method.masks import masks_of
 from headprune.models.devices import device
 from headprune.pipeline.cells import Cell
 from headprune.pipeline.context import Arm, ModelContext
@@ -23,7 +21,7 @@ from headprune.pipeline.stages.measuring import prune, receipt
 from headprune.pipeline.stages.trainings import cost_entries
 from headprune.pipeline.store import is_kept, kept_or_computed, underway
 from headprune.system.stopping import contained
-from headprune.training.costs import Cost, metered
+from headprune.training.costs import Cost, Meter
 
 
 @dataclass(frozen=True)
@@ -89,23 +87,9 @@ def pruned(context: ModelContext, cell: Cell, found: Found) -> Record:
 
 
 def find_masks(context: ModelContext, arm: Arm, model: Any, cells: Sequence[Cell]) -> tuple[dict[int, Pruning], Cost]:
-    """Masks by budget, and what finding them cost.
-
-    :raises ConductError: the method changed the model or the state of the process, or opened files of the run.
-    """
-    batches, budgets = context.batches(), [cell.budget for cell in cells]
-    rng = torch.Generator().manual_seed(derived_seed(context.seed, arm.name, cells[0].full_arm))
-    scores = arm.entry.method(arm.entry.options(arm.settings.options), arm.scope)
-    with undisturbed(arm.name, model), unread(arm.name, context.run.path), metered() as meter:
-        found = {budget: Pruning.of(mask) for budget, mask in scores.masks(model, batches, budgets, rng).items()}
-    for budget in budgets:
-        check_mask(arm, found[budget], budget)
+    """Masks by budget, and what finding them cost; raises as `masks_of` does."""
+    method = arm.entry.method(arm.entry.options(arm.settings.options), arm.scope)
+    seed, budgets = derived_seed(context.seed, arm.name, cells[0].full_arm), [cell.budget for cell in cells]
+    place, meter = context.run.path, Meter()
+    found = masks_of(method, model, context.batches(), budgets, seed, closed=[place], label=arm.label, within=meter)
     return found, meter.cost
-
-
-def check_mask(arm: Arm, pruning: Pruning, budget: int) -> None:
-    """:raises ValueError: the mask misses its budget, or removes what the scope protects."""
-    if pruning.mask.count != budget:
-        raise ValueError(f"{arm.name} keeps {pruning.mask.count} heads, the budget is {budget}")
-    if not arm.scope.allows(pruning.mask):
-        raise ValueError(f"{arm.name} removes heads that `types` and `min_per_module` of {arm.label!r} protect")

@@ -21,7 +21,7 @@ from headprune.pipeline.stages.measuring import measure, prune, receipt
 from headprune.pipeline.stages.trainings import arguments_of, cost_entries, cost_of, run_training, terms_of
 from headprune.pipeline.store import kept_or_computed, require_ok, require_whole
 from headprune.training.arguments import pruned_arguments
-from headprune.training.costs import Cost, metered
+from headprune.training.costs import Cost, Meter
 from headprune.treatments import Repruning, Retraining
 
 
@@ -57,7 +57,7 @@ def repruned(context: ModelContext, kind: Repruning, cell: Cell, base: Record) -
     """The unpruned model, pruned in another way."""
     seconds = context.trained()["seconds"]
     model = removal.load(context.checkpoint).to(device())
-    with metered() as meter:
+    with Meter() as meter:
         pruning = kind.prune(model, mask_of(base), context.batches, generator_of(cell))
     record = prune(context, cell, model, pruning)
     if kind.keeps_mask:
