@@ -144,6 +144,7 @@ class Method(GridEntry):
 
     @property
     def scope(self) -> Scope:
+        """Heads that it may remove."""
         return Scope(self.types, self.min_per_module)
 
 

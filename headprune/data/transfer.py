@@ -184,11 +184,13 @@ def _validator(response: requests.Response) -> str:
 
 
 def require_space(size: int, folder: Path) -> None:
+    """:raises OSError: the disk of a folder has fewer than `size` bytes left."""
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, "no space left", str(folder))
 
 
 def partial(path: Path) -> Path:
+    """The file beside `path` that holds what has come of it so far."""
     return path.with_name(f".{path.name}.part")
 
 

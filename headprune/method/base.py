@@ -229,7 +229,11 @@ class GateMethod(nn.Module):
         return {budget: self.keep(budget) for budget in budgets}
 
     def largest(self, values: Tensor, budget: int) -> HeadMask:
-        """The mask of the `budget` largest of N values that the scope allows; of equal values the first wins."""
+        """The mask of the `budget` largest of N values that the scope allows; of equal values the first wins.
+
+        :param values: (N,) finite
+        :raises ValueError: they are not, or the budget is outside 0…N or smaller than the scope allows.
+        """
         return Ranking.by_score(self.space, values.detach().cpu()).mask(budget, self.scope)
 
     def logits_parameter(self, generator: torch.Generator) -> nn.Parameter:

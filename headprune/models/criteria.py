@@ -162,7 +162,11 @@ class DistilledCrossEntropy(LabelSmoothedCrossEntropyCriterion):
         return loss, sample_size, {"loss": loss.data, "nll_loss": nll_loss.data, **counts}
 
     def divergence(self, net_output: Any, sample: Mapping[str, Any]) -> Tensor:
-        """T² · KL(teacher ‖ model), summed over unpadded target positions."""
+        """T² · KL(teacher ‖ model) in nats, summed over unpadded target positions: a scalar.
+
+        :param net_output: of the model, its logits (batch, tgt, vocabulary) first
+        :param sample: the mini-batch, `target` (batch, tgt)
+        """
         logits = net_output[0].float()  # (batch, tgt, vocabulary)
         teacher = self._teacher[0] = self._teacher[0].to(logits.device)
         with torch.no_grad():

@@ -200,5 +200,11 @@ def dropped_share(module: Any) -> float:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x Wᵀ + b, the sum in place of the product: torch's own `linear` first copies b into every row of the result."""
+    """x Wᵀ + b, the sum in place of the product: torch's own `linear` first copies b into every row of the result.
+
+    :param x: (rows, in)
+    :param weight: W (out, in)
+    :param bias: b (out,)
+    :returns: (rows, out)
+    """
     return torch.mm(x, weight.t()).add_(bias)

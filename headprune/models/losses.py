@@ -23,6 +23,7 @@ def decoded_losses(
         `decoder.adaptive_softmax`
     :param padding: index of the padding symbol
     :param smoothing: 0 for an adaptive softmax
+    :returns: loss and negative log-likelihood in nats, scalars summed over the targets; only the loss has a derivative
     """
     features, target = model(**sample["net_input"], features_only=True)[0], sample["target"]  # (batch, tgt, model)
     if not features.is_contiguous():

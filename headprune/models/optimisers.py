@@ -48,6 +48,10 @@ class GateGroup(FairseqOptimizer):
         return utils.clip_grad_norm_(self.weights, max_norm, aggregate_norm_fn) if self.weights else gate_norm.float()
 
     def clip_gates(self) -> Tensor:
+        """Clips the gradient of the gates at `gate_clip_norm`, after entries that are not finite became 0.
+
+        :returns: its norm before, ()
+        """
         for gate in self.gates:
             if gate.grad is not None:
                 torch.nan_to_num_(gate.grad, nan=0.0, posinf=0.0, neginf=0.0)
@@ -135,6 +139,10 @@ class GatedAdam(GateGroup, FairseqAdam):
             super().multiply_grads(c)
 
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Callable[..., Any] | None = None) -> Tensor:
+        """Clips both groups as `GateGroup` does; what is fused applies the factor in the same pass.
+
+        :returns: the norm of the weights' gradient after that factor and before clipping, ()
+        """
         gradients = [p.grad for p in self.weights if p.grad is not None]
         single = all(gradient.dtype == torch.float32 for gradient in gradients)
         if not (self.fused and gradients and single) or aggregate_norm_fn is not None:
@@ -162,6 +170,7 @@ class GatedAdam(GateGroup, FairseqAdam):
 
 
 def scale(gradients: list[Tensor], factor: float) -> None:
+    """Multiplies gradients of any shapes in place; a factor of 1 costs nothing."""
     if factor != 1 and gradients:
         torch._foreach_mul_(gradients, factor)
 

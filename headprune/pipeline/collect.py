@@ -145,6 +145,10 @@ def cell_rows(
 
 
 def row(split: str, metric: str, value: float | None) -> Record:
+    """The columns of a row that tell of one metric; those of its cell come from `_common`.
+
+    :param value: in the metric's unit of `schema.UNITS`; None: there is none
+    """
     return {"split": split, "metric": metric, "value": value, "unit": schema.UNITS[metric], "status": "ok"}
 
 

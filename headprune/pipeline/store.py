@@ -26,14 +26,21 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Writes a value as `json_bytes`, whole or not at all."""
     write_bytes(path, json_bytes(value))
 
 
 def json_bytes(value: Any) -> bytes:
+    """A value as files of the pipeline hold it: indented JSON in UTF-8 that ends in a line break."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
+    """The value in a file.
+
+    :raises OSError: it cannot be read.
+    :raises ValueError: it is no JSON in UTF-8.
+    """
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -121,12 +121,19 @@ def temperature(update: int, start: float, end: float, cooldown: int) -> float:
 
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
-    """Forward `hard` to the last bit, backward the gradient of `soft`."""
+    """Forward `hard` to the last bit, backward the gradient of `soft`
+    (docs/theory/subset-training.md#straight-through).
+
+    :param hard: (…, N)
+    :param soft: (…, N)
+    :returns: (…, N)
+    """
     return hard.detach() + (soft - soft.detach())
 
 
 def reverse_gradient(value: Tensor) -> Tensor:
-    """Forward `value`, backward −1: the optimiser that descends everything else ascends in it."""
+    """Forward `value`, of any shape, backward −1: the optimiser that descends everything else ascends in it, as in the
+    multipliers of docs/theory/further-methods.md#lagrangian-l0."""
     return 2 * value.detach() - value
 
 
@@ -165,7 +172,13 @@ def hard_concrete(log_alpha: Tensor, noise: Tensor | None = None, beta: float = 
 
 
 def open_probability(log_alpha: Tensor, beta: float = BETA) -> Tensor:
-    """P(gate ≠ 0) = σ(log α − β log(−γ/ζ)), clipped to [1e-6, 1 − 1e-6] for the penalty."""
+    """P(gate ≠ 0) = σ(log α − β log(−γ/ζ)), clipped to [1e-6, 1 − 1e-6] for the penalty
+    (docs/theory/hard-concrete.md#distribution).
+
+    :param log_alpha: log-odds (N,)
+    :param beta: temperature of the distribution
+    :returns: (N,)
+    """
     low, high = STRETCH
     return torch.sigmoid(log_alpha - beta * math.log(-low / high)).clamp(EPSILON, 1 - EPSILON)
 

@@ -103,9 +103,10 @@ def largest_weight(map: AttentionMap) -> tuple[Tensor, Tensor]:
 
 
 def normalised_entropy(map: AttentionMap) -> tuple[Tensor, Tensor]:
-    """−Σ p log p / log n over the n keys that a query may look at, 0…1; not defined for n = 1.
+    """−Σ p log p / log n over the n keys that a query may look at, 0…1; not defined for n = 1
+    (docs/theory/further-methods.md#entropy).
 
-    :returns: as `largest_weight`
+    :returns: the statistic (batch, heads, tgt), and at which queries it is defined (batch, tgt)
     """
     count = map.visible.sum(-1)  # (batch, tgt)
     entropy = torch.special.entr(map.weights).sum(-1)

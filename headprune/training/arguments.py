@@ -66,6 +66,8 @@ def shape_arguments(known: Mapping[str, Any], usual: Mapping[str, Any], left_out
 
 
 def schedule_arguments(t: Optimisation) -> list[Any]:
+    """Arguments of the learning rate: a linear warm-up, then constant, down to 0 at the last update (linearly or by a
+    cosine), or as the inverse square root of the update, whose warm-up is one update at least."""
     if t.schedule == "constant":
         return ["--lr-scheduler", "fixed", "--warmup-updates", t.warmup]
     if t.schedule == "linear":

@@ -113,6 +113,10 @@ class AllAttentionDecoder(FairseqDecoder):
         return memory
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
+        """
+        :param features: hidden states [batch, tgt, model]
+        :returns: logits [batch, tgt, vocabulary]; the hidden states themselves for an adaptive softmax
+        """
         return features if self.output_projection is None else self.output_projection(features)
 
     def _embed(self, tokens: Tensor) -> Tensor:

@@ -22,6 +22,10 @@ class FeedForward(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
 
     def forward(self, states: Tensor) -> Tensor:
+        """
+        :param states: [tgt, batch, model]
+        :returns: what is added to them, of the same shape
+        """
         return self.fc2(F.relu(self.fc1(self.norm(states))))  # type: ignore[no-any-return]
 
 

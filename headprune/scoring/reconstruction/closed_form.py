@@ -34,7 +34,11 @@ def damped_inverse(second: Tensor, damping: float) -> Tensor:
 
 
 def ridge(second: Tensor, damping: float) -> float:
-    """λ of `damped_inverse`."""
+    """λ of `damped_inverse`, in the unit of G.
+
+    :param second: G (channels, channels)
+    :param damping: λ as a multiple of the mean of G's diagonal
+    """
     return damping * (second.diagonal().mean().item() or SILENT)
 
 
@@ -67,7 +71,11 @@ def remove_channels(weight: Tensor, inverse: Tensor, channels: Tensor) -> tuple[
 
 
 def reconstruction_error(change: Tensor, second: Tensor) -> float:
-    """E‖ΔW c‖² = tr(ΔW G ΔWᵀ), the mean squared change of the output, summed over its dimensions."""
+    """E‖ΔW c‖² = tr(ΔW G ΔWᵀ), the mean squared change of the output, summed over its dimensions.
+
+    :param change: ΔW (model, channels)
+    :param second: G = E[c cᵀ] (channels, channels)
+    """
     return float(((change @ second) * change).sum())
 
 

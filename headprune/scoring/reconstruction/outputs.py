@@ -122,7 +122,11 @@ def output_weight(point: AttentionPoint) -> Tensor:
 
 
 def head_channels(point: AttentionPoint, positions: Iterable[int]) -> Tensor:
-    """The channels of the heads at these positions of a module."""
+    """The channels of the heads at these positions of a module, columns of its W_O.
+
+    :param positions: among the heads that the module has, from 0
+    :returns: indices (positions · head_dim,)
+    """
     width = point.module.out_proj.weight.shape[1] // len(point.indices)
     return torch.tensor([c for p in positions for c in range(p * width, (p + 1) * width)], dtype=torch.long)
 
