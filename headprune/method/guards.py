@@ -9,7 +9,7 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,8 +173,11 @@ def unread(what: str, *folders: Path) -> Iterator[None]:
 
 @contextmanager
 def confined(what: str, model: nn.Module, *folders: Path) -> Iterator[None]:
-    """Within the context runs a method that is given a model: `undisturbed` and `unread`."""
-    with undisturbed(what, model), unread(what, *folders):
+    """Within the context runs a method that is given a model: `undisturbed`, and `unread` where there are folders.
+
+    Without, nothing is watched: what watches a process stays in it, and in a caller's own process it has no place.
+    """
+    with undisturbed(what, model), unread(what, *folders) if folders else nullcontext():
         yield
 
 

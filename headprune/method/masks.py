@@ -30,7 +30,7 @@ def masks_of(
 
     :param model: in evaluation mode, all gates open
     :param seed: of the method's random numbers
-    :param closed: folders whose files it must not open, beside those of this package
+    :param closed: folders whose files it must not open, and with them those of this package; none: it is not watched
     :param label: the entry of a profile that says which heads it may remove
     :param within: the context that it works in, without what is done to watch it
     :raises ConductError: it changed the model or the state of the process, or opened such files.

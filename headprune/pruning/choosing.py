@@ -53,7 +53,7 @@ def choose(method: ScoreMethod, model: nn.Module, batches: Batches, budget: int,
     """Has a method choose the heads to keep. One whose masks come about without its scores judges twice.
 
     :param model: in evaluation mode, all gates open
-    :raises ConductError: the method changed the model or the state of the process, or opened files of this package.
+    :raises ConductError: the method changed the model or the state of the process.
     :raises ValueError: see `masks_of`.
     """
     seen: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headprune.heads import HeadSpace, Scope
-from headprune.method import Entry, ScoreMethod, load_methods
+from headprune.method import Entry, ScoreMethod, guards, load_methods
 from headprune.method.audit import PACKAGE
 from headprune.method.guards import ConductError
 from headprune.method.masks import masks_of
@@ -89,8 +89,8 @@ FAULTS: list[tuple[Any, type[Exception], str]] = [
     (few, ValueError, "few keeps 4 heads, the budget is 5"),
     (others, ValueError, "others gives a mask that is not of the 24 heads of the model"),
     (writer, ConductError, "writer changes weight encoder"),
-    (reader, ConductError, "reader opens .*corpus.txt: a method sees the batches it is given and nothing else"),
 ]
+OPENED = "opens .*{}: a method sees the batches it is given and nothing else"
 CALLERS = (in_a_job, on_the_command_line, in_python)
 
 
@@ -107,11 +107,20 @@ def test_every_caller_holds_a_method_to_its_contract(
 
 
 @pytest.mark.parametrize("ask", [in_a_job, on_the_command_line])
-def test_the_folder_of_the_data_is_closed(
+def test_the_folder_of_the_data_and_the_package_are_closed(
     ask: Callable[..., Any], build: Build, batches: list[Batch], tmp_path: Path
 ) -> None:
-    with pytest.raises(ConductError, match=r"looker opens .*test.txt"):
-        ask(entry_of(looker, tmp_path), build().eval(), batches, tmp_path, Scope())
+    for act, name in ((looker, "test.txt"), (reader, "corpus.txt")):
+        with pytest.raises(ConductError, match=f"{act.__name__} {OPENED.format(name)}"):
+            ask(entry_of(act, tmp_path), build().eval(), batches, tmp_path, Scope())
+
+
+def test_a_call_of_python_is_not_watched(
+    monkeypatch: pytest.MonkeyPatch, build: Build, batches: list[Batch], tmp_path: Path
+) -> None:
+    """A hook for audits cannot be taken out of a process again, and this one is the caller's."""
+    monkeypatch.setattr(guards, "watching", lambda: pytest.fail("the process is watched"))
+    assert in_python(entry_of(looker, tmp_path), build().eval(), batches, tmp_path, Scope()).mask.count == BUDGET
 
 
 @pytest.mark.parametrize(("ask", "entry"), [(in_a_job, " of 'mine'"), (in_python, "")])
@@ -124,8 +133,6 @@ def test_protected_heads_stay(
 
 def test_only_the_method_is_measured(build: Build, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The looks at the model before and after are no cost of the method."""
-    from headprune.method import guards
-
     real, events = guards.snapshot, []
     monkeypatch.setattr(guards, "snapshot", lambda model: events.append("look") or real(model))
 
