@@ -27,6 +27,7 @@ SHARED = {
     "results_printing",
     "steps",
     "tabling",
+    "verdict_lines",
 }
 TOY = '''"""A toy."""
 

@@ -63,7 +63,7 @@ def stand_in(folder: Path) -> dict[str, str]:
 
 def hostile(folder: Path) -> dict[str, Any]:
     """The smoke profile with a job of every kind; wherever a text may stand in it, it is a command."""
-    corpus, methods = folder / f"{{seed}} <b>{HARM}-de-en", folder / f"methods {HARM}"
+    corpus, methods = folder / f"corpus {HARM}-de-en", folder / f"methods {HARM}"
     corpus.mkdir()
     for split in ("train", "valid", "test"):
         (corpus / f"{split}.tsv").write_text("ein Satz\ta sentence\n")
