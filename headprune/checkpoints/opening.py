@@ -68,21 +68,29 @@ def own_dictionaries(model: Any, path: Path, folder: Path) -> tuple[Path, ...]:
     :raises FileNotFoundError: there is no dictionary in the folder.
     :raises ValueError: those there are others.
     """
+    words = {part: getattr(model, part).dictionary for part in removal.kind_of(model).parts}
     pair = pair_of(folder)
+    for order in (pair, pair[::-1]) if pair else ():  # data that are binarised in one direction serve the other, too
+        turned = tuple(folder / f"dict.{language}.txt" for language in order)
+        if all(map(_holds, turned, words.values())):
+            return turned
     places = [folder / f"dict.{language}.txt" for language in pair or ()] or sorted(folder.glob("dict*.txt"))
     places = places or sorted(folder.glob("input0/dict.txt"))  # of judged pairs
     if not places:
         raise FileNotFoundError(f"there is no dictionary in {folder}, dict.txt or dict.LANGUAGE.txt")
-    parts = removal.kind_of(model).parts
-    for number, part in enumerate(parts):
-        own = getattr(model, part).dictionary
-        found = [dictionary_of(place) for place in (places[number : number + 1] if pair else places)]
-        if not any(words.symbols in (own.symbols, _without_mask(own)) for words in found):
+    for number, (part, own) in enumerate(words.items()):
+        asked = places[number : number + 1] if pair else places
+        if not any(_holds(place, own) for place in asked):
             raise ValueError(
-                f"{folder}: its dictionary of the {part} has {len(found[0])} symbols, that in {path} {len(own)}, or "
-                "others: give the data that the model was trained on, prepared in the same way"
+                f"{folder}: its dictionary of the {part} has {len(dictionary_of(asked[0]))} symbols, that in {path} "
+                f"{len(own)}, or others: give the data that the model was trained on, prepared in the same way"
             )
-    return tuple(places) if len(places) == len(parts) and (pair or len(parts) == 1) else ()
+    return tuple(places) if len(places) == len(words) == 1 else ()
+
+
+def _holds(place: Path, own: Any) -> bool:
+    """Return whether a file has the words of a dictionary."""
+    return bool(dictionary_of(place).symbols in (own.symbols, _without_mask(own)))
 
 
 def _without_mask(dictionary: Any) -> list[str]:

@@ -64,6 +64,12 @@ def test_the_data_of_a_model_saved_here_are_looked_at(stock: Stock, tmp_path: Pa
     found = inspect(tmp_path / "own.pt", made.data)
     assert found.refusal == ""
     assert [Path(place).name for place in found.dictionaries] == ["dict.xx.txt", "dict.yy.txt"]
+    turned = tmp_path / "turned"  # the same files, in names of the other direction, as one folder serves both
+    turned.mkdir()
+    for place in made.data.iterdir():
+        shutil.copy(place, turned / place.name.replace("xx-yy", "yy-xx"))
+    places = [Path(place) for place in inspect(tmp_path / "own.pt", turned).dictionaries]
+    assert places == [turned / "dict.xx.txt", turned / "dict.yy.txt"]
     lone = tmp_path / "lone"  # dictionaries without data, which do not tell the direction
     lone.mkdir()
     for place in found.dictionaries:
