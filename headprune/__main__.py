@@ -49,7 +49,8 @@ def run() -> None:
                 print(f"error: {error}", file=sys.stderr)
                 sys.exit(2)
             sys.exit(parent.run())
-        stopping.die_with_parent(int(os.environ[stopping.PARENT]))
+        told = os.environ.get(stopping.PARENT)
+        stopping.die_with_parent(int(told) if told else None)
         stopping.listen()
     if sys.argv[1:2] == ["draw"] and len(sys.argv) > 2:
         from headprune.cli.warm import draw

@@ -117,7 +117,7 @@ class GateTraining(nn.Module):
         with undisturbed(self._what("sample")):
             gates = self.gate_method.sample(self._next_draw())
         whole = gates.new_ones(self._heads)
-        return whole.index_copy(0, self._gated, gates)
+        return whole.index_copy(0, self._gated.to(gates.device), gates)  # a method without parameters knows no device
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.gate_method is not None:

@@ -97,7 +97,7 @@ def refuse_other_results(out: Path, terms: Mapping[str, Mapping[str, Any]]) -> N
         now = json.loads(json.dumps(terms))  # as the file has them
         if before.get("method", {}).get("name") != now["method"]["name"]:  # the rest of it follows from the name
             before, now = ({**each, "method": {"name": each["method"]["name"]}} for each in (before, now))
-        if changed := [text for part in now for text in changes(before.get(part), now[part])]:
+        if changed := [text for part in now for text in changes(before.get(part, {}), now[part])]:
             raise FileExistsError(f"{out} holds results of another call: {'; '.join(changed)}: name another folder")
 
 

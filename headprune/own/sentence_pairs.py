@@ -11,7 +11,7 @@ import headprune.models.compat  # noqa: F401
 
 from fairseq.data.indexed_dataset import infer_dataset_impl
 
-from headprune.checkpoints import Description, OpenedModel
+from headprune.checkpoints import OpenedModel
 from headprune.checkpoints.opening import pair_of
 from headprune.evaluation.likelihood import Batches
 from headprune.evaluation.scores import Score
@@ -41,11 +41,12 @@ class SentencePairs(Workpiece):
     def of(cls, request: PruningRequest, opened: OpenedModel) -> SentencePairs:
         """A model on its device, with its data.
 
-        :raises ValueError: data that lack a split; see `DataBin` and `TextReading`.
+        :raises ValueError: data that lack a split, or number words as another model; see `DataBin` and `TextReading`.
         """
-        data = data_of(request, opened.description, opened.model.decoder.dictionary)
+        data = data_of(request, opened)
         data.require(SPLIT)
         corpus = BinarisedCorpus(data, device())
+        TRANSLATION.work.require_words(opened.model, corpus)
         has_train = data.place("train") is not None
         return cls(request, opened, corpus, *division(request, len(corpus.dataset(SPLIT)), has_train))
 
@@ -114,14 +115,15 @@ class SentencePairs(Workpiece):
         return [f"fairseq-generate {words} --gen-subset {SPLIT} {every}", f"fairseq-interactive {words}"]
 
 
-def data_of(request: PruningRequest, description: Description, dictionary: Any) -> DataBin:
-    """The folder of the data, and how it is read.
+def data_of(request: PruningRequest, opened: OpenedModel) -> DataBin:
+    """The folder of the data, and how it is read: in the direction of the model.
 
-    :param dictionary: of the target
     :raises ValueError: nothing tells the languages.
     :raises FileNotFoundError: there is no file of references.
     """
-    pair = description.pair if all(description.pair) else pair_of(request.data)
+    description, dictionary = opened.description, opened.model.decoder.dictionary
+    found = tuple(place.name.split(".")[1] for place in opened.dictionaries)
+    pair = description.pair if all(description.pair) else found or pair_of(request.data)
     if pair is None:
         raise ValueError(f"{request.data} has no data of two languages, as fairseq-preprocess writes them")
     bpe: Any = subwords_of(dictionary.symbols[dictionary.nspecial :]) if request.bpe == "auto" else request.bpe

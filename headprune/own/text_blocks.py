@@ -27,6 +27,7 @@ from headprune.settings import Speed
 from headprune.statistics import PairedComparison
 from headprune.statistics.paired import paired_means
 from headprune.tasks.language_blocks.corpus import BlockCorpus, TextFolder
+from headprune.tasks.prepared import require_dictionary
 from headprune.timing import Timing
 
 SETTINGS = ("tokens_per_sample", "sample_break_mode", "add_bos_token", "max_target_positions")
@@ -47,6 +48,7 @@ class TextBlocks(Workpiece):
         told = {**opened.description.task, **opened.description.arguments}
         settings = {key: told[key] for key in SETTINGS if told.get(key) is not None}
         corpus = TextFolder(request.data, settings, device())
+        require_dictionary(opened.model.decoder.dictionary, corpus.task.dictionary)
         total = len(corpus.dataset(SPLIT))
         work = cls(request, opened, corpus, *division(request, total, "train" in corpus.splits))
         if (longest := int(corpus.lengths(SPLIT).max())) > work.readable:

@@ -214,7 +214,7 @@ class WarmProcess:
                     os.read(self.woken, 1000)
                     self._tell_ended()
                 else:  # gone: the owner, or who asked for a fork
-                    with suppress(KeyError):  # its fork has ended, and it was told so, in this round
+                    with suppress(KeyError, ValueError):  # its fork has ended in this round: it was told so, and closed
                         self.ready.unregister(key.fileobj)
                     for process, connection in self.asking.items():
                         if connection is key.fileobj:

@@ -293,6 +293,22 @@ def test_a_pruned_model_is_pruned_further_with_its_own_words_only(request_of: Ma
         prune(dataclasses.replace(again, data=data, out=tmp_path / "never"))
 
 
+def test_a_saved_model_reads_data_of_the_other_direction_in_its_own(request_of: Make, tmp_path: Path) -> None:
+    """Its file tells no languages, and names of the data the others: the words do. Hypotheses are the same."""
+    made = request_of()
+    removal.save(open_model(made.checkpoint, made.data).model, tmp_path / "own.pt")
+    turned = tmp_path / "turned"
+    turned.mkdir()
+    for place in made.data.iterdir():
+        shutil.copy(place, turned / place.name.replace("xx-yy", "yy-xx"))
+    outputs = []
+    for data in (made.data, turned):
+        work = workpiece(request_of(checkpoint=tmp_path / "own.pt", data=data, out=tmp_path / data.name))
+        assert work.corpus.pair == ("xx", "yy")
+        outputs.append(work.put_out(work.model))
+    assert outputs[0] == outputs[1]
+
+
 def test_times_are_measured_where_they_are_asked_for(request_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Speed-ups are ratios of medians: 10 ms to 8 ms, 300 tokens a second to 150."""
     timings = {"unpruned": (Timing(10, 9, 11), Timing(150, 149, 151)), "pruned": (Timing(8, 7, 9), Timing(300, 1, 500))}
