@@ -47,6 +47,15 @@ def test_verdicts(folder: str, header: str, prefixes: tuple[str, ...]) -> None:
         assert (effect, p_value, verdict) == (*told, row["verdict"])
 
 
+PARTS = {part: f"small-{part}" for part in ("core", "frozen", "continued", "controls")}
+MULTI30K = {
+    "DSP (joint)": ("dsp.joint",),
+    "gradient (iterative)": ("gradient_importance.iterative",),
+    "gradient (one-shot)": ("gradient_importance.one_shot",),
+    "DSP (pipelined)": ("dsp.pipelined",),
+    "magnitude": ("magnitude",),
+    "random": ("random",),
+}
 CORE = {
     "DSP (joint)": ("dsp.joint",),
     "gradient (one-shot)": ("gradient_importance.one_shot",),
@@ -90,16 +99,16 @@ def lines_of(page: str, header: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
 
 
-def values_of(part: str) -> Values:
+def values_of(folder: str) -> Values:
     """Test BLEU of every label, budget and seed."""
-    results = read(ROOT / "results/published" / part)
+    results = read(ROOT / "results/published" / folder)
     study = Study(results, results.groups()[0])
     return {(label_of(line), budget): dict(found) for (line, budget), found in study.values.items()}
 
 
 @pytest.fixture(scope="module")
 def values() -> dict[str, Values]:
-    return {part: values_of(f"small-{part}") for part in ("core", "frozen", "continued", "controls")}
+    return {part: values_of(folder) for part, folder in {**PARTS, "multi30k": "multi30k-core"}.items()}
 
 
 def interval(numbers: Iterable[float], sign: str = "") -> str:
@@ -111,13 +120,14 @@ def interval(numbers: Iterable[float], sign: str = "") -> str:
 
 
 def gains(system: dict[int, float], baseline: dict[int, float]) -> list[float]:
-    """Differences within the six seeds."""
-    return [system[seed] - baseline[seed] for seed in range(1, 7)]
+    """Differences within the first six seeds, or those that there are."""
+    return [system[seed] - baseline[seed] for seed in sorted(system) if seed <= 6]
 
 
 @pytest.mark.parametrize(
     ("part", "header", "rows", "budgets"),
     [
+        ("multi30k", "| | K = 38 |", MULTI30K, (38, 32, 24, 16, 10, 5)),
         ("core", "| | K = 18 | K = 12 | K = 7 |", CORE, (18, 12, 7)),
         ("continued", "| heads | K = 12, as found |", HEADS, (12, 7)),
         ("controls", "| heads | from scratch |", SCRATCH, (7,)),
@@ -129,7 +139,33 @@ def test_means(values: dict[str, Values], part: str, header: str, rows: dict[str
     for name, *cells in quoted:
         points = [(label, budget) for budget in budgets for label in rows[name]]
         for point, cell in zip(points, cells, strict=True):
-            assert cell == (interval(values[part][point].values()) if point[0] else "–"), (name, point)
+            found = values[part].get(point)
+            assert cell == (interval(found.values()) if found else "–"), (name, point)
+
+
+def test_differences_on_multi30k(values: dict[str, Values]) -> None:
+    """Every difference of the table, and what the sentences below it say of all seeds."""
+    found, budgets = values["multi30k"], (38, 32, 24, 16, 10, 5)
+    for name, *cells in lines_of(FINDINGS.partition("Differences within seeds, in BLEU:")[2], "\n| | K = 38 |"):
+        one, two = (MULTI30K[part][0] for part in name.split(" − "))
+        for budget, cell in zip(budgets, cells, strict=True):
+            there = (one, budget) in found and (two, budget) in found
+            assert cell == (interval(gains(found[one, budget], found[two, budget]), "+") if there else "–"), name
+    joint, masked = "dsp.joint", [*(label for label, in MULTI30K.values()), "dsp.pipelined+twin"]
+    others = [(label, k) for label in masked if label != joint for k in (24, 16, 10, 5) if (label, k) in found]
+    assert all(min(gains(found[joint, k], found[label, k])) > 0 for label, k in others)
+    orders = [f"gradient_importance.{order}" for order in ("one_shot", "iterative")]
+    assert all(max(gains(found["dsp.pipelined", k], found[order, k])) < 0 for k in (38, 32) for order in orders)
+    assert min(gains(found["dsp.pipelined", 5], found[orders[0], 5])) > 0
+    for k in (24, 16, 10):
+        between = [gain for order in orders for gain in gains(found["dsp.pipelined", k], found[order, k])]
+        assert min(between) < 0 < max(between)
+    losses = [interval(gains(found["unpruned", 48], found[joint, k])) for k in (24, 16, 10, 5)]
+    twins = [interval(gains(found["dsp.pipelined", k], found["dsp.pipelined+twin", k]), "+") for k in (24, 16, 10)]
+    told = " ".join(FINDINGS.split())
+    assert "loses {}, {}, {} and {} at K = 24, 16, 10 and 5".format(*losses) in told
+    assert "{}, {} and {} BLEU at K = 24, 16 and 10".format(*twins) in told
+    assert f"unpruned {interval(found['unpruned', 48].values())} test BLEU" in told
 
 
 def test_differences_of_fine_tuned_masks(values: dict[str, Values]) -> None:
@@ -228,7 +264,9 @@ def test_findings_of_readme(values: dict[str, Values]) -> None:
     page = (
         (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it found so far")[2].partition("\n## ")[0]
     )
+    rows = [("multi30k", label, k) for label, in MULTI30K.values() for k in (38, 32, 24, 16, 10, 5)]
     points = [
+        *(("multi30k", "unpruned", 48), *(point for point in rows if point[1:] in values["multi30k"])),
         *(("core", "unpruned", 36), ("core", "dsp.joint", 12), ("core", "gradient_importance.one_shot", 12)),
         *(("core", "dsp.pipelined", 12), ("core", "random", 12), ("continued", "random.treated+ft", 12)),
         *(("continued", "gradient_importance.one_shot+ft", 12), ("continued", "dsp.pipelined+ft", 12)),
@@ -239,6 +277,6 @@ def test_findings_of_readme(values: dict[str, Values]) -> None:
     means = [f"{np.mean(list(values[part][label, budget].values())):.1f}" for part, label, budget in points]
     assert re.findall(r"\d+\.\d(?!\d)", page) == means
     cell = ["model", "method", "arm", "budget", "seed"]
-    parts = [pd.read_parquet(ROOT / f"results/published/small-{part}/cells.parquet") for part in values]
+    parts = [pd.read_parquet(ROOT / f"results/published/{folder}/cells.parquet") for folder in PARTS.values()]
     every = pd.concat(parts).fillna({"arm": ""})[cell].drop_duplicates()
     assert f"[{len(every):,} cells]" in page and f"{len(every):,} cells in all" in FINDINGS
