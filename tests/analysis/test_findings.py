@@ -151,7 +151,7 @@ def test_differences_on_multi30k(values: dict[str, Values]) -> None:
         for budget, cell in zip(budgets, cells, strict=True):
             there = (one, budget) in found and (two, budget) in found
             assert cell == (interval(gains(found[one, budget], found[two, budget]), "+") if there else "–"), name
-    joint, masked = "dsp.joint", [*(label for label, in MULTI30K.values()), "dsp.pipelined+twin"]
+    joint, masked = "dsp.joint", [*(label for (label,) in MULTI30K.values()), "dsp.pipelined+twin"]
     others = [(label, k) for label in masked if label != joint for k in (24, 16, 10, 5) if (label, k) in found]
     assert all(min(gains(found[joint, k], found[label, k])) > 0 for label, k in others)
     orders = [f"gradient_importance.{order}" for order in ("one_shot", "iterative")]
@@ -264,7 +264,7 @@ def test_findings_of_readme(values: dict[str, Values]) -> None:
     page = (
         (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it found so far")[2].partition("\n## ")[0]
     )
-    rows = [("multi30k", label, k) for label, in MULTI30K.values() for k in (38, 32, 24, 16, 10, 5)]
+    rows = [("multi30k", label, k) for (label,) in MULTI30K.values() for k in (38, 32, 24, 16, 10, 5)]
     points = [
         *(("multi30k", "unpruned", 48), *(point for point in rows if point[1:] in values["multi30k"])),
         *(("core", "unpruned", 36), ("core", "dsp.joint", 12), ("core", "gradient_importance.one_shot", 12)),
