@@ -101,7 +101,7 @@ COSTS = (
 
 
 def draw(results: Results, out_dir: Path) -> None:
-    """Draw two rows of panels per group, the legend in the place of the last."""
+    """Draw the panels of every group in rows, the legend in the place that they leave, or below."""
     results = results.untreated()
     panels = [(group, cost, runs_with(results, group, cost)) for group in results.groups() for cost in COSTS]
     if all(runs["x"].isna().all() for _, _, runs in panels):
@@ -111,7 +111,8 @@ def draw(results: Results, out_dir: Path) -> None:
     ahead = {line for group, _, runs in panels for line in own_front(group, runs)}
     palette = looks([*ahead, (UNPRUNED, "")] if dim else results.lines())
     groups = results.groups()
-    rows = -(-len(COSTS) // COLUMNS) * len(groups)
+    known = {cost for _, cost, runs in panels if runs["x"].notna().any()}  # what no run has gets no panel
+    rows = -(-len(known) // COLUMNS) * len(groups)
     with styled():
         high = max(LEAST, min(HEIGHT, PAGE / rows))
         figure, grid = plt.subplots(rows, COLUMNS, figsize=(DOUBLE, high * rows), squeeze=False)
@@ -119,10 +120,11 @@ def draw(results: Results, out_dir: Path) -> None:
         size = len(cells) // len(groups)
         for number, group in enumerate(groups):
             axes = cells[number * size : (number + 1) * size]
-            own = [(cost, runs) for other, cost, runs in panels if other == group]
+            own = [(cost, runs) for other, cost, runs in panels if other == group and cost in known]
             draw_group(axes, own, palette, group[1], dim)
             axes[0].set_title(group_label(results, group), loc="left")
-        draw_legends(figure, [cells[number * size : (number + 1) * size] for number in range(len(groups))])
+        by_group = [cells[number * size : (number + 1) * size] for number in range(len(groups))]
+        draw_legends(figure, by_group, len(known))
         save(figure, out_dir, NAME)
     notes = []
     for group in groups:
@@ -158,12 +160,12 @@ def draw_group(
             ax.tick_params(labelleft=False)
 
 
-def draw_legends(figure: Figure, groups: Sequence[Sequence[Axes]]) -> None:
-    """Each group's in the place of its last panel; one under all panels where that is too small."""
-    for axes in groups:
-        axes[-1].axis("off")
+def draw_legends(figure: Figure, groups: Sequence[Sequence[Axes]], panels: int) -> None:
+    """Each group's beside its last panel; one under all panels where there is no place, or too little."""
+    for ax in (ax for axes in groups for ax in axes[panels:]):
+        ax.axis("off")
     found = [entries_of(axes) for axes in groups]
-    if max(map(len, found)) > MOST_LISTED:
+    if panels == len(groups[0]) or max(map(len, found)) > MOST_LISTED:
         legend_outside(figure, [ax for axes in groups for ax in axes], columns=5)
         return
     for axes, entries in zip(groups, found, strict=True):

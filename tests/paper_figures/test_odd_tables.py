@@ -124,11 +124,18 @@ def test_axis_of_nothing_but_noughts_is_not_magnified(script, tmp_path: Path, un
         assert figure.axes[0].yaxis.get_offset_text().get_text() == ""
 
 
-def test_unmeasured_latency_leaves_a_panel_empty(script, tmp_path: Path) -> None:
+def test_unmeasured_times_have_no_panel(script, tmp_path: Path, unsaved: list[Figure]) -> None:
     folder = write(tmp_path / "in", Plan(arms=FEW, budgets=(16,), failed={}))
     edit(folder, lambda cells: cells[cells["metric"] != "latency_ms"])
     assert draw_all(script, folder, tmp_path, ("pareto",)) == [0]
     assert "no run has latency." in (tmp_path / "pareto.txt").read_text(encoding="utf-8")
+    assert len([ax for ax in unsaved[-1].axes if ax.axison]) == 4
+    edit(folder, lambda cells: cells[cells["metric"] != "throughput"])
+    assert draw_all(script, folder, tmp_path, ("pareto",)) == [0]
+    assert "no run has latency and time in large batches." in (tmp_path / "pareto.txt").read_text(encoding="utf-8")
+    labels = [ax.get_xlabel().split(" ")[0] for ax in unsaved[-1].axes]
+    assert labels == ["heads", "parameters", "multiply-accumulates"]
+    assert len(unsaved[-1].legends) == 1
 
 
 def test_partly_measured_times_say_of_what(script, tmp_path: Path, unsaved: list[Figure]) -> None:
