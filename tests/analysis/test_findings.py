@@ -21,12 +21,14 @@ from headprune.statistics.seeds import paired_p
 
 ROOT = Path(__file__).resolve().parents[2]
 FINDINGS = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
+QUALITY = ("dsp-joint-gradient", "dsp-pipelined-gradient", "dsp-ninety-percent", "michel-flat", "michel-cliff")
 VOITA = ("voita-cross-decoder", "voita-decoder-encoder", "voita-cross-high", "voita-decoder-low")
 
 
 @pytest.mark.parametrize(
     ("folder", "header", "prefixes"),
     [
+        ("multi30k-core", "claim on Multi30k", QUALITY),
         ("small-core", "registered contrast", ("contrast-",)),
         ("small-frozen", "claim of Michel et al.", ("michel-one-head", "michel-last-cross", "michel-drop-one")),
         ("small-continued", "claim of Voita et al.", VOITA),
@@ -35,7 +37,11 @@ VOITA = ("voita-cross-decoder", "voita-decoder-encoder", "voita-cross-high", "vo
 )
 def test_verdicts(folder: str, header: str, prefixes: tuple[str, ...]) -> None:
     """The tables of docs/findings.md: every claim of these, none left out, as the committed rows decide it."""
-    claims = [claim for claim in load(ROOT / "paper_figures/claims.yaml") if claim.id.startswith(prefixes)]
+    claims = [
+        claim
+        for claim in load(ROOT / "paper_figures/claims.yaml")
+        if claim.track == "mt" and claim.id.startswith(prefixes)
+    ]
     results = read(ROOT / "results/published" / folder, with_masks=True)
     decided = evaluate(claims, results).set_index("text").to_dict("index")
     quoted = [[cell.replace("**", "") for cell in line] for line in lines_of(FINDINGS, f"\n| {header} |")]
@@ -166,6 +172,18 @@ def test_differences_on_multi30k(values: dict[str, Values]) -> None:
     assert "loses {}, {}, {} and {} at K = 24, 16, 10 and 5".format(*losses) in told
     assert "{}, {} and {} BLEU at K = 24, 16 and 10".format(*twins) in told
     assert f"unpruned {interval(found['unpruned', 48].values())} test BLEU" in told
+
+
+def test_outputs_on_multi30k() -> None:
+    """The K at which the lines of the table of differences differ significantly on other sentences."""
+    results, pipelined = read(ROOT / "results/published/multi30k-core"), "dsp.pipelined"
+    orders = [f"gradient_importance.{order}" for order in ("one_shot", "iterative")]
+    found = [("dsp.joint", orders[1], set()), (pipelined, orders[0], set()), (pipelined, orders[1], {16})]
+    for system, baseline, other in found:
+        table = versus(results, system, baseline)[0].table
+        corrected = dict(zip(table["budget"], holm(list(table["p_outputs"])), strict=True))
+        assert {budget for budget, p_value in corrected.items() if p_value > 0.05} == other
+        assert all(p_value < 0.001 for budget, p_value in corrected.items() if budget not in other)
 
 
 def test_differences_of_fine_tuned_masks(values: dict[str, Values]) -> None:
