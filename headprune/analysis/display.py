@@ -10,7 +10,9 @@ from rich.console import Console
 
 from headprune.analysis.differences import Differences, machines
 from headprune.analysis.quality import Quality
+from headprune.analysis.repeats import Repeat
 from headprune.analysis.versus import Versus
+from headprune.naming import counted
 from headprune.statistics.seeds import ALPHA
 from headprune.system.terminal import Column, say, show
 
@@ -60,8 +62,8 @@ def comparison(console: Console, folder: Path, system: str, baseline: str, found
     console.print(f"\n{FOOT}{OUTPUTS if any_outputs else ''}", style="dim", markup=False, highlight=False)
 
 
-def changes(console: Console, first: Path, second: Path, found: Differences) -> None:
-    """Two result tables: the metrics of the cells in both, and the cells that are not."""
+def changes(console: Console, first: Path, second: Path, found: Differences, repeated: list[Repeat]) -> None:
+    """Two result tables: the metrics of the cells in both, what of them repeats, and the cells that are not."""
     say(console, f"A = {first}\nB = {second}")
     other = f", {found.signatures} of them under another signature" if found.signatures else ""
     say(console, f"{found.both} cells in both{other}")
@@ -76,6 +78,7 @@ def changes(console: Console, first: Path, second: Path, found: Differences) -> 
     if rows:
         columns = (Column("metric", "name"), *_numbers("rows", "equal", "mean B − A", "largest"), Column("where"))
         show(console, columns, rows)
+    _repeated(console, repeated)
     for what, cells in (("A", found.only[0]), ("B", found.only[1])):
         if cells:
             say(console, f"only in {what}: {len(cells)} cells")
@@ -83,6 +86,16 @@ def changes(console: Console, first: Path, second: Path, found: Differences) -> 
     if found.statuses:
         say(console, f"ended differently: {len(found.statuses)} cells")
         _list(console, [f"{cell}: {one} in A, {two} in B" for cell, one, two in found.statuses])
+
+
+def _repeated(console: Console, found: list[Repeat]) -> None:
+    told = [f"{one.what} of {one.cells - len(one.other)} of {one.cells}" for one in found if one.cells]
+    if told:
+        say(console, f"equal to the last bit, times, speed and memory aside: {', '.join(told)} cells that both have")
+    for one in found:
+        if one.other:
+            say(console, f"other {one.what}: {counted(len(one.other), 'cell')}")
+            _list(console, one.other)
 
 
 def _scale(quality: Quality) -> str:

@@ -155,13 +155,15 @@ def compare(
     """Compare two methods, across seeds and on their outputs, or two result tables, cell by cell."""
     from headprune.analysis import display
     from headprune.analysis.differences import differences
+    from headprune.analysis.repeats import repeats
     from headprune.analysis.tables import read
     from headprune.analysis.versus import newest, versus
     from headprune.results.schema import read_cells
 
     paths = [Path(first), Path(second)]
     if all(path.exists() for path in paths):
-        display.changes(console, paths[0], paths[1], differences(*(read_cells(path) for path in paths)))
+        changed = differences(*(read_cells(path) for path in paths))
+        display.changes(console, paths[0], paths[1], changed, repeats(*paths))
         return
     if any(path.exists() and "/" in str(path) for path in paths):
         raise ValueError(f"{first} and {second} are not of one kind: give two methods, or two results that exist")

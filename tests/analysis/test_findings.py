@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from quoting import FINDINGS, MULTI30K, ROOT, Values, gains, interval, lines_of, values_of
 from scipy import stats
 
 from headprune.analysis.claims import NO_DATA, effect_text, evaluate, load
-from headprune.analysis.study import Study
-from headprune.analysis.tables import label_of, read
+from headprune.analysis.tables import read
 from headprune.analysis.versus import versus
 from headprune.statistics.multiple import holm
 from headprune.statistics.seeds import paired_p
 
-ROOT = Path(__file__).resolve().parents[2]
-FINDINGS = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
 QUALITY = ("dsp-joint-gradient", "dsp-pipelined-gradient", "dsp-ninety-percent", "michel-flat", "michel-cliff")
 VOITA = ("voita-cross-decoder", "voita-decoder-encoder", "voita-cross-high", "voita-decoder-low")
 
@@ -54,14 +50,6 @@ def test_verdicts(folder: str, header: str, prefixes: tuple[str, ...]) -> None:
 
 
 PARTS = {part: f"small-{part}" for part in ("core", "frozen", "continued", "controls")}
-MULTI30K = {
-    "DSP (joint)": ("dsp.joint",),
-    "gradient (iterative)": ("gradient_importance.iterative",),
-    "gradient (one-shot)": ("gradient_importance.one_shot",),
-    "DSP (pipelined)": ("dsp.pipelined",),
-    "magnitude": ("magnitude",),
-    "random": ("random",),
-}
 CORE = {
     "DSP (joint)": ("dsp.joint",),
     "gradient (one-shot)": ("gradient_importance.one_shot",),
@@ -96,38 +84,11 @@ TREATED = {name.partition(" ")[0]: label for name, (_, label) in HEADS.items()} 
     "random heads, 2,000 updates more": "random.treated+ft_long",
     "from scratch": "random.treated+scratch",
 }
-Values = dict[tuple[str, int], dict[int, float]]
-
-
-def lines_of(page: str, header: str) -> list[list[str]]:
-    """The cells of a table of a page."""
-    table = page.partition(header)[2].partition("\n\n")[0].splitlines()[2:]
-    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
-
-
-def values_of(folder: str) -> Values:
-    """Test BLEU of every label, budget and seed."""
-    results = read(ROOT / "results/published" / folder)
-    study = Study(results, results.groups()[0])
-    return {(label_of(line), budget): dict(found) for (line, budget), found in study.values.items()}
 
 
 @pytest.fixture(scope="module")
 def values() -> dict[str, Values]:
     return {part: values_of(folder) for part, folder in {**PARTS, "multi30k": "multi30k-core"}.items()}
-
-
-def interval(numbers: Iterable[float], sign: str = "") -> str:
-    """A mean with its t interval, by scipy."""
-    found = np.array(list(numbers))
-    half = stats.sem(found) * stats.t.ppf(0.975, len(found) - 1)
-    low = max(found.mean() - half, -np.inf if sign else 0.0)
-    return f"{found.mean():{sign}.2f} [{low:.2f}, {found.mean() + half:.2f}]".replace("-", "−")
-
-
-def gains(system: dict[int, float], baseline: dict[int, float]) -> list[float]:
-    """Differences within the first six seeds, or those that there are."""
-    return [system[seed] - baseline[seed] for seed in sorted(system) if seed <= 6]
 
 
 @pytest.mark.parametrize(
@@ -147,43 +108,6 @@ def test_means(values: dict[str, Values], part: str, header: str, rows: dict[str
         for point, cell in zip(points, cells, strict=True):
             found = values[part].get(point)
             assert cell == (interval(found.values()) if found else "–"), (name, point)
-
-
-def test_differences_on_multi30k(values: dict[str, Values]) -> None:
-    """Every difference of the table, and what the sentences below it say of all seeds."""
-    found, budgets = values["multi30k"], (38, 32, 24, 16, 10, 5)
-    for name, *cells in lines_of(FINDINGS.partition("Differences within seeds, in BLEU:")[2], "\n| | K = 38 |"):
-        one, two = (MULTI30K[part][0] for part in name.split(" − "))
-        for budget, cell in zip(budgets, cells, strict=True):
-            there = (one, budget) in found and (two, budget) in found
-            assert cell == (interval(gains(found[one, budget], found[two, budget]), "+") if there else "–"), name
-    joint, masked = "dsp.joint", [*(label for (label,) in MULTI30K.values()), "dsp.pipelined+twin"]
-    others = [(label, k) for label in masked if label != joint for k in (24, 16, 10, 5) if (label, k) in found]
-    assert all(min(gains(found[joint, k], found[label, k])) > 0 for label, k in others)
-    orders = [f"gradient_importance.{order}" for order in ("one_shot", "iterative")]
-    assert all(max(gains(found["dsp.pipelined", k], found[order, k])) < 0 for k in (38, 32) for order in orders)
-    assert min(gains(found["dsp.pipelined", 5], found[orders[0], 5])) > 0
-    for k in (24, 16, 10):
-        between = [gain for order in orders for gain in gains(found["dsp.pipelined", k], found[order, k])]
-        assert min(between) < 0 < max(between)
-    losses = [interval(gains(found["unpruned", 48], found[joint, k])) for k in (24, 16, 10, 5)]
-    twins = [interval(gains(found["dsp.pipelined", k], found["dsp.pipelined+twin", k]), "+") for k in (24, 16, 10)]
-    told = " ".join(FINDINGS.split())
-    assert "loses {}, {}, {} and {} at K = 24, 16, 10 and 5".format(*losses) in told
-    assert "{}, {} and {} BLEU at K = 24, 16 and 10".format(*twins) in told
-    assert f"unpruned {interval(found['unpruned', 48].values())} test BLEU" in told
-
-
-def test_outputs_on_multi30k() -> None:
-    """The K at which the lines of the table of differences differ significantly on other sentences."""
-    results, pipelined = read(ROOT / "results/published/multi30k-core"), "dsp.pipelined"
-    orders = [f"gradient_importance.{order}" for order in ("one_shot", "iterative")]
-    found = [("dsp.joint", orders[1], set()), (pipelined, orders[0], set()), (pipelined, orders[1], {16})]
-    for system, baseline, other in found:
-        table = versus(results, system, baseline)[0].table
-        corrected = dict(zip(table["budget"], holm(list(table["p_outputs"])), strict=True))
-        assert {budget for budget, p_value in corrected.items() if p_value > 0.05} == other
-        assert all(p_value < 0.001 for budget, p_value in corrected.items() if budget not in other)
 
 
 def test_differences_of_fine_tuned_masks(values: dict[str, Values]) -> None:
