@@ -138,7 +138,7 @@ def draw_panel(ax: Axes, panel: Panel, palette: dict[Line, Look]) -> None:
     ax.set_yticks([0, 0.5, 1], ["0 random", "0.5", "1 unpruned"])
     ax.tick_params(axis="y", labelrotation=0)
     met = table.loc[table["heads"] == table["budget"], "heads"]
-    ax.set_xticks(ticks(table["heads"] if met.empty else met, gap=0.16))
+    ax.set_xticks(ticks(table["heads"] if met.empty else met, gap=0.12))
 
 
 def draw_line(ax: Axes, points: pd.DataFrame, look: Look, label: str) -> None:
