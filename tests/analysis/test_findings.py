@@ -26,6 +26,7 @@ VOITA = ("voita-cross-decoder", "voita-decoder-encoder", "voita-cross-high", "vo
     [
         ("multi30k-core", "claim on Multi30k", QUALITY),
         ("small-core", "registered contrast", ("contrast-",)),
+        ("small-core", "claim on `small`", ("dsp-joint-gradient", "dsp-pipelined-gradient", "michel-cliff")),
         ("small-frozen", "claim of Michel et al.", ("michel-one-head", "michel-last-cross", "michel-drop-one")),
         ("small-continued", "claim of Voita et al.", VOITA),
         ("small-controls", "claim", ("voita-scratch",)),
@@ -127,7 +128,7 @@ def test_differences_of_fine_tuned_masks(values: dict[str, Values]) -> None:
 
 def test_differences_from_scratch(values: dict[str, Values]) -> None:
     rows = lines_of(FINDINGS, "\n| | K = 7 | p across seeds |")
-    assert len(rows) == 5
+    assert len(rows) == 6
     for name, cell, p_value in rows:
         one, two = name.removesuffix(", both from scratch").split(" − ")
         twin = f"{TREATED[one]}_twin" if two == "their twins" else TREATED[two]
@@ -212,9 +213,10 @@ def test_findings_of_readme(values: dict[str, Values]) -> None:
         *(("core", "unpruned", 36), ("core", "dsp.joint", 12), ("core", "gradient_importance.one_shot", 12)),
         *(("core", "dsp.pipelined", 12), ("core", "random", 12), ("continued", "random.treated+ft", 12)),
         *(("continued", "gradient_importance.one_shot+ft", 12), ("continued", "dsp.pipelined+ft", 12)),
-        *(("continued", "obs+ft", 12), ("controls", "dsp.joint+scratch", 7), ("controls", "dsp.joint+scratch_twin", 7)),
+        *(("continued", "obs+ft", 12), ("controls", "random.treated+ft_long", 7), ("controls", "dsp.joint", 7)),
+        *(("controls", "dsp.joint+scratch", 7), ("controls", "dsp.joint+scratch_twin", 7)),
         *(("controls", "random_balanced.treated+scratch", 7), ("controls", "random.treated+scratch", 7)),
-        ("controls", "dsp.joint", 7),
+        ("controls", "l0.continued+scratch", 7),
     ]
     means = [f"{np.mean(list(values[part][label, budget].values())):.1f}" for part, label, budget in points]
     assert re.findall(r"\d+\.\d(?!\d)", page) == means
