@@ -11,13 +11,15 @@ import pytest
 import yaml
 
 from headprune.analysis.drawings import find
+from headprune.analysis.tables import label_of, read
 from headprune.config import load
 from headprune.pipeline.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "paper_figures"
+PUBLISHED = ROOT / "results/published"
 ITEMS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "papers.yaml").read_text(encoding="utf-8"))
-KEYS = {"paper", "item", "shows", "script", "profile", "arms", "same", "differs"}
+KEYS = {"paper", "item", "shows", "script", "profile", "arms", "run", "same", "differs"}
 FOUR = ["Michel et al. 2019", "Voita et al. 2019", "Li et al. 2021", "Shim et al. 2021"]
 
 
@@ -57,10 +59,20 @@ def test_what_an_entry_names_exists(item: dict[str, Any], labels: dict[str, set[
     assert item["shows"].endswith(".")
     assert item["differs"].endswith(".")
     if "script" not in item:
-        assert "profile" not in item
+        assert "profile" not in item and "run" not in item
         return
     assert item["script"] in {script.path.name for script in find(FOLDER).values()}
     assert set(item.get("arms", [])) <= labels[item["profile"]] if "profile" in item else "arms" not in item
+
+
+@pytest.mark.parametrize("item", [item for item in ITEMS if "run" in item], ids=lambda item: item["item"])
+def test_what_was_run_has_the_lines_that_are_compared(item: dict[str, Any]) -> None:
+    for name in item["run"]:
+        assert (PUBLISHED / name / "results.md").is_file()
+        assert (
+            set(item.get("arms", [])) & {label_of(line) for line in read(PUBLISHED / name).lines()}
+            or "arms" not in item
+        )
 
 
 def test_its_commands_are_ones_that_run(tool: ModuleType) -> None:

@@ -20,7 +20,9 @@ FOLDER = ROOT / "paper_figures"
 INTRODUCTION = """\
 # The papers' figures and tables beside ours
 
-What the four papers show, and the command that makes the same of results of this suite. Numbers of papers stand in
+What the four papers show, and the command that makes the same of results of this suite. The sets of the papers were not
+run here: *run here* names results on others of which ours can be drawn now, with `--config published=NAME` in the place
+of `--configfile …` ([findings.md](findings.md) says what they show). Numbers of papers stand in
 `results/published/papers.csv`, one a row with its source, and hollow in the figure of quality against heads where the
 set is the same ([figures.md](figures.md)). Profiles: [standard-sets.md](standard-sets.md).
 
@@ -46,10 +48,11 @@ def sections() -> Iterator[str]:
     """A section for every paper, a table each."""
     scripts = {script.path.name: script for script in find(FOLDER).values()}
     for paper, items in groupby(read_items(), key=lambda item: item["paper"]):
-        yield f"## {paper}\n\n| theirs | ours | the same | not the same |\n| --- | --- | --- | --- |"
+        yield f"## {paper}\n\n| theirs | ours | run here | the same | not the same |\n| --- | --- | --- | --- | --- |"
         for item in items:
             theirs = f"{item['item']}: {item['shows']}"
-            yield f"| {theirs} | {ours(item, scripts)} | {item.get('same', '–')} | {item['differs']} |"
+            run = ", ".join(f"[{name}](../results/published/{name}/results.md)" for name in item.get("run", [])) or "–"
+            yield f"| {theirs} | {ours(item, scripts)} | {run} | {item.get('same', '–')} | {item['differs']} |"
         yield ""
 
 
