@@ -18,6 +18,7 @@ from headprune.data.splits import (
     EMBEDDED,
     SplitFiles,
     broken,
+    check_characters,
     checksums,
     decoded,
     read_verified,
@@ -29,9 +30,7 @@ OTHER_NAMES = {"valid": ("val", "dev", "validation", "development", "tune"), "te
 Pairs = list[tuple[str, str]]  # (source, target)
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
-_PAIR = re.compile(r"-([a-z]{2,3})-([a-z]{2,3})$")
-# A line read back must be one line for every reader: str.splitlines, fairseq, sacrebleu and shell tools.
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+LANGUAGES = re.compile(r"-([a-z]{2,3})-([a-z]{2,3})$")
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def corpus(name_or_path: str | Path, source: str | None = None, target: str | No
     folder = Path(os.path.expanduser(name_or_path))
     if not folder.is_dir():
         raise ValueError(unknown_dataset(str(name_or_path), [*CORPORA, *standard_names("pairs")]))
-    pair = _PAIR.search(folder.resolve().name)
+    pair = LANGUAGES.search(folder.resolve().name)
     if pair is None and not (source and target):
         raise ValueError(
             f"dataset {folder}: the folder's name must end in the language pair, as in talks-de-en: source first"
@@ -188,7 +187,7 @@ def _parse(line: bytes, path: Path, number: int) -> tuple[str, str]:
     if not (columns[0].strip() and columns[1].strip()):
         raise broken(path, number, "must have text in both columns")
     for column in columns:
-        _check_characters(column, path, number)
+        check_characters(column, path, number)
     return columns[0], columns[1]
 
 
@@ -197,11 +196,5 @@ def _sentence(line: bytes, path: Path, number: int) -> str:
     text = decoded(line, path, number)
     if not text.strip():
         raise broken(path, number, "must have text, as its other side does or should")
-    _check_characters(text, path, number)
+    check_characters(text, path, number)
     return text
-
-
-def _check_characters(text: str, path: Path, number: int) -> None:
-    if found := _CONTROL.search(text):
-        rule = "must not contain control characters or line separators"
-        raise broken(path, number, f"{rule}, has U+{ord(found[0]):04X}")

@@ -63,10 +63,13 @@ def _cleaning(console: Console, path: Path) -> None:
 
 
 def _own(console: Console, kind: CorpusKind, found: SplitFiles) -> None:
-    for split in SPLITS:
+    splits = {split: kind.read(found, split) for split in SPLITS}
+    for split, held in splits.items():
         known = all(path.name in found.sha256 for path in found.files(split))
         checked = "verified" if known else "no checksum known"
-        say(console, f"{found.name} {split}: {len(kind.read(found, split)):,} {kind.unit}, {checked}")
+        say(console, f"{found.name} {split}: {len(held):,} {kind.unit}, {checked}")
+    for line in kind.tell(found, splits):
+        say(console, f"{found.name} {line}")
     say(console, f"licence: {found.licence}")
 
 

@@ -25,6 +25,8 @@ class CorpusKind:
     :param read: what a split holds, verified; raises ValueError where it is damaged
     :param owns: True if a folder holds a corpus of this kind, by the look of its files
     :param registered: gives those that are fetched, by name
+    :param tell: lines for the eye on what all splits hold, of a folder of the user's; raises ValueError where they do
+        not fit together
     """
 
     name: str
@@ -34,6 +36,7 @@ class CorpusKind:
     read: Callable[[Any, str], Sequence[Any]]
     owns: Callable[[Path], bool]
     registered: Callable[[], Mapping[str, Standard]] = dict
+    tell: Callable[[Any, Mapping[str, Sequence[Any]]], Sequence[str]] = lambda found, splits: ()
 
     @property
     def standard(self) -> Mapping[str, Standard]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from headprune.data.cache import cache_folder
 
 SPLITS = ("train", "valid", "test")
+# A line read back must be one line for every reader: str.splitlines, fairseq, sacrebleu and shell tools.
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 EMBEDDED = Path(__file__).resolve().parent / "embedded"
 
 
@@ -91,6 +93,13 @@ def broken(path: Path, number: int, rule: str) -> ValueError:
     :param number: of the line, from 1
     """
     return ValueError(f"{path}, line {number}: {rule}")
+
+
+def check_characters(text: str, path: Path, number: int) -> None:
+    """Raises ValueError where a line holds what another reader may take for its end, or nobody can see."""
+    if found := CONTROL.search(text):
+        rule = "must not contain control characters or line separators"
+        raise broken(path, number, f"{rule}, has U+{ord(found[0]):04X}")
 
 
 def decoded(line: bytes, path: Path, number: int) -> str:

@@ -61,8 +61,10 @@ def test_the_folder_of_versenli_says_that_its_labels_are_made_by_rules() -> None
         ("gold_label\tid\tsentence2\tsentence1\nentailment\t7\tHe rests.\tA man sleeps.\n", "He rests."),
         ('Label\tPremise\tHypothesis\r\nentailment\tA man sleeps.\tHe "rests".\r\n', 'He "rests".'),
         ("\ufeffA man sleeps.\tHe  rests. \tentailment\n", "He rests."),
+        ('# "Sentence 1"\t"sentence 2"\t"Gold Label"\n' + PLAIN, "He rests."),
+        ("A man sleeps.\tمی‌خوابد 👩\u200d💻\tentailment\n", "می‌خوابد 👩\u200d💻"),
     ],
-    ids=["no names", "names", "other order and columns", "Windows", "byte order mark"],
+    ids=["no names", "names", "other order and columns", "Windows", "byte order mark", "names with signs", "joiners"],
 )
 def test_columns_are_found(tmp_path: Path, text: str, expected: str) -> None:
     found = read_judged(judged_corpus(own(tmp_path / "mine", train=text)), "train")
@@ -85,7 +87,23 @@ MALFORMED = {
     "an empty premise": (" \tb\tentailment\n", "line 1: must have a premise"),
     "no label": ("a\tb\t\n", "line 1: must have a label"),
     "the label first": ("entailment\tA man\tHe rests.\n", r"line 1: a label is one word, has 'He rests\.'"),
-    "a control character": ("a\u0007\tb\tc\n", r"line 1: must not contain control characters, has U\+0007"),
+    "a control character": (
+        "a\u0007\tb\tc\n",
+        r"line 1: must not contain control characters or line separators, has U\+0007",
+    ),
+    "a separator of lines": ("a\u2028b\tb\tc\n", r"line 1: must not contain control .*, has U\+2028"),
+    "names of some columns": ("text_a\ttext_b\tlabel\n" + PLAIN, "line 1: names columns, .*none for the premise: prem"),
+    "names in quotation marks": (
+        '"premise"\t"other"\t"label"\n' + PLAIN,
+        "line 1: names columns, .*for the hypothesis",
+    ),
+    "two labels": (
+        "sentence1\tsentence2\tlabel\tgold_label\na\tb\tc\td\n",
+        "line 1: names more than one column for the label, 'label' and 'gold_label': leave one",
+    ),
+    "names again": ("premise\thypothesis\tlabel\n" * 2 + PLAIN, "line 2: names the columns again"),
+    "no gold label": (PLAIN + "a\tb\t-\n", "line 3: the label '-' stands for none"),
+    "a tab in quotation marks": ('"a\tb"\tc\tentailment\n', "has 4; .*quotation marks do not protect a tab"),
     "names alone": ("premise\thypothesis\tlabel\n", "no examples below the names"),
     "nothing": ("", "empty; expected one example a line"),
 }
@@ -108,6 +126,22 @@ def test_labels_are_those_of_the_train_split(tmp_path: Path) -> None:
     assert labels_of(corpus, {**splits, "test": []}) == ["contradiction", "entailment"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["Entailment", "entailment", "neutral"], "'Entailment' and 'entailment' differ in case or encoding alone"),
+        (["peut-e\u0302tre", "peut-\xeatre"], r"'peut-e\\u0302tre' and 'peut-\\xeatre' differ in case or encoding"),
+        (["yes", "<pad>"], "the label '<pad>' is a symbol of fairseq's dictionaries"),
+        (["Gold", *["yes", "no"] * 20], "line 1: label 'Gold' stands there alone: names of columns are premise or"),
+    ],
+    ids=["case", "encoding", "fairseq's", "a name of a column"],
+)
+def test_labels_that_are_no_classes_are_refused(tmp_path: Path, labels: list[str], message: str) -> None:
+    corpus = judged_corpus(own(tmp_path / "mine", train="".join(f"a\tb\t{label}\n" for label in labels)))
+    with pytest.raises(ValueError, match=message):
+        labels_of(corpus, {split: read_judged(corpus, split) for split in SPLITS})
+
+
 def test_unknown_names_and_folders_without_a_split(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown dataset 'versenly'; did you mean 'versenli'"):
         judged_corpus("versenly")
@@ -120,11 +154,20 @@ def test_a_folder_of_three_columns_is_of_judged_pairs(tmp_path: Path) -> None:
     assert JUDGED.owns(own(tmp_path / "mine"))
     assert not JUDGED.owns(own(tmp_path / "talks-de-en", train="ein\tone\n"))
     assert not JUDGED.owns(tmp_path)
+    damaged = own(tmp_path / "damaged", train="")
+    assert JUDGED.owns(damaged)
+    (damaged / "train.tsv").unlink()
+    assert JUDGED.owns(damaged)
 
 
 def test_the_command_line_counts_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app(["data", str(own(tmp_path / "mine"))], standalone_mode=False)
-    assert "mine train: 2 examples, no checksum known" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "mine train: 2 examples, no checksum known" in told
+    assert "mine train labels: contradiction 1, entailment 1" in told
+    assert "mine note: 2 pairs of test stand in train, too" in " ".join(told.split())
+    with pytest.raises(ValueError, match=r"label 'neutral' is not in train\.tsv"):
+        app(["data", str(own(tmp_path / "other", test="a\tb\tneutral\n"))], standalone_mode=False)
 
 
 # Archives: their lines by file, columns as in the originals.

@@ -8,32 +8,36 @@ others beside them, which are left out. A file SHA256SUMS, as sha256sum writes i
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from headprune.data.corpora import LANGUAGES
 from headprune.data.kinds import CorpusKind
 from headprune.data.splits import (
     EMBEDDED,
+    SPLITS,
     SplitFiles,
     broken,
+    check_characters,
     checksums,
     decoded,
     read_verified,
     unknown_dataset,
 )
 from headprune.data.standard import folder_of
+from headprune.naming import counted
+from headprune.tasks.nli.columns import COLUMNS, NAMES, hint, named
 from headprune.tasks.nli.standard import STANDARD_JUDGED
+from headprune.tasks.nli.subwords import SPECIAL
 
-COLUMNS = ("premise", "hypothesis", "label")
-# The names that the columns have in files of MNLI, SNLI, RTE and others, in lower case.
-NAMES = {
-    "premise": ("premise", "sentence1"),
-    "hypothesis": ("hypothesis", "sentence2"),
-    "label": ("label", "gold_label"),
-}
+NO_GOLD = ("-", "-1")  # of SNLI and of the Hugging Face hub, where judges did not agree
 MOST_LABELS = 100  # of a corpus; more are a sign of columns in another order
+SUSPICIOUS = 20  # of more examples, a label that the first one alone has is a name of a column
+ALL_NAMES = ", ".join(" or ".join(names) for names in NAMES.values())
 
 
 class JudgedPair(NamedTuple):
@@ -101,19 +105,14 @@ def read_judged(corpus: JudgedCorpus, split: str) -> list[JudgedPair]:
     """
     path = corpus.path(split)
     rows = [_row(line, path, number) for number, line in enumerate(read_verified(corpus, path, "example"), start=1)]
-    found = _named(rows[0])
+    found = named(rows[0], path)
     places, first = (found, 2) if found else ([corpus.columns.index(name) for name in COLUMNS], 1)
     width = len(rows[0]) if found else len(COLUMNS)
     if len(rows) < first:
         raise ValueError(f"{path}: no examples below the names of the columns")
+    if found and rows[0] in rows[1:]:
+        raise broken(path, rows.index(rows[0], 1) + 1, "names the columns again")
     return [_example(row, places, width, path, number) for number, row in enumerate(rows[first - 1 :], start=first)]
-
-
-def _named(row: Sequence[str]) -> list[int] | None:
-    """The places of the three columns in a line that names them; None of any other line."""
-    words = [word.strip().lower() for word in row]
-    places = [next((words.index(name) for name in NAMES[column] if name in words), -1) for column in COLUMNS]
-    return None if -1 in places else places
 
 
 def _row(line: bytes, path: Path, number: int) -> list[str]:
@@ -123,26 +122,35 @@ def _row(line: bytes, path: Path, number: int) -> list[str]:
 def _example(row: Sequence[str], places: Sequence[int], width: int, path: Path, number: int) -> JudgedPair:
     """The example of a line, or ValueError that names file, line and rule."""
     if len(row) != width:
-        raise broken(path, number, f"must have {width} columns separated by a tab, has {len(row)}")
+        raise broken(path, number, f"must have {width} columns separated by a tab, has {len(row)}{hint(row)}")
+    for place in places:
+        check_characters(row[place], path, number)
     example = JudgedPair(*(" ".join(row[place].split()) for place in places))
     for column, text in zip(COLUMNS, example, strict=True):
         if not text:
             raise broken(path, number, f"must have a {column}")
-        if not text.isprintable():
-            bad = next(letter for letter in text if not letter.isprintable())
-            raise broken(path, number, f"must not contain control characters, has U+{ord(bad):04X}")
     if " " in example.label:
         rule = f"a label is one word, has {example.label[:60]!r}; the columns are {', '.join(COLUMNS)}"
         raise broken(path, number, f"{rule} where the first line does not name them otherwise")
+    if example.label in NO_GOLD:
+        raise broken(
+            path, number, f"the label {example.label!r} stands for none that was agreed on: leave such lines out"
+        )
     return example
 
 
 def labels_of(corpus: JudgedCorpus, splits: Mapping[str, Sequence[JudgedPair]]) -> list[str]:
     """The labels of the train split in alphabetical order, which are the classes of models.
 
-    :raises ValueError: fewer than two or too many, or one of another split that the train split lacks.
+    :raises ValueError: fewer than two or too many, two that differ in case or in how letters are encoded, one that
+        fairseq has for itself, the first example's alone, or one of another split that the train split lacks.
     """
-    known = sorted({example.label for example in splits["train"]})
+    counts = Counter(example.label for example in splits["train"])
+    known = sorted(counts)
+    _check_labels(corpus.path("train"), known)
+    first = splits["train"][0].label
+    if counts[first] == 1 and len(splits["train"]) > SUSPICIOUS:
+        raise broken(corpus.path("train"), 1, f"label {first!r} stands there alone: names of columns are {ALL_NAMES}")
     if not 2 <= len(known) <= MOST_LABELS:
         rule = f"2 to {MOST_LABELS} are expected; the columns are {', '.join(corpus.columns)}"
         raise ValueError(f"{corpus.path('train')}: {len(known):,} different labels: {rule}, or as the first line says")
@@ -150,21 +158,55 @@ def labels_of(corpus: JudgedCorpus, splits: Mapping[str, Sequence[JudgedPair]]) 
         for number, example in enumerate(examples, start=1):
             if example.label not in known:
                 raise ValueError(
-                    f"{corpus.path(split)}, example {number}: label {example.label!r} is not in train.tsv; "
-                    f"known ones: {', '.join(known)}"
+                    f"{corpus.path(split)}, example {number}: label {example.label!r} is not in "
+                    f"{corpus.path('train').name}; known ones: {', '.join(known)}"
                 )
     return known
 
 
+def _check_labels(path: Path, labels: Sequence[str]) -> None:
+    """ValueError of labels that are one to the eye, or that no dictionary can hold."""
+    if taken := [label for label in labels if label in SPECIAL]:
+        raise ValueError(f"{path}: the label {taken[0]!r} is a symbol of fairseq's dictionaries: rename it")
+    alike: dict[str, str] = {}
+    for label in labels:
+        other = alike.setdefault(unicodedata.normalize("NFC", label).casefold(), label)
+        if other != label:
+            raise ValueError(f"{path}: labels {other!a} and {label!a} differ in case or encoding alone: make them one")
+
+
+def tell(corpus: JudgedCorpus, splits: Mapping[str, Sequence[JudgedPair]]) -> list[str]:
+    """Lines for the eye on the labels of every split, and on pairs that two splits share.
+
+    :raises ValueError: as `labels_of`.
+    """
+    known = labels_of(corpus, splits)
+    lines = []
+    for split, examples in splits.items():
+        counts = Counter(example.label for example in examples)
+        lines.append(f"{split} labels: {', '.join(f'{label} {counts[label]:,}' for label in known)}")
+    train = {example[:2] for example in splits["train"]}
+    for split in ("valid", "test"):
+        if shared := sum(example[:2] in train for example in splits[split]):
+            lines.append(f"note: {counted(shared, 'pair')} of {split} stand in train, too")
+    return lines
+
+
 def _is_judged(folder: Path) -> bool:
-    """True if the first line of a folder's train.tsv has more columns than a pair of sentences."""
+    """True if the first line of a folder's train.tsv has more columns than a pair of sentences.
+
+    A file that cannot be read, or has none, is of judged pairs where the folder's name ends in no pair of languages.
+    """
+    corpus = JudgedCorpus(folder.name, folder)
     try:
-        corpus = JudgedCorpus(folder.name, folder)
-        return read_verified(corpus, corpus.path("train"))[0].count(b"\t") >= len(COLUMNS) - 1
+        if read_verified(corpus, corpus.path("train"))[0].count(b"\t") >= len(COLUMNS) - 1:
+            return True
     except (OSError, ValueError):
-        return False
+        pass
+    files = (folder / name for split in SPLITS for name in corpus.candidates(split))
+    return not LANGUAGES.search(folder.resolve().name) and any(path.is_file() for path in files)
 
 
 JUDGED = CorpusKind(
-    "judged pairs", "examples", JUDGED_CORPORA, judged_corpus, read_judged, _is_judged, lambda: STANDARD_JUDGED
+    "judged pairs", "examples", JUDGED_CORPORA, judged_corpus, read_judged, _is_judged, lambda: STANDARD_JUDGED, tell
 )

@@ -94,7 +94,7 @@ def prepare(
         labels = labels_of(corpus, splits)
         sides = (side for example in splits["train"] for side in example[:2])
         cut = recipe.subwords.ready(work, sides)
-        pieces = {split: _cut(examples, cut) for split, examples in splits.items()}
+        pieces = {split: _cut(examples, cut, corpus.path(split)) for split, examples in splits.items()}
         words = Counter(piece for side in COLUMNS[:2] for line in pieces["train"][side] for piece in line.split(" "))
         dictionary = recipe.subwords.dictionary(words)
         known = {**dict.fromkeys(FIELDS, dictionary), "label": "".join(f"{label} 1\n" for label in labels)}
@@ -148,9 +148,12 @@ def count(examples: Sequence[JudgedPair], pieces: Pieces, symbols: set[str]) -> 
     }
 
 
-def _cut(examples: Sequence[JudgedPair], cut: Cut) -> Pieces:
+def _cut(examples: Sequence[JudgedPair], cut: Cut, path: Path) -> Pieces:
     """Pieces of both sides, and the label, which is one word."""
     sides = {name: cut([getattr(example, name) for example in examples]) for name in COLUMNS[:2]}
+    for name, lines in sides.items():
+        if "" in lines:
+            raise ValueError(f"{path}, example {lines.index('') + 1}: the {name} has no letter that subwords know")
     return {**sides, "label": [example.label for example in examples]}
 
 
