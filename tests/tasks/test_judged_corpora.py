@@ -132,7 +132,7 @@ def test_labels_are_those_of_the_train_split(tmp_path: Path) -> None:
         (["Entailment", "entailment", "neutral"], "'Entailment' and 'entailment' differ in case or encoding alone"),
         (["peut-e\u0302tre", "peut-\xeatre"], r"'peut-e\\u0302tre' and 'peut-\\xeatre' differ in case or encoding"),
         (["yes", "<pad>"], "the label '<pad>' is a symbol of fairseq's dictionaries"),
-        (["Gold", *["yes", "no"] * 20], "line 1: label 'Gold' stands there alone: names of columns are premise or"),
+        (["Gold", *["yes", "no"] * 20], "line 1: no other line has the label 'Gold', as if it named a column"),
     ],
     ids=["case", "encoding", "fairseq's", "a name of a column"],
 )
@@ -140,6 +140,12 @@ def test_labels_that_are_no_classes_are_refused(tmp_path: Path, labels: list[str
     corpus = judged_corpus(own(tmp_path / "mine", train="".join(f"a\tb\t{label}\n" for label in labels)))
     with pytest.raises(ValueError, match=message):
         labels_of(corpus, {split: read_judged(corpus, split) for split in SPLITS})
+
+
+def test_a_rare_label_may_stand_first_below_names(tmp_path: Path) -> None:
+    labels = ["rare", *["yes", "no"] * 20]
+    text = "premise\thypothesis\tlabel\n" + "".join(f"a\tb\t{label}\n" for label in labels)
+    assert len(read_judged(judged_corpus(own(tmp_path / "mine", train=text)), "train")) == 41
 
 
 def test_unknown_names_and_folders_without_a_split(tmp_path: Path) -> None:

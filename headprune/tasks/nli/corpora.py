@@ -112,7 +112,12 @@ def read_judged(corpus: JudgedCorpus, split: str) -> list[JudgedPair]:
         raise ValueError(f"{path}: no examples below the names of the columns")
     if found and rows[0] in rows[1:]:
         raise broken(path, rows.index(rows[0], 1) + 1, "names the columns again")
-    return [_example(row, places, width, path, number) for number, row in enumerate(rows[first - 1 :], start=first)]
+    examples = [_example(row, places, width, path, number) for number, row in enumerate(rows[first - 1 :], start=first)]
+    alone = sum(example.label == examples[0].label for example in examples) == 1
+    if not found and split == "train" and alone and len(examples) > SUSPICIOUS:
+        rule = f"no other line has the label {examples[0].label!r}, as if it named a column"
+        raise broken(path, 1, f"{rule}; a first line that does has {ALL_NAMES}")
+    return examples
 
 
 def _row(line: bytes, path: Path, number: int) -> list[str]:
@@ -143,14 +148,10 @@ def labels_of(corpus: JudgedCorpus, splits: Mapping[str, Sequence[JudgedPair]]) 
     """The labels of the train split in alphabetical order, which are the classes of models.
 
     :raises ValueError: fewer than two or too many, two that differ in case or in how letters are encoded, one that
-        fairseq has for itself, the first example's alone, or one of another split that the train split lacks.
+        fairseq has for itself, or one of another split that the train split lacks.
     """
-    counts = Counter(example.label for example in splits["train"])
-    known = sorted(counts)
+    known = sorted({example.label for example in splits["train"]})
     _check_labels(corpus.path("train"), known)
-    first = splits["train"][0].label
-    if counts[first] == 1 and len(splits["train"]) > SUSPICIOUS:
-        raise broken(corpus.path("train"), 1, f"label {first!r} stands there alone: names of columns are {ALL_NAMES}")
     if not 2 <= len(known) <= MOST_LABELS:
         rule = f"2 to {MOST_LABELS} are expected; the columns are {', '.join(corpus.columns)}"
         raise ValueError(f"{corpus.path('train')}: {len(known):,} different labels: {rule}, or as the first line says")
