@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from families import line_label
 from looks import GREY, MARKERS, Look
 from matplotlib.axes import Axes
 
+from headprune.analysis.manifests import told
 from headprune.results.papers import read_papers
 
 OPENING = (
@@ -37,11 +37,7 @@ def reported(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
 
 def corpus_of(folder: Path, dataset: str) -> str:
     """The corpus of a dataset as the manifest of the results names it; without one the dataset's own name."""
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return str(manifest["config"]["datasets"][dataset]["corpus"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return dataset
+    return str(told(folder, "config", "datasets", dataset).get("corpus", dataset))
 
 
 def draw_reported(ax: Axes, rows: pd.DataFrame, n_heads: float, palette: dict[Line, Look]) -> list[str]:

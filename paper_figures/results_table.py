@@ -25,7 +25,7 @@ from common import (
     in_group,
     outcomes,
     over_seeds,
-    quality_of,
+    quality_in,
     write_text,
 )
 from families import ordered
@@ -73,7 +73,7 @@ def draw(results: Results, out_dir: Path) -> None:
     """Write the tables: results_long.csv holds the unrounded numbers, the others their text."""
     tables = [(group, summarise(results, group)) for group in results.groups()]
     seeds = max(int(points["n_seeds"].max()) for _, points in tables)
-    opening = opening_of([quality_of(in_group(results.cells, group)) for group, _ in tables], seeds)
+    opening = opening_of([quality_in(results, group) for group, _ in tables], seeds)
     others = any((points["outside"] & (points["method"] != UNPRUNED)).any() for _, points in tables)
     text = caption(results, opening, [RIVALS] if others else [])
     long = pd.concat([points for _, points in tables]).drop(columns=["text", "outside"])
@@ -91,7 +91,7 @@ def opening_of(qualities: Sequence[Quality], seeds: int) -> str:
 
     :param seeds: the most of any cell
     """
-    floors = dict.fromkeys(f"{q.floor:g} {q.unit}" for q in qualities if q.floor is not None)
+    floors = dict.fromkeys(f"{round(q.floor, q.digits):g} {q.unit}" for q in qualities if q.floor is not None)
     least = f", or less than {' or '.join(floors)}" if floors else ""
     logarithmic = LOGARITHMIC if any(quality.scale == "log" for quality in qualities) else ""
     tied = NOT_TIED if least_p_of_best(seeds) > ALPHA else TIED
@@ -109,7 +109,7 @@ def summarise(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
     low, high: of three seeds and more the t interval, of two the lowest and the highest run, of one NaN.
     """
     cells = in_group(results.cells, group)
-    quality = quality_of(cells)
+    quality = quality_in(results, group)
     runs = outcomes(cells, quality)
     points = over_seeds(runs, quality)
     bad = runs.groupby([*LINE, "budget"])["status"].agg(count_statuses).rename("without_result")

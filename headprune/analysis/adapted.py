@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
+from headprune.analysis.manifests import told
 from headprune.analysis.tables import Line, split_arm
 from headprune.treatments import TREATMENTS
 
@@ -20,12 +20,12 @@ def adapted_in(folder: Path) -> Callable[[Line], bool]:
 
     :param folder: of results; the profile in its manifest tells, and where none does no line is one
     """
+    config = told(folder, "config")
     try:
-        config = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["config"]
         methods = {(each["name"], each.get("arm") or "") for each in config["methods"] if each.get("mode") in ALONG}
         treatments = [(TREATMENTS[each["name"]], each.get("arm")) for each in config.get("treatments") or []]
         suffixes = {arm or kind.suffix for kind, arm in treatments if kind.trains}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError):
         methods, suffixes = set(), set()
 
     def is_adapted(line: Line) -> bool:

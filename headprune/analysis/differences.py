@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from headprune.analysis.manifests import told
 from headprune.naming import cell_name
 from headprune.results.schema import CELL_KEY, MEASURED, ROW_KEY
 
@@ -70,11 +70,7 @@ def machines(first: Path, second: Path) -> str:
 
 
 def _hardware(folder: Path) -> str:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return str(manifest["environment"]["hardware"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
+    return str(told(folder, "environment").get("hardware", ""))
 
 
 def _names(cells: pd.Index) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from headprune.analysis.manifests import told
 from headprune.analysis.study import REFERENCE, Pair, Point, Study
 from headprune.analysis.tables import CELL, LINE, Line, Results, ResultsError, in_group, measured, split_arm
 from headprune.analysis.updates import TOTAL, pretrained_updates, total_updates, trained_updates
@@ -138,11 +138,7 @@ class Evidence:
     @cached_property
     def _entries(self) -> list[dict[str, Any]]:
         """The methods of the profile as they were configured; none without a readable manifest."""
-        try:
-            manifest = json.loads((self.results.folder / "manifest.json").read_text(encoding="utf-8"))
-            return [entry for entry in manifest["config"]["methods"] if isinstance(entry, dict)]
-        except (OSError, ValueError, LookupError, TypeError):
-            return []
+        return [entry for entry in told(self.results.folder, "config").get("methods") or [] if isinstance(entry, dict)]
 
     @cached_property
     def _masks(self) -> pd.DataFrame:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from headprune.analysis.manifests import told
 
 ONE = "one checkpoint for every seed, so that n counts draws and gates, not trainings"
 SEVERAL = "a checkpoint for every seed"
@@ -16,11 +17,8 @@ def sentence(folder: Path, dataset: str, model: str) -> str:
 
     :param folder: of results
     """
-    try:
-        config = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["config"]
-        parts = [*_of_model(config["models"][model]), *_of_data(config["datasets"][dataset])]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return ""
+    own, data = told(folder, "config", "models", model), told(folder, "config", "datasets", dataset)
+    parts = [*_of_model(own), *_of_data(data)]
     return f"{'; '.join(parts)}." if parts else ""
 
 
@@ -33,5 +31,5 @@ def _of_model(section: Mapping[str, Any]) -> list[str]:
 
 def _of_data(section: Mapping[str, Any]) -> list[str]:
     shares = section.get("divide_valid") or {}
-    told = " and ".join(f"{share:.0%} {split}" for split, share in shares.items())
-    return [f"of the valid split that was given, {told}, the rest valid"] if told else []
+    divided = " and ".join(f"{share:.0%} {split}" for split, share in shares.items())
+    return [f"of the valid split that was given, {divided}, the rest valid"] if divided else []

@@ -6,12 +6,12 @@ are read without running them, so that nothing here imports torch.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from headprune.analysis.manifests import told
 from headprune.method.declared import declared
 
 SECTION = "printed"  # of the manifest: title and family by method
@@ -22,11 +22,7 @@ _carried: dict[str, dict[str, str]] = {}  # of the results read last
 def carry(folder: Path) -> None:
     """Name methods from here on as these results say; without a readable manifest, as method files do."""
     _carried.clear()
-    try:
-        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[SECTION]
-        _carried.update({method: dict(texts) for method, texts in found.items()})
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        _carried.clear()
+    _carried.update({method: texts for method, texts in told(folder, SECTION).items() if isinstance(texts, dict)})
 
 
 def title(method: str) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from headprune.naming import unknown
 from headprune.statistics.quality import Quality as Quality
 from headprune.tasks import DEFAULT, TASKS
@@ -10,6 +14,15 @@ from headprune.tasks import DEFAULT, TASKS
 def of_track(track: str) -> Quality:
     """The quality of a task; of one that nobody knows that of the default."""
     return TASKS.get(track, DEFAULT).outputs.qualities[0]
+
+
+def on_data(quality: Quality, track: str, splits: Mapping[str, Any]) -> Quality:
+    """A quality of a task with the floor that a dataset gives it, in place of none.
+
+    :param splits: of the dataset as counted, by name; may be empty
+    """
+    floor = TASKS.get(track, DEFAULT).outputs.guessed(splits)
+    return quality if floor is None else replace(quality, floor=floor)
 
 
 def of_metric(metric: str) -> Quality:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headprune.analysis.manifests import told
+
 if TYPE_CHECKING:
     from headprune.analysis.claims import Claim
 
@@ -41,12 +43,10 @@ def registered_in(folder: Path) -> list[Mapping[str, Any]]:
 
     :returns: none where a run has none, as nothing is registered then
     """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        found = [run.get(SECTION) for run in manifest.get("merged") or [manifest]]
-    except (OSError, ValueError, AttributeError):
-        return []
-    return found if all(isinstance(each, dict) for each in found) else []
+    manifest = told(folder)
+    runs = manifest.get("merged") or [manifest]
+    found = [run[SECTION] for run in runs if isinstance(run, dict) and isinstance(run.get(SECTION), dict)]
+    return found if len(found) == len(runs) else []
 
 
 def standing(claim: Claim, registrations: Iterable[Mapping[str, Any]]) -> str:

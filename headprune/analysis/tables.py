@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from headprune.analysis import names
-from headprune.analysis.quality import Quality, named, of_track
+from headprune.analysis.manifests import told
+from headprune.analysis.quality import Quality, named, of_track, on_data
 from headprune.results import schema
 
 GROUP = ["profile", "track", "dataset", "model"]
@@ -164,6 +165,12 @@ def in_group(table: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
 def quality_of(cells: pd.DataFrame) -> Quality:
     """The quality metric of one group's track; an unknown one falls back on that of the default task."""
     return of_track(str(cells["track"].iloc[0]))
+
+
+def quality_in(results: Results, group: tuple[str, ...]) -> Quality:
+    """The quality metric of a group's track, with the floor that its dataset gives where the manifest tells of it."""
+    track, dataset = group[1], group[2]
+    return on_data(of_track(track), track, told(results.folder, "data", dataset, "splits"))
 
 
 def quality_named(track: str, metric: str | None) -> Quality:

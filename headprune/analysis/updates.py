@@ -3,13 +3,12 @@ the tuning that chose its options."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from headprune.analysis.manifests import told
 from headprune.analysis.tables import CELL, measured
 
 TOTAL = "total_updates"
@@ -33,19 +32,9 @@ def pretrained_updates(folder: Path) -> dict[str, int]:
 
 def _updates(folder: Path, *keys: str) -> dict[str, int]:
     """Updates of the training in a place of the section of a model, by model, of those that have it."""
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        found = {name: _inner(model, *keys) for name, model in manifest["config"]["models"].items()}
-        return {name: int(training["updates"]) for name, training in found.items() if training}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
-
-
-def _inner(section: Any, *keys: str) -> Any:
-    """The section within another one in a place; None: there is none."""
-    for key in keys:
-        section = (section or {}).get(key)
-    return section
+    models = told(folder, "config", "models")
+    found = {model: told(folder, "config", "models", model, *keys).get("updates") for model in models}
+    return {model: updates for model, updates in found.items() if isinstance(updates, int)}
 
 
 def total_updates(

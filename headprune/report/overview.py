@@ -23,7 +23,7 @@ from headprune.analysis.tables import (
     label_of,
     lines_of,
     outcomes,
-    quality_of,
+    quality_in,
     seed_values,
 )
 from headprune.report.sources import Sources
@@ -75,7 +75,7 @@ def overview(results: Results, group: tuple[str, ...]) -> ReportOverview:
     :returns: the numbers of one (profile, track, dataset, model)
     """
     cells = in_group(results.cells, group)
-    quality = quality_of(cells)
+    quality = quality_in(results, group)
     runs = outcomes(cells, quality)
     statuses, lines = Counter(runs["status"]), lines_of(runs)
     top = runs.loc[runs["method"] == UNPRUNED].groupby("seed")["value"].agg(quality.mean).dropna()

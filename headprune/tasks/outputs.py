@@ -85,6 +85,13 @@ class Outputs(ABC):
         :param cell: any one
         """
 
+    def guessed(self, splits: Mapping[str, Any]) -> float | None:
+        """The test quality that says nothing of a model, below which none is told good; None where the data have none.
+
+        :param splits: what was counted of the dataset, by split; empty where that is not known
+        """
+        return None
+
     def sample(self, source: OutputSource, cell: str) -> tuple[str, str] | None:
         """A prompt, and how the model goes on from it; None where the task has no such thing."""
         return None

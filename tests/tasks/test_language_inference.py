@@ -126,6 +126,9 @@ def test_longer_pairs_lose_their_end(corpus: ExampleCorpus) -> None:
         expected = whole[number]["net_input.src_tokens"][:20]
         assert torch.equal(cut[number]["net_input.src_tokens"], expected)
     assert corpus.lengths("valid", 20).max() == 20
+    longest = corpus.lengths("valid", 512).max()
+    assert corpus.shortened("valid", 20) == sum(len(each["net_input.src_tokens"]) > 20 for each in whole) > 0
+    assert (corpus.shortened("valid", longest), corpus.shortened("valid", longest - 1) > 0) == (0, True)
 
 
 def test_every_example_is_in_one_batch(corpus: ExampleCorpus) -> None:
@@ -164,6 +167,9 @@ def test_accuracy_is_that_of_a_loop_over_single_examples(corpus: ExampleCorpus, 
             logits = trained.model(dataset[number]["net_input.src_tokens"].unsqueeze(0))[0]
         right.append(int(logits.argmax()) == int(dataset[number]["target"]))
     assert outcome.scores["accuracy"].value == pytest.approx(np.mean(right))
+    shortened = corpus.shortened("test", ARCHITECTURE.positions)
+    assert 0 < shortened < len(right)
+    assert outcome.scores["accuracy"].signature == f"examples:{len(right)}|labels:3|shortened:{shortened}"
     table = pd.read_parquet(io.BytesIO(outcome.segments[file_name("labels", "test")]))
     assert (table["label"] == table["predicted"]).tolist() == right
     assert table["segment"].tolist() == list(range(len(dataset)))

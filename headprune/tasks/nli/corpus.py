@@ -18,6 +18,8 @@ from headprune.tasks.batching import by_length, collated, drawn
 from headprune.tasks.nli.arguments import BEGIN, SEPARATOR
 from headprune.tasks.prepared import PreparedCorpus
 
+WHOLE = 2**31 - 1  # positions that no example exceeds
+
 
 class ExampleCorpus(PreparedCorpus):
     """A corpus as a `JudgedRecipe` prepared it."""
@@ -55,6 +57,10 @@ class ExampleCorpus(PreparedCorpus):
     def lengths(self, split: str, positions: int) -> np.ndarray:
         """Tokens of every example, the marks around its sentences included: (examples,)."""
         return np.asarray(self.dataset(split, positions).sizes[0])
+
+    def shortened(self, split: str, positions: int) -> int:
+        """The number of examples that lose their end to a model with so many positions."""
+        return int((self.lengths(split, WHOLE) > positions).sum())
 
     def batches(
         self, split: str, positions: int, max_tokens: int, indices: Sequence[int] | None = None

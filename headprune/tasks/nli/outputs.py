@@ -36,6 +36,16 @@ class Judgements(Outputs):
             raise ValueError(f"outputs of {', '.join(map(str, sorted(sizes)))} examples")
         return mcnemar(np.stack(baseline), np.stack(system))
 
+    def guessed(self, splits: Mapping[str, Any]) -> float | None:
+        """The accuracy that guesses with the share of the most frequent label exceed on one test set of twenty."""
+        labels = splits.get("test", {}).get("labels")
+        if not labels:
+            return None
+        from scipy.stats import binom  # of no use to most who read outputs
+
+        examples = sum(labels.values())
+        return float(binom.ppf(0.95, examples, max(labels.values()) / examples)) / examples
+
     def shown(self, source: OutputSource, cell: str) -> list[str]:
         return self._column(source, cell, "predicted")
 

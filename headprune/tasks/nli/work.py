@@ -73,7 +73,9 @@ class JudgingWork(Work):
         table = judging.judgements(model, corpus, split, settings.max_tokens)
         content = io.BytesIO()
         table.to_parquet(content, index=False)
-        score = Score(judging.accuracy(table), f"examples:{len(table)}|labels:{len(corpus.labels)}")
+        shortened = corpus.shortened(split, judging.positions_of(model))
+        read = f"|shortened:{shortened}" if shortened else ""
+        score = Score(judging.accuracy(table), f"examples:{len(table)}|labels:{len(corpus.labels)}{read}")
         return Outcome({"accuracy": score}, {file_name("labels", split): content.getvalue()})
 
     def scores_validation(self, settings: Evaluation) -> bool:
