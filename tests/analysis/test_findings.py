@@ -18,6 +18,7 @@ from headprune.statistics.multiple import holm
 from headprune.statistics.seeds import paired_p
 
 QUALITY = ("dsp-joint-gradient", "dsp-pipelined-gradient", "dsp-ninety-percent", "michel-flat", "michel-cliff")
+MICHEL = ("michel-one-head", "michel-last-cross", "michel-drop-one")
 VOITA = ("voita-cross-decoder", "voita-decoder-encoder", "voita-cross-high", "voita-decoder-low")
 
 
@@ -25,9 +26,10 @@ VOITA = ("voita-cross-decoder", "voita-decoder-encoder", "voita-cross-high", "vo
     ("folder", "header", "prefixes"),
     [
         ("multi30k-core", "claim on Multi30k", QUALITY),
+        ("multi30k-frozen", "claim of Michel et al. on Multi30k", MICHEL),
         ("small-core", "registered contrast", ("contrast-",)),
         ("small-core", "claim on `small`", ("dsp-joint-gradient", "dsp-pipelined-gradient", "michel-cliff")),
-        ("small-frozen", "claim of Michel et al.", ("michel-one-head", "michel-last-cross", "michel-drop-one")),
+        ("small-frozen", "claim of Michel et al.", MICHEL),
         ("small-continued", "claim of Voita et al.", VOITA),
         ("small-controls", "claim", ("voita-scratch",)),
     ],

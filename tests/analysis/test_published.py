@@ -25,7 +25,9 @@ def test_names_and_folders(write: Callable, tmp_path: Path, monkeypatch: pytest.
     assert find("~/merged", ROOT) == {"merged": folder}
     with pytest.raises(ValueError, match="'quick' is the second of the name 'quick'"):
         find(["quick", "quick"], ROOT)
-    with pytest.raises(ValueError, match="unknown results './nowhere'; available: multi30k-core, quick, small"):
+    with pytest.raises(
+        ValueError, match="unknown results './nowhere'; available: multi30k-core, multi30k-frozen, quick, small"
+    ):
         find("./nowhere", ROOT)
     with pytest.raises(ValueError, match="no results are named"):
         find([], ROOT)
