@@ -11,7 +11,7 @@ import yaml
 from configurations import VALID, changed, refused
 from rich.console import Console
 
-from headprune.config import Architecture, Config, ConfigError, load
+from headprune.config import Architecture, Config, ConfigError, Execution, load
 from headprune.pipeline import limits, planned
 from headprune.pipeline.plan import Plan
 
@@ -260,3 +260,10 @@ def test_numbers_that_snakemake_hands_over_as_text_are_numbers() -> None:
     config = load(PROFILES[0].parent / "smoke.yaml")
     changed = load(config.model_dump(exclude_defaults=True) | {"seeds": ["1", "3"], "budgets": ["11", "0"]})
     assert (changed.seeds, changed.budgets) == ([1, 3], [11, 0])
+
+
+def test_attempts_ask_for_more_and_workers_for_memory_of_their_own() -> None:
+    execution = Execution(memory_mb={"gates": 3000}, max_memory_mb=40_000, gpus="training")
+    asked = [execution.memory_of("gates", attempt, workers) for attempt, workers in ((1, 1), (2, 1), (1, 8), (2, 8))]
+    assert asked == [3000, 6000, 24_000, 40_000]
+    assert [execution.gpus_of(kind, 8) for kind in ("data", "gates", "test")] == [0, 8, 0]

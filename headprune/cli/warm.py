@@ -31,8 +31,12 @@ _kept: list[Popen[bytes]] = []  # until the end of this process
 
 
 def begin() -> None:
-    """Starts the warm process of a run, unless the environment names one."""
-    if warm.WHERE not in os.environ:
+    """Starts the warm process of a run, unless the environment names one.
+
+    There is none for a part of a GPU: torch begins CUDA to count it, which fairseq asks for when it is imported, and no
+    copy of a process that has begun CUDA can use it.
+    """
+    if warm.WHERE not in os.environ and not os.environ.get("CUDA_VISIBLE_DEVICES", "").startswith("MIG-"):
         _kept.append(warm.start(allocator()))
 
 

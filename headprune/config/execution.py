@@ -30,7 +30,8 @@ class Execution(Section):
     memory_mb: dict[Name, Mebibytes] = Field(
         default_factory=dict,
         max_length=20,
-        description="memory of a first attempt by kind of job; the second has twice as much, …",
+        description="memory of a first attempt by kind of job, for each worker of a training; the second has twice as "
+        "much, …",
     )
     max_minutes: int | None = Field(
         None, ge=1, le=YEAR, description="most time that any attempt gets; trainings resume"
@@ -66,9 +67,12 @@ class Execution(Section):
         wanted = attempt * self.minutes.get(kind, JOBS[kind].minutes)
         return wanted if self.max_minutes is None else min(wanted, self.max_minutes)
 
-    def memory_of(self, kind: str, attempt: int = 1) -> int:
-        """Memory of an attempt, counted from 1, at a job of a kind, in MB."""
-        wanted = attempt * self.memory_mb.get(kind, JOBS[kind].memory)
+    def memory_of(self, kind: str, attempt: int = 1, workers: int = 1) -> int:
+        """Memory of an attempt, counted from 1, at a job of a kind, in MB.
+
+        :param workers: processes that share a training, each of which needs its own
+        """
+        wanted = attempt * workers * self.memory_mb.get(kind, JOBS[kind].memory)
         return wanted if self.max_memory_mb is None else min(wanted, self.max_memory_mb)
 
     def gpus_of(self, kind: str, workers: int) -> int:

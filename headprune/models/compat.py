@@ -16,6 +16,7 @@
   later epoch would have others; `around_updates` makes them as the first epoch does.
 - It gives torch's data-parallel wrapper a GPU's number even where there is none; `allow_data_parallel_on_cpu`.
 - There is no hook at the end of an update; `around_updates` is one.
+- After every update it forgets the peak memory of the GPU, to log what was free; `around_updates` leaves it alone.
 - The best validation score, the counts of early stopping and the meters live in function attributes and module
   globals; `reset_process_state` makes one process fit for several trainings.
 """
@@ -132,7 +133,7 @@ def around_updates(hook: Callable[..., Any], before: Callable[[Any, Any], Any] |
     `before(trainer, samples)` at its beginning.
 
     `proceed()` validates and saves as fairseq would; the hook returns its result. A batch that does not fit into memory
-    is an error. A training that goes on has the batches that it began with.
+    is an error. A training that goes on has the batches that it began with. Peak memory is that of all updates.
     """
     import fairseq_cli.train as train_cli
     from fairseq.tasks import FairseqTask
@@ -145,6 +146,7 @@ def around_updates(hook: Callable[..., Any], before: Callable[[Any, Any], Any] |
         return hook(lambda: validate_and_save(cfg, trainer, task, epoch_itr, *rest), cfg, trainer, task, epoch_itr)
 
     def strict(self: Any, samples: Any, raise_oom: bool = True) -> Any:
+        self.cuda_env = None  # for that log alone
         if before is not None:
             before(self, samples)
         return train_step(self, samples, raise_oom=True)

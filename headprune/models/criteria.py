@@ -33,6 +33,18 @@ def is_lean(model: Any) -> bool:
     return bool(vars(model).get("lean")) and model.goes_lean()
 
 
+def of_all_parameters(loss: Tensor, model: Any) -> Tensor:
+    """The same loss; where several workers train it depends on all that is trained.
+
+    torch's wrapper of a model waits for a gradient of every parameter, and some take no part in a batch: clusters of an
+    adaptive softmax without a word, what removed heads have left idle, what a gate method has for its penalty alone.
+    """
+    if not (model.training and torch.distributed.is_initialized()):
+        return loss
+    idle = [0 * parameter.sum().to(loss.dtype) for parameter in model.parameters() if parameter.requires_grad]
+    return loss + torch.stack(idle).sum()
+
+
 @register_criterion("gated_label_smoothed_cross_entropy", dataclass=LabelSmoothedCrossEntropyCriterionConfig)
 class GatedLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
     """Label-smoothed cross-entropy plus the penalty of the gate method.
@@ -50,7 +62,7 @@ class GatedLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
             loss, sample_size, logging_output = super().forward(model, sample, reduce)
         if model.training and hasattr(model, "gate_penalty"):
             loss = loss + sample_size * model.gate_penalty()
-        return loss, sample_size, logging_output
+        return of_all_parameters(loss, model) if reduce else loss, sample_size, logging_output
 
     def lean_forward(self, model: Any, sample: Mapping[str, Any]) -> tuple[Tensor, int, dict[str, Any]]:
         """The same loss from hidden states, of padding none; see `smoothed_cross_entropy`."""
@@ -65,8 +77,7 @@ class GatedCrossEntropy(CrossEntropyCriterion):
     """Cross-entropy of a language model, of its adaptive softmax if it has one, plus the penalty of the gate method.
 
     The penalty is added as in `GatedLabelSmoothedCrossEntropy`, in training only, and logged apart: `loss` is the
-    cross-entropy alone, so that it compares between methods. Models with an adaptive softmax leave parameters without
-    a gradient when a batch has no rare word; with several workers they need `--ddp-backend legacy_ddp`.
+    cross-entropy alone, so that it compares between methods.
     """
 
     def forward(self, model: Any, sample: Mapping[str, Any], reduce: bool = True) -> Any:
@@ -82,7 +93,7 @@ class GatedCrossEntropy(CrossEntropyCriterion):
             penalty = sample_size * model.gate_penalty()
             loss = loss + penalty
             logged["gate_penalty"] = penalty.data if isinstance(penalty, Tensor) else penalty
-        return loss, sample_size, logged
+        return of_all_parameters(loss, model) if reduce else loss, sample_size, logged
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
@@ -110,7 +121,7 @@ class GatedSentencePrediction(SentencePredictionCriterion):
         loss, sample_size, logging_output = super().forward(model, sample, reduce)
         if model.training and hasattr(model, "gate_penalty"):
             loss = loss + sample_size * model.gate_penalty()
-        return loss, sample_size, logging_output
+        return of_all_parameters(loss, model) if reduce else loss, sample_size, logging_output
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
@@ -159,7 +170,8 @@ class DistilledCrossEntropy(LabelSmoothedCrossEntropyCriterion):
             loss = (1 - self.weight) * loss + self.weight * self.divergence(net_output, sample)
         sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
         counts = {"ntokens": sample["ntokens"], "nsentences": sample["target"].size(0), "sample_size": sample_size}
-        return loss, sample_size, {"loss": loss.data, "nll_loss": nll_loss.data, **counts}
+        logged = {"loss": loss.data, "nll_loss": nll_loss.data, **counts}
+        return of_all_parameters(loss, model) if reduce else loss, sample_size, logged
 
     def divergence(self, net_output: Any, sample: Mapping[str, Any]) -> Tensor:
         """T² · KL(teacher ‖ model) in nats, summed over unpadded target positions: a scalar.

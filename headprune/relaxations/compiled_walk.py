@@ -74,9 +74,9 @@ void covariance(const double *take, const double *leave, const double *reach, co
 """
 
 
-def available(logits: Tensor) -> bool:
-    """True if the functions of this module can be called for logits on this device, on this machine."""
-    return logits.device.type == "cpu" and _functions() is not None
+def available() -> bool:
+    """True if the functions of this module, which take tensors of the CPU, can be called on this machine."""
+    return _functions() is not None
 
 
 def compiled_walk(logits: Tensor, budget: int) -> Walk:

@@ -1,8 +1,8 @@
 """The distribution p(z) ∝ exp(w·z) over the masks z of exactly K ones, exactly and without enumeration
 (docs/theory/subset-sampling.md#exact-distribution), and the estimators that rest on it.
 
-On the CPU of a machine with a C compiler the recursions are one call each (`compiled_walk`), elsewhere they go head by
-head (`walk`).
+On a machine with a C compiler the recursions are one call each (`compiled_walk`), for logits of a GPU, too; elsewhere
+they go head by head (`walk`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def subset_marginals(logits: Tensor, budget: int) -> Tensor:
     :raises ValueError: K outside 0…N.
     """
     check_budget(budget, logits.shape[-1])
-    marginals: Tensor = _Marginals.apply(logits.double(), budget)  # type: ignore[no-untyped-call]
-    return marginals.to(logits.dtype)
+    marginals: Tensor = _Marginals.apply(_near(logits.double()), budget)  # type: ignore[no-untyped-call]
+    return marginals.to(logits)
 
 
 def subset_draw(logits: Tensor, budget: int, generator: torch.Generator | None = None) -> Tensor:
@@ -47,7 +47,7 @@ def subset_draw(logits: Tensor, budget: int, generator: torch.Generator | None =
     mask = torch.zeros(logits.shape, dtype=torch.float64)
     rows = mask.view(-1, total).numpy()  # the memory of the mask
     uniform = torch.rand(rows.shape, generator=generator, dtype=torch.float64).numpy()
-    take = _walk(logits.double(), budget).take.cpu().view(len(rows), total, budget).numpy()
+    take = _walk(_near(logits.double()), budget).take.cpu().view(len(rows), total, budget).numpy()
     each, left = np.arange(len(rows)), np.full(len(rows), budget)
     for head in range(total - 1, -1, -1) if budget else ():
         rows[:, head] = (uniform[:, head] < take[each, head, left - 1]) & (left > 0)
@@ -77,8 +77,13 @@ def marginal_sample(logits: Tensor, budget: int, temperature: float, noise: Tens
     return subset_marginals((logits.double() + noise) / temperature, budget).to(logits.dtype)
 
 
+def _near(logits: Tensor) -> Tensor:
+    """Logits where `_walk` is quickest: N numbers cost less on the way from a GPU than thousands of its kernels do."""
+    return logits.cpu() if available() else logits
+
+
 def _walk(logits: Tensor, budget: int) -> Walk:
-    return (compiled_walk if available(logits) else plain_walk)(logits.detach(), budget)
+    return (compiled_walk if available() else plain_walk)(logits.detach(), budget)
 
 
 class _Marginals(torch.autograd.Function):
@@ -94,4 +99,4 @@ class _Marginals(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, None]:
         walk = Walk(*ctx.saved_tensors)
-        return (compiled_covariance if available(pull) else plain_covariance)(walk, pull), None
+        return (compiled_covariance if available() else plain_covariance)(walk, pull), None

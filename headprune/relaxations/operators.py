@@ -43,8 +43,8 @@ def subset_sample(
     (else a gap of more than 708 takes it twice), and below τ = 1e-3 no gradient flows from pass to pass (else up to K
     factors of 1/τ multiply and overflow). Computed in float64, returned in the dtype of `logits`.
 
-    On the CPU of a machine with a C compiler all passes are one call (`headprune.relaxations.subsets`), with a first
-    derivative only; elsewhere it is `plain_subset_sample`.
+    On a machine with a C compiler all passes are one call (`headprune.relaxations.subsets`), with a first derivative
+    only; elsewhere it is `plain_subset_sample`.
 
     :param logits: importance logits w (N,), or of several draws (…, N)
     :param budget: K, heads to keep
@@ -54,7 +54,7 @@ def subset_sample(
     :raises ValueError: K outside 0…N, or τ ≤ 0.
     """
     scores = _perturbed(logits, budget, temperature, noise, generator)
-    if not subsets.available(scores):
+    if not subsets.available():
         return _plain_gates(scores, budget, temperature).to(logits.dtype)
     rule = subsets.Rule(budget, float(temperature), SELECTED, bool(temperature < HARD))
     return subsets.subset_gates(scores, rule).to(logits.dtype)

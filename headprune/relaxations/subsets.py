@@ -1,4 +1,4 @@
-"""The passes of the subset sampler and of its derivative in C, as one differentiable function on the CPU.
+"""The passes of the subset sampler and of its derivative in C, as one differentiable function.
 
 The same numbers as `relaxations.plain_subset_sample` but for rounding. Each of its K passes is a dozen calls of torch,
 and each of these costs more than its arithmetic.
@@ -70,19 +70,20 @@ class Rule(NamedTuple):
     cut: bool  # no gradient flows from pass to pass
 
 
-def available(scores: Tensor) -> bool:
-    """True if `subset_gates` can be called for scores on this device, on this machine."""
-    return scores.device.type == "cpu" and _functions() is not None
+def available() -> bool:
+    """True if `subset_gates` can be called on this machine."""
+    return _functions() is not None
 
 
 def subset_gates(scores: Tensor, rule: Rule) -> Tensor:
     """Gates of perturbed scores, differentiable once.
 
-    :param scores: float64, one draw or several (…, N)
-    :returns: gates (…, N)
+    :param scores: float64, one draw or several (…, N); of a GPU they come here, as N numbers cost less on the way than
+        thousands of its kernels do
+    :returns: gates (…, N), on the device of `scores`
     """
-    gates: Tensor = _Subset.apply(scores, rule)[0]  # type: ignore[no-untyped-call]
-    return gates
+    gates: Tensor = _Subset.apply(scores.cpu(), rule)[0]  # type: ignore[no-untyped-call]
+    return gates.to(scores.device)
 
 
 @cache

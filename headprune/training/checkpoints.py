@@ -1,8 +1,8 @@
 """Points from which a training goes on: saved by updates, by time and when the process is asked to end.
 
 They are fairseq's own checkpoints, `checkpoint_last.pt`, at the end of any update; saving one validates nothing, so
-that it changes neither the training nor the checkpoint that is selected. They hold what the training has cost, too, and
-the digests of its terms.
+that it changes neither the training nor the checkpoint that is selected. They hold what the training has cost, too, the
+digests of its terms, and in half precision the weights in single precision that fairseq would make of the rounded ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import headprune.models.compat  # noqa: F401
 
 import torch
 from fairseq import checkpoint_utils
+from torch import Tensor
 
 from headprune.system import stopping
 from headprune.system.files import replacing
@@ -30,7 +31,7 @@ from headprune.training.digests import Terms
 logger = logging.getLogger(__name__)
 
 LAST = "checkpoint_last.pt"
-STATE = "headprune"  # the key of our part of a checkpoint
+STATE, MASTERS = "headprune", "masters"  # the keys of our part of a checkpoint, and of weights in single precision
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,36 @@ def is_whole(path: Path) -> bool:
             return False
 
 
+def masters(optimizer: Any) -> list[Tensor]:
+    """Copies of the weights in single precision that an optimiser of a model in half precision updates; else none."""
+    return [weight.detach().clone() for weight in getattr(optimizer, "fp32_params", ())]
+
+
+def restore_masters(path: Path, optimizer: Any) -> None:
+    """Gives an optimiser of a model in half precision the weights of a checkpoint, which fairseq made of rounded ones.
+
+    A checkpoint of an earlier version has none of them, nor has one in single precision.
+    """
+    own = list(getattr(optimizer, "fp32_params", ()))
+    state = _read(path) if own else None
+    saved = state["extra_state"].get(STATE, {}).get(MASTERS, []) if state else []
+    for weight, exact in zip(own, saved, strict=bool(saved)):
+        weight.data.copy_(exact)
+
+
 class Keeper:
     """Called by fairseq's loop around every validation and saving; see `compat.around_updates`."""
 
     def __init__(self, points: ResumePoints, meter: Meter, earlier: Cost, terms: Terms | None = None) -> None:
         self.points, self.meter, self.earlier, self.terms = points, meter, earlier, terms or Terms()
         self.saved_at = time.monotonic()
-        self.saved_update = -1
+        self.saved_update, self.begun = -1, False
         self.others = Cost()  # of the other workers
 
     def __call__(self, proceed: Callable[[], Any], cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
         update = trainer.get_num_updates()
         own: Callable[[Any], dict[str, Any]] = getattr(type(task), "get_checkpoint_dict", lambda task: {})
-        task.get_checkpoint_dict = lambda: {**own(task), **self.state(update)}
+        task.get_checkpoint_dict = lambda: {**own(task), **self.state(update, trainer.optimizer)}
         result = proceed()
         workers = trainer.data_parallel_world_size
         ask, due = stopping.requested(), time.monotonic() - self.saved_at > 60 * self.points.minutes
@@ -125,15 +143,24 @@ class Keeper:
                 checkpoint_utils.save_checkpoint(cfg.checkpoint, trainer, epoch_itr, None)
             self.saved_at = time.monotonic()
         if ask:
+            if workers > 1:  # the others would be gone while the first one writes, which gets half a minute then
+                torch.distributed.barrier(group=trainer.data_parallel_process_group)
             raise stopping.Stopped
         return result
 
-    def state(self, update: int) -> Mapping[str, Any]:
+    def begin(self, trainer: Any, samples: Any) -> None:
+        """Called before every update: before the first of a training that goes on, its weights are made exact."""
+        if not self.begun and trainer.get_num_updates():
+            restore_masters(Path(trainer.cfg.checkpoint.save_dir) / LAST, trainer.optimizer)
+        self.begun = True
+        self.terms.note(trainer, samples)
+
+    def state(self, update: int, optimizer: Any = None) -> Mapping[str, Any]:
         """Our part of the checkpoint of this update."""
         self.saved_update, self.saved_at = update, time.monotonic()
         spent = vars(self.earlier + self.others + self.meter.cost).copy()
         del spent["updates"]  # are fairseq's to tell
-        return {STATE: {"spent": spent, "terms": vars(self.terms).copy()}}
+        return {STATE: {"spent": spent, "terms": vars(self.terms).copy(), MASTERS: masters(optimizer)}}
 
     def agree(self, trainer: Any, ask: bool, due: bool) -> tuple[bool, bool]:
         """All workers save and stop at the same update: when any is asked to, and when it is time on the first."""

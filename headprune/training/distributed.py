@@ -30,7 +30,9 @@ def arguments(workers: int) -> list[str]:
     if workers == 1:
         return []
     backend = "nccl" if torch.cuda.is_available() else "gloo"
-    return ["--distributed-world-size", str(workers), "--distributed-backend", backend]
+    # What fairseq sends to the others instead is a pickle that torch refuses to read.
+    every = "--load-checkpoint-on-all-dp-ranks"
+    return ["--distributed-world-size", str(workers), "--distributed-backend", backend, every]
 
 
 def run(cfg: Any, main: Callable[[Any], None]) -> None:
@@ -39,6 +41,8 @@ def run(cfg: Any, main: Callable[[Any], None]) -> None:
     A request to stop is passed on to all; they stop at the same update.
 
     :param main: a function of a module: other processes import it
+    Where a worker is killed and somebody watches this process, it ends by the same signal: the training has no fault.
+
     :raises RuntimeError: fewer GPUs than workers, or a worker failed: with its trace.
     :raises Stopped: the workers have saved their state.
     """
@@ -81,6 +85,8 @@ def _wait(context: Any) -> None:
     except ProcessExitedException as error:
         if error.exit_code == stopping.EXIT_STATUS:
             raise stopping.Stopped from None
+        if error.exit_code < 0 and stopping.PARENT in os.environ:
+            os.kill(os.getpid(), -error.exit_code)
         raise
     except ProcessRaisedException as error:
         raise RuntimeError(str(error)) from None

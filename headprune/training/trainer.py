@@ -131,7 +131,7 @@ class _Loop:
         with Meter() as meter, curve:
             terms = self.before.terms if self.before else Terms()
             keeper = checkpoints.Keeper(self.points, meter, self.before.spent if self.before else Cost(), terms)
-            with compat.around_updates(keeper, terms.note):
+            with compat.around_updates(keeper, keeper.begin):
                 train_cli.main(cfg)
 
 

@@ -35,7 +35,7 @@ def means(values: Values, one: str, other: str, budgets: tuple[int, ...]) -> lis
 
 
 def test_means(found: Values) -> None:
-    """Of what trains nothing no other method is on average ahead of the five that are shown."""
+    """No other method that trains nothing is on average ahead of the five that are shown."""
     quoted = lines_of(FINDINGS.partition("Of masks on the trained model that train nothing")[2], "\n| | K = 38 |")
     shown = [(LABELS.get(name) or MULTI30K[name][0], cells) for name, *cells in quoted]
     for label, cells in shown:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from headprune.cli import warm as warm_commands
 from headprune.system import stopping, warm
 from headprune.system.allocator import allocator
 
@@ -217,3 +218,15 @@ def test_it_ends_when_the_run_is_gone_and_its_forks_have_ended(tmp_path: Path, m
     assert fork.returncode == 0
     assert process.wait(10) == 0
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(("seen", "begun"), [("0", 1), ("", 1), ("MIG-3c8b7e1d", 0)])
+def test_none_begins_for_a_part_of_a_gpu(monkeypatch: pytest.MonkeyPatch, seen: str, begun: int) -> None:
+    """To count it is to begin CUDA, which no copy of a process can use then."""
+    started: list[object] = []
+    monkeypatch.setattr(warm, "start", started.append)
+    monkeypatch.setattr(warm_commands, "_kept", [])
+    monkeypatch.delenv(warm.WHERE, raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    warm_commands.begin()
+    assert len(started) == begun

@@ -36,13 +36,16 @@ def gates(pipelined: bool) -> GateRun:
     return GateRun("dsp", options, 2, seed=7, learning_rate=0.2, cooldown=20, pipelined=pipelined)
 
 
-CASES = {"dense": None, "joint": gates(False), "pipelined": gates(True)}
+CASES = {"dense": None, "joint": gates(False), "pipelined": gates(True), "joint, bf16": gates(False)}
 
 
 @pytest.fixture(scope="module")
 def argv(prepared: Any) -> Callable[[str], list[str]]:
     def argv(case: str) -> list[str]:
-        settings = Training(updates=UPDATES, max_tokens=300, learning_rate=0.005, warmup=4, schedule="linear")
+        precision = "bf16" if "bf16" in case else "fp32"
+        settings = Training(
+            updates=UPDATES, max_tokens=300, learning_rate=0.005, warmup=4, schedule="linear", precision=precision
+        )
         extra = gate_arguments(CASES[case], UPDATES) if CASES[case] else []
         return [*arguments(prepared.binarised, prepared.pair, ARCHITECTURE, settings), *extra]
 
@@ -144,6 +147,9 @@ def assert_same_end(whole: tuple[Trained, dict[str, Any]], trained: Trained, fol
     assert_equal(last["optimizer_history"][-1], state["optimizer_history"][-1])  # fairseq adds an entry when it loads
     for key in ("train_iterator", "best", "val_loss"):
         assert_equal(last["extra_state"][key], state["extra_state"][key], key)
+    masters = [each["extra_state"][checkpoints.STATE][checkpoints.MASTERS] for each in (last, state)]
+    assert_equal(*masters)
+    assert bool(masters[0]) is state["cfg"]["common"]["bf16"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.multiprocessing.spawn import ProcessExitedException
 
+from headprune import removal
 from headprune.config import Architecture, Training
 from headprune.models import compat
+from headprune.system import stopping
 from headprune.tasks.translation.arguments import arguments
+from headprune.training import distributed
 from headprune.training.arguments import GateRun, gate_arguments
 from headprune.training.distributed import run
 from headprune.training.trainer import DivergedError, configuration, train
@@ -76,3 +82,39 @@ def test_the_gates_of_all_workers_are_equal_at_every_update(prepared: Any, tmp_p
 def test_an_error_of_a_worker_is_told_for_what_it_is(prepared: Any, tmp_path: Path) -> None:
     with pytest.raises(DivergedError):
         train(argv(prepared, workers=2, learning_rate=1e30, warmup=0), tmp_path / "run", seed=1)
+
+
+def test_a_training_that_was_stopped_goes_on_from_another_model(prepared: Any, tmp_path: Path) -> None:
+    """Workers load equal states: the gates end like those of an undisturbed training, bit for bit."""
+    removal.save(train(argv(prepared), tmp_path / "dense", seed=1).model, tmp_path / "dense.pt")
+    gates = GateRun("dsp", {"cooldown": 0.5}, 2, seed=7, learning_rate=0.2, cooldown=4, pipelined=True)
+    words = [*argv(prepared, workers=2), *gate_arguments(gates, 8)]
+    whole = train(words, tmp_path / "whole", 1, tmp_path / "dense.pt")
+    short = [*words, "--stop-time-hours", "1e-9"]  # fairseq ends after the first update
+    with pytest.raises(RuntimeError, match="after 1 of 8 updates"):
+        train(short, tmp_path / "run", 1, tmp_path / "dense.pt")
+    again = train(words, tmp_path / "run", 1, tmp_path / "dense.pt")
+    assert whole.gates is not None and again.gates is not None
+    for name, value in whole.gates.state_dict().items():
+        assert torch.equal(again.gates.state_dict()[name], value), name
+
+
+def test_a_worker_that_is_killed_takes_the_job_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same signal ends this process, where somebody watches; else it is an error."""
+
+    def wait(killed: list[int]) -> Any:
+        class Context:
+            processes: list[Any] = []  # noqa: RUF012
+
+            def join(self, timeout: float) -> bool:
+                raise ProcessExitedException("killed", error_index=1, error_pid=2, exit_code=-signal.SIGKILL)
+
+        monkeypatch.setattr(os, "kill", lambda pid, number: killed.append(number))
+        with pytest.raises(ProcessExitedException):
+            distributed._wait(Context())
+        return killed
+
+    monkeypatch.delenv(stopping.PARENT, raising=False)
+    assert wait([]) == []
+    monkeypatch.setenv(stopping.PARENT, "1")
+    assert wait([]) == [signal.SIGKILL]

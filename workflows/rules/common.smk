@@ -136,7 +136,7 @@ def minutes(kind):
 
 def memory(kind):
     return lambda wildcards, attempt: plan.config.execution.memory_of(
-        kind.name, attempt
+        kind.name, attempt, workers(kind)(wildcards)
     )
 
 

@@ -23,7 +23,6 @@ def arguments(data: Path, classes: int, architecture: RobertaArchitecture, train
     argv += ["--init-token", BEGIN, "--separator-token", SEPARATOR]
     argv += [*_shape(architecture), "--pooler-dropout", architecture.pooler_dropout]
     argv += ["--criterion", "gated_sentence_prediction", *_batches(training)]
-    argv += ["--find-unused-parameters"] if training.workers > 1 else []  # what predicts masked words has no gradient
     return [str(argument) for argument in [*argv, *optimisation_arguments(training)]]
 
 
