@@ -90,7 +90,7 @@ def _check_method(where: str, method: Method, entry: Entry) -> None:
         _refuse(
             where,
             method,
-            ("updates", "mode", "learning_rate", "schedule", "update_freq", *SEARCH_KEYS),
+            ("updates", "mode", "learning_rate", "schedule", "update_freq", "gate_schedule", *SEARCH_KEYS),
             f"{method.name!r} is a score method and trains nothing",
         )
         return

@@ -92,6 +92,10 @@ class Method(GridEntry):
     update_freq: int | None = Field(
         None, ge=1, le=100_000, description="batches per update, each with gates of its own; null: as the model's"
     )
+    gate_schedule: Literal["constant", "model"] = Field(
+        "constant",
+        description="gate methods: their learning rate stays as it is, or rises and falls as the model's does",
+    )
     coefficients: list[Annotated[float, Field(le=1e6), _COEFFICIENT]] | None = Field(
         None,
         min_length=1,

@@ -1,7 +1,8 @@
 """Optimisers with a group of their own for gate parameters (`parameter.param_group == "gates"`).
 
-Theirs is a constant learning rate, no weight decay (D11) and a norm of their own to clip at (D12 of
-docs/theory/defects.md); gradients that are not finite count as 0 for them, and stay an error for the weights.
+Theirs is a learning rate of their own, constant unless told otherwise, no weight decay (D11) and a norm of their own to
+clip at (D12 of docs/theory/defects.md); gradients that are not finite count as 0 for them, and stay an error for the
+weights.
 
 Annotations are not postponed in this module: fairseq reads the types of configuration fields at run time.
 """
@@ -18,7 +19,8 @@ from fairseq.optim.adam import Adam, FairseqAdam, FairseqAdamConfig
 from omegaconf import II
 from torch import Tensor
 
-GATE_LR: Any = field(default=0.2, metadata={"help": "constant learning rate of the gate parameters"})
+GATE_LR: Any = field(default=0.2, metadata={"help": "learning rate of the gate parameters"})
+GATE_SCHEDULE: Any = field(default="constant", metadata={"help": "of that rate: constant, or model: as the weights'"})
 GATE_CLIP_NORM: Any = field(default=1.0, metadata={"help": "clip the gates' gradient apart at this norm"})
 
 
@@ -36,8 +38,10 @@ class GateGroup(FairseqOptimizer):
         return groups
 
     def set_lr(self, lr: float) -> None:
+        """Sets the rate of the weights; that of the gates stays, or has the same share of its own peak."""
+        share = lr / _peak(self.cfg) if getattr(self.cfg, "gate_schedule", "constant") == "model" else 1.0
         for group in self.param_groups:
-            group["lr"] = self.cfg.gate_lr if group["gates"] else lr
+            group["lr"] = self.cfg.gate_lr * share if group["gates"] else lr
 
     def get_lr(self) -> float:
         return float(self.param_groups[0]["lr"])
@@ -56,6 +60,11 @@ class GateGroup(FairseqOptimizer):
             if gate.grad is not None:
                 torch.nan_to_num_(gate.grad, nan=0.0, posinf=0.0, neginf=0.0)
         return torch.nn.utils.clip_grad_norm_(self.gates, self.cfg.gate_clip_norm)
+
+
+def _peak(cfg: Any) -> float:
+    """The learning rate of the weights that their schedule is made from."""
+    return float(cfg.lr[0] if isinstance(cfg.lr, Sequence) else cfg.lr)
 
 
 class FusedAdam(Adam):
@@ -113,6 +122,7 @@ class FusedAdam(Adam):
 @dataclass
 class GatedAdamConfig(FairseqAdamConfig):
     gate_lr: float = GATE_LR
+    gate_schedule: str = GATE_SCHEDULE
     gate_clip_norm: float = GATE_CLIP_NORM
     fused: bool = field(default=False, metadata={"help": "one call for all tensors, other rounding"})
 
@@ -181,6 +191,7 @@ class GatedLambConfig(FairseqDataclass):
     lamb_eps: float = field(default=1e-8, metadata={"help": "added to the denominators"})
     weight_decay: float = field(default=0.0, metadata={"help": "weight decay, part of the update"})
     gate_lr: float = GATE_LR
+    gate_schedule: str = GATE_SCHEDULE
     gate_clip_norm: float = GATE_CLIP_NORM
     lr: list[float] = II("optimization.lr")  # noqa: RUF009  # fairseq resolves it
 
@@ -199,7 +210,7 @@ class GatedLamb(GateGroup):
     @property
     def optimizer_config(self) -> dict[str, Any]:
         return {
-            "lr": self.cfg.lr[0] if isinstance(self.cfg.lr, Sequence) else self.cfg.lr,
+            "lr": _peak(self.cfg),
             "betas": tuple(float(beta) for beta in self.cfg.lamb_betas.strip("() ").split(",")),
             "eps": self.cfg.lamb_eps,
             "weight_decay": self.cfg.weight_decay,

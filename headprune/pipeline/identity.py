@@ -14,7 +14,10 @@ from headprune.pipeline.store import write_json
 from headprune.results.provenance import digest, environment
 from headprune.tasks import TASKS
 
-TRAINING = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "types", "min_per_module")
+TRAINING = (
+    *("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "gate_schedule"),
+    *("types", "min_per_module"),
+)
 
 
 def dense_identity(context: ModelContext) -> Record:

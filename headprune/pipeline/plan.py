@@ -200,7 +200,7 @@ class Plan:
             options: object = self.grid.entry(label).training_options({**method.options, **(trial or {})})
         except ValueError:  # of a trial, which will say so
             options = label, trial
-        keys = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "scope")
+        keys = ("name", "mode", "updates", "learning_rate", "schedule", "update_freq", "gate_schedule", "scope")
         return tuple(getattr(method, key) for key in keys), options
 
     def batches(self, model: str, seed: int) -> dict[str, list[str]]:

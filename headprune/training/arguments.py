@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from headprune.heads import HeadMask, Scope
 from headprune.settings import Optimisation
@@ -26,6 +26,7 @@ class GateRun:
     pipelined: bool
     scope: Scope = field(default_factory=Scope)
     directories: tuple[str, ...] = ()
+    schedule: Literal["constant", "model"] = "constant"  # of the learning rate
 
 
 def optimisation_arguments(t: Optimisation) -> list[Any]:
@@ -82,7 +83,8 @@ def gate_arguments(gates: GateRun, updates: int) -> list[str]:
     """Arguments that a gate method adds to those of an unpruned model."""
     argv: list[Any] = ["--gate-method", gates.method, "--gate-options", json.dumps(dict(gates.options))]
     argv += ["--gate-budget", gates.budget, "--gate-total-updates", updates, "--gate-seed", gates.seed]
-    argv += ["--gate-lr", gates.learning_rate, "--validate-after-updates", gates.cooldown]
+    argv += ["--gate-lr", gates.learning_rate, "--gate-schedule", gates.schedule]
+    argv += ["--validate-after-updates", gates.cooldown]
     argv += ["--gate-types", ",".join(gates.scope.types), "--gate-min-per-module", gates.scope.min_per_module]
     argv += ["--gate-pipelined"] if gates.pipelined else []
     argv += ["--gate-methods", ":".join(gates.directories)] if gates.directories else []

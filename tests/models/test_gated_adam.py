@@ -28,10 +28,12 @@ def two_groups() -> tuple[nn.Parameter, nn.Parameter]:
     return weight, gate
 
 
-def test_each_group_steps_as_its_own_adam(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against torch's AdamW with weight decay for weights, and Adam at a constant rate for gates; relative 1e-5."""
+@pytest.mark.parametrize("schedule", ["constant", "model"])
+def test_each_group_steps_as_its_own_adam(schedule: str) -> None:
+    """Against torch's AdamW with weight decay for weights, and Adam for gates, at a constant rate or one that has the
+    same share of its peak as that of the weights; relative 1e-5."""
     weight, gate = two_groups()
-    ours = GatedAdam(configuration(), [weight, gate])
+    ours = GatedAdam(configuration(gate_schedule=schedule), [weight, gate])
     weight_twin, gate_twin = (nn.Parameter(p.detach().clone()) for p in (weight, gate))
     theirs = [
         torch.optim.AdamW([weight_twin], betas=(0.9, 0.98), eps=1e-8, weight_decay=0.1),
@@ -41,6 +43,7 @@ def test_each_group_steps_as_its_own_adam(monkeypatch: pytest.MonkeyPatch) -> No
         rate = 0.01 / (step + 1)
         ours.set_lr(rate)
         theirs[0].param_groups[0]["lr"] = rate
+        theirs[1].param_groups[0]["lr"] = 0.2 / (step + 1) if schedule == "model" else 0.2
         assert ours.get_lr() == rate
         for parameter, twin in ((weight, weight_twin), (gate, gate_twin)):
             parameter.grad = torch.randn_like(parameter)

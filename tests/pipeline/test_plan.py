@@ -351,9 +351,11 @@ def test_hours_on_gpus_are_counted_where_models_train_in_half_precision() -> Non
     found = Plan(load({**config, "models": {"tiny": model}}))
     tokens, parameters = TASKS["mt"].update(found.config.models["tiny"], found.config.datasets["help"])
     assert tokens == 64
-    assert accelerators.operations(found) == 6 * 30 * 2 * 64 * parameters
-    hours = 6 * 30 * 2 * 64 * parameters / (0.05 * 312e12) / 3600
-    assert f"A100 {hours / 3:,.1f} to {hours:,.1f}" in accelerators.sentence(found)
+    peak, batches = 6 * 30 * 2 * 64 * parameters / 3600, 30 * 2  # so that a GPU of this peak takes an hour
+    assert accelerators.hours(found, peak, 1.0, 0.0) == pytest.approx(1)
+    assert accelerators.hours(found, peak, 0.05, 0.0) == pytest.approx(20)
+    assert accelerators.hours(found, peak, 1.0, 600.0) == pytest.approx(batches * 600 / 3600)
+    assert "A100 0.0 to 0.0, " in accelerators.sentence(found)
 
 
 @pytest.mark.parametrize(
