@@ -37,7 +37,11 @@ def begin() -> None:
     copy of a process that has begun CUDA can use it.
     """
     if warm.WHERE not in os.environ and not os.environ.get("CUDA_VISIBLE_DEVICES", "").startswith("MIG-"):
-        _kept.append(warm.start(allocator()))
+        try:
+            _kept.append(warm.start(allocator()))
+        except OSError as error:  # no sockets on the file system of temporary files, or a path too long for one
+            os.environ.pop(warm.WHERE, None)
+            print(f"jobs begin as processes of their own: {error}", file=sys.stderr)
 
 
 def serve() -> bool:

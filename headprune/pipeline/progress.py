@@ -148,7 +148,8 @@ class Reporter:
     def _print(self, text: str) -> None:
         everything = recent_overview(self.folder)
         suffix = f" | {everything}" if everything else ""
-        print(f"[{time.strftime('%H:%M:%S')}] {self.job} · {text}{suffix}", flush=True)
+        with suppress(OSError):
+            print(f"[{time.strftime('%H:%M:%S')}] {self.job} · {text}{suffix}", flush=True)
 
 
 def format_seconds(seconds: float) -> str:

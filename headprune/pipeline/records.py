@@ -15,6 +15,7 @@ from typing import Any
 from headprune.naming import STATUSES
 from headprune.results.layout import RunFolder
 from headprune.results.provenance import file_sha256
+from headprune.system.files import DENIED, PASSING
 
 Record = dict[str, Any]
 
@@ -58,6 +59,7 @@ def load(path: Path) -> Any:
     """The JSON in a file.
 
     :raises DamagedError: there is none; the message names the file.
+    :raises OSError: it cannot be read now, which says nothing of what it holds.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -71,6 +73,8 @@ def load(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise DamagedError(f"{path} cannot be read: no JSON ({error})") from None
     except (OSError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno in PASSING | DENIED:
+            raise
         raise DamagedError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
@@ -103,7 +107,7 @@ def hint(path: Path) -> Record:
     """The JSON object of a file that the run can do without; empty where it cannot be read."""
     try:
         found = load(path)
-    except DamagedError:
+    except (DamagedError, OSError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -112,7 +116,7 @@ def entries(path: Path) -> list[Record]:
     """The JSON objects in the list that such a file holds; none where it cannot be read."""
     try:
         found = load(path)
-    except DamagedError:
+    except (DamagedError, OSError):
         return []
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
@@ -142,7 +146,10 @@ def companions(path: Path, record: Mapping[str, Any]) -> dict[Path, str]:
 
 
 def fault(file: Path, sha256: str) -> str:
-    """The fault of a file that came with a record; empty: nothing."""
+    """The fault of a file that came with a record; empty: nothing.
+
+    :raises OSError: it cannot be read now, which says nothing of what it holds.
+    """
     try:
         if sha256:
             found = file_sha256(file)
@@ -151,6 +158,8 @@ def fault(file: Path, sha256: str) -> str:
     except FileNotFoundError:
         return f"{file} is lost"
     except OSError as error:
+        if error.errno in PASSING | DENIED:
+            raise
         return f"{file} cannot be read: {error.strerror}"
 
 

@@ -59,7 +59,7 @@ def _model(plan: Plan, job: Job) -> dict[str, Any]:
 
 def _methods(plan: Plan, job: Job) -> dict[str, Any]:
     labels = plan.labels_in(job)
-    left_out = {*GRID, "tuned"} if JOBS[job.kind].tunes else set[str]()
+    left_out = {*GRID, "tuned"} if JOBS[job.kind].tunes else GRID  # the cells of the job say as much
     methods = [plan.grid.method(label).model_dump(exclude_defaults=True, exclude=left_out) for label in labels]
     return {"methods": methods, "directories": plan.grid.directories_of(labels)}
 
@@ -67,7 +67,7 @@ def _methods(plan: Plan, job: Job) -> dict[str, Any]:
 def _treatment(plan: Plan, job: Job) -> dict[str, Any]:
     treatment = plan.grid.treatment(job.label)
     assert treatment is not None
-    return {"treatment": treatment.model_dump(exclude_defaults=True, exclude={"of"})}
+    return {"treatment": treatment.model_dump(exclude_defaults=True, exclude={"of", *GRID})}
 
 
 def _ablation(plan: Plan, job: Job) -> dict[str, Any]:

@@ -6,6 +6,7 @@ What a supervisor must know should the process be killed is noted in `ledger`: w
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ from typing import Any
 
 from headprune.pipeline import records
 from headprune.pipeline.records import Record
-from headprune.system.files import discard, replacing
-from headprune.system.stopping import contained
+from headprune.system.files import discard, passes, replacing
+from headprune.system.stopping import Stopped, contained
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -47,6 +48,7 @@ def read_json(path: Path) -> Any:
 # What the user gave is wrong, or is not there. Networks, disks and memory may do better at the next attempt.
 OF_INPUT = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 TRACE_LINES = 12  # of a failure, that its record keeps
+PAUSE = 60.0  # seconds before a job that a full disk or the like ended is tried again
 
 
 @dataclass
@@ -70,6 +72,15 @@ class Ledger:
         reason = " ".join(str(error).split()) if isinstance(error, OF_INPUT) else f"{type(error).__name__}: {error}"
         if self.folder is not None:
             write_json(self.folder / "error.json", {"reason": reason, "final": isinstance(error, OF_INPUT)})
+
+    def postpone(self) -> None:
+        """Ends the job after a while, to be tried again, where somebody watches it.
+
+        :raises Stopped: so it is
+        """
+        if self.folder is not None:
+            time.sleep(PAUSE)
+            raise Stopped
 
     def underway(self, signatures: Mapping[str, str]) -> None:
         if self.folder is not None:
@@ -130,7 +141,7 @@ def kept_or_computed(
 
     What is lost or damaged is said once and computed anew, be it the record or a file that came with it. An exception,
     or an attempt of the code to end the process, becomes a record with status and reason, its trace goes to the log; a
-    later attempt computes anew.
+    later attempt computes anew. A full disk, or a file server that is away, is left to the next attempt, too.
 
     :param about: what the record says whether or not it fails
     :param scratch: a folder that nobody needs once the record is ok
@@ -145,6 +156,8 @@ def kept_or_computed(
                 record = {**record, "status": "ok", "reason": "", **computed}
             except Exception as error:
                 traceback.print_exc()
+                if passes(error):
+                    ledger.postpone()
                 record |= failure(error)
             write_json(path, record)
     ledger.settle(path)
@@ -152,6 +165,19 @@ def kept_or_computed(
     if scratch is not None and found["status"] == "ok":
         discard(scratch)
     return found
+
+
+def unsettled(signatures: Mapping[Path, str]) -> set[Path]:
+    """The records of these that are not done yet.
+
+    That the others are is noted at once, before any of these is computed: a job that is given up leaves them alone.
+
+    :param signatures: of records by their path
+    """
+    kept = [path for path, signature in signatures.items() if is_kept(path, signature)]
+    for path in kept:
+        ledger.settle(path)
+    return set(signatures) - set(kept)
 
 
 def is_kept(path: Path, signature: str) -> bool:

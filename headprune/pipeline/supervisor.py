@@ -212,7 +212,8 @@ class Supervisor:
             with suppress(subprocess.TimeoutExpired):
                 self.child.wait(left)
                 return True
-            self._note("alive", time.time())
+            with suppress(OSError):  # a full disk, or a server that is away: what is only looked at ends no job
+                self._note("alive", time.time())
         self.child.terminate()
         try:
             self.child.wait(min(RESERVE, (self.seconds or 0) / 5) / 2)

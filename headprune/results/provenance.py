@@ -41,7 +41,7 @@ INSTRUCTIONS = (
     *("avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
     *("asimd", "asimddp", "bf16", "i8mm", "sve", "sve2"),  # of ARM
 )
-LIBRARIES = ("torch", "ve-fairseq", "numpy", "sacrebleu", "sentencepiece")
+LIBRARIES = ("torch", "ve-fairseq", "numpy", "sacrebleu", "sentencepiece", "pytorch-optimizer")
 
 
 def digest(value: Any) -> str:
@@ -95,7 +95,7 @@ def hardware() -> str:
 
     name = hardware_name(processor())
     if torch.cuda.is_available():
-        name += f", {torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+        name += f", {torch.cuda.get_device_name()}"
     return name if compiled.usable() else f"{name}, without compiled functions"
 
 

@@ -156,3 +156,35 @@ def test_what_others_caused_comes_after_its_cause(start: Start) -> None:
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="not a results folder"):
         failures(tmp_path)
+
+
+@pytest.fixture
+def fickle(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder with a method that kills its process while a file is there, and that file."""
+    flag, folder = tmp_path / "flag", tmp_path / "fickle"
+    folder.mkdir()
+    fault = f"os.path.exists({str(flag)!r}) and os.kill(os.getpid(), signal.SIGKILL)\n        "
+    text = METHOD.format(name="fickle", fault=f"{fault}return torch.arange(len(HeadSpace.of(model))).float()")
+    (folder / "fickle.py").write_text(text, encoding="utf-8")
+    return folder, flag
+
+
+def test_what_is_done_stays_when_what_was_added_to_it_is_given_up(start: Start, fickle: tuple[Path, Path]) -> None:
+    """A budget more of a method that dies now; and of the job's records those that nobody has come to yet."""
+    folder, flag = fickle
+    methods = [{"name": "fickle"}, {"name": "magnitude"}]
+    run = start(methods, methods_directories=[str(folder)], budgets=[8])
+    write_json(RunFolder(run.plan.folder).execution, {"attempts": 1})
+    assert launch(run, "all-score", 1) == 0
+    done = {cell: run.record(cell) for label in ("fickle", "magnitude") for cell in run.cells(label)}
+    assert {record["status"] for record in done.values()} == {"ok"}
+    flag.touch()
+    run = start(methods, methods_directories=[str(folder)], budgets=[8, 4])
+    assert launch(run, "all-score", 1) == EXIT_STATUS
+    settled = run.plan.folder / "attempts" / "score-tiny-all-score-s1" / "settled.txt"
+    assert len(settled.read_text(encoding="utf-8").splitlines()) == len(done)
+    assert launch(run, "all-score", 2) == 0
+    now = {cell: run.record(cell) for label in ("fickle", "magnitude") for cell in run.cells(label)}
+    assert {cell: now[cell] for cell in done} == done
+    new = {(cell.method, cell.budget): record["status"] for cell, record in now.items() if cell not in done}
+    assert new == {("fickle", 4): "failed", ("magnitude", 4): "ok"}

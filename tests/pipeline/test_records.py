@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from headprune.pipeline import progress, records
+from headprune.pipeline import progress, records, store
 from headprune.pipeline.context import execution_of
 from headprune.pipeline.records import DamagedError
 from headprune.pipeline.store import is_kept, kept_or_computed, read_json, write_json
 from headprune.pipeline.supervisor import ATTEMPTS, Supervisor
 from headprune.results.layout import RunFolder
+from headprune.system import stopping
 from tests.found import Found, rows
 
 WHOLE = {"status": "ok", "reason": "", "signature": "0123", "latency_ms": {}, "throughput": {}, "batch_size": 2}
@@ -130,3 +132,41 @@ def test_the_progress_line_moves_on(found: Found, tmp_path: Path) -> None:
     os.utime(path, (time.time() + offset, time.time() + offset))
     assert progress.recent_overview(tmp_path).startswith(found.right)
     assert read_json(path)["text"].startswith(found.right)
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES])
+def test_what_cannot_be_read_now_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Neither a record nor a file that came with it is forgotten then, or computed again."""
+    path, model = tmp_path / "pruned.json", tmp_path / "model.pt"
+    model.write_bytes(b"weights")
+    record = {"status": "ok", "reason": "", "signature": "s", "files": records.checksums(path, [model])}
+    write_json(path, record)
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    for owner, name in ((Path, "read_text"), (records, "file_sha256")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fails)
+            with pytest.raises(OSError, match=os.strerror(number)):
+                store.is_kept(path, "s")
+    assert store.is_kept(path, "s")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.ESTALE, errno.EACCES])
+def test_a_full_disk_is_left_to_the_next_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Where somebody watches; a refusal, which does not pass, is a row."""
+
+    def fails() -> Any:
+        raise OSError(number, os.strerror(number))
+
+    assert store.kept_or_computed(tmp_path / "a.json", "s", fails)["status"] == "failed"
+    monkeypatch.setattr(store, "PAUSE", 0.0)
+    monkeypatch.setattr(store.ledger, "folder", tmp_path)
+    if number == errno.EACCES:
+        assert store.kept_or_computed(tmp_path / "b.json", "s", fails)["status"] == "failed"
+        return
+    with pytest.raises(stopping.Stopped):
+        store.kept_or_computed(tmp_path / "b.json", "s", fails)
+    assert not (tmp_path / "b.json").exists()
+    assert list(records.load(tmp_path / "underway.json")) == [str(tmp_path / "b.json")]

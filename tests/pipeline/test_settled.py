@@ -82,6 +82,13 @@ def again(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
         )
     ),
     Found("fewer budgets", wrong="all", right=set(), source="likewise", case={"budgets": [8]}),
+    Found(
+        "fewer budgets of an entry",
+        wrong="its own jobs",
+        right=set(),
+        source="likewise",
+        case={"methods": [*METHODS[:3], {**METHODS[3], "budgets": [8]}, METHODS[4]]},
+    ),
     Found("fewer seeds", wrong=set(), right=set(), source="likewise", case={"seeds": [2]}),
     Found("no treatments", wrong="test, speed", right=set(), source="likewise", case={"treatments": []}),
     Found("other attempts of jobs", wrong=set(), right=set(), source="docs", case={"execution": {"attempts": 5}}),
@@ -146,3 +153,12 @@ def test_an_input_that_is_gone_is_none(profile: dict[str, Any]) -> None:
     for receipt in gone:
         (plan.folder / receipt).unlink()
     assert not set(gone) & set(Settled(fewer).needs(job))
+
+
+def test_the_key_of_a_training_is_that_of_its_own_budget(profile: dict[str, Any]) -> None:
+    """Other budgets and seeds of its entry are no part of it."""
+    narrower = profile | {"methods": [*METHODS[:3], {**METHODS[3], "budgets": [8], "seeds": [2]}, METHODS[4]]}
+    before, after = (Plan(load(values)) for values in (profile, narrower))
+    own = [job for job in after.jobs if job.kind == "gates" and job.label == "dsp.joint"]
+    assert len(own) == 1
+    assert [Settled(before).key(job) for job in own] == [Settled(after).key(job) for job in own]

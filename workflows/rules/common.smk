@@ -29,6 +29,21 @@ if (
     config.update(quick)
 
 
+def limits_of_site():
+    """What no job may exceed, which a Snakemake profile tells as default resources: its `config:` would be replaced by any
+    `--config` of the command line."""
+    told = workflow.resource_settings.default_resources or {}
+    return {
+        key: int(told[key].value)
+        for key in ("max_minutes", "max_memory_mb")
+        if key in told
+    }
+
+
+if isinstance(config.setdefault("execution", {}), dict):
+    config["execution"] = {**limits_of_site(), **config["execution"]}
+
+
 def folder_of_profile():
     """Where relative paths of a profile begin: beside the file that comes first."""
     return Path(workflow.configfiles[0]).parent if workflow.configfiles else None
@@ -70,9 +85,12 @@ wildcard_constraints:
     trial=r"\d+",
 
 
-def labels(kind):
-    """Those that jobs of a kind have."""
-    return either({job.label for job in plan.jobs if job.kind == kind.name})
+def of_jobs(kind, wildcard):
+    """Values that jobs of a kind have. What an earlier plan had beside them stays as it is: its receipts are no outputs of
+    this one, but files."""
+    return either(
+        {getattr(job, wildcard) for job in plan.jobs if job.kind == kind.name}
+    )
 
 
 def job_of(kind, wildcards):

@@ -12,7 +12,9 @@ for kind in JOBS.values():
         log:
             f"{RESULTS}/logs/{kind.name}/{kind.place}.log",
         wildcard_constraints:
-            label=labels(kind),
+            label=of_jobs(kind, "label"),
+            budget=of_jobs(kind, "budget"),
+            seed=of_jobs(kind, "seed"),
         priority: kind.priority
         retries: RETRIES
         conda:

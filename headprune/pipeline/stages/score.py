@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from headprune import removal
@@ -19,7 +20,7 @@ from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
 from headprune.pipeline.stages.measuring import prune, receipt
 from headprune.pipeline.stages.trainings import cost_entries
-from headprune.pipeline.store import is_kept, kept_or_computed, underway
+from headprune.pipeline.store import kept_or_computed, underway, unsettled
 from headprune.system.stopping import contained
 from headprune.training.costs import Cost, Meter
 
@@ -42,25 +43,36 @@ class Found:
 def run(context: ModelContext, reporter: Reporter) -> Record:
     """Ranks the heads of the dense model with every score method of a batch; prunes and validates a cell per budget."""
     cells, done = context.cells, 0
-    for arm in context.arms:
-        mine = [cell for cell in cells if (cell.method, cell.arm) == (arm.name, arm.settings.arm)]
-        for draw in dict.fromkeys(cell.draw for cell in mine):
-            score_once(context, arm, [cell for cell in mine if cell.draw == draw])
-        done += len(mine)
+    mine = [
+        (arm, [cell for cell in cells if (cell.method, cell.arm) == (arm.name, arm.settings.arm)])
+        for arm in context.arms
+    ]
+    signatures = {
+        context.folder(cell).pruned: sign(context, cell, cell_identity(context, arm, cell))
+        for arm, own in mine
+        for cell in own
+    }
+    missing = {path: signatures[path] for path in unsettled(signatures)}
+    for arm, own in mine:
+        for draw in dict.fromkeys(cell.draw for cell in own):
+            score_once(context, arm, [cell for cell in own if cell.draw == draw], missing)
+        done += len(own)
         reporter.update(done, len(cells), None)
     return receipt(context, cells)
 
 
-def score_once(context: ModelContext, arm: Arm, cells: Sequence[Cell]) -> None:
-    """One run of a score method, which serves all its budgets; nothing if all its cells are done."""
-    paths = {cell: context.folder(cell).pruned for cell in cells}
-    signatures = {cell: sign(context, cell, cell_identity(context, arm, cell)) for cell in cells}
-    if all(is_kept(paths[cell], signatures[cell]) for cell in cells):
+def score_once(context: ModelContext, arm: Arm, cells: Sequence[Cell], missing: Mapping[Path, str]) -> None:
+    """One run of a score method, which serves all its budgets; nothing if all its cells are done.
+
+    :param missing: signatures of the records that are not, by path
+    """
+    wanted = {cell: path for cell in cells if (path := context.folder(cell).pruned) in missing}
+    if not wanted:
         return
-    with underway({paths[cell]: signatures[cell] for cell in cells}):
+    with underway({path: missing[path] for path in wanted.values()}):
         found = attempt(context, arm, cells)
-    for cell in cells:
-        kept_or_computed(paths[cell], signatures[cell], partial(pruned, context, cell, found))
+    for cell, path in wanted.items():
+        kept_or_computed(path, missing[path], partial(pruned, context, cell, found))
 
 
 def attempt(context: ModelContext, arm: Arm, cells: Sequence[Cell]) -> Found:

@@ -27,7 +27,7 @@ from headprune.pipeline.records import Record, checksums, find
 from headprune.pipeline.stages.gate_trainings import costs, dense_seconds, gate_run, mask_of, train_gates
 from headprune.pipeline.stages.measuring import prune, receipt
 from headprune.pipeline.stages.trainings import terms_of
-from headprune.pipeline.store import UpstreamError, is_kept, kept_or_computed
+from headprune.pipeline.store import UpstreamError, is_kept, kept_or_computed, unsettled
 from headprune.results.provenance import digest
 from headprune.system.stopping import contained
 from headprune.training.costs import Cost
@@ -78,6 +78,7 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
     signatures = {cell: sign(context, cell, cell_identity(context, arm, cell)) for cell in cells}
     if all(is_kept(paths[cell], signatures[cell]) and trainings_kept(context, cell) for cell in cells):
         return receipt(context, cells)
+    unsettled({paths[cell]: signatures[cell] for cell in cells})
     trials: Trials = {}
     for position, cell in enumerate(cells):
         choice = choose(context, arm, cell, trials, reporter)  # for cells that are done, too: others need its trials

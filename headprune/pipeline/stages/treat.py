@@ -19,7 +19,7 @@ from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record, find
 from headprune.pipeline.stages.measuring import measure, prune, receipt
 from headprune.pipeline.stages.trainings import arguments_of, cost_entries, cost_of, run_training, terms_of
-from headprune.pipeline.store import kept_or_computed, require_ok, require_whole
+from headprune.pipeline.store import kept_or_computed, require_ok, require_whole, unsettled
 from headprune.training.arguments import pruned_arguments
 from headprune.training.costs import Cost, Meter
 from headprune.treatments import Repruning, Retraining
@@ -28,9 +28,11 @@ from headprune.treatments import Repruning, Retraining
 def run(context: ModelContext, reporter: Reporter) -> Record:
     """Treats every cell of the job whose method has found a mask."""
     assert context.treatment is not None
-    for position, cell in enumerate(context.cells):
-        base = find(context.folder(cell.untreated).pruned)
-        signature = sign(context, cell, treated_identity(context, cell, base))
+    bases = {cell: find(context.folder(cell.untreated).pruned) for cell in context.cells}
+    signatures = {cell: sign(context, cell, treated_identity(context, cell, base)) for cell, base in bases.items()}
+    unsettled({context.folder(cell).pruned: signature for cell, signature in signatures.items()})
+    for position, (cell, base) in enumerate(bases.items()):
+        signature = signatures[cell]
         compute = partial(treated, context, cell, base, signature, reporter)
         kept_or_computed(context.folder(cell).pruned, signature, compute, scratch=context.scratch(signature))
         if not context.treatment.kind.trains:

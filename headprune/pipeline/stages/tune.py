@@ -25,7 +25,7 @@ from headprune.pipeline.records import Record
 from headprune.pipeline.stages import gates, score, search
 from headprune.pipeline.stages.gate_trainings import mask_of
 from headprune.pipeline.stages.trainings import cost_of
-from headprune.pipeline.store import kept_or_computed
+from headprune.pipeline.store import kept_or_computed, unsettled
 from headprune.results.provenance import digest, file_sha256
 from headprune.training.costs import Cost
 
@@ -51,8 +51,11 @@ def run(context: ModelContext, reporter: Reporter) -> Record:
     find_mask = finder(context, arm, cells, reporter)
     about = {"trial": context.told["trial"], "options": context.told["options"]}
     rows: Record = {}
-    for cell, (name, path) in zip(cells, trial_records(context.run, context.told).items(), strict=True):
-        signature = digest(cell_identity(context, arm, cell))
+    paths = trial_records(context.run, context.told)
+    signatures = {cell: digest(cell_identity(context, arm, cell)) for cell in cells}
+    unsettled(dict(zip(paths.values(), signatures.values(), strict=True)))
+    for cell, (name, path) in zip(cells, paths.items(), strict=True):
+        signature = signatures[cell]
         compute = partial(judged, context, cell, signature, find_mask)
         record = kept_or_computed(path, signature, compute, about, context.scratch(signature))
         rows[name] = {key: record[key] for key in ("signature", "status", "reason")} | {"sha256": file_sha256(path)}
