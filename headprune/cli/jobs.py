@@ -25,12 +25,16 @@ def job(
     run(kind, given, receipt)
 
 
-def collect(config: Annotated[str, typer.Option(help="JSON of the whole configuration")]) -> None:
+def collect(
+    config: Annotated[str, typer.Option(help="JSON of the whole configuration; -: from the standard input")],
+) -> None:
     """Gather all cells into the result tables."""
     from headprune.config import load
     from headprune.pipeline.collect import collect as gather
     from headprune.pipeline.plan import Plan
     from headprune.pipeline.specification import json_object
+    from headprune.pipeline.supervisor import read_spec
 
-    counts = gather(Plan(load(json_object(config, "--config"))), lambda line: print(line, flush=True))
+    values = json_object(read_spec(config), "--config")
+    counts = gather(Plan(load(values)), lambda line: print(line, flush=True))
     print("cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()), flush=True)

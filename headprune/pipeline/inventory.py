@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headprune.pipeline.records import MISSING, PROMISED, DamagedError, Record, companions, fault, hint, load, read
+from headprune.pipeline.records import (
+    MISSING,
+    PROMISED,
+    DamagedError,
+    Record,
+    companions,
+    fault,
+    hint,
+    load,
+    planned,
+    read,
+)
 from headprune.pipeline.store import write_json
 from headprune.results.jobs import JOBS
 from headprune.results.layout import MANIFEST, STATISTICS, RunFolder
@@ -57,7 +68,10 @@ class Inventory:
                 self.receipts[job] = _receipt(path, job)
             except DamagedError as error:
                 self.unreadable.append(Damage(path, job, str(error)))
-        self._vouched = {path: row for job in self.receipts for path, _, row in self.records(job)}
+        jobs = (planned(self.run) or {}).get("jobs", {})
+        told = sorted(self.receipts, key=lambda job: job in jobs)  # of two for one record the job of the plan counts
+        self._jobs = {path: job for job in told for path, _, _ in self.records(job)}
+        self._vouched = {path: row for job in told for path, _, row in self.records(job)}
 
     def find(self, path: Path, kind: str) -> Record:
         """A record; in the place of a damaged one, one of status `missing` that says why, and is told."""
@@ -111,7 +125,8 @@ class Inventory:
             if step_of(job) == "prepared":
                 yield from _dataset(self.run.dataset(job.partition("/")[2]), job, receipt)
             for path, kind, row in self.records(job):
-                yield from self._record(job, path, kind, row)
+                if self._jobs[path] == job:
+                    yield from self._record(job, path, kind, row)
         yield from _strays(self.run)
         yield from _torn_datasets(self.run)
         yield from _tables(self.run)

@@ -13,10 +13,12 @@ import pytest
 
 from headprune.pipeline import progress, records, store
 from headprune.pipeline.context import execution_of
+from headprune.pipeline.inventory import Inventory
 from headprune.pipeline.records import DamagedError
 from headprune.pipeline.store import is_kept, kept_or_computed, read_json, write_json
 from headprune.pipeline.supervisor import ATTEMPTS, Supervisor
 from headprune.results.layout import RunFolder
+from headprune.results.provenance import file_sha256
 from headprune.system import stopping
 from tests.found import Found, rows
 
@@ -170,3 +172,19 @@ def test_a_full_disk_is_left_to_the_next_attempt(tmp_path: Path, monkeypatch: py
         store.kept_or_computed(tmp_path / "b.json", "s", fails)
     assert not (tmp_path / "b.json").exists()
     assert list(records.load(tmp_path / "underway.json")) == [str(tmp_path / "b.json")]
+
+
+@pytest.mark.parametrize("now", ["magnitude", "all-score"])
+def test_of_two_jobs_for_one_record_that_of_the_plan_counts(tmp_path: Path, now: str) -> None:
+    """Batches of another kind left a receipt of the same cell, of the record that was there then."""
+    run, cell = RunFolder(tmp_path), "tiny/magnitude/k8-s1"
+    record = run.cell(cell).pruned
+    write_json(record, {"status": "failed", "reason": "new", "signature": "new"})
+    for name in ("magnitude", "all-score"):
+        row = {"signature": "new", "status": "failed", "sha256": file_sha256(record)}
+        rows = {cell: row if name == now else row | {"signature": "old", "sha256": 64 * "0"}}
+        write_json(run.receipt(f"score/tiny/{name}/s1"), {"status": "ok", "reason": "", "cells": rows})
+    write_json(run.plan, {"jobs": {f"score/tiny/{now}/s1": {"name": "", "estimate": 1}}, "cells": [], "cores": 1})
+    found = Inventory(tmp_path)
+    assert found.find(record, "pruned")["reason"] == "new"
+    assert record not in {damage.path for damage in found.damages()}

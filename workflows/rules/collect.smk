@@ -19,4 +19,4 @@ rule collect:
     params:
         config=whole_config,
     shell:
-        "headprune collect --config {params.config:q} 2> {log:q}"
+        "headprune collect --config - 2> {log:q} <<< {params.config:q}"

@@ -104,14 +104,34 @@ def job_of(kind, wildcards):
 
 
 def inputs(kind):
-    """Receipts of what a job waits for, and the file of its method where that alone makes it run again."""
+    """Receipts of what a job waits for, and the files that make it run again: that of its method, those of a corpus that
+    is a folder."""
 
     def function(wildcards):
         job = job_of(kind, wildcards)
         method = {"method": str(plan.grid.file_of(job.label))} if kind.own_file else {}
-        return {"needs": [f"{RESULTS}/{name}" for name in settled.needs(job)], **method}
+        data = {"data": own_files(job.dataset)} if kind.per == "dataset" else {}
+        return {
+            "needs": [f"{RESULTS}/{name}" for name in settled.needs(job)],
+            **method,
+            **data,
+        }
 
     return function
+
+
+def own_files(dataset):
+    """The files of the folders that a dataset is made of; none of a corpus that is known by name."""
+    section = plan.config.datasets[dataset]
+    places = (getattr(section, key, None) for key in ("corpus", "data_bin", "gpt2"))
+    folders = [Path(os.path.expanduser(str(place))) for place in places if place]
+    return sorted(
+        str(file)
+        for folder in folders
+        if folder.is_dir()
+        for file in folder.iterdir()
+        if file.is_file() and not file.name.startswith(".")
+    )
 
 
 def told(kind):

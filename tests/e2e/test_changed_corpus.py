@@ -1,0 +1,55 @@
+"""A corpus of one's own that was edited is prepared again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from smoke_run import SMOKE
+
+from headprune.config import load
+from headprune.pipeline.plan import Plan
+from headprune.pipeline.store import write_json
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_file_that_is_newer_than_what_was_prepared(tmp_path: Path) -> None:
+    corpus = tmp_path / "mine-de-en"
+    corpus.mkdir()
+    for split in ("train", "valid", "test"):
+        (corpus / f"{split}.tsv").write_text("ein Satz\ta sentence\n", encoding="utf-8")
+        os.utime(corpus / f"{split}.tsv", (time.time() - 1000,) * 2)
+    datasets = {"lohelp-de-en": {"corpus": str(corpus), "vocabulary": 500}}
+    values = SMOKE | {"datasets": datasets, "results": str(tmp_path / "results")}
+    (tmp_path / "profile.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    plan = Plan(load(values))
+    (data,) = (job for job in plan.jobs if job.kind == "data")
+    write_json(plan.folder / data.receipt, {"status": "ok", "reason": ""})
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-n",
+        "tables",
+        "--cores",
+        "2",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+    ]
+    command += ["--directory", str(tmp_path), "--workflow-profile", str(ROOT / "profiles/default")]
+    command += ["--configfile", str(tmp_path / "profile.yaml")]
+
+    def planned() -> bool:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return f"output: {plan.folder / data.receipt}\n" in done.stdout
+
+    assert not planned()
+    (corpus / "test.tsv").write_text("ein anderer\tanother\n", encoding="utf-8")
+    os.utime(corpus / "test.tsv", (time.time() + 5,) * 2)
+    assert planned()
