@@ -1,4 +1,4 @@
-"""What an earlier plan had and this one has not is left alone by Snakemake, too: a file, no output."""
+"""An earlier plan may have had more: Snakemake leaves that alone, as files that are no outputs."""
 
 from __future__ import annotations
 

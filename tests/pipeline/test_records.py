@@ -157,7 +157,7 @@ def test_what_cannot_be_read_now_is_not_damaged(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ESTALE, errno.EACCES])
 def test_a_full_disk_is_left_to_the_next_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Where somebody watches; a refusal, which does not pass, is a row."""
+    """A watched job ends then; a refusal, which does not pass, is a row."""
 
     def fails() -> Any:
         raise OSError(number, os.strerror(number))
