@@ -205,7 +205,11 @@ def one_thread(wildcards, threads):
 
 onstart:
     registering.note_claims(plan.run)
-    progress.start(plan, workflow.cores or 1, log, bool(workflow.overwrite_workdir))
+    # Elsewhere than on this machine `cores` is the most that one job may ask for, and `jobs` how many run at a time.
+    beside = (
+        workflow.cores if workflow.local_exec else workflow.resource_settings.nodes
+    )
+    progress.start(plan, beside or 1, log, bool(workflow.overwrite_workdir))
     inventory.forget_drawn(plan.folder)
     if workflow.local_exec and plan.config.execution.warm:
         warm.begin()
