@@ -16,12 +16,15 @@ from headprune.models.devices import repeatable
 from headprune.naming import unknown
 from headprune.pipeline import manifests
 from headprune.pipeline.context import Context, ModelContext
+from headprune.pipeline.forgetting import statuses
 from headprune.pipeline.history import now
 from headprune.pipeline.progress import Reporter
 from headprune.pipeline.records import Record
 from headprune.pipeline.specification import Specification
 from headprune.pipeline.store import failure, ledger, write_json
 from headprune.results.jobs import JOBS, JobKind
+from headprune.results.layout import RunFolder
+from headprune.system.files import discard
 from headprune.system.stopping import contained
 
 
@@ -46,6 +49,9 @@ def run(kind: str, told: Specification, receipt: Path) -> None:
     context, record = attempt(JOBS[kind], told, reporter)
     manifests.note(context, receipt, started, reporter.seconds)
     write_json(receipt, record | {"job": told["job"]} | {key: told[key] for key in ("planned",) if key in told})
+    if statuses(record) == {"ok"}:  # nobody goes on with what an earlier code, or another machine, has begun
+        for abandoned in RunFolder(Path(told["results"])).trainings(told["job"]):
+            discard(abandoned)
     reporter.finish()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from headprune.naming import cell_folder
 
 MANIFEST = "manifest.json"
+SIGNATURE = 12  # hexadecimal digits of one
 STATISTICS = "statistics.json"  # of a prepared dataset; marks it as complete
 
 
@@ -188,6 +190,11 @@ class RunFolder:
     def training(self, job: str, signature: str) -> Path:
         """Folder of a training while it runs; only the same training goes on from it."""
         return self.path / "training" / f"{_flat(job)}-{signature}"
+
+    def trainings(self, job: str) -> list[Path]:
+        """Such folders of a job, under whatever signature it ran."""
+        digits = SIGNATURE * "[0-9a-f]"
+        return self._all(f"training/{glob.escape(_flat(job))}-{digits}")
 
     # The run as a whole.
 

@@ -18,9 +18,12 @@ from headprune import removal
 from headprune.heads import HeadSpace
 from headprune.method import load_methods
 from headprune.method.search import BRACKET
-from headprune.pipeline import collect
+from headprune.pipeline import collect, jobs
+from headprune.pipeline.cells import Job
+from headprune.pipeline.specification import specification
 from headprune.pipeline.stages import search
 from headprune.pipeline.store import read_json
+from headprune.results.layout import RunFolder
 from headprune.training.costs import Cost
 from headprune.training.trainer import DivergedError, Trained
 
@@ -313,3 +316,15 @@ def test_gates_within_a_scope(start: Start) -> None:
     same = [key for key in dense if dense[key].shape == pruned[key].shape]
     assert len(same) == len(dense) - 7  # three projections with their biases, and the weight of the fourth
     assert all(torch.equal(dense[key], pruned[key]) for key in same)  # pipelined: the weights stand still
+
+
+def test_what_an_earlier_code_has_begun_goes_when_its_job_is_done(start: Start) -> None:
+    """States of trainings of other signatures, which nobody goes on with; those of other jobs stay."""
+    run = start([{"name": "magnitude"}], budgets=[8])
+    job, place = Job("score", "tiny", label="all-score", seed=1), RunFolder(run.plan.folder)
+    stale, other = place.training(job.name, "0123456789ab"), place.training(f"{job.name}-more", "0123456789ab")
+    for folder in (stale, other):
+        folder.mkdir(parents=True)
+    jobs.run("score", specification(run.plan, job), run.plan.folder / job.receipt)
+    assert read_json(run.plan.folder / job.receipt)["status"] == "ok"
+    assert not stale.exists() and other.exists()
