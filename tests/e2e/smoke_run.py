@@ -57,6 +57,26 @@ class Run:
         return {str(path.parent.relative_to(folder)): json.loads(path.read_text())["mask"] for path in paths}
 
 
+def dry_run(directory: Path, profile: Path, *more: str) -> str:
+    """The jobs that snakemake would run for the tables of a profile, as it prints them."""
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-n",
+        "tables",
+        "--cores",
+        "2",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+    ]
+    command += ["--directory", str(directory), "--workflow-profile", str(ROOT / "profiles/default")]
+    command += ["--configfile", str(profile), *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The smoke profile, run once on two cores for all processes that test. Tests must leave it as it is."""
