@@ -19,6 +19,7 @@ from headprune.heads import AttentionPoint, HeadSpace, attention_points
 Estimator = Literal["example", "position", "batch", "signed"]
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
 NO_PADDING = -1  # for models that classify whole examples
+MINI_BATCH = 32  # examples over which the estimator `batch` takes the mean, as the released code does
 
 
 def example_losses(model: Any, batch: Mapping[str, Any]) -> Tensor:
@@ -145,37 +146,62 @@ def _closed(model: nn.Module, batch: Mapping[str, Any], point: AttentionPoint) -
     return point.module.out_proj.weight.new_zeros(positions, batch_size, point.module.num_heads)
 
 
-def head_importance(model: nn.Module, batches: Iterable[Mapping[str, Any]], estimator: Estimator = "example") -> Tensor:
+def head_importance(
+    model: nn.Module,
+    batches: Iterable[Mapping[str, Any]],
+    estimator: Estimator = "example",
+    mini_batch: int = MINI_BATCH,
+) -> Tensor:
     """Raw importance scores, in evaluation mode (no dropout), under whatever mask is set, from an empty memory.
 
     - `example`: E over examples of |Σ over positions dL/dm|, the paper's formula (estimator A)
     - `position`: |dL/dm| per position, summed, per unpadded position of the module's queries: of the source in the
       encoder, of the target in decoder and cross-attention (B, Michel's own forks)
-    - `batch`: |dL/dm| of the mean loss of a mini-batch, averaged over batches (C): depends on the batch size
+    - `batch`: |dL/dm| of the mean loss of `mini_batch` examples, averaged over these (C): depends on how many they are
     - `signed`: E over examples of dL/dm, no absolute value (D, the released MT baseline's: docs/theory/defects.md#d1)
 
-    :param batches: mini-batches as `example_losses` takes them
+    :param batches: as `example_losses` takes them; how examples are cut into them changes no estimator
+    :param mini_batch: of `batch`: examples that follow each other by `id`, or as they come; a rest counts by its size
     :returns: float64 scores (N,), higher = more important, in head-space order
     :raises ValueError: an unknown estimator, no examples, or a model without heads.
     """
     if estimator not in ESTIMATORS:
         raise ValueError(f"unknown estimator {estimator!r}; available: {', '.join(ESTIMATORS)}")
     total = torch.zeros(len(HeadSpace.prunable(model)), dtype=torch.float64)
-    count = torch.zeros_like(total)
+    count, slopes = torch.zeros_like(total), _Slopes()
     training = model.training
     model.eval()
     try:
         forget(model)
         for batch in batches:
             gradients = [gradient.double() for gradient in gate_gradients(model, batch)]
-            total += torch.cat([_reduce(gradient, estimator) for gradient in gradients]).cpu()
-            examples = gradients[0].shape[1]
-            count += _positions(model, batch) if estimator == "position" else 1 if estimator == "batch" else examples
+            count += _positions(model, batch) if estimator == "position" else gradients[0].shape[1]
+            if estimator == "batch":
+                slopes.add(batch, gradients)
+            else:
+                total += torch.cat([_reduce(gradient, estimator) for gradient in gradients]).cpu()
     finally:
         model.train(training)
     if not count.all():
         raise ValueError("importance needs at least one example; the batches are empty")
-    return total / count
+    return (slopes.over(mini_batch) if estimator == "batch" else total) / count
+
+
+class _Slopes:
+    """dL/dm of every example, for the estimator `batch`."""
+
+    def __init__(self) -> None:
+        self.rows: list[Tensor] = []  # (batch, N) each
+        self.numbers: list[Tensor] = []  # (batch,) each
+
+    def add(self, batch: Mapping[str, Any], gradients: Iterable[Tensor]) -> None:
+        self.rows.append(torch.cat([gradient.sum(0) for gradient in gradients], 1).cpu())
+        self.numbers.append(batch.get("id", torch.zeros(len(self.rows[-1]))).cpu())
+
+    def over(self, size: int) -> Tensor:
+        """The sum over mini-batches of |Σ over their examples dL/dm| (N,)."""
+        in_order = torch.cat(self.rows)[torch.cat(self.numbers).argsort(stable=True)]
+        return torch.stack([some.sum(0).abs() for some in in_order.split(size)]).sum(0)
 
 
 def _positions(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
@@ -190,8 +216,6 @@ def _reduce(gradient: Tensor, estimator: str) -> Tensor:
     if estimator == "position":
         return gradient.abs().sum((0, 1))
     per_example = gradient.sum(0)  # (batch, heads)
-    if estimator == "batch":
-        return per_example.mean(0).abs()
     return per_example.abs().sum(0) if estimator == "example" else per_example.sum(0)
 
 

@@ -250,7 +250,7 @@ def absolute_slopes(model: Any, batch: Batch) -> Tensor:
     return torch.cat([gates[point.module.out_proj].grad.abs().sum((0, 1)) for point in points])  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("estimator", ["example", "signed", "position"])
+@pytest.mark.parametrize("estimator", ["example", "signed", "position", "batch"])
 def test_score_does_not_depend_on_the_batch_size(model: Any, batch: Batch, rebatch: Rebatch, estimator: Any) -> None:
     """The loop over single examples and every other batch size give the same, within 1e-6."""
     whole = head_importance(model, [batch], estimator)
@@ -258,9 +258,18 @@ def test_score_does_not_depend_on_the_batch_size(model: Any, batch: Batch, rebat
         torch.testing.assert_close(head_importance(model, rebatch(batch, size), estimator), whole, rtol=1e-6, atol=1e-9)
 
 
-def test_batch_estimator_depends_on_the_batch_size(model: Any, batch: Batch, rebatch: Rebatch) -> None:
+def test_mini_batches_are_of_neighbours_in_the_corpus(model: Any, batch: Batch, rebatch: Rebatch) -> None:
+    """Whatever order they are read in; the last of an odd number counts as one. Float64 sums, relative 1e-6."""
+    singles = [single | {"id": torch.tensor([number])} for number, single in enumerate(rebatch(batch, 1))]
+    slopes = torch.stack([head_importance(model, [single], "signed") for single in singles])
+    expected = torch.stack([pair.sum(0).abs() for pair in slopes.split(2)]).sum(0) / len(singles)
+    found = head_importance(model, singles[::-1], "batch", mini_batch=2)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_batch_estimator_depends_on_the_batch_size(model: Any, batch: Batch) -> None:
     """It is `example` with single examples; smaller with more, as positive and negative slopes cancel."""
-    singles = head_importance(model, rebatch(batch, 1), "batch")
+    singles = head_importance(model, [batch], "batch", mini_batch=1)
     torch.testing.assert_close(singles, head_importance(model, [batch], "example"), rtol=1e-6, atol=1e-9)
     whole = head_importance(model, [batch], "batch")
     assert (whole <= singles + 1e-9).all()
