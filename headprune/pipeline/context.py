@@ -223,7 +223,7 @@ class ModelContext(Context):
         """
         if self.settings.begins_with is None:
             return Beginning()
-        path = self.run.pretrained(self.model, self.seed)
+        path = self.run.pretrained(self.model, self.settings.begins_with.seed_for(self.seed))
         record = find(path, "pretrained")
         require_ok(record, "the job of the weights that trainings begin with")
         require_whole(path, record)

@@ -149,10 +149,11 @@ class Grid:
 
     def begun_seeds(self, model: str) -> list[int]:
         """Seeds for which there are weights that the trainings of a model begin with; none where these are random."""
-        if self.config.models[model].begins_with is None:
+        start = self.config.models[model].begins_with
+        if start is None:
             return []
         tuned = self.tried_seeds if self.tuned_for(model) else []
-        return sorted({*self.all_seeds(model), *self.dense_seeds(model), *tuned})
+        return sorted({start.seed_for(s) for s in (*self.all_seeds(model), *self.dense_seeds(model), *tuned)})
 
     def ablated_seeds(self, model: str, ablation: Ablation) -> list[int]:
         """Seeds for which single heads of a model are studied."""

@@ -114,9 +114,10 @@ class Plan:
 
     def _new(self, job: Job) -> list[Job]:
         """The job after which a model can be trained anew: that of the weights it begins with, or the data."""
-        if self.config.models[job.model].begins_with is None:
+        start = self.config.models[job.model].begins_with
+        if start is None:
             return self._data(job)
-        return [Job("pretrain", job.model, seed=job.seed)]
+        return [Job("pretrain", job.model, seed=start.seed_for(job.seed or 0))]
 
     def _dense(self, job: Job) -> list[Job]:
         return [Job("dense", job.model, seed=job.seed)]

@@ -73,7 +73,9 @@ def origin(model: AnySubject) -> str:
         own, start = f"{model.training.updates} updates", model.begins_with
         if start is None:
             return own
-        return f"{own} after {start.updates} of pre-training" if start.pretraining else f"{own} from {start.checkpoint}"
+        if start.checkpoint is not None:
+            return f"{own} from {start.checkpoint}"
+        return f"{own} after {start.updates} of pre-training" + (", the same for every seed" if start.seed else "")
     if model.checkpoint is not None:
         return f"given, not trained: {model.checkpoint}, the same for every seed"
     return f"given, not trained: {len(model.places)} checkpoints, one a seed"

@@ -122,6 +122,29 @@ def test_the_plan_counts_the_jobs_and_their_updates(finished: Plan) -> None:
     ]
 
 
+def test_seeds_can_share_one_pretraining(own: Path, tmp_path: Path) -> None:
+    """Trained for the seed it names, which need not be one of those that run; the weights of all others, too."""
+    start = {"pretraining": PRETRAINING, "seed": 7}
+    plan = run(profile(own, tmp_path, start, seeds=[1, 2], methods=METHODS[:1], treatments=[]), without=("speed",))
+    before = Job("pretrain", "judge", seed=7)
+    assert [job for job in plan.jobs if job.kind == "pretrain"] == [before]
+    assert {job.name for job in plan.jobs if before in plan.needs(job)} == {"dense/judge/s1", "dense/judge/s2"}
+    assert origin(plan.config.models["judge"]) == "4 updates after 6 of pre-training, the same for every seed"
+    records = [record(plan, f"dense/judge/s{seed}.json") for seed in (1, 2)]
+    encoders = [removal.load(plan.folder / f"dense/judge/s{seed}.pt").state_dict() for seed in (1, 2)]
+    unused = "encoder.lm_head.dense.weight"  # labels give it no gradient, so that it stays as it was
+    assert torch.equal(encoders[0][unused], encoders[1][unused])
+    trained = "encoder.sentence_encoder.layers.0.fc1.weight"
+    assert not torch.equal(encoders[0][trained], encoders[1][trained])
+    assert all(each["seconds"] > record(plan, "pretrained/judge/s7.json")["seconds"] for each in records)
+
+
+def test_a_checkpoint_is_not_drawn_by_a_seed(own: Path, roberta: Path, tmp_path: Path) -> None:
+    start = {"checkpoint": str(roberta / "model.pt"), "seed": 1}
+    with pytest.raises(ConfigError, match="seed is 1; a `checkpoint` is what it is"):
+        load(profile(own, tmp_path, start, {"gpt2": str(roberta)}))
+
+
 def test_what_is_lost_is_found(finished: Plan) -> None:
     assert "pretrain/judge/s1" not in {damage.job for damage in Inventory(finished.folder).damages()}
     path = finished.folder / "pretrained/judge/s1.pt"

@@ -32,9 +32,9 @@ class Pretraining(ExampleTraining):
 
 
 class JudgingStart(Start):
-    """Weights that all trainings of a model begin with; the classification head is new. One of the two keys."""
+    """Weights that all trainings of a model begin with; the classification head is new."""
 
-    pretraining: Pretraining | None = Field(None, description="how masked words are trained on first, for every seed")
+    pretraining: Pretraining | None = Field(None, description="how masked words are trained on first")
 
     @property
     def content(self) -> str:
