@@ -36,7 +36,8 @@ from headprune.training.digests import Terms
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
 Settings = Mapping[str, Mapping[str, Any]]
 
-EXPLOSION = 4  # a training loss of as many times that of guessing has no way back
+EXPLOSION = 4  # a training loss of as many times that of guessing has no way back,
+CONFIDENT = 20  # if it is of more bits than this: what a model that is sure of a few labels may lose to its first masks
 CURVE = "curve.jsonl"
 
 
@@ -203,7 +204,7 @@ class _Curve(logging.Handler):
     def __init__(self, path: Path, cfg: Any, on_progress: OnProgress | None) -> None:
         super().__init__(logging.INFO)
         self.path, self.total, self.on_progress = path, cfg.optimization.max_update, on_progress
-        self.limit = EXPLOSION * math.log2(_guesses(cfg))
+        self.limit = max(EXPLOSION * math.log2(_guesses(cfg)), CONFIDENT)
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name not in ("train_inner", "valid"):
@@ -225,7 +226,7 @@ class _Curve(logging.Handler):
         if not math.isfinite(loss):
             raise DivergedError(f"{where} is {loss}")
         if point["split"] == "train" and loss > self.limit:
-            raise DivergedError(f"{where} is {loss:.1f} bits per token, {EXPLOSION} times that of guessing or more")
+            raise DivergedError(f"{where} is {loss:.1f} bits, far above that of guessing")
 
     def __enter__(self) -> _Curve:
         bar = logging.getLogger("fairseq.logging.progress_bar")
