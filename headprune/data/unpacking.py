@@ -10,7 +10,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -23,13 +23,16 @@ class ArchiveError(ValueError):
     """An archive that is damaged, or that wants more than to put files into its folder."""
 
 
-def unpack(archive: Path, folder: Path, largest: int, files: int = FILES) -> list[Path]:
+def unpack(
+    archive: Path, folder: Path, largest: int, files: int = FILES, only: Collection[str] | None = None
+) -> list[Path]:
     """Unpacks a zip or tar archive (gzip, bzip2, xz or not) into a folder that is new or empty.
 
     The caller removes the folder where this fails: what came before the offending member lies in it.
 
     :param largest: bytes of all members together
     :param files: members
+    :param only: names without folders; members of other names are passed over, whatever they are called; None: all
     :returns: the files that were written
     :raises ArchiveError: the archive is damaged or of another kind; a member has an absolute name, a name that leads
         out of the folder, or the name of another member; is a link, a device or encrypted; or there is too much
@@ -43,6 +46,8 @@ def unpack(archive: Path, folder: Path, largest: int, files: int = FILES) -> lis
     total = 0
     try:
         for name, size, content in members(archive, largest):
+            if only is not None and PurePosixPath(name).name not in only:
+                continue
             target = _target(archive, folder, name)
             total += size
             if total > largest or len(written) >= files:

@@ -83,6 +83,17 @@ def test_files_and_folders(pack: Callable[..., Path], tmp_path: Path, inside: Pa
     }
 
 
+@PACKERS
+def test_members_that_are_not_asked_for_are_passed_over(
+    pack: Callable[..., Path], tmp_path: Path, inside: Path
+) -> None:
+    """Whatever they are called: the archive of SNLI has a member `Icon` with a carriage return."""
+    content = {"a/Icon\r": b"", "a/one.txt": b"one", "two.txt": b"two", "../out.txt": b"three"}
+    written = unpack(pack(tmp_path / "x", content.items()), inside, LARGEST, only={"one.txt"})
+    assert [path.relative_to(inside).as_posix() for path in written] == ["a/one.txt"]
+    assert_contained(inside)
+
+
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_every_compression(mode: str, tmp_path: Path, inside: Path) -> None:
     with tarfile.open(tmp_path / "x", mode) as archive:

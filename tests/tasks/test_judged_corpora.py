@@ -104,6 +104,11 @@ MALFORMED = {
     "names again": ("premise\thypothesis\tlabel\n" * 2 + PLAIN, "line 2: names the columns again"),
     "no gold label": (PLAIN + "a\tb\t-\n", "line 3: the label '-' stands for none"),
     "a tab in quotation marks": ('"a\tb"\tc\tentailment\n', "has 4; .*quotation marks do not protect a tab"),
+    "quoted columns": (
+        '"premise"\t"hypothesis"\t"label"\n"a"\t"b"\t"yes"\n',
+        'line 2: the label "yes" is quoted, and a quotation mark is a letter here: write columns without',
+    ),
+    "a blank last line": (PLAIN + "\r\n", "line 3: is blank: remove it"),
     "names alone": ("premise\thypothesis\tlabel\n", "no examples below the names"),
     "nothing": ("", "empty; expected one example a line"),
 }
@@ -221,7 +226,8 @@ def test_what_is_held_out_never_changes() -> None:
 
 def test_snli_leaves_out_what_people_did_not_agree_on(tmp_path: Path) -> None:
     text = "gold_label\tsentence1_binary_parse\tsentence1\tsentence2\n-\t( A )\tA\tB\nneutral\t( A )\tA b\tC\n"
-    path = archive(tmp_path / "snli_1.0.zip", {f"snli_1.0_{name}.txt": text for name in ("train", "dev", "test")})
+    files = {f"snli_1.0_{name}.txt": text for name in ("train", "dev", "test")}
+    path = archive(tmp_path / "snli_1.0.zip", {"Icon\r": "", **files})  # as the archive has it
     (tmp_path / "out").mkdir()
     standard.SNLI.routes[0].build({"snli_1.0.zip": path}, tmp_path / "out")
     assert (tmp_path / "out" / "valid.tsv").read_text(encoding="utf-8") == "A b\tC\tneutral\n"

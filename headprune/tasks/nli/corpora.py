@@ -126,6 +126,8 @@ def _row(line: bytes, path: Path, number: int) -> list[str]:
 
 def _example(row: Sequence[str], places: Sequence[int], width: int, path: Path, number: int) -> JudgedPair:
     """The example of a line, or ValueError that names file, line and rule."""
+    if not "".join(row).strip():
+        raise broken(path, number, "is blank: remove it")
     if len(row) != width:
         raise broken(path, number, f"must have {width} columns separated by a tab, has {len(row)}{hint(row)}")
     for place in places:
@@ -134,6 +136,9 @@ def _example(row: Sequence[str], places: Sequence[int], width: int, path: Path, 
     for column, text in zip(COLUMNS, example, strict=True):
         if not text:
             raise broken(path, number, f"must have a {column}")
+    if len(example.label) > 1 and example.label[0] == example.label[-1] == '"':
+        rule = f"the label {example.label[:60]} is quoted, and a quotation mark is a letter here"
+        raise broken(path, number, f"{rule}: write columns without, as csv's QUOTE_NONE does")
     if " " in example.label:
         rule = f"a label is one word, has {example.label[:60]!r}; the columns are {', '.join(COLUMNS)}"
         raise broken(path, number, f"{rule} where the first line does not name them otherwise")

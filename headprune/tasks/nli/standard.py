@@ -56,7 +56,8 @@ def build(archive: str, names: Mapping[str, str], percent: int, files: Mapping[s
     :raises ValueError: a file is missing in the archive, or is not what it should be.
     """
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        found = {path.name: path for path in unpack(files[archive], Path(temporary) / "zip", 2**31)}
+        wanted = set(names.values())  # SNLI's archive has a member `Icon\r` beside them
+        found = {path.name: path for path in unpack(files[archive], Path(temporary) / "zip", 2**31, only=wanted)}
         missing = [name for name in names.values() if name not in found]
         if missing:
             raise ValueError(f"{archive} holds no {missing[0]}")
