@@ -35,6 +35,22 @@ TREATED: dict[str, Any] = VALID | {
 }
 
 
+def test_only_distributions_over_words_are_distilled() -> None:
+    shape, training = {"layers": 4, "heads": 4, "width": 32}, {"updates": 5, "learning_rate": 0.001}
+    judging = {
+        "datasets": {"verses": {"track": "nli", "corpus": "versenli", "vocabulary": 500}},
+        "models": {"judge": {"track": "nli", "dataset": "verses", "architecture": shape, "training": training}},
+        "methods": [{"name": "magnitude"}],
+        "budgets": [6],
+        "ablations": [],
+    }
+    tuned = {"name": "fine_tune", "of": ["magnitude"], "updates": 5, "learning_rate": 0.001}
+    assert load(TREATED | judging | {"treatments": [tuned]}).treatments
+    for other in ({"distillation": 0.5}, {"distillation": 0.5, "models": ["judge"]}):
+        message = refused(TREATED | judging | {"treatments": [tuned | other]})
+        assert "treatments[0].distillation is 0.5; models of track 'nli', such as 'judge'" in message
+
+
 def test_the_base_of_the_treatments_is_valid() -> None:
     config = load(TREATED)
     assert [treatment.suffix for treatment in config.treatments] == ["ft", "distil", "twin", "scratch", "bc"]

@@ -39,6 +39,15 @@ def check(config: Config, registry: Mapping[str, Entry]) -> None:
     tuned.check(config, registry)
 
 
+def _check_distillation(where: str, config: Config, treatment: Treatment) -> None:
+    for name in treatment.models or config.models:
+        if not TASKS[track := config.models[name].track].distils:
+            raise ValueError(
+                f"{where}.distillation is {treatment.distillation}; models of track {track!r}, such as {name!r}, "
+                f"have no distribution over words to learn from: leave it out, or name other `models`"
+            )
+
+
 def _check_models(config: Config) -> None:
     for kind, names in (("profile", [config.profile]), ("dataset", config.datasets), ("model", config.models)):
         for name in names:
@@ -136,6 +145,8 @@ def _check_treatments(config: Config, registry: Mapping[str, Entry]) -> None:
         _refuse(where, treatment, spare, f"{treatment.name!r} has no use for it")
         if not treatment.distillation:
             _refuse(where, treatment, ("temperature",), "it belongs to `distillation`, which is 0")
+        else:
+            _check_distillation(where, config, treatment)
         for base in treated_by(config, treatment, registry):
             if f"{base.label}+{treatment.suffix}" in seen:
                 raise ValueError(f"{where}: {base.label}+{treatment.suffix} exists already; give one another `arm`")

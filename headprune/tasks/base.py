@@ -40,6 +40,7 @@ class Task(ABC):
     :cvar corpora: those that `headprune data` lists, fetches and counts; None: it knows none
     :cvar latency: what `latency_ms` is the time of
     :cvar examples: what those are called that methods see
+    :cvar distils: True if models can learn from the distributions of another: these are over words
     """
 
     name: ClassVar[str]
@@ -56,6 +57,7 @@ class Task(ABC):
     corpora: ClassVar[CorpusKind | None] = None
     latency: ClassVar[str]
     examples: ClassVar[str]
+    distils: ClassVar[bool] = True
 
     @abstractmethod
     def bounds(

@@ -31,6 +31,7 @@ class LanguageInference(Task):
     corpora = JUDGED
     latency = "pair of sentences"
     examples = "pairs of sentences"
+    distils = False
 
     def bounds(
         self, models: Mapping[str, JudgingModel], evaluation: Evaluation, calibration: Calibration, speed: Speed
