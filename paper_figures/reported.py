@@ -56,6 +56,20 @@ def draw_reported(ax: Axes, rows: pd.DataFrame, n_heads: float, palette: dict[Li
     return labels
 
 
+def reported_counts(results: Results, group: tuple[str, ...]) -> pd.DataFrame:
+    """The rows of papers on the heads that a penalty λ leaves, for the corpus of a group."""
+    papers = read_papers()
+    same = papers[(papers["set"] == corpus_of(results.folder, group[2])) & (papers["quantity"] == "heads kept")]
+    return same[same["x_unit"] == "λ"].astype({"value": float, "x": float})
+
+
+def draw_counts(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw those of `reported_counts`, as many heads as the papers count."""
+    for (paper, method), part in rows.groupby(["paper", "method"], sort=False):
+        style = {"marker": "o", "s": 16, "facecolors": "none", "edgecolors": GREY, "linewidths": 0.9}
+        ax.scatter(part["x"], part["value"], label=f"{paper}: {_label(method)}", zorder=3.5, **style)
+
+
 def reported_notes(rows: pd.DataFrame) -> list[str]:
     """The sentences of a caption: what is drawn, and what is told without a number of heads; none without rows."""
     if rows.empty:

@@ -20,11 +20,11 @@ FOLDER = ROOT / "paper_figures"
 INTRODUCTION = """\
 # The papers' figures and tables beside ours
 
-What the four papers show, and the command that makes the same of results of this suite. The sets of the papers were not
-run here: *run here* names results on others of which ours can be drawn now, with `--config published=NAME` in the place
-of `--configfile …` ([findings.md](findings.md) says what they show). Numbers of papers stand in
-`results/published/papers.csv`, one a row with its source, and hollow in the figure of quality against heads where the
-set is the same ([figures.md](figures.md)). Profiles: [standard-sets.md](standard-sets.md).
+What the four papers show, with a table of a fifth that two claims rest on, and the command that makes the same of
+results of this suite. The sets of the papers were not run here: *run here* names results on others of which ours can
+be drawn now, with `--config published=NAME` in the place of `--configfile …` ([findings.md](findings.md) says what
+they show). Numbers of papers stand in `results/published/papers.csv`, one a row with its source, and hollow in the
+figures of quality and of penalties against heads where the set is the same ([figures.md](figures.md)). Profiles: [standard-sets.md](standard-sets.md).
 
 Written by `python tools/papers_page.py > docs/papers.md` from `paper_figures/papers.yaml`; change that file.
 """

@@ -17,7 +17,12 @@ MAPS = ("survival_maps", "kept_by_type")
 MASKS = (*MAPS, "mask_agreement", "heads_per_layer")
 QUALITY = ("quality_vs_heads", "pareto", "pruning_cost", "size_vs_quality", "seed_distribution", "one_page")
 FIGURES = (*QUALITY, *MASKS, "normalised_quality", "speedup", "critical_difference")
-AT_TIMES = ("treatments", "penalty_frontier", "training_curves")  # drawn where the results have what they show
+AT_TIMES = (
+    "treatments",
+    "penalty_frontier",
+    "heads_by_penalty",
+    "training_curves",
+)  # drawn where the results have what they show
 TABLES = ("results_table", "comparisons", "normalised", "frontiers", "summary", "claims")
 NAMES = (*FIGURES, *AT_TIMES, *TABLES, "estimators")
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from synthetic_results import EVERY_ARM, Plan, whole_suite, write
 
 from headprune.analysis.quality import of_track
+from headprune.results.papers import read_papers
 
 PLAN = whole_suite(budgets=(24, 16, 8), seeds=(1,))
 
@@ -196,7 +197,34 @@ def test_every_trial_is_a_point(script, suite: Path, tmp_path: Path, unsaved: li
     )
 
 
-@pytest.mark.parametrize(("name", "text"), [("treatments", "No treated masks"), ("penalty_frontier", "No trials")])
+def test_heads_stand_over_their_penalty_beside_those_of_the_paper(
+    script, suite: Path, tmp_path: Path, unsaved: list[Figure]
+) -> None:
+    """On the paper's corpus: all 30 values of its figure, hollow."""
+    trials, papers = pd.read_csv(suite / "trials.csv"), read_papers()
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for name in ("cells.parquet", "masks.parquet", "trials.csv"):
+        shutil.copy(suite / name, folder)
+    (dataset,) = pd.read_parquet(suite / "cells.parquet")["dataset"].unique()
+    manifest = {"config": {"datasets": {dataset: {"corpus": "mnli"}}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    figure = drawn(script, "heads_by_penalty", folder, tmp_path, unsaved)
+    *ours, theirs = figure.axes[0].collections
+    expected = trials.loc[trials["coefficient"] > 0, ["coefficient", "heads_kept"]].to_numpy()
+    points = np.concatenate([arm.get_offsets() for arm in ours])
+    np.testing.assert_allclose(points[np.lexsort(points.T)], expected[np.lexsort(expected.T)])
+    reported = papers[(papers["set"] == "mnli") & (papers["x_unit"] == "λ")]
+    np.testing.assert_allclose(theirs.get_offsets(), reported[["x", "value"]].astype(float))
+    assert len(reported) == 30 and not len(theirs.get_facecolor())
+    caption = (tmp_path / "heads_by_penalty.txt").read_text(encoding="utf-8")
+    assert "Li et al. 2021, figure of heads against λ reports for the same set, with BERT-base, 12 layers" in caption
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("treatments", "No treated masks"), ("penalty_frontier", "No trials"), ("heads_by_penalty", "No trials")],
+)
 def test_nothing_to_draw_is_said(name: str, text: str, drawn: Path) -> None:
     assert (drawn / f"{name}.png").stat().st_size > 1_000
     assert (drawn / f"{name}.txt").read_text().startswith(text)
