@@ -190,8 +190,9 @@ def save(model: Any, path: str | Path) -> None:
         "extra_state": {"train_iterator": {"epoch": 1}},
         "headprune": {"format": FORMAT, "dictionaries": dictionaries},
     }
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    # By a stream, as torch tells of a full disk by the system's error there, and of a path by one of its own.
+    with replacing(path) as temporary, Path(temporary).open("wb") as stream:
+        torch.save(state, stream)
 
 
 def load(path: str | Path) -> Any:

@@ -7,8 +7,9 @@ import os
 import pickle
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from headprune.cost import parameters
 from headprune.gates import set_mask
 from headprune.heads import HeadMask, HeadSpace
 from headprune.models import HeadpruneTransformer
+from headprune.system.files import passes
 from tests.found import Found, rows
 
 Build = Callable[..., Any]
@@ -211,8 +213,8 @@ def test_a_missing_file_is_told_as_such(tmp_path: Path) -> None:
 def test_failed_saving_leaves_nothing_behind(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No temporary file; and a checkpoint that was there stays what it was."""
 
-    def full_disk(state: Any, path: str) -> None:
-        Path(path).write_bytes(b"half")
+    def full_disk(state: Any, stream: BinaryIO) -> None:
+        stream.write(b"half")
         raise OSError("No space left on device")
 
     removal.save(build(), tmp_path / "old.pt")
@@ -223,6 +225,22 @@ def test_failed_saving_leaves_nothing_behind(build: Build, tmp_path: Path, monke
             removal.save(build(), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["old.pt"]
     assert (tmp_path / "old.pt").read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told_by_the_systems_error(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that ends by it may go on later; torch has an error of its own for a path."""
+    monkeypatch.setattr(removal, "replacing", lambda path: nullcontext(Path("/dev/full")))
+    with pytest.raises(OSError, match="No space left on device") as error:
+        removal.save(build(), "model.pt")
+    assert passes(error.value)
+
+
+def test_the_same_model_is_the_same_file(build: Build, tmp_path: Path) -> None:
+    model = build()
+    for name in ("one.pt", "other.pt"):
+        removal.save(model, tmp_path / name)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "other.pt").read_bytes()
 
 
 def test_saving_makes_the_folder_and_overwrites(build: Build, batch: Batch, logits: Logits, tmp_path: Path) -> None:

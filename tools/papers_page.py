@@ -24,7 +24,8 @@ What the four papers show, with a table of a fifth that two claims rest on, and 
 results of this suite. The sets of the papers were not run here: *run here* names results on others of which ours can
 be drawn now, with `--config published=NAME` in the place of `--configfile …` ([findings.md](findings.md) says what
 they show). Numbers of papers stand in `results/published/papers.csv`, one a row with its source, and hollow in the
-figures of quality and of penalties against heads where the set is the same ([figures.md](figures.md)). Profiles: [standard-sets.md](standard-sets.md).
+figures of quality and of penalties against heads where the set is the same ([figures.md](figures.md)).
+Profiles: [standard-sets.md](standard-sets.md).
 
 Written by `python tools/papers_page.py > docs/papers.md` from `paper_figures/papers.yaml`; change that file.
 """
