@@ -6,8 +6,11 @@ from Slurm's variables where it finds them. So the processes are started here, a
 
 from __future__ import annotations
 
+import multiprocessing.connection
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,8 +58,8 @@ def run(cfg: Any, main: Callable[[Any], None]) -> None:
     with rendezvous() as url:
         cfg.distributed_training.distributed_init_method = url
         cfg.distributed_training.distributed_rank = None  # each takes its own
-        given = (cfg, main, torch.get_num_threads(), os.getpid())
-        context = torch.multiprocessing.spawn(_work, given, workers, join=False)
+        given = (cfg, main, torch.get_num_threads())
+        context = torch.multiprocessing.start_processes(_work, given, workers, join=False, start_method=_beginning())
         try:
             _wait(context)
         finally:
@@ -64,6 +67,23 @@ def run(cfg: Any, main: Callable[[Any], None]) -> None:
                 if process.is_alive():
                     process.kill()
                 process.join()
+
+
+def _beginning() -> str:
+    """The way in which workers begin: as copies of a process that has imported all of it, which ends with this one.
+
+    With GPUs as processes of their own: an import that asks for the driver would spoil it for copies.
+    """
+    if torch.cuda.is_available():
+        return "spawn"
+    torch.multiprocessing.set_forkserver_preload([__name__])
+    return "forkserver"
+
+
+def _end_with(parent: Any) -> None:
+    """Kills this process when the one that asked for it is gone; that of which it is a copy lives as long as copies."""
+    multiprocessing.connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager
@@ -92,8 +112,8 @@ def _wait(context: Any) -> None:
         raise RuntimeError(str(error)) from None
 
 
-def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int, parent: int) -> None:
-    stopping.die_with_parent(parent)
+def _work(index: int, cfg: Any, main: Callable[[Any], None], threads: int) -> None:
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     stopping.listen()
     compat.reset_process_state()
     compat.allow_data_parallel_on_cpu()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +100,40 @@ def test_a_training_that_was_stopped_goes_on_from_another_model(prepared: Any, t
     assert whole.gates is not None and again.gates is not None
     for name, value in whole.gates.state_dict().items():
         assert torch.equal(again.gates.state_dict()[name], value), name
+
+
+@dataclass
+class Sleeping:
+    """Tells that a worker is there, and does nothing until it is killed."""
+
+    folder: Path
+
+    def __call__(self, cfg: Any) -> None:
+        (self.folder / str(os.getpid())).touch()
+        time.sleep(600)
+
+
+def test_workers_end_with_the_job(prepared: Any, tmp_path: Path) -> None:
+    """However it ends: they would write beside its next attempt."""
+    words = [*argv(prepared, workers=2), "--save-dir", str(tmp_path / "run"), "--num-workers", "0"]
+    program = f"""
+from pathlib import Path
+from tests.training.test_distributed import Sleeping, configuration, run
+run(configuration({words!r}), Sleeping(Path({str(tmp_path)!r})))
+"""
+    job = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    workers: list[int] = []
+    while len(workers) < 2:
+        assert job.poll() is None
+        time.sleep(0.1)
+        workers = [int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()]
+    job.kill()
+    job.wait()
+    for _ in range(100):
+        if not any(Path(f"/proc/{worker}").exists() for worker in workers):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{workers} are still there")
 
 
 def test_a_worker_that_is_killed_takes_the_job_along(monkeypatch: pytest.MonkeyPatch) -> None:
