@@ -4,14 +4,18 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 TESTED := -c constraints.txt -c requirements/torch.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE # every worker would rewrite the assertions of all tests
 
 .PHONY: quick test test-gpu test-slurm test-faults lint install smoke clean
 
 quick: install
 	snakemake --cores $(CORES)
 
-test: install lint
-	python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder
+# The linters run beside the tests, most of which wait now and then.
+test: install
+	@$(MAKE) lint & linters=$$!; \
+	python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	wait $$linters && exit $$tests
 
 # Starts a real Slurm of one node from the system's packages, as root or by sudo, and stops it again.
 test-slurm: install

@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parent
 CACHES = {line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}  # of tools
 
 # Folders whose files take minutes: they begin first, so that no core waits for the last of them.
-LONG = ("tests/e2e", "tests/check", "tests/verification", "tests/paper_figures", "tests/report", "tests/pipeline")
+LONG = (
+    *("tests/e2e", "tests/training", "tests/pipeline", "tests/check", "tests/paper_figures", "tests/models"),
+    *("tests/verification", "tests/report", "tests/checkpoints"),
+)
 
 if "HEADPRUNE_TEST_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks
@@ -44,6 +47,21 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus") / "lohelp-de-en"
     prepare(corpus("lohelp-de-en"), TranslationRecipe(vocabulary=400, max_words=3), folder)
     return TranslationCorpus(folder)
+
+
+@pytest.fixture(scope="session")
+def trainable(tmp_path_factory):
+    """The corpus of `prepared`, with 40 pairs to validate and 10 to test: most of a short training is validation."""
+    from headprune.data import TranslationRecipe, corpus, prepare, read_pairs
+    from headprune.tasks.translation.corpus import TranslationCorpus
+
+    own = tmp_path_factory.mktemp("trainable") / "short-de-en"
+    own.mkdir()
+    for split, size in (("train", None), ("valid", 40), ("test", 10)):
+        pairs = read_pairs(corpus("lohelp-de-en"), split)[:size]
+        (own / f"{split}.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs), encoding="utf-8")
+    prepare(corpus(own), TranslationRecipe(vocabulary=400, max_words=3), own.parent / "prepared")
+    return TranslationCorpus(own.parent / "prepared")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.significance import PairedTest
 
-from headprune.statistics import approximate_randomization
+from headprune.statistics import approximate_randomization, paired
 from headprune.statistics.corpus_scores import METRICS, OF_TOTALS, score
 from headprune.statistics.multiple import holm
 from headprune.statistics.paired import compare_statistics, segment_statistics
@@ -115,11 +115,12 @@ def test_a_hundred_thousand_draws_take_a_fraction_of_a_second() -> None:
     assert found.resamples == 100_000
 
 
-def test_size_on_equal_outputs() -> None:
+def test_size_on_equal_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """500 pairs of outputs of one generator under two labels, with and without three seeds: p ≤ 0.05 in 5 % or less.
 
     Within 2.6 standard errors; the test is exact, so that not much less is right, too.
     """
+    monkeypatch.setattr(paired, "RESAMPLES", 2)  # intervals are not looked at
     rng = np.random.default_rng(5)
     for seeds in (1, 3):
         wrong = 0

@@ -40,14 +40,14 @@ CASES = {"dense": None, "joint": gates(False), "pipelined": gates(True), "joint,
 
 
 @pytest.fixture(scope="module")
-def argv(prepared: Any) -> Callable[[str], list[str]]:
+def argv(trainable: Any) -> Callable[[str], list[str]]:
     def argv(case: str) -> list[str]:
         precision = "bf16" if "bf16" in case else "fp32"
         settings = Training(
             updates=UPDATES, max_tokens=300, learning_rate=0.005, warmup=4, schedule="linear", precision=precision
         )
         extra = gate_arguments(CASES[case], UPDATES) if CASES[case] else []
-        return [*arguments(prepared.binarised, prepared.pair, ARCHITECTURE, settings), *extra]
+        return [*arguments(trainable.binarised, trainable.pair, ARCHITECTURE, settings), *extra]
 
     return argv
 

@@ -55,10 +55,10 @@ class Remembering:
         torch.save(seen, self.folder / f"{torch.distributed.get_rank()}.pt")
 
 
-def test_two_workers_train_like_one_that_accumulates_their_batches(prepared: Any, tmp_path: Path) -> None:
+def test_two_workers_train_like_one_that_accumulates_their_batches(trainable: Any, tmp_path: Path) -> None:
     """The same sums in another order; float32, and Adam divides small gradients by their size."""
-    two = train(argv(prepared, workers=2), tmp_path / "two", seed=1)
-    one = train(argv(prepared, update_freq=2), tmp_path / "one", seed=1)
+    two = train(argv(trainable, workers=2), tmp_path / "two", seed=1)
+    one = train(argv(trainable, update_freq=2), tmp_path / "one", seed=1)
     for name, value in one.model.state_dict().items():
         torch.testing.assert_close(two.model.state_dict()[name], value, atol=1e-4, rtol=0)
     losses = [[p["nll_loss"] for p in t.curve if p["split"] == "valid"] for t in (one, two)]
@@ -70,10 +70,10 @@ def test_two_workers_train_like_one_that_accumulates_their_batches(prepared: Any
 
 
 @pytest.mark.parametrize("pipelined", [False, True], ids=["joint", "pipelined"])
-def test_the_gates_of_all_workers_are_equal_at_every_update(prepared: Any, tmp_path: Path, pipelined: bool) -> None:
+def test_the_gates_of_all_workers_are_equal_at_every_update(trainable: Any, tmp_path: Path, pipelined: bool) -> None:
     gates = GateRun("dsp", {"cooldown": 0.5}, 2, seed=7, learning_rate=0.2, cooldown=4, pipelined=pipelined)
     extra = ["--save-dir", str(tmp_path), "--seed", "1", "--no-epoch-checkpoints", "--num-workers", "0"]
-    run(configuration([*argv(prepared, workers=2), *gate_arguments(gates, 8), *extra]), Remembering(tmp_path))
+    run(configuration([*argv(trainable, workers=2), *gate_arguments(gates, 8), *extra]), Remembering(tmp_path))
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert len(first) == len(second) == 8
     for left, right in zip(first, second, strict=True):
@@ -82,16 +82,16 @@ def test_the_gates_of_all_workers_are_equal_at_every_update(prepared: Any, tmp_p
     assert not torch.equal(first[0]["logits"], first[-1]["logits"])
 
 
-def test_an_error_of_a_worker_is_told_for_what_it_is(prepared: Any, tmp_path: Path) -> None:
+def test_an_error_of_a_worker_is_told_for_what_it_is(trainable: Any, tmp_path: Path) -> None:
     with pytest.raises(DivergedError):
-        train(argv(prepared, workers=2, learning_rate=1e30, warmup=0), tmp_path / "run", seed=1)
+        train(argv(trainable, workers=2, learning_rate=1e30, warmup=0), tmp_path / "run", seed=1)
 
 
-def test_a_training_that_was_stopped_goes_on_from_another_model(prepared: Any, tmp_path: Path) -> None:
+def test_a_training_that_was_stopped_goes_on_from_another_model(trainable: Any, tmp_path: Path) -> None:
     """Workers load equal states: the gates end like those of an undisturbed training, bit for bit."""
-    removal.save(train(argv(prepared), tmp_path / "dense", seed=1).model, tmp_path / "dense.pt")
+    removal.save(train(argv(trainable), tmp_path / "dense", seed=1).model, tmp_path / "dense.pt")
     gates = GateRun("dsp", {"cooldown": 0.5}, 2, seed=7, learning_rate=0.2, cooldown=4, pipelined=True)
-    words = [*argv(prepared, workers=2), *gate_arguments(gates, 8)]
+    words = [*argv(trainable, workers=2), *gate_arguments(gates, 8)]
     whole = train(words, tmp_path / "whole", 1, tmp_path / "dense.pt")
     short = [*words, "--stop-time-hours", "1e-9"]  # fairseq ends after the first update
     with pytest.raises(RuntimeError, match="after 1 of 8 updates"):
@@ -113,9 +113,9 @@ class Sleeping:
         time.sleep(600)
 
 
-def test_workers_end_with_the_job(prepared: Any, tmp_path: Path) -> None:
+def test_workers_end_with_the_job(trainable: Any, tmp_path: Path) -> None:
     """However it ends: they would write beside its next attempt."""
-    words = [*argv(prepared, workers=2), "--save-dir", str(tmp_path / "run"), "--num-workers", "0"]
+    words = [*argv(trainable, workers=2), "--save-dir", str(tmp_path / "run"), "--num-workers", "0"]
     program = f"""
 from pathlib import Path
 from tests.training.test_distributed import Sleeping, configuration, run

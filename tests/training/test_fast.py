@@ -21,11 +21,11 @@ PIPELINED, JOINT = (GateRun(**DSP, pipelined=way) for way in (True, False))
 
 
 @pytest.fixture(scope="module")
-def trained_path(prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_path(trainable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model to freeze."""
     folder = tmp_path_factory.mktemp("start")
     path = folder / "model.pt"
-    removal.save(train([*argv(prepared), "--max-update", "1"], folder / "run", seed=1).model, path)
+    removal.save(train([*argv(trainable), "--max-update", "1"], folder / "run", seed=1).model, path)
     return path
 
 
@@ -43,11 +43,11 @@ def fairseqs_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("gates", [None, JOINT, PIPELINED], ids=["dense", "joint", "pipelined"])
-def test_fast_trainings_differ_by_rounding(prepared, tmp_path: Path, gates, trained_path, fairseqs_draws) -> None:
+def test_fast_trainings_differ_by_rounding(trainable, tmp_path: Path, gates, trained_path, fairseqs_draws) -> None:
     """Losses of validation, of 12 updates and a tiny model, within 1e-4; same data, same start, same gates."""
     start = trained_path if gates and gates.pipelined else None
-    plain = train(argv(prepared, gates), tmp_path / "plain", 1, start, checkpoint_every=4)
-    fast = train(argv(prepared, gates, "fast"), tmp_path / "fast", 1, start, checkpoint_every=4)
+    plain = train(argv(trainable, gates), tmp_path / "plain", 1, start, checkpoint_every=4)
+    fast = train(argv(trainable, gates, "fast"), tmp_path / "fast", 1, start, checkpoint_every=4)
     assert fast.terms == plain.terms
     assert (fast.spent.forward, fast.spent.backward) == (plain.spent.forward, plain.spent.backward)
     assert fast.mask == plain.mask
@@ -79,8 +79,8 @@ def test_fast_trainings_of_language_models_differ_by_rounding(language_corpus, t
 
 
 @pytest.mark.parametrize("gates", [None, JOINT], ids=["dense", "joint"])
-def test_a_killed_fast_run_ends_like_an_undisturbed_one(prepared, tmp_path: Path, gates) -> None:
-    fast = argv(prepared, gates, "fast")
+def test_a_killed_fast_run_ends_like_an_undisturbed_one(trainable, tmp_path: Path, gates) -> None:
+    fast = argv(trainable, gates, "fast")
     whole = train(fast, tmp_path / "whole", 1, checkpoint_every=4)
 
     def kill(update, total, loss):
@@ -96,14 +96,14 @@ def test_a_killed_fast_run_ends_like_an_undisturbed_one(prepared, tmp_path: Path
     assert whole.mask == resumed.mask
 
 
-def test_two_fast_workers_train_like_one_that_accumulates_their_batches(prepared, tmp_path: Path) -> None:
+def test_two_fast_workers_train_like_one_that_accumulates_their_batches(trainable, tmp_path: Path) -> None:
     """The same sums in another order. Key biases are left out: their true derivative is 0, and Adam divides what
     rounding makes of it by its size."""
     architecture = ARCHITECTURE.model_copy(update={"dropout": 0.0})
     trained = []
     for change in ({"workers": 2}, {"update_freq": 2}):
         training = Training(updates=8, max_tokens=300, learning_rate=0.005, warmup=2, schedule="linear", **change)
-        words = [*arguments(prepared.binarised, prepared.pair, architecture, training), *fast_arguments("adam")]
+        words = [*arguments(trainable.binarised, trainable.pair, architecture, training), *fast_arguments("adam")]
         trained.append(train(words, tmp_path / next(iter(change)), seed=1).model.state_dict())
     for name, value in trained[0].items():
         if name.endswith("k_proj.bias"):
