@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,24 +66,10 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
     plt.close("all")
 
 
-def start_again(results: Path, out: Path) -> subprocess.Popen[str]:
-    """Run every script in a fresh process with another hash seed; it fails if one of them imports torch."""
-    code = (
-        "import importlib, sys\n"
-        f"for name in {NAMES!r}:\n"
-        "    assert importlib.import_module(name).main(sys.argv[1:]) == 0\n"
-        "assert not {'torch', 'fairseq'} & set(sys.modules)\n"
-    )
-    environment = os.environ | {"PYTHONPATH": f"{SCRIPTS}{os.pathsep}{SCRIPTS.parent}", "PYTHONHASHSEED": "7"}
-    command = [sys.executable, "-c", code, str(results), str(out)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.fixture(scope="session")
 def everything(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     """Run every script once, keeping each figure that it saves."""
-    again = tmp_path_factory.mktemp("again")
-    drawn = Drawn(tmp_path_factory.mktemp("drawn"), {}, again, start_again(results, again))
+    drawn = Drawn(tmp_path_factory.mktemp("drawn"), {})
 
     def keep(figure: Figure, out_dir: Path, name: str) -> None:
         looks.save(figure, out_dir, name)

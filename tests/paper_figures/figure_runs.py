@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
@@ -33,8 +32,6 @@ class Drawn:
 
     folder: Path
     figures: dict[str, Figure]
-    again: Path  # where a second process draws the same once more, meanwhile
-    process: subprocess.Popen[str]
 
 
 def draw(script: Callable, name: str, folder: Path, out: Path, unsaved: list[Figure]) -> Figure:
