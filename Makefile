@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
+LINT := ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflows && \
+	snakemake --lint --quiet all --configfile workflows/config/smoke.yaml
 TESTED := -c constraints.txt -c requirements/torch.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # every worker would rewrite the assertions of all tests
@@ -13,9 +15,9 @@ quick: install
 
 # The linters run beside the tests, most of which wait now and then.
 test: install
-	@$(MAKE) lint & linters=$$!; \
+	@( $(LINT) ) & linters=$$!; \
 	python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder; tests=$$?; \
-	wait $$linters && exit $$tests
+	wait $$linters || { echo "a linter failed: see above, or make lint"; exit 1; }; exit $$tests
 
 # Starts a real Slurm of one node from the system's packages, as root or by sudo, and stops it again.
 test-slurm: install
@@ -35,11 +37,7 @@ smoke: install
 	snakemake --cores $(CORES) --configfile workflows/config/smoke.yaml
 
 lint: install
-	ruff check .
-	ruff format --check .
-	mypy
-	snakefmt --check Snakefile workflows
-	snakemake --lint --quiet all --configfile workflows/config/smoke.yaml
+	$(LINT)
 
 install: .venv/installed
 

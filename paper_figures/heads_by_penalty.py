@@ -26,7 +26,7 @@ NAME = "heads_by_penalty"
 FIGURE = Drawing("Heads kept against the penalty of methods that do not choose a count.", needs=("trials",))
 OPENING = (
     "Heads kept against the penalty λ: one point per training of a search, at the heads that its gates left open; "
-    "lines: means of the trainings at one λ where seeds repeat it, or from training to training."
+    "lines join the means of the trainings at each λ."
 )
 UNPENALISED = "{} without a penalty, which has no place on the axis, kept {} heads."
 PAPERS = "Hollow: what {} reports for the same set, with {}: {} values ({})."

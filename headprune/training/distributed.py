@@ -41,11 +41,10 @@ def arguments(workers: int) -> list[str]:
 def run(cfg: Any, main: Callable[[Any], None]) -> None:
     """Calls `main(cfg)` in every process of `cfg`'s world; in this one if it is alone.
 
-    A request to stop is passed on to all; they stop at the same update.
+    A request to stop is passed on to all; they stop at the same update. If a worker is killed and somebody watches this
+    process, it ends by the same signal: the training has no fault.
 
     :param main: a function of a module: other processes import it
-    Where a worker is killed and somebody watches this process, it ends by the same signal: the training has no fault.
-
     :raises RuntimeError: fewer GPUs than workers, or a worker failed: with its trace.
     :raises Stopped: the workers have saved their state.
     """

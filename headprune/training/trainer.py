@@ -36,8 +36,9 @@ from headprune.training.digests import Terms
 OnProgress = Callable[[int, int, float], None]  # update, updates in all, loss in bits per token
 Settings = Mapping[str, Mapping[str, Any]]
 
-EXPLOSION = 4  # a training loss of as many times that of guessing has no way back,
-CONFIDENT = 20  # if it is of more bits than this: what a model that is sure of a few labels may lose to its first masks
+# A training loss has no way back where it is both as many times that of guessing and of as many bits: a model that is
+# sure of a few labels may lose several times that of guessing to its first masks.
+EXPLOSION, CONFIDENT = 4, 20
 CURVE = "curve.jsonl"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from headprune.config import Architecture, Training
 from headprune.heads import Scope
 from headprune.models import compat
 from headprune.tasks.translation.arguments import arguments
+from headprune.training import trainer
 from headprune.training.arguments import GateRun, distillation_arguments, gate_arguments
 from headprune.training.digests import model_digest
 from headprune.training.trainer import DivergedError, configuration, train
@@ -225,6 +227,18 @@ def _from_second(function):
 def test_divergence_is_told_apart(trainable, tmp_path):
     with pytest.raises(DivergedError):
         train(argv(trainable, learning_rate=1e30, warmup=0, updates=8), tmp_path / "run", seed=1)
+
+
+@pytest.mark.parametrize(("labels", "limit"), [(3, 20.0), (0, 4 * 13.0)], ids=["three labels", "8,192 words"])
+def test_a_loss_explodes_far_above_that_of_guessing(tmp_path, labels, limit):
+    """Four times log2 of the answers, but 20 bits at least."""
+    (tmp_path / "dict.txt").write_text("".join(f"word{number} 1\n" for number in range(8192)), encoding="utf-8")
+    task, optimization = Namespace(num_classes=labels, data=str(tmp_path)), Namespace(max_update=5)
+    curve = trainer._Curve(tmp_path / "curve.jsonl", Namespace(task=task, optimization=optimization), None)
+    point = {"split": "train", "update": 1}
+    curve.check(point | {"nll_loss": limit - 0.1})
+    with pytest.raises(DivergedError, match="far above that of guessing"):
+        curve.check(point | {"nll_loss": limit + 0.1})
 
 
 def test_bf16_trains_with_gates_in_full_precision(trainable, tmp_path):
