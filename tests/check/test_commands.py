@@ -134,7 +134,7 @@ def test_new_methods_refuse_names(run: Run, tmp_path: Path, name: str, message: 
     status, output = run("new-method", name, "--directory", tmp_path)
     assert status == 2
     assert message in output
-    assert [path.name for path in tmp_path.iterdir()] == ["there.py"]
+    assert [path.name for path in tmp_path.glob("*.py")] == ["there.py"]
     assert (tmp_path / "there.py").read_text() == "# nothing registered\n"
 
 
