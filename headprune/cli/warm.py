@@ -21,6 +21,7 @@ FIRST_USED_IN_JOBS = (
     *("fairseq.trainer", "fairseq_cli.preprocess", "fairseq_cli.train", "torch._dynamo"),
     *("pandas", "pyarrow.parquet", "sacrebleu", "sacremoses", "sentencepiece"),
 )
+FOR_TABLES = ("pandas", "pyarrow.parquet", "headprune.cli.commands", "headprune.pipeline.collect")
 FOR_FIGURES = (
     *("matplotlib.pyplot", "matplotlib.backends.backend_pdf", "PIL.PngImagePlugin", "fontTools.subset"),
     *("pandas", "pyarrow.parquet", "sacrebleu", "scipy.stats"),
@@ -47,17 +48,18 @@ def begin() -> None:
 def serve() -> bool:
     """Answers requests; True in a process that has to do what one asks for, False at the end."""
     listener = socket.socket(fileno=int(sys.argv[2]))
-    return warm.WarmProcess({"job": _import_for_jobs, "draw": _import_for_figures}, listener).serve()
+    imports = {"job": _import_for_jobs, "collect": _import_for_tables, "draw": _import_for_figures}
+    return warm.WarmProcess(imports, listener).serve()
 
 
 def elsewhere() -> int | None:
-    """The exit status of a job or a drawing that the warm process did; None where it has to be done here.
+    """The exit status of what the warm process did for this one; None where it has to be done here.
 
     What is timed is always done here.
     """
     command, *arguments = sys.argv[1:] or [""]
     kind = JOBS.get(arguments[0]) if command == "job" and arguments else None
-    if command == "draw" or (kind and not kind.alone):
+    if command in ("collect", "draw") or (kind and not kind.alone):
         return warm.elsewhere(sys.argv, allocator())
     return None
 
@@ -76,6 +78,11 @@ def _import_for_jobs() -> None:
         if module.name.split(".")[1] not in NOT_FOR_JOBS:
             importlib.import_module(module.name)
     for name in FIRST_USED_IN_JOBS:
+        importlib.import_module(name)
+
+
+def _import_for_tables() -> None:
+    for name in FOR_TABLES:
         importlib.import_module(name)
 
 

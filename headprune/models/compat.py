@@ -15,6 +15,8 @@
 - Batches are made once, with a seed that the first epoch of the process is a part of: a training that goes on in a
   later epoch would have others; `around_updates` makes them as the first epoch does.
 - It gives torch's data-parallel wrapper a GPU's number even where there is none; `allow_data_parallel_on_cpu`.
+- It has hydra compose some 250 arguments, half a second for every training and for many a checkpoint; they are put one
+  by one into what hydra composes of the names of the parts, which is kept.
 - There is no hook at the end of an update; `around_updates` is one.
 - After every update it forgets the peak memory of the GPU, to log what was free; `around_updates` leaves it alone.
 - The best validation score, the counts of early stopping and the meters live in function attributes and module
@@ -24,12 +26,15 @@
 from __future__ import annotations
 
 import argparse
+import copy
+import functools
 import importlib
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -76,10 +81,42 @@ def _on_demand(module: str, function: str) -> Any:
 
 
 with _scores_on_demand():
-    import fairseq  # noqa: F401
+    import fairseq
+import fairseq.dataclass.utils as _dataclass_utils  # noqa: E402
 import fairseq.logging.metrics as _metrics  # noqa: E402
 from fairseq import checkpoint_utils as _checkpoint_utils  # noqa: E402
 from fairseq.optim.fp16_optimizer import FP16Optimizer as _FP16Optimizer  # noqa: E402
+from hydra import initialize_config_dir as _initialize_config_dir  # noqa: E402
+from hydra.core.override_parser.overrides_parser import OverridesParser as _OverridesParser  # noqa: E402
+from omegaconf import OmegaConf as _OmegaConf  # noqa: E402
+
+_compose = _dataclass_utils.compose
+
+
+@functools.cache
+def _composed_of_parts(name: str, parts: tuple[str, ...]) -> Any:
+    with _initialize_config_dir(str(Path(fairseq.__file__).with_name("config"))):
+        return _compose(name, overrides=list(parts), strict=False)
+
+
+@functools.lru_cache(4096)
+def _parsed(line: str) -> tuple[str, Any]:
+    override = _OverridesParser.create().parse_override(line)
+    return override.key_or_group, override.value()
+
+
+def _compose_by_parts(name: str, overrides: list[str], strict: bool = False) -> Any:
+    """What hydra composes of `part=choice` and `part.key=value`: the keys are set last, as hydra does."""
+    parts = {line: "." not in line.partition("=")[0] for line in overrides}
+    found = copy.deepcopy(_composed_of_parts(name, tuple(line for line in overrides if parts[line])))
+    for line in overrides:
+        if not parts[line]:
+            _OmegaConf.update(found, *_parsed(line), merge=True)
+    return found
+
+
+_dataclass_utils.compose = _compose_by_parts
+_dataclass_utils.initialize = lambda config_path: nullcontext()  # looks for it through the stack of all callers
 
 _clip_and_scale_later = _FP16Optimizer.clip_grad_norm
 

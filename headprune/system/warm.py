@@ -1,7 +1,7 @@
 """Processes that begin with their imports done, as most of a short job is the import of torch and fairseq.
 
-A run on this machine starts one warm process and says in the environment where it listens (`start`). `headprune job`
-and `headprune draw` hand it what they were given: arguments, folder, environment, standard streams (`elsewhere`). It
+A run on this machine starts one warm process and says in the environment where it listens (`start`). `headprune job`,
+`collect` and `draw` hand it what they were given: arguments, folder, environment, standard streams (`elsewhere`). It
 forks, and its fork does what they would have done, up to the exit status; what asks them to stop asks the fork. A fork
 dies with who asked for it and with the warm process, which stays until the run is gone and all forks have ended.
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pandas as pd
 import pytest
-from smoke_run import SMOKE, Run
+from smoke_run import UNTIMED, Run
 
-from headprune.data import corpus, read_pairs
 from headprune.method import load_methods
 from headprune.results.schema import CELL_KEY
 
@@ -41,13 +39,12 @@ TREATMENTS = [
     {"name": "bias_compensation", "of": ["magnitude"]},
     {"name": "from_scratch", "of": ["magnitude"], "budgets": [4]},
 ]
-CONFIG = {
+CONFIG = UNTIMED | {
     "seeds": [1],
     "budgets": [8, 4],
     "methods": METHODS,
     "treatments": TREATMENTS,
     "ablations": [{"kind": "drop_one", "samples": 50}, {"kind": "keep_one", "samples": 50}],
-    "speed": SMOKE["speed"] | {"entries": ["magnitude*"]},
 }
 
 
@@ -57,20 +54,9 @@ SHOWN = [*(f"results/smoke/figures/{name}.png" for name in DRAWN), "results/smok
 
 @pytest.fixture(scope="module")
 def every(tmp_path_factory) -> Run:
-    """On 60 pairs to validate and as many to test; the train set is that of the smoke profile."""
     run = Run(tmp_path_factory.mktemp("every"))
-    own = run.directory / "short-de-en"
-    own.mkdir()
-    for split, size in (("train", None), ("valid", 60), ("test", 60)):
-        pairs = read_pairs(corpus("lohelp-de-en"), split)[:size]
-        (own / f"{split}.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs), encoding="utf-8")
-    run.snakemake(*SHOWN, config=config_of(run))
+    run.snakemake(*SHOWN, config=CONFIG)
     return run
-
-
-def config_of(run: Run) -> dict[str, Any]:
-    dataset = SMOKE["datasets"]["lohelp-de-en"] | {"corpus": str(run.directory / "short-de-en")}
-    return CONFIG | {"datasets": {"lohelp-de-en": dataset}}
 
 
 @pytest.fixture(scope="module")
@@ -160,4 +146,4 @@ def test_pictures_and_studies_are_drawn(every):
 
 def test_every_cell_can_be_found(every):
     assert every.cells().groupby(CELL_KEY).ngroups == len(list(every.results.glob("cells/*/*/*/test.json")))
-    assert "Nothing to be done" in every.snakemake(*SHOWN, config=config_of(every))
+    assert "Nothing to be done" in every.snakemake(*SHOWN, config=CONFIG)

@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from killing import Blow, Disturbed, disturb, kill_everything, kill_training
-from smoke_run import SMOKE, Run
+from smoke_run import SMOKE, UNTIMED, Run
 
 from headprune.results.schema import reproducible, to_csv
 
 pytestmark = pytest.mark.slow
 
-TUNED: dict[str, Any] = {
+TUNED: dict[str, Any] = UNTIMED | {
     "seeds": [1],
     "budgets": [4],
     "methods": [

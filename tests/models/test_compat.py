@@ -20,6 +20,9 @@ import torch
 from fairseq import checkpoint_utils, options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.logging import metrics
+from hydra.experimental import compose, initialize
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError
 
 
 def run(code: str) -> str:
@@ -150,3 +153,23 @@ def test_bf16_means_the_device_at_hand() -> None:
     assert not cfg.common.tpu
     assert not cfg.distributed_training.tpu
     assert cfg.common.bf16
+
+
+@pytest.mark.parametrize(
+    "arch", ["transformer", "transformer_lm", "roberta_base", "headprune_transformer", "lightconv"]
+)
+def test_arguments_are_composed_as_hydra_does(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["corpus", "--arch", arch, "--optimizer", "adam", "--adam-betas", "(0.8, 0.9)", "--lr", "0.1,0.01"]
+    words += ["--save-dir", "a folder's, {of} its=own", "--keep-interval-updates", "3", "--user-dir", "", "--bf16"]
+    criterion = {"transformer_lm": ["--task", "language_modeling"], "roberta_base": ["--task", "masked_lm"]}
+    words += criterion.get(arch, ["--task", "translation"])
+    parsed = options.parse_args_and_arch(options.get_training_parser(), input_args=words)
+    ours = [convert_namespace_to_omegaconf(parsed) for _ in range(2)]
+    ours[0].common.seed = 99  # what is kept stays as it is
+    monkeypatch.setattr("fairseq.dataclass.utils.compose", compose)
+    monkeypatch.setattr("fairseq.dataclass.utils.initialize", initialize)
+    stock = convert_namespace_to_omegaconf(parsed)
+    assert ours[1] == stock and ours[1].model.__class__ is stock.model.__class__
+    assert OmegaConf.to_yaml(ours[1].common) == OmegaConf.to_yaml(stock.common)
+    with pytest.raises(ConfigAttributeError):  # closed, as stock's
+        ours[1].common.another = 1
