@@ -106,7 +106,7 @@ def _parsed(line: str) -> tuple[str, Any]:
 
 
 def _compose_by_parts(name: str, overrides: list[str], strict: bool = False) -> Any:
-    """What hydra composes of `part=choice` and `part.key=value`: the keys are set last, as hydra does."""
+    """The configuration that hydra composes of `part=choice` and `part.key=value`: keys are set last, as hydra does."""
     parts = {line: "." not in line.partition("=")[0] for line in overrides}
     found = copy.deepcopy(_composed_of_parts(name, tuple(line for line in overrides if parts[line])))
     for line in overrides:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 from datetime import UTC, datetime
@@ -21,8 +22,9 @@ def runtime() -> Record:
     return {"python": platform.python_version(), "platform": platform.platform(), "processor": processor()}
 
 
+@functools.cache
 def packages() -> dict[str, str]:
-    """Every installed distribution with its version."""
+    """Every distribution that was installed when first this was asked for, with its version; not to be changed."""
     found = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
     return dict(sorted(found.items(), key=lambda item: str(item[0]).lower()))
 

@@ -47,7 +47,7 @@ class Server:
     def run(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
-        """What `subprocess.run` of Snakemake returns, with what was printed."""
+        """Runs Snakemake as `subprocess.run` would, and captures what it prints."""
         self.asked += 1
         if self.asked == 2:
             self.start()

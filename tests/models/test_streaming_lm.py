@@ -27,7 +27,8 @@ def argv(corpus: LanguageCorpus, folder: Path, updates: int, *more: Any) -> list
     words: list[Any] = [corpus.binarised, "--task", "streaming_lm", "--tokens-per-sample", LENGTH]
     words += ["--batch-size", ROWS, "--batch-size-valid", 4, "--arch", ARCHITECTURE, "--seed", 5]
     words += ["--criterion", "gated_cross_entropy", "--optimizer", "adam", "--lr", 0.01, "--max-update", updates]
-    words += ["--save-dir", folder, "--no-epoch-checkpoints", "--num-workers", 0, *more]
+    words += ["--save-dir", folder, "--no-epoch-checkpoints", "--num-workers", 0]
+    words += ["--max-valid-steps", 3, *more]
     return [str(word) for word in words]
 
 
@@ -187,6 +188,7 @@ def test_logged_loss_is_the_cross_entropy_in_bits(
     bar.addHandler(handler)
     try:
         more = ["--lr", 1e-30, "--penalty", 0.7, "--log-format", "json", "--log-interval", 1, "--no-roll-rows"]
+        more += ["--max-valid-steps", 1000]  # all of them
         run(argv(language_corpus, tmp_path, 1, *more))
     finally:
         bar.removeHandler(handler)
