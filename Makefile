@@ -41,13 +41,13 @@ lint: install
 
 install: .venv/installed
 
-# torch first, in the tested version, then fairseq by hash, then the rest as constrained.
+# torch first, in the tested version, then fairseq by hash, then the rest as constrained. All cores compile; pip takes one.
 .venv/installed: pyproject.toml constraints.txt requirements/torch.txt requirements/fairseq.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --no-compile $(TESTED) torch
 	$(BIN)/pip install -q --no-compile --no-deps --require-hashes -r requirements/fairseq.txt
 	$(BIN)/pip install -q --no-compile $(TESTED) -e '.[dev]'
-	$(BIN)/python -W ignore -m compileall -qq -j 0 .venv/lib || true # pip takes one core; what is no Python stays
+	$(BIN)/python -W ignore -m compileall -qq -j 0 .venv/lib || true
 	touch $@
 
 clean:

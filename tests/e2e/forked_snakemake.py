@@ -5,7 +5,6 @@ The first run of a process that tests is a process of its own, as users start it
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import json
 import os
@@ -33,16 +32,16 @@ class Server:
 
     def __init__(self) -> None:
         self.path, self.asked = "", 0
+        self.process: subprocess.Popen[bytes] | None = None  # ends, and clears up, when its standard input is closed
 
     def start(self) -> None:
         self.path = str(Path(tempfile.mkdtemp(prefix="snakemake-")) / "socket")
         with warm.listening(self.path) as listener:
             command = [sys.executable, __file__, str(listener.fileno())]
             environment = {**os.environ, warm.WHERE: self.path}
-            process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.PIPE, start_new_session=True
             )
-        atexit.register(process.kill)
 
     def run(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
@@ -66,10 +65,11 @@ class Server:
     def _forked(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], streams: list[int]
     ) -> int | None:
+        of_jobs = {JOBS: environment[warm.WHERE]} if warm.WHERE in environment else {}
         request = {
             "arguments": [sys.executable, "snakemake", *arguments],
             "folder": str(folder),
-            "environment": {**environment, JOBS: environment.get(warm.WHERE, ""), warm.WHERE: self.path},
+            "environment": {**environment, **of_jobs, warm.WHERE: self.path},
             "read_once": warm.read_once(environment),
             "python": warm.PYTHON,
         }
@@ -89,7 +89,8 @@ def _import_all() -> None:
 
 
 def _snakemake() -> None:
-    os.environ[warm.WHERE] = os.environ.pop(JOBS)
+    if JOBS in os.environ:
+        os.environ[warm.WHERE] = os.environ.pop(JOBS)
     sys.argv[:2] = [sys.argv[1]]
     runpy.run_module("snakemake", run_name="__main__")
 

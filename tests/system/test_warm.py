@@ -230,3 +230,15 @@ def test_none_begins_for_a_part_of_a_gpu(monkeypatch: pytest.MonkeyPatch, seen: 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
     warm_commands.begin()
     assert len(started) == begun
+
+
+SERVED = {"collect --config -": True, "draw figure.py": True, "job score": True, "job speed": False, "plan": False}
+
+
+@pytest.mark.parametrize(("words", "there"), SERVED.items())
+def test_jobs_tables_and_drawings_go_there_and_timings_do_not(
+    monkeypatch: pytest.MonkeyPatch, words: str, there: bool
+) -> None:
+    monkeypatch.setattr(warm, "elsewhere", lambda arguments, environment: 7)
+    monkeypatch.setattr(sys, "argv", ["headprune", *words.split()])
+    assert warm_commands.elsewhere() == (7 if there else None)
